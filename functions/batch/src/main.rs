@@ -1,0 +1,3 @@
+//! Keeps the results of a finished batch.
+
+fn main() {}

@@ -1,0 +1,3 @@
+//! Checks the signature of a delivery and queues its event.
+
+fn main() {}

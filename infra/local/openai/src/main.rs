@@ -1,0 +1,3 @@
+//! Plays OpenAI for local runs and tests: files, batches, signed webhook deliveries.
+
+fn main() {}

@@ -1,0 +1,1 @@
+//! The SQS batch harness under every consumer function.

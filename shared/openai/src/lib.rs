@@ -1,0 +1,1 @@
+//! A thin, tolerant client for the OpenAI calls that the consumers make.

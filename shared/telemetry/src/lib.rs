@@ -1,0 +1,1 @@
+//! Structured logs and metrics, set up once for every function.

@@ -1,0 +1,1 @@
+//! OpenAI's webhooks without I/O: the signature check, the event model, the categories.
