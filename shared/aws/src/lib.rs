@@ -1,1 +1,37 @@
 //! What the functions ask of AWS, one module per need.
+//!
+//! A function reads its [`Environment`] once, makes one [`Config`] of it, and hands that to the modules it needs. The
+//! `Config` carries the credentials and the one HTTP client, so that a connection opened by one module serves all.
+//! Every module is behind a feature of its own name; no AWS SDK type leaves this crate.
+//!
+//! | module | AWS service | what it is for |
+//! |---|---|---|
+#![cfg_attr(
+    feature = "secrets",
+    doc = "| [`secrets`] | Secrets Manager | signing secrets with their rotation, API keys |"
+)]
+#![cfg_attr(
+    feature = "queue",
+    doc = "| [`queue`] | SQS | from the verifier to the consumers, and to the dead-letter queue |"
+)]
+#![cfg_attr(feature = "ledger", doc = "| [`ledger`] | DynamoDB | which events, effects and jobs are where |")]
+#![cfg_attr(feature = "artifacts", doc = "| [`artifacts`] | S3 | what is worth keeping |")]
+#![cfg_attr(feature = "outcomes", doc = "| [`outcomes`] | EventBridge, SNS | telling other systems, and people |")]
+
+mod config;
+mod environment;
+mod http;
+
+#[cfg(feature = "artifacts")]
+pub mod artifacts;
+#[cfg(feature = "ledger")]
+pub mod ledger;
+#[cfg(feature = "outcomes")]
+pub mod outcomes;
+#[cfg(feature = "queue")]
+pub mod queue;
+#[cfg(feature = "secrets")]
+pub mod secrets;
+
+pub use config::Config;
+pub use environment::{Environment, Faults};

@@ -1,0 +1,62 @@
+//! Region, credentials and the HTTP client that every AWS client of a function shares.
+
+use crate::environment::Environment;
+use crate::http::Http;
+use ::http::Uri;
+use aws_config::identity::IdentityCache;
+use aws_config::stalled_stream_protection::StalledStreamProtectionConfig;
+use aws_config::{BehaviorVersion, Region, SdkConfig};
+use aws_credential_types::Credentials;
+use aws_credential_types::provider::SharedCredentialsProvider;
+use std::fmt;
+
+/// What every AWS client needs: made once at init, cheap to clone.
+///
+/// The credentials are the ones that Lambda puts into the environment; they outlive the process they are given to, so
+/// no provider chain is asked, nothing is cached and nothing is refreshed. Bodies are bounded by the callers' own
+/// deadlines, so the SDK's stalled-stream watch is off. Both are paid for at every cold start otherwise.
+#[derive(Clone)]
+pub struct Config {
+    sdk: SdkConfig,
+}
+
+impl Config {
+    /// From `AWS_REGION`, `AWS_ACCESS_KEY_ID`, `AWS_SECRET_ACCESS_KEY`, `AWS_SESSION_TOKEN`, and `AWS_ENDPOINT_URL`
+    /// where one server stands in for all of AWS.
+    pub fn from_env(environment: &mut Environment) -> Option<Self> {
+        let region = environment.required("AWS_REGION");
+        let key = environment.required("AWS_ACCESS_KEY_ID");
+        let secret = environment.required("AWS_SECRET_ACCESS_KEY");
+        let token = environment.optional("AWS_SESSION_TOKEN");
+        let endpoint = environment.optional("AWS_ENDPOINT_URL");
+        if endpoint.as_deref().is_some_and(|url| !is_http_url(url)) {
+            environment.fault("AWS_ENDPOINT_URL", "is not an http:// or https:// URL");
+        }
+        let credentials = Credentials::new(key?, secret?, token, None, "Lambda environment");
+        let mut sdk = SdkConfig::builder()
+            .behavior_version(BehaviorVersion::v2026_01_12())
+            .region(Region::new(region?))
+            .credentials_provider(SharedCredentialsProvider::new(credentials))
+            .identity_cache(IdentityCache::no_cache())
+            .stalled_stream_protection(StalledStreamProtectionConfig::disabled())
+            .http_client(Http::new());
+        sdk.set_endpoint_url(endpoint);
+        Some(Self { sdk: sdk.build() })
+    }
+
+    /// What the SDK's clients are made from.
+    #[must_use]
+    pub fn sdk(&self) -> &SdkConfig {
+        &self.sdk
+    }
+}
+
+impl fmt::Debug for Config {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Config").field("region", &self.sdk.region()).finish_non_exhaustive()
+    }
+}
+
+fn is_http_url(url: &str) -> bool {
+    url.parse::<Uri>().is_ok_and(|uri| matches!(uri.scheme_str(), Some("http" | "https")) && uri.host().is_some())
+}

@@ -1,0 +1,119 @@
+//! The environment variables of a function, read once at init.
+
+use std::fmt;
+
+/// Reads environment variables and remembers everything that is wrong with them.
+///
+/// Somebody who deploys with three variables missing should see three names in the first log line, not one name after
+/// each of three deployments. So a reader never stops at the first fault: it returns `None`, and
+/// [`finish`](Self::finish) reports them all.
+///
+/// ```
+/// # use aws::Environment;
+/// let mut environment = Environment::of([("TABLE_NAME", "events")]);
+/// let table = environment.required("TABLE_NAME");
+/// let bucket = environment.required("BUCKET_NAME");
+/// let queue = environment.required("QUEUE_URL");
+/// let faults = environment.finish(|| Some((table?, bucket?, queue?))).unwrap_err();
+/// assert_eq!(faults.to_string(), "BUCKET_NAME is not set; QUEUE_URL is not set");
+/// ```
+pub struct Environment {
+    source: Source,
+    faults: Vec<String>,
+}
+
+enum Source {
+    Process,
+    Given(Vec<(String, String)>),
+}
+
+/// Everything that is wrong with a function's environment. Its text names variables, never their values.
+#[derive(Debug, thiserror::Error)]
+pub struct Faults(Vec<String>);
+
+impl fmt::Display for Faults {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0.join("; "))
+    }
+}
+
+impl Environment {
+    /// The environment of this process.
+    #[must_use]
+    pub fn of_process() -> Self {
+        Self { source: Source::Process, faults: Vec::new() }
+    }
+
+    /// An environment of the given variables only, for tests.
+    #[must_use]
+    pub fn of<const N: usize>(variables: [(&str, &str); N]) -> Self {
+        let variables = variables.map(|(name, value)| (name.to_owned(), value.to_owned()));
+        Self { source: Source::Given(variables.into()), faults: Vec::new() }
+    }
+
+    /// A variable that may be absent. Set to nothing counts as absent: templates cannot leave a variable out easily.
+    #[must_use]
+    pub fn optional(&self, name: &str) -> Option<String> {
+        let value = match &self.source {
+            Source::Process => std::env::var(name).ok(),
+            Source::Given(variables) => variables.iter().find(|(given, _)| given == name).map(|(_, value)| value.clone()),
+        };
+        value.filter(|value| !value.is_empty())
+    }
+
+    /// A variable that must be there.
+    pub fn required(&mut self, name: &str) -> Option<String> {
+        let value = self.optional(name);
+        if value.is_none() {
+            self.fault(name, "is not set");
+        }
+        value
+    }
+
+    /// A variable that must be there and that `parse` must understand; `parse` fails with what is wrong, in words
+    /// that can follow the variable's name, without repeating the value.
+    pub fn parsed<T>(&mut self, name: &str, parse: impl FnOnce(&str) -> Result<T, String>) -> Option<T> {
+        let value = self.required(name)?;
+        parse(&value).map_err(|problem| self.fault(name, &problem)).ok()
+    }
+
+    /// Notes a fault that only the caller could see. `problem` follows the variable's name in the report.
+    pub fn fault(&mut self, name: &str, problem: &str) {
+        self.faults.push(format!("{name} {problem}"));
+    }
+
+    /// What `assemble` makes of the values read, or all the faults.
+    ///
+    /// # Panics
+    ///
+    /// When nothing was found wrong and `assemble` still returns `None`, which is a mistake in the calling code.
+    pub fn finish<T>(self, assemble: impl FnOnce() -> Option<T>) -> Result<T, Faults> {
+        if !self.faults.is_empty() {
+            return Err(Faults(self.faults));
+        }
+        #[expect(clippy::expect_used, reason = "every reader that returns None has noted a fault")]
+        Ok(assemble().expect("no value is missing without a fault"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_fault_is_reported_by_name_and_in_order() {
+        let mut environment = Environment::of([("EMPTY", ""), ("WORD", "ten")]);
+        let empty = environment.required("EMPTY");
+        let number = environment.parsed("WORD", |text| text.parse::<u32>().map_err(|_| "is not a number".to_owned()));
+        let faults = environment.finish(|| Some((empty?, number?))).unwrap_err();
+        assert_eq!(faults.to_string(), "EMPTY is not set; WORD is not a number");
+    }
+
+    #[test]
+    fn values_arrive_when_nothing_is_wrong() {
+        let mut environment = Environment::of([("WORD", "ten")]);
+        let word = environment.required("WORD");
+        assert_eq!(environment.optional("OTHER"), None);
+        assert_eq!(environment.finish(|| word).unwrap(), "ten");
+    }
+}

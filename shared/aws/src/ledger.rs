@@ -1,0 +1,1 @@
+//! Which events, effects and jobs are where (DynamoDB).

@@ -1,0 +1,1 @@
+//! Telling other systems (EventBridge) and people (SNS) how it ended.

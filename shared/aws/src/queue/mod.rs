@@ -1,0 +1,1 @@
+//! The queue between the verifier and the consumers (SQS).

@@ -1,0 +1,1 @@
+//! Secrets Manager: the signing secrets with their rotation, and single secrets such as an API key.
