@@ -1,1 +1,20 @@
 //! OpenAI's webhooks without I/O: the signature check, the event model, the categories.
+
+mod category;
+mod data;
+mod delivery;
+mod effect;
+mod event;
+mod refusal;
+mod secret;
+mod signature;
+mod sip;
+
+pub use category::{Category, UnknownCategory};
+pub use data::EventData;
+pub use delivery::{MAX_BODY, Signed, TOLERANCE, Verified, verify};
+pub use effect::EffectKey;
+pub use event::{Event, MalformedEvent};
+pub use refusal::Refusal;
+pub use secret::{Scheme, Secret, SecretError, UnknownScheme};
+pub use sip::{MAX_SIP_HEADERS, MAX_SIP_NAME, MAX_SIP_VALUE, SipHeader, SipInvite};
