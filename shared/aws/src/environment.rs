@@ -56,7 +56,9 @@ impl Environment {
     pub fn optional(&self, name: &str) -> Option<String> {
         let value = match &self.source {
             Source::Process => std::env::var(name).ok(),
-            Source::Given(variables) => variables.iter().find(|(given, _)| given == name).map(|(_, value)| value.clone()),
+            Source::Given(variables) => {
+                variables.iter().find(|(given, _)| given == name).map(|(_, value)| value.clone())
+            }
         };
         value.filter(|value| !value.is_empty())
     }

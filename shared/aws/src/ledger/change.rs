@@ -1,0 +1,127 @@
+//! One conditional write of an item, as expressions that `DynamoDB` understands.
+
+use std::collections::HashMap;
+
+use aws_sdk_dynamodb::types::{AttributeValue, ReturnValue, ReturnValuesOnConditionCheckFailure};
+
+use super::{Ledger, LedgerError};
+
+pub(super) type Item = HashMap<String, AttributeValue>;
+
+/// What a conditional write came to.
+pub(super) enum Written {
+    /// It was made. These are the old values of what it changed.
+    Yes(Item),
+    /// The condition did not hold. This is the item that stood in the way.
+    No(Item),
+}
+
+/// The changes to an item's attributes.
+///
+/// Every attribute goes by an alias, `#name` for `name`, because many of ours are reserved words (`state`, `source`,
+/// `day`). A condition uses the aliases of attributes that are changed, and `:name` for their new values; others are
+/// added by [`compare`](Self::compare) and [`given`](Self::given).
+#[derive(Default)]
+pub(super) struct Change {
+    set: Vec<String>,
+    remove: Vec<String>,
+    names: HashMap<String, String>,
+    values: HashMap<String, AttributeValue>,
+}
+
+impl Change {
+    /// Writes an attribute.
+    pub(super) fn set(mut self, name: &'static str, value: AttributeValue) -> Self {
+        self.set.push(format!("#{name} = :{name}"));
+        self.compare(name).given(name, value)
+    }
+
+    /// Writes an attribute, or takes it away when there is no value.
+    pub(super) fn set_or_remove(self, name: &'static str, value: Option<AttributeValue>) -> Self {
+        match value {
+            Some(value) => self.set(name, value),
+            None => self.remove(name),
+        }
+    }
+
+    /// Writes an attribute unless it has a value.
+    pub(super) fn keep_or_set(mut self, name: &'static str, value: AttributeValue) -> Self {
+        self.set.push(format!("#{name} = if_not_exists(#{name}, :{name})"));
+        self.compare(name).given(name, value)
+    }
+
+    /// Counts an attribute up by one, from nothing.
+    pub(super) fn count(mut self, name: &'static str) -> Self {
+        self.set.push(format!("#{name} = if_not_exists(#{name}, :zero) + :one"));
+        self.compare(name).given("zero", super::value::number(0)).given("one", super::value::number(1))
+    }
+
+    /// Takes an attribute away.
+    pub(super) fn remove(mut self, name: &'static str) -> Self {
+        self.remove.push(format!("#{name}"));
+        self.compare(name)
+    }
+
+    /// Lets the condition speak of an attribute.
+    pub(super) fn compare(mut self, name: &'static str) -> Self {
+        self.names.insert(format!("#{name}"), name.to_owned());
+        self
+    }
+
+    /// Lets the condition speak of a value.
+    pub(super) fn given(mut self, name: &'static str, value: AttributeValue) -> Self {
+        self.values.insert(format!(":{name}"), value);
+        self
+    }
+
+    fn expression(&self) -> String {
+        let mut expression = format!("SET {}", self.set.join(", "));
+        if !self.remove.is_empty() {
+            expression.push_str(" REMOVE ");
+            expression.push_str(&self.remove.join(", "));
+        }
+        expression
+    }
+}
+
+impl Ledger {
+    /// Makes the change if the condition holds, in one write. `action` follows "could not" in an error.
+    pub(super) async fn change(
+        &self,
+        action: &'static str,
+        pk: &str,
+        sk: &str,
+        change: Change,
+        condition: &str,
+    ) -> Result<Written, LedgerError> {
+        let result = self
+            .client
+            .update_item()
+            .table_name(&self.table)
+            .key("pk", AttributeValue::S(pk.to_owned()))
+            .key("sk", AttributeValue::S(sk.to_owned()))
+            .update_expression(change.expression())
+            .condition_expression(condition)
+            .set_expression_attribute_names(Some(change.names))
+            .set_expression_attribute_values(Some(change.values))
+            .return_values(ReturnValue::UpdatedOld)
+            .return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld)
+            .send()
+            .await;
+        match result {
+            Ok(output) => Ok(Written::Yes(output.attributes.unwrap_or_default())),
+            Err(error) => match error.as_service_error() {
+                Some(refusal) if refusal.is_conditional_check_failed_exception() => Ok(Written::No(in_the_way(refusal))),
+                _ => Err(LedgerError::new(action, &error)),
+            },
+        }
+    }
+}
+
+fn in_the_way(refusal: &aws_sdk_dynamodb::operation::update_item::UpdateItemError) -> Item {
+    use aws_sdk_dynamodb::operation::update_item::UpdateItemError::ConditionalCheckFailedException;
+    match refusal {
+        ConditionalCheckFailedException(refusal) => refusal.item().cloned().unwrap_or_default(),
+        _ => Item::default(),
+    }
+}

@@ -1,0 +1,117 @@
+//! Between JSON and `DynamoDB`'s attribute values.
+
+use std::collections::HashMap;
+
+use aws_sdk_dynamodb::types::AttributeValue;
+use serde_json::{Map, Number, Value};
+
+/// `DynamoDB` nests 32 levels deep. What lies deeper than this is kept as its JSON text.
+const MAX_DEPTH: usize = 16;
+
+/// The greatest magnitude that `DynamoDB` stores is a little below 10^126.
+const MAX_MAGNITUDE: f64 = 9.9e125;
+
+/// Below this, `DynamoDB` refuses a number that is not zero.
+const MIN_MAGNITUDE: f64 = 1e-130;
+
+/// An attribute that is a text.
+pub(super) fn text(value: impl Into<String>) -> AttributeValue {
+    AttributeValue::S(value.into())
+}
+
+/// An attribute that is a whole number.
+pub(super) fn number(value: i64) -> AttributeValue {
+    AttributeValue::N(value.to_string())
+}
+
+/// An attribute that is a list of texts.
+pub(super) fn texts(values: &[String]) -> AttributeValue {
+    AttributeValue::L(values.iter().map(text).collect())
+}
+
+/// An attribute that is a JSON object.
+pub(super) fn object(map: &Map<String, Value>) -> AttributeValue {
+    nested_object(map, 0)
+}
+
+fn nested_object(map: &Map<String, Value>, depth: usize) -> AttributeValue {
+    let entries = map.iter().map(|(name, value)| (name.clone(), json(value, depth + 1)));
+    AttributeValue::M(entries.collect::<HashMap<_, _>>())
+}
+
+fn json(value: &Value, depth: usize) -> AttributeValue {
+    match value {
+        Value::Null => AttributeValue::Null(true),
+        Value::Bool(value) => AttributeValue::Bool(*value),
+        Value::Number(value) => json_number(value),
+        Value::String(value) => text(value),
+        Value::Array(_) | Value::Object(_) if depth >= MAX_DEPTH => text(value.to_string()),
+        Value::Array(values) => AttributeValue::L(values.iter().map(|value| json(value, depth + 1)).collect()),
+        Value::Object(map) => nested_object(map, depth),
+    }
+}
+
+/// A number that `DynamoDB` has no room for becomes a text, because refusing it would refuse the whole item.
+fn json_number(value: &Number) -> AttributeValue {
+    let fits = value.as_f64().is_none_or(|float| {
+        float == 0.0 || (MIN_MAGNITUDE..=MAX_MAGNITUDE).contains(&float.abs())
+    });
+    if fits { AttributeValue::N(value.to_string()) } else { text(value.to_string()) }
+}
+
+/// The text under `name`, if there is one.
+pub(super) fn read_text<'a>(item: &'a HashMap<String, AttributeValue>, name: &str) -> Option<&'a str> {
+    item.get(name)?.as_s().ok().map(String::as_str)
+}
+
+/// The whole number under `name`, if there is one.
+pub(super) fn read_number(item: &HashMap<String, AttributeValue>, name: &str) -> Option<i64> {
+    item.get(name)?.as_n().ok()?.parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn converted(value: &Value) -> AttributeValue {
+        json(value, 0)
+    }
+
+    #[test]
+    fn json_keeps_its_shape() {
+        let value = json!({"a": [1, "two", null, true], "b": {"c": -0.5}});
+        let AttributeValue::M(map) = converted(&value) else { panic!("not a map") };
+        let list = map["a"].as_l().unwrap();
+        assert_eq!(list[0], AttributeValue::N("1".to_owned()));
+        assert_eq!(list[1], AttributeValue::S("two".to_owned()));
+        assert_eq!(list[2], AttributeValue::Null(true));
+        assert_eq!(list[3], AttributeValue::Bool(true));
+        assert_eq!(map["b"].as_m().unwrap()["c"], AttributeValue::N("-0.5".to_owned()));
+    }
+
+    #[test]
+    fn numbers_beyond_what_dynamodb_stores_become_text() {
+        assert_eq!(converted(&json!(1e300)), AttributeValue::S("1e+300".to_owned()));
+        assert_eq!(converted(&json!(-1e-200)), AttributeValue::S("-1e-200".to_owned()));
+        assert_eq!(converted(&json!(u64::MAX)), AttributeValue::N(u64::MAX.to_string()));
+        assert_eq!(converted(&json!(0.0)), AttributeValue::N("0.0".to_owned()));
+    }
+
+    #[test]
+    fn what_is_nested_too_deep_becomes_its_json_text() {
+        let mut value = json!("bottom");
+        for _ in 0..100 {
+            value = json!([value]);
+        }
+        let mut converted = converted(&value);
+        let mut depth = 0;
+        while let AttributeValue::L(mut list) = converted {
+            converted = list.remove(0);
+            depth += 1;
+        }
+        assert_eq!(depth, MAX_DEPTH);
+        assert!(converted.as_s().unwrap().contains("bottom"));
+    }
+}
