@@ -1,0 +1,201 @@
+//! What a handler's author sees: one trait, and the words for what became of an event.
+
+use std::future::Future;
+use std::time::Duration;
+
+use serde_json::{Map, Value};
+use tokio::time::Instant;
+use webhook::Event;
+
+/// The work that an event of one category stands for.
+///
+/// The harness calls it with an event that is verified, decoded and claimed, so nobody else is working on the same
+/// event or the same effect. What it returns decides everything that follows; a handler never acknowledges, retries
+/// or records anything itself. A panic counts as [`Failure::Retry`].
+pub trait Handler: Send + Sync + 'static {
+    /// Does the work and says what the object is now.
+    ///
+    /// It may be called again for an event whose work was done, when the process died before that could be recorded
+    /// (and when somebody replays the event), so whatever it writes must be safe to write twice.
+    fn handle(&self, event: &Event, context: &Context) -> impl Future<Output = Result<Outcome, Failure>> + Send;
+}
+
+/// What a handler gets besides the event.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct Context {
+    /// When the handler will be stopped and its event retried. A little earlier than the invocation's own deadline.
+    pub deadline: Instant,
+    /// How many times this event has been taken up, this time included: 1 at first.
+    pub attempt: u32,
+}
+
+impl Context {
+    /// A context of its own, as a handler's tests need it.
+    #[must_use]
+    pub fn new(deadline: Instant, attempt: u32) -> Self {
+        Self { deadline, attempt }
+    }
+}
+
+/// What the object that an event speaks of is now, and what was kept of it.
+///
+/// It becomes the job's record, the event's outcome in the ledger and the announcement on the bus.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Outcome {
+    /// The object's id. Without one no job is recorded, only the event.
+    pub object_id: Option<String>,
+    /// The object's own status, in OpenAI's words.
+    pub status: String,
+    /// Whether that status is final. A job that reached a final status never goes back to another one.
+    pub terminal: bool,
+    /// When the object was seen like this, in milliseconds since the Unix epoch: the time of retrieval. Between two
+    /// equally final states the later one stays.
+    pub as_of: i64,
+    /// Numbers by name.
+    pub counts: Map<String, Value>,
+    /// Moments in the object's life by name, as OpenAI gives them (Unix seconds).
+    pub times: Map<String, Value>,
+    /// What else a person or a program wants to know without opening an artifact.
+    pub summary: Map<String, Value>,
+    /// The keys of what was stored in the bucket.
+    pub artifacts: Vec<String>,
+    /// One sentence for whoever wonders why nothing was done.
+    pub note: Option<String>,
+    /// What went wrong with the object at OpenAI, in one sentence.
+    pub error: Option<String>,
+    /// What a person should be told at once.
+    pub alert: Option<Alert>,
+}
+
+impl Outcome {
+    /// The status of an object whose id OpenAI does not know.
+    pub const NOT_FOUND: &'static str = "not_found";
+
+    /// An outcome with a status and nothing else; the rest is filled in with struct update syntax.
+    pub fn new(status: impl Into<String>, as_of: i64) -> Self {
+        Self {
+            object_id: None,
+            status: status.into(),
+            terminal: false,
+            as_of,
+            counts: Map::new(),
+            times: Map::new(),
+            summary: Map::new(),
+            artifacts: Vec::new(),
+            note: None,
+            error: None,
+            alert: None,
+        }
+    }
+
+    /// The normal end of an event whose object does not exist: OpenAI's test deliveries name such objects, and what
+    /// was deleted or has expired looks the same.
+    ///
+    /// It is not final, so a job that was recorded while its object still existed stays as it is.
+    pub fn not_found(object_id: impl Into<String>, as_of: i64) -> Self {
+        let object_id = object_id.into();
+        let note = format!(
+            "OpenAI has no object {object_id}: a test delivery, an object that was deleted or has expired, or one of \
+             another project than the API key's"
+        );
+        Self { object_id: Some(object_id), note: Some(note), ..Self::new(Self::NOT_FOUND, as_of) }
+    }
+}
+
+/// Something a person should know, sent to the alerts topic.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Alert {
+    /// How bad it is; subscribers can filter by it.
+    pub severity: Severity,
+    /// One line, at most 100 ASCII characters: what does not fit is cut or replaced.
+    pub subject: String,
+    /// The whole story.
+    pub message: String,
+}
+
+/// How bad an [`Alert`] is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Severity {
+    /// Worth knowing, nothing to do.
+    Info,
+    /// Something is lost or incomplete.
+    Warning,
+    /// Somebody must act.
+    Critical,
+}
+
+impl Severity {
+    /// The value of the `severity` attribute of an alert.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Info => "info",
+            Self::Warning => "warning",
+            Self::Critical => "critical",
+        }
+    }
+}
+
+/// Why an event could not be handled, and so what happens to it next.
+///
+/// Messages go to logs, the ledger and the dead-letter queue: they must hold no key and no body.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Failure {
+    /// It may work later: the record goes back to its queue.
+    #[error("{message}")]
+    Retry {
+        /// The least time to wait, when the other side asked for one.
+        after: Option<Duration>,
+        /// What happened.
+        message: String,
+    },
+    /// It can never work: the record goes to the dead-letter queue at once, and people are told.
+    #[error("{message}")]
+    Permanent {
+        /// A short code, lower case with underscores: the dead letter's `failure-reason`.
+        reason: &'static str,
+        /// What happened.
+        message: String,
+    },
+}
+
+impl Failure {
+    /// The API key was refused.
+    pub const UNAUTHORIZED: &'static str = "unauthorized";
+    /// The account's quota is used up.
+    pub const QUOTA_EXHAUSTED: &'static str = "quota_exhausted";
+    /// The object does not exist. A handler that sees this of an event's own object returns
+    /// [`Outcome::not_found`] instead.
+    pub const NOT_FOUND: &'static str = "not_found";
+    /// OpenAI refused the call for another reason that no retry can change.
+    pub const REFUSED: &'static str = "refused_by_openai";
+
+    /// Try again later, no earlier than the queue's own backoff says.
+    pub fn retry(message: impl Into<String>) -> Self {
+        Self::Retry { after: None, message: message.into() }
+    }
+
+    /// Never try again.
+    pub fn permanent(reason: &'static str, message: impl Into<String>) -> Self {
+        Self::Permanent { reason, message: message.into() }
+    }
+}
+
+impl From<openai::Error> for Failure {
+    /// By what the error means for a retry.
+    ///
+    /// Whether a 404 is a failure depends on what was asked for, so a handler looks for it first: the event's own
+    /// object being unknown is [`Outcome::not_found`].
+    fn from(error: openai::Error) -> Self {
+        let message = error.to_string();
+        let reason = match error.class() {
+            openai::Class::Retry => return Self::Retry { after: error.retry_after(), message },
+            openai::Class::NotFound => Self::NOT_FOUND,
+            openai::Class::Unauthorized => Self::UNAUTHORIZED,
+            openai::Class::QuotaExhausted => Self::QUOTA_EXHAUSTED,
+            openai::Class::Permanent => Self::REFUSED,
+        };
+        Self::Permanent { reason, message }
+    }
+}
