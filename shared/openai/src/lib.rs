@@ -1,1 +1,49 @@
 //! A thin, tolerant client for the OpenAI calls that the consumers make.
+//!
+//! A webhook names an object and says next to nothing about it, so every consumer begins by retrieving that object.
+//! [`Client`] has exactly those calls. Four rules hold for all of them:
+//!
+//! - **Tolerant.** A type has the few fields that are used, and [`Batch::raw`] the rest. A field that is missing, of
+//!   an unexpected kind or unknown, and a status that nobody has seen yet, never make an answer unreadable.
+//! - **Classified.** Every [`Error`] knows its [`Class`]: worth another try, gone, not allowed, out of quota, or for
+//!   good. [`Error::retry_after`] is the pause that OpenAI asks for.
+//! - **Not repeated.** A call is made once. Who calls has a queue with a growing delay and a budget of attempts, and
+//!   attempts hidden in here would spend both unseen.
+//! - **In time.** Every call takes the instant by which it must be over, and no call waits longer for an answer, or for
+//!   the next piece of a file, than a healthy connection needs.
+//!
+//! ```no_run
+//! # async fn example() -> Result<(), Box<dyn std::error::Error>> {
+//! use std::time::Duration;
+//! use tokio::time::Instant;
+//!
+//! let config = openai::ClientConfig { base_url: "https://eu.api.openai.com/v1".parse()?, api_key: "sk-...".parse()? };
+//! let client = openai::Client::new(config)?;
+//! let deadline = Instant::now() + Duration::from_secs(60);
+//!
+//! let batch = client.batch("batch_67ae1f5cc0", deadline).await?;
+//! if let Some(id) = &batch.output_file_id {
+//!     let mut content = client.file_content(id, deadline).await?;
+//!     while let Some(bytes) = content.chunk().await? {
+//!         println!("{} bytes of {}", bytes.len(), batch.id);
+//!     }
+//! }
+//! # Ok(())
+//! # }
+//! ```
+
+mod client;
+mod content;
+mod error;
+mod key;
+mod objects;
+mod text;
+
+pub use client::{Client, ClientConfig, SetupError};
+pub use content::FileContent;
+pub use error::{Class, Error};
+pub use key::{ApiKey, InvalidApiKey};
+pub use objects::{Batch, BatchError, BatchStatus, File, RequestCounts};
+/// The type of [`ClientConfig::base_url`].
+pub use reqwest::Url;
+pub use text::for_display;

@@ -1,0 +1,49 @@
+//! The content of a file, piece by piece.
+
+use std::fmt;
+use std::time::Duration;
+
+use bytes::Bytes;
+use reqwest::Response;
+use tokio::time::{Instant, timeout_at};
+
+use crate::client::request_id;
+use crate::error::Error;
+
+/// How long the next piece may take. A file of hundreds of megabytes has no sensible limit as a whole, but a connection
+/// that is silent for this long is dead.
+const IDLE_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// A file that is being downloaded.
+pub struct FileContent {
+    call: &'static str,
+    response: Response,
+    request_id: Option<String>,
+    deadline: Instant,
+}
+
+impl FileContent {
+    pub(crate) fn new(call: &'static str, response: Response, deadline: Instant) -> Self {
+        let request_id = request_id(response.headers());
+        Self { call, response, request_id, deadline }
+    }
+
+    /// The next piece, `None` at the end of the file. Its size is what the network delivers.
+    ///
+    /// An answer that announces its length and breaks off earlier is an error, never an end.
+    pub async fn chunk(&mut self) -> Result<Option<Bytes>, Error> {
+        let until = self.deadline.min(Instant::now() + IDLE_TIMEOUT);
+        match timeout_at(until, self.response.chunk()).await {
+            Ok(Ok(chunk)) => Ok(chunk),
+            Ok(Err(error)) => Err(Error::interrupted(self.call, error)),
+            Err(_) => Err(Error::timeout(self.call, "the next piece of the file")),
+        }
+        .map_err(|error| error.with_request_id(self.request_id.clone()))
+    }
+}
+
+impl fmt::Debug for FileContent {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("FileContent").field("request_id", &self.request_id).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,264 @@
+//! Why a call failed, and what that means for whoever made it.
+
+use std::error::Error as _;
+use std::fmt;
+use std::time::{Duration, SystemTime};
+
+use reqwest::StatusCode;
+use reqwest::header::{HeaderMap, HeaderValue, RETRY_AFTER};
+use serde_json::Value;
+
+use crate::text::for_display;
+
+/// What a failed call means for the caller.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Class {
+    /// It may work later: the connection, 408, 409, 429, 5xx, or an answer that nobody can read.
+    Retry,
+    /// There is no such object, or not in the project of this key (404).
+    NotFound,
+    /// The key is wrong, or must not read this object (401, 403).
+    Unauthorized,
+    /// The account has no credit left (429 with `insufficient_quota`). Waiting does not help; paying does.
+    QuotaExhausted,
+    /// Trying again cannot help.
+    Permanent,
+}
+
+/// A failed call: what was asked, why it failed and how OpenAI calls that request.
+///
+/// Nothing in it is secret. OpenAI's own message is cut to a sentence or two, and what looks like a key is masked.
+#[derive(Debug)]
+pub struct Error(Box<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    call: &'static str,
+    cause: Cause,
+    request_id: Option<String>,
+}
+
+#[derive(Debug)]
+enum Cause {
+    InvalidId,
+    Connection(String),
+    Timeout(&'static str),
+    Interrupted(String),
+    Unreadable(&'static str),
+    TooLarge { limit: usize },
+    Status(Refused),
+}
+
+#[derive(Debug)]
+struct Refused {
+    status: StatusCode,
+    class: Class,
+    code: Option<String>,
+    message: Option<String>,
+    retry_after: Option<Duration>,
+}
+
+impl Error {
+    /// What to do about it.
+    #[must_use]
+    pub fn class(&self) -> Class {
+        match &self.0.cause {
+            Cause::Status(refused) => refused.class,
+            Cause::InvalidId | Cause::TooLarge { .. } => Class::Permanent,
+            // An answer that cannot be read mostly comes from something between OpenAI and here.
+            Cause::Connection(_) | Cause::Timeout(_) | Cause::Interrupted(_) | Cause::Unreadable(_) => Class::Retry,
+        }
+    }
+
+    /// The HTTP status that OpenAI refused the call with.
+    #[must_use]
+    pub fn status(&self) -> Option<u16> {
+        self.refused().map(|refused| refused.status.as_u16())
+    }
+
+    /// OpenAI's name for the error: its `code`, or else its `type`.
+    #[must_use]
+    pub fn code(&self) -> Option<&str> {
+        self.refused()?.code.as_deref()
+    }
+
+    /// How long OpenAI wants to be left alone: `retry-after-ms`, or else `Retry-After` in seconds or as a date.
+    #[must_use]
+    pub fn retry_after(&self) -> Option<Duration> {
+        self.refused()?.retry_after
+    }
+
+    /// OpenAI's `x-request-id`, which its support asks for.
+    #[must_use]
+    pub fn request_id(&self) -> Option<&str> {
+        self.0.request_id.as_deref()
+    }
+
+    fn refused(&self) -> Option<&Refused> {
+        match &self.0.cause {
+            Cause::Status(refused) => Some(refused),
+            _ => None,
+        }
+    }
+
+    fn new(call: &'static str, cause: Cause) -> Self {
+        Self(Box::new(Inner { call, cause, request_id: None }))
+    }
+
+    pub(crate) fn with_request_id(mut self, request_id: Option<String>) -> Self {
+        self.0.request_id = request_id;
+        self
+    }
+
+    pub(crate) fn invalid_id(call: &'static str) -> Self {
+        Self::new(call, Cause::InvalidId)
+    }
+
+    pub(crate) fn timeout(call: &'static str, waiting_for: &'static str) -> Self {
+        Self::new(call, Cause::Timeout(waiting_for))
+    }
+
+    pub(crate) fn unreadable(call: &'static str, what: &'static str) -> Self {
+        Self::new(call, Cause::Unreadable(what))
+    }
+
+    pub(crate) fn too_large(call: &'static str, limit: usize) -> Self {
+        Self::new(call, Cause::TooLarge { limit })
+    }
+
+    /// No answer came.
+    pub(crate) fn connection(call: &'static str, error: reqwest::Error) -> Self {
+        Self::new(call, Cause::Connection(chain(error)))
+    }
+
+    /// An answer came, but not to its end.
+    pub(crate) fn interrupted(call: &'static str, error: reqwest::Error) -> Self {
+        Self::new(call, Cause::Interrupted(chain(error)))
+    }
+
+    /// OpenAI refused. `body` is as much of the answer as was read; it need not be JSON.
+    pub(crate) fn refused_with(call: &'static str, status: StatusCode, headers: &HeaderMap, body: &[u8]) -> Self {
+        let error =
+            serde_json::from_slice::<Value>(body).ok().and_then(|mut body| body.get_mut("error").map(Value::take));
+        let text = |name| error.as_ref()?.get(name)?.as_str().filter(|text| !text.is_empty());
+        let (code, kind) = (text("code"), text("type"));
+        let quota_exhausted = [code, kind].contains(&Some("insufficient_quota"));
+        Self::new(
+            call,
+            Cause::Status(Refused {
+                status,
+                class: class_of(status, quota_exhausted, headers),
+                code: code.or(kind).map(for_display),
+                message: text("message").map(for_display),
+                retry_after: retry_after(headers, SystemTime::now()),
+            }),
+        )
+    }
+}
+
+/// OpenAI's own clients go by the same statuses. They also obey `x-should-retry` to the letter, but they repeat within
+/// seconds: a `false` beside a rate limit tells those to give up, not a queue that comes back minutes later.
+fn class_of(status: StatusCode, quota_exhausted: bool, headers: &HeaderMap) -> Class {
+    let by_status = match status.as_u16() {
+        429 if quota_exhausted => Class::QuotaExhausted,
+        408 | 409 | 429 | 500.. => Class::Retry,
+        404 => Class::NotFound,
+        401 | 403 => Class::Unauthorized,
+        _ => Class::Permanent,
+    };
+    match headers.get("x-should-retry").map(HeaderValue::as_bytes) {
+        Some(b"true") => Class::Retry,
+        Some(b"false") if by_status == Class::Retry && status != StatusCode::TOO_MANY_REQUESTS => Class::Permanent,
+        _ => by_status,
+    }
+}
+
+fn retry_after(headers: &HeaderMap, now: SystemTime) -> Option<Duration> {
+    let text = |name: &str| headers.get(name)?.to_str().ok().map(str::trim);
+    let seconds = |text: &str| Duration::try_from_secs_f64(text.parse().ok()?).ok();
+    if let Some(pause) = text("retry-after-ms").and_then(seconds) {
+        return Some(pause / 1000);
+    }
+    let value = text(RETRY_AFTER.as_str())?;
+    seconds(value).or_else(|| httpdate::parse_http_date(value).ok()?.duration_since(now).ok())
+}
+
+/// The error and what is under it: reqwest's own text says only that the request could not be sent.
+fn chain(error: reqwest::Error) -> String {
+    let error = error.without_url();
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(error) = source {
+        text.push_str(": ");
+        text.push_str(&error.to_string());
+        source = error.source();
+    }
+    for_display(&text)
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Inner { call, cause, request_id } = &*self.0;
+        match cause {
+            Cause::InvalidId => write!(f, "{call}: the id has characters that no OpenAI id has")?,
+            Cause::Connection(error) => write!(f, "{call}: no answer: {error}")?,
+            Cause::Timeout(waiting_for) => write!(f, "{call}: timed out waiting for {waiting_for}")?,
+            Cause::Interrupted(error) => write!(f, "{call}: the answer broke off: {error}")?,
+            Cause::Unreadable(what) => write!(f, "{call}: the answer is not {what}")?,
+            Cause::TooLarge { limit } => write!(f, "{call}: the answer is longer than {limit} bytes")?,
+            Cause::Status(refused) => {
+                write!(f, "{call}: OpenAI answered {}", refused.status.as_u16())?;
+                if let Some(code) = &refused.code {
+                    write!(f, " {code}")?;
+                }
+                if let Some(message) = &refused.message {
+                    write!(f, ": {message}")?;
+                }
+            }
+        }
+        match request_id {
+            Some(id) => write!(f, " (request {id})"),
+            None => Ok(()),
+        }
+    }
+}
+
+impl std::error::Error for Error {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn headers(pairs: &[(&'static str, &str)]) -> HeaderMap {
+        pairs.iter().map(|(name, value)| (name.parse().unwrap(), value.parse().unwrap())).collect()
+    }
+
+    #[test]
+    fn retry_after_is_read_in_each_of_its_forms() {
+        let now = SystemTime::UNIX_EPOCH + Duration::from_secs(1_795_000_000);
+        let in_90_s = httpdate::fmt_http_date(now + Duration::from_secs(90));
+        let long_ago = httpdate::fmt_http_date(now - Duration::from_secs(90));
+        let pause = |pairs: &[(&'static str, &str)]| retry_after(&headers(pairs), now);
+
+        assert_eq!(pause(&[]), None);
+        assert_eq!(pause(&[("retry-after", "7")]), Some(Duration::from_secs(7)));
+        assert_eq!(pause(&[("retry-after", " 0.5 ")]), Some(Duration::from_millis(500)));
+        assert_eq!(pause(&[("retry-after", &in_90_s)]), Some(Duration::from_secs(90)));
+        assert_eq!(pause(&[("retry-after-ms", "1500"), ("retry-after", "7")]), Some(Duration::from_millis(1500)));
+        assert_eq!(pause(&[("retry-after-ms", "soon"), ("retry-after", "7")]), Some(Duration::from_secs(7)));
+        for nonsense in ["", "soon", "-1", "1e300", "nan", &long_ago] {
+            assert_eq!(pause(&[("retry-after", nonsense)]), None, "{nonsense:?}");
+        }
+    }
+
+    #[test]
+    fn x_should_retry_overrides_the_status_except_that_a_rate_limit_always_passes() {
+        let no = headers(&[("x-should-retry", "false")]);
+        let yes = headers(&[("x-should-retry", "true")]);
+        assert_eq!(class_of(StatusCode::INTERNAL_SERVER_ERROR, false, &no), Class::Permanent);
+        assert_eq!(class_of(StatusCode::NOT_FOUND, false, &no), Class::NotFound);
+        assert_eq!(class_of(StatusCode::TOO_MANY_REQUESTS, false, &no), Class::Retry);
+        assert_eq!(class_of(StatusCode::TOO_MANY_REQUESTS, true, &no), Class::QuotaExhausted);
+        assert_eq!(class_of(StatusCode::BAD_REQUEST, false, &yes), Class::Retry);
+    }
+}

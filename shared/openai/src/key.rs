@@ -1,0 +1,83 @@
+//! The API key.
+
+use std::fmt;
+use std::str::FromStr;
+
+use reqwest::header::HeaderValue;
+
+/// An OpenAI API key, as it goes into the `Authorization` header.
+///
+/// It is never printed: `Debug` shows a placeholder, there is no `Display`, and the header is marked sensitive so that
+/// no HTTP layer logs it.
+#[derive(Clone)]
+pub struct ApiKey(HeaderValue);
+
+/// A text that cannot be an API key. It does not say the text.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum InvalidApiKey {
+    /// Nothing is left after trimming.
+    #[error("the API key is empty")]
+    Empty,
+    /// A key consists of visible ASCII characters. Anything else is a slip of copy and paste.
+    #[error("the API key has a character that no key has (a space, a line break or a character beyond ASCII)")]
+    ForbiddenCharacter,
+}
+
+impl ApiKey {
+    pub(crate) fn authorization(&self) -> HeaderValue {
+        self.0.clone()
+    }
+}
+
+impl FromStr for ApiKey {
+    type Err = InvalidApiKey;
+
+    /// Takes the key without the white space around it, which secrets pasted into a console often have.
+    fn from_str(text: &str) -> Result<Self, InvalidApiKey> {
+        let key = text.trim();
+        if key.is_empty() {
+            return Err(InvalidApiKey::Empty);
+        }
+        if !key.bytes().all(|byte| byte.is_ascii_graphic()) {
+            return Err(InvalidApiKey::ForbiddenCharacter);
+        }
+        let mut header =
+            HeaderValue::try_from(format!("Bearer {key}")).map_err(|_| InvalidApiKey::ForbiddenCharacter)?;
+        header.set_sensitive(true);
+        Ok(Self(header))
+    }
+}
+
+impl fmt::Debug for ApiKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("ApiKey(..)")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_key_is_trimmed_and_sent_as_a_sensitive_bearer_token() {
+        let header = " sk-local\n".parse::<ApiKey>().unwrap().authorization();
+        assert_eq!(header, "Bearer sk-local");
+        assert!(header.is_sensitive());
+    }
+
+    #[test]
+    fn a_key_is_not_printed() {
+        let key: ApiKey = "sk-local".parse().unwrap();
+        assert_eq!(format!("{key:?}"), "ApiKey(..)");
+        assert!(!format!("{:?}", key.authorization()).contains("sk-local"));
+    }
+
+    #[test]
+    fn a_text_that_cannot_be_a_key_is_refused() {
+        assert_eq!(" \n".parse::<ApiKey>().unwrap_err(), InvalidApiKey::Empty);
+        for text in ["sk local", "sk-\u{e4}", "sk-a\nb", "sk-\u{7f}"] {
+            assert_eq!(text.parse::<ApiKey>().unwrap_err(), InvalidApiKey::ForbiddenCharacter, "{text:?}");
+        }
+    }
+}

@@ -1,0 +1,298 @@
+//! The objects, reduced to what is used.
+//!
+//! They are taken out of the JSON by hand, field by field, so that a field of an unexpected kind is a missing field and
+//! never an unreadable object. OpenAI writes an absent id as `null`, as an empty string or not at all.
+
+use std::fmt;
+
+use serde_json::Value;
+
+/// Where a batch stands. `Other` is a status that did not exist when this was written.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum BatchStatus {
+    /// The input file is being checked.
+    Validating,
+    /// The input file did not pass: nothing ran, and [`Batch::errors`] says why.
+    Failed,
+    /// Requests are being run.
+    InProgress,
+    /// The results are being written.
+    Finalizing,
+    /// All is done, which does not mean that any request succeeded.
+    Completed,
+    /// Time ran out. What was done until then is billed, and in the files.
+    Expired,
+    /// It is being cancelled, which takes up to ten minutes.
+    Cancelling,
+    /// It was cancelled. What was done until then is billed, and in the files.
+    Cancelled,
+    /// A status unknown here, as OpenAI wrote it.
+    Other(String),
+}
+
+impl BatchStatus {
+    /// The status as OpenAI writes it.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        match self {
+            Self::Validating => "validating",
+            Self::Failed => "failed",
+            Self::InProgress => "in_progress",
+            Self::Finalizing => "finalizing",
+            Self::Completed => "completed",
+            Self::Expired => "expired",
+            Self::Cancelling => "cancelling",
+            Self::Cancelled => "cancelled",
+            Self::Other(status) => status,
+        }
+    }
+
+    /// Whether the batch has reached its end. One of an unknown status may still go on.
+    #[must_use]
+    pub fn is_terminal(&self) -> bool {
+        matches!(self, Self::Failed | Self::Completed | Self::Expired | Self::Cancelled)
+    }
+}
+
+impl From<&str> for BatchStatus {
+    fn from(status: &str) -> Self {
+        match status {
+            "validating" => Self::Validating,
+            "failed" => Self::Failed,
+            "in_progress" => Self::InProgress,
+            "finalizing" => Self::Finalizing,
+            "completed" => Self::Completed,
+            "expired" => Self::Expired,
+            "cancelling" => Self::Cancelling,
+            "cancelled" => Self::Cancelled,
+            other => Self::Other(other.to_owned()),
+        }
+    }
+}
+
+impl fmt::Display for BatchStatus {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// How many of a batch's requests there are, and how they went.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct RequestCounts {
+    /// All of them.
+    pub total: u64,
+    /// Those that succeeded.
+    pub completed: u64,
+    /// Those that failed.
+    pub failed: u64,
+}
+
+/// Why a batch as a whole failed.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct BatchError {
+    /// A short name, such as `invalid_json_line`.
+    pub code: Option<String>,
+    /// A sentence.
+    pub message: Option<String>,
+    /// The parameter at fault.
+    pub param: Option<String>,
+    /// The line of the input file at fault.
+    pub line: Option<u64>,
+}
+
+/// A batch.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct Batch {
+    /// `batch_...`
+    pub id: String,
+    /// Where it stands.
+    pub status: BatchStatus,
+    /// The path that its requests go to, such as `/v1/responses`.
+    pub endpoint: Option<String>,
+    /// The model, where the whole batch has one.
+    pub model: Option<String>,
+    /// The file with the requests.
+    pub input_file_id: Option<String>,
+    /// The file with the results. Absent when no request succeeded.
+    pub output_file_id: Option<String>,
+    /// The file with the requests that failed or were never run.
+    pub error_file_id: Option<String>,
+    /// How many requests there are and how they went.
+    pub request_counts: Option<RequestCounts>,
+    /// Why the batch as a whole failed.
+    pub errors: Vec<BatchError>,
+    /// When what happened, in seconds since the epoch, in the order of OpenAI's own fields (`created_at`,
+    /// `in_progress_at`, ...). Only what has happened is in it, and `expires_at`.
+    pub times: Vec<(&'static str, i64)>,
+    /// The whole object as OpenAI sent it.
+    pub raw: Value,
+}
+
+impl Batch {
+    /// OpenAI's fields with a time, in the order in which they come to pass.
+    const TIMES: [&str; 9] = [
+        "created_at",
+        "in_progress_at",
+        "finalizing_at",
+        "completed_at",
+        "failed_at",
+        "expired_at",
+        "cancelling_at",
+        "cancelled_at",
+        "expires_at",
+    ];
+
+    /// One of [`Batch::times`].
+    #[must_use]
+    pub fn time(&self, name: &str) -> Option<i64> {
+        self.times.iter().find(|(known, _)| *known == name).map(|(_, at)| *at)
+    }
+
+    /// `None` when it is no batch: an object without an id or a status.
+    pub(crate) fn from_value(raw: Value) -> Option<Self> {
+        let counts = raw.get("request_counts").filter(|counts| counts.is_object());
+        Some(Self {
+            id: text(&raw, "id")?,
+            status: BatchStatus::from(text(&raw, "status")?.as_str()),
+            endpoint: text(&raw, "endpoint"),
+            model: text(&raw, "model"),
+            input_file_id: text(&raw, "input_file_id"),
+            output_file_id: text(&raw, "output_file_id"),
+            error_file_id: text(&raw, "error_file_id"),
+            request_counts: counts.map(|counts| RequestCounts {
+                total: count(counts, "total").unwrap_or_default(),
+                completed: count(counts, "completed").unwrap_or_default(),
+                failed: count(counts, "failed").unwrap_or_default(),
+            }),
+            errors: errors(&raw),
+            times: Self::TIMES.into_iter().filter_map(|name| Some((name, time(&raw, name)?))).collect(),
+            raw,
+        })
+    }
+}
+
+fn errors(batch: &Value) -> Vec<BatchError> {
+    let data = batch.get("errors").and_then(|errors| errors.get("data")).and_then(Value::as_array);
+    data.into_iter()
+        .flatten()
+        .map(|error| BatchError {
+            code: text(error, "code"),
+            message: text(error, "message"),
+            param: text(error, "param"),
+            line: count(error, "line"),
+        })
+        .collect()
+}
+
+/// What OpenAI knows about a file.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct File {
+    /// `file-...`
+    pub id: String,
+    /// Its length in bytes.
+    pub bytes: Option<u64>,
+    /// When it was made, in seconds since the epoch.
+    pub created_at: Option<i64>,
+    /// When it will be gone, in seconds since the epoch.
+    pub expires_at: Option<i64>,
+    /// The whole object as OpenAI sent it.
+    pub raw: Value,
+}
+
+impl File {
+    /// `None` when it is no file: an object without an id.
+    pub(crate) fn from_value(raw: Value) -> Option<Self> {
+        Some(Self {
+            id: text(&raw, "id")?,
+            bytes: count(&raw, "bytes"),
+            created_at: time(&raw, "created_at"),
+            expires_at: time(&raw, "expires_at"),
+            raw,
+        })
+    }
+}
+
+fn text(object: &Value, name: &str) -> Option<String> {
+    object.get(name)?.as_str().filter(|text| !text.is_empty()).map(str::to_owned)
+}
+
+fn count(object: &Value, name: &str) -> Option<u64> {
+    object.get(name)?.as_u64()
+}
+
+fn time(object: &Value, name: &str) -> Option<i64> {
+    object.get(name)?.as_i64().filter(|seconds| *seconds > 0)
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn a_batch_is_read() {
+        let batch = Batch::from_value(json!({
+            "id": "batch_1", "object": "batch", "endpoint": "/v1/responses", "status": "completed",
+            "input_file_id": "file-in", "output_file_id": "file-out", "error_file_id": null,
+            "created_at": 1_700_000_000, "completed_at": 1_700_000_060, "failed_at": null,
+            "request_counts": {"total": 3, "completed": 2, "failed": 1},
+        }))
+        .unwrap();
+        assert_eq!(batch.status, BatchStatus::Completed);
+        assert_eq!(batch.output_file_id.as_deref(), Some("file-out"));
+        assert_eq!(batch.error_file_id, None);
+        assert_eq!(batch.request_counts, Some(RequestCounts { total: 3, completed: 2, failed: 1 }));
+        assert_eq!(batch.times, [("created_at", 1_700_000_000), ("completed_at", 1_700_000_060)]);
+        assert_eq!(batch.time("completed_at"), Some(1_700_000_060));
+    }
+
+    #[test]
+    fn an_empty_file_id_is_no_file_id() {
+        let batch = json!({"id": "batch_1", "status": "expired", "output_file_id": "", "error_file_id": ""});
+        let batch = Batch::from_value(batch).unwrap();
+        assert_eq!((batch.output_file_id, batch.error_file_id), (None, None));
+    }
+
+    #[test]
+    fn what_is_unknown_survives() {
+        let batch = json!({"id": "batch_1", "status": "paused", "shiny": {"new": true}});
+        let batch = Batch::from_value(batch).unwrap();
+        assert_eq!(batch.status, BatchStatus::Other("paused".to_owned()));
+        assert_eq!(batch.status.to_string(), "paused");
+        assert!(!batch.status.is_terminal());
+        assert_eq!(batch.raw["shiny"]["new"], true);
+    }
+
+    #[test]
+    fn a_field_of_an_unexpected_kind_is_a_missing_field() {
+        let batch = json!({"id": "batch_1", "status": "failed", "request_counts": 3, "created_at": "yesterday",
+            "model": 5, "errors": {"data": ["text", {"code": "c", "line": "x"}]}});
+        let batch = Batch::from_value(batch).unwrap();
+        assert_eq!(batch.request_counts, None);
+        assert_eq!(batch.times, []);
+        assert_eq!(batch.model, None);
+        assert_eq!(batch.errors.len(), 2);
+        assert_eq!(batch.errors[1], BatchError { code: Some("c".to_owned()), ..BatchError::default() });
+    }
+
+    #[test]
+    fn something_without_an_id_or_a_status_is_no_batch() {
+        for other in [json!(null), json!([]), json!({"status": "completed"}), json!({"id": "batch_1"})] {
+            assert!(Batch::from_value(other.clone()).is_none(), "{other}");
+        }
+        assert!(File::from_value(json!({"bytes": 1})).is_none());
+    }
+
+    #[test]
+    fn each_known_status_keeps_its_name() {
+        let known = "validating failed in_progress finalizing completed expired cancelling cancelled";
+        for name in known.split(' ') {
+            let status = BatchStatus::from(name);
+            assert!(!matches!(status, BatchStatus::Other(_)), "{name}");
+            assert_eq!(status.as_str(), name);
+        }
+    }
+}
