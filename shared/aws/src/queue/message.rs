@@ -1,0 +1,234 @@
+//! What stands in a queue: an event's body, and in attributes what its way here was.
+
+use std::borrow::Cow;
+use std::fmt;
+use webhook::Verified;
+
+/// Name of the attribute with the delivery's id, which is the same in every repetition of a delivery.
+pub const WEBHOOK_ID: &str = "webhook-id";
+/// Name of the attribute with the delivery's time, as it was signed.
+pub const WEBHOOK_TIMESTAMP: &str = "webhook-timestamp";
+/// Name of the attribute with the endpoint that took the delivery, such as `project`.
+pub const ENDPOINT: &str = "endpoint";
+/// Name of the attribute with the event's type.
+pub const EVENT_TYPE: &str = "event-type";
+/// Name of the attribute with the time at which the event came into this system, in milliseconds since the epoch.
+pub const RECEIVED_AT: &str = "received-at";
+/// Name of the attribute with where the message comes from, see [`Source`].
+pub const SOURCE: &str = "source";
+/// Name of the attribute that a dead letter has: a short code for why. It stays when the letter is redriven.
+pub const FAILURE_REASON: &str = "failure-reason";
+/// Name of the attribute that a dead letter has: the reason in words.
+pub const FAILURE_MESSAGE: &str = "failure-message";
+
+/// Who put a message into the queue.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Source {
+    /// OpenAI delivered it.
+    OpenAi,
+    /// Reconciliation found that its delivery never came.
+    Reconcile,
+    /// A person asked for it again.
+    Replay,
+}
+
+impl Source {
+    /// The attribute's value.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::OpenAi => "openai",
+            Self::Reconcile => "reconcile",
+            Self::Replay => "replay",
+        }
+    }
+
+    fn parse(text: &str) -> Option<Self> {
+        [Self::OpenAi, Self::Reconcile, Self::Replay].into_iter().find(|source| source.as_str() == text)
+    }
+}
+
+/// A message of a category's queue.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Message {
+    /// The event as JSON: the verified body, with what SQS refuses escaped.
+    pub body: String,
+    /// The delivery's id.
+    pub webhook_id: String,
+    /// The delivery's time as it was signed, in seconds since the epoch.
+    pub webhook_timestamp: String,
+    /// The endpoint that took the delivery.
+    pub endpoint: String,
+    /// The event's type.
+    pub event_type: String,
+    /// When the event came into this system, in milliseconds since the epoch.
+    pub received_at: u64,
+    /// Who put the message into the queue.
+    pub source: Source,
+    /// Why the message was a dead letter before: there only when it was redriven from a dead-letter queue.
+    pub failure: Option<String>,
+}
+
+/// A message lacks an attribute, or one says something impossible. Holds the attribute's name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("the message attribute {0} is missing or unusable")]
+pub struct MalformedMessage(pub &'static str);
+
+impl Message {
+    /// The message of a verified delivery.
+    #[must_use]
+    pub fn of_delivery(delivery: &Verified<'_>, endpoint: &str, received_at: u64) -> Self {
+        Self {
+            body: escape(delivery.body()).into_owned(),
+            webhook_id: delivery.webhook_id().to_owned(),
+            webhook_timestamp: delivery.timestamp().to_owned(),
+            endpoint: endpoint.to_owned(),
+            event_type: delivery.event_type().to_owned(),
+            received_at,
+            source: Source::OpenAi,
+            failure: None,
+        }
+    }
+
+    /// Reads a message back; `attribute` looks up an attribute's text by name.
+    pub fn decode<'a>(
+        body: String,
+        attribute: impl Fn(&'static str) -> Option<&'a str>,
+    ) -> Result<Self, MalformedMessage> {
+        let required = |name| attribute(name).map(str::to_owned).ok_or(MalformedMessage(name));
+        Ok(Self {
+            body,
+            webhook_id: required(WEBHOOK_ID)?,
+            webhook_timestamp: required(WEBHOOK_TIMESTAMP)?,
+            endpoint: required(ENDPOINT)?,
+            event_type: required(EVENT_TYPE)?,
+            received_at: required(RECEIVED_AT)?.parse().map_err(|_| MalformedMessage(RECEIVED_AT))?,
+            source: Source::parse(&required(SOURCE)?).ok_or(MalformedMessage(SOURCE))?,
+            failure: attribute(FAILURE_REASON).map(str::to_owned),
+        })
+    }
+
+    /// The attributes to send, by name. Their values are fit for SQS, which refuses some code points and empty values.
+    #[must_use]
+    pub fn attributes(&self) -> Vec<(&'static str, String)> {
+        let mut attributes = vec![
+            (WEBHOOK_ID, attribute_text(&self.webhook_id)),
+            (WEBHOOK_TIMESTAMP, attribute_text(&self.webhook_timestamp)),
+            (ENDPOINT, attribute_text(&self.endpoint)),
+            (EVENT_TYPE, attribute_text(&self.event_type)),
+            (RECEIVED_AT, self.received_at.to_string()),
+            (SOURCE, self.source.as_str().to_owned()),
+        ];
+        attributes.extend(self.failure.as_deref().map(|reason| (FAILURE_REASON, attribute_text(reason))));
+        attributes
+    }
+}
+
+impl fmt::Debug for Message {
+    /// Identifiers only: a body is nobody's business.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Message")
+            .field("webhook_id", &self.webhook_id)
+            .field("endpoint", &self.endpoint)
+            .field("event_type", &self.event_type)
+            .field("source", &self.source)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Whether SQS takes a code point: `#x9 | #xA | #xD | #x20 to #xD7FF | #xE000 to #xFFFD | #x10000 to #x10FFFF`.
+const fn is_accepted(character: char) -> bool {
+    matches!(character, '\t' | '\n' | '\r' | ' '..='\u{D7FF}' | '\u{E000}'..='\u{FFFD}' | '\u{10000}'..)
+}
+
+/// Valid JSON without the code points that SQS refuses, with the same meaning.
+///
+/// Outside of strings JSON has ASCII alone, and raw control characters are no JSON anywhere. So only U+FFFE and
+/// U+FFFF can occur, always within a string and never behind a backslash, where an escape says the same.
+pub(super) fn escape(json: &str) -> Cow<'_, str> {
+    // Both begin with this byte in UTF-8, and hardly any event has it.
+    if !json.as_bytes().contains(&0xEF) {
+        return Cow::Borrowed(json);
+    }
+    let refused: &[char] = &['\u{FFFE}', '\u{FFFF}'];
+    if !json.contains(refused) {
+        return Cow::Borrowed(json);
+    }
+    Cow::Owned(json.replace('\u{FFFE}', "\\ufffe").replace('\u{FFFF}', "\\uffff"))
+}
+
+/// Text that SQS takes as an attribute: whatever it refuses is replaced, and a dash stands for nothing at all.
+/// Attributes help to find a message; what an event says stands in its body.
+pub(super) fn attribute_text(text: &str) -> String {
+    if text.is_empty() {
+        return "-".to_owned();
+    }
+    text.chars().map(|character| if is_accepted(character) { character } else { char::REPLACEMENT_CHARACTER }).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn message() -> Message {
+        Message {
+            body: "{}".to_owned(),
+            webhook_id: "wh_1".to_owned(),
+            webhook_timestamp: "0001750861210".to_owned(),
+            endpoint: "project".to_owned(),
+            event_type: "batch.completed".to_owned(),
+            received_at: 1_750_861_210_042,
+            source: Source::Replay,
+            failure: Some("not_found".to_owned()),
+        }
+    }
+
+    fn decode(attributes: &[(&'static str, String)]) -> Result<Message, MalformedMessage> {
+        Message::decode("{}".to_owned(), |name| {
+            attributes.iter().find(|(n, _)| *n == name).map(|(_, value)| value.as_str())
+        })
+    }
+
+    #[test]
+    fn a_message_survives_its_attributes() {
+        assert_eq!(decode(&message().attributes()).unwrap(), message());
+    }
+
+    #[test]
+    fn a_message_without_one_of_its_attributes_says_which() {
+        let all = Message { failure: None, ..message() }.attributes();
+        for (name, _) in &all {
+            let others: Vec<_> = all.iter().filter(|(other, _)| other != name).cloned().collect();
+            assert_eq!(decode(&others), Err(MalformedMessage(name)));
+        }
+    }
+
+    #[test]
+    fn what_sqs_refuses_in_a_body_is_escaped_and_means_the_same() {
+        let body = "{\"a\":\"x\u{FFFE}y\u{FFFF}z\u{FFFD}\u{EF}\u{10FFFF}\"}";
+        let escaped = escape(body);
+        assert!(escaped.chars().all(is_accepted));
+        let (before, after): (serde_json::Value, serde_json::Value) =
+            (serde_json::from_str(body).unwrap(), serde_json::from_str(&escaped).unwrap());
+        assert_eq!(before, after);
+    }
+
+    #[test]
+    fn a_body_that_sqs_takes_is_not_touched() {
+        for body in ["{}", "{\"a\":\"\u{FFFD}\u{EF} \u{7F}\"}"] {
+            assert!(matches!(escape(body), Cow::Borrowed(same) if same == body));
+        }
+    }
+
+    #[test]
+    fn an_attribute_is_never_empty_and_has_no_code_point_that_sqs_refuses() {
+        assert_eq!(attribute_text(""), "-");
+        assert_eq!(attribute_text("batch.\u{0}\u{FFFF}é"), "batch.\u{FFFD}\u{FFFD}é");
+    }
+
+    #[test]
+    fn debug_shows_no_body() {
+        let message = Message { body: "{\"secret\":1}".to_owned(), ..message() };
+        assert!(!format!("{message:?}").contains("secret"));
+    }
+}
