@@ -1,0 +1,120 @@
+"""AWS, played by ministack on the loopback device."""
+
+import json
+import os
+import shutil
+import socket
+import sys
+import urllib.error
+import urllib.parse
+import urllib.request
+from pathlib import Path
+from typing import Any, Self
+
+import boto3
+from botocore.config import Config
+
+from infra.local.processes import Process, StartError
+
+REGION = "us-east-1"
+ACCESS_KEY = "test"
+"""Key and secret of the account's root user. The functions get credentials of their own roles."""
+
+_START_TIMEOUT_SECONDS = 60.0
+
+
+class Emulator:
+    """A ministack of its own: own port, own data, own log, IAM policies enforced."""
+
+    def __init__(self, directory: Path, port: int | None = None) -> None:
+        """Start it, with everything it writes under `directory`.
+
+        Raises `StartError` when it does not come up, or when something else listens on `port`.
+        """
+        self.port = port if port is not None else free_port()
+        self.endpoint_url = f"http://127.0.0.1:{self.port}"
+        self.log = directory / "ministack.log"
+        self._clients: dict[str, Any] = {}
+        if port is not None and _listening(port):
+            raise StartError(f"Port {port} is in use. Stop what listens there, or name another one.")
+        scratch = directory / "ministack"
+        shutil.rmtree(scratch, ignore_errors=True)
+        scratch.mkdir(parents=True)
+        self._process = Process(
+            "ministack",
+            [sys.executable, "-m", "infra.local.emulator_server"],
+            self.log,
+            # Nothing of the caller's environment but the path: the functions inherit this one.
+            {
+                "PATH": os.environ.get("PATH", os.defpath),
+                "HOME": str(scratch),
+                "TMPDIR": str(scratch),
+                "STATE_DIR": str(scratch / "state"),
+                "S3_DATA_DIR": str(scratch / "s3"),
+                "GATEWAY_PORT": str(self.port),
+                "BIND_HOST": "127.0.0.1",
+                "MINISTACK_HOST": "127.0.0.1",
+                "MINISTACK_REGION": REGION,
+                "AWS_ENDPOINT_URL": self.endpoint_url,
+                "AUTH": "true",
+                "LAMBDA_EXECUTOR": "local",
+                "IOT_MTLS_ENABLED": "0",
+                "SFTP_ENABLED": "0",
+            },
+        )
+        try:
+            self._process.wait_until_ready(self._healthy, _START_TIMEOUT_SECONDS)
+        except BaseException:
+            self.stop()
+            raise
+
+    def client(self, service: str) -> Any:
+        """A boto3 client of the service, as the account's root user. Made once and kept."""
+        if service not in self._clients:
+            self._clients[service] = boto3.client(
+                service,
+                endpoint_url=self.endpoint_url,
+                region_name=REGION,
+                aws_access_key_id=ACCESS_KEY,
+                aws_secret_access_key=ACCESS_KEY,
+                # Nothing between here and there that is worth retrying, and an error is wanted at once.
+                config=Config(retries={"total_max_attempts": 1}, s3={"addressing_style": "path"}),
+            )
+        return self._clients[service]
+
+    def messages(self, queue_url: str) -> list[dict[str, Any]]:
+        """The messages of a queue, invisible ones included, looked at without receiving them."""
+        query = urllib.parse.urlencode({"QueueUrl": queue_url})
+        with urllib.request.urlopen(f"{self.endpoint_url}/_ministack/sqs/messages?{query}", timeout=10) as response:
+            return json.load(response)
+
+    def stop(self) -> None:
+        """End it, with every function it runs."""
+        self._process.stop()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()
+
+    def _healthy(self) -> bool:
+        try:
+            with urllib.request.urlopen(f"{self.endpoint_url}/_ministack/health", timeout=2) as response:
+                return response.status == 200
+        except (urllib.error.URLError, OSError):
+            return False
+
+
+def free_port() -> int:
+    """A port that nobody listens on right now."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+def _listening(port: int) -> bool:
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) == 0
+
+

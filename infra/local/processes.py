@@ -1,0 +1,67 @@
+"""Processes that end with the one that started them."""
+
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+"""The root of the repository."""
+
+_LOG_TAIL_LINES = 15
+
+
+class StartError(Exception):
+    """A process did not come up. The text says which, why as far as it told, and where its log is."""
+
+
+class Process:
+    """A supervised process with its output in a file.
+
+    It dies with this Python process however this one ends; `stop` ends it at once and returns when it is gone.
+    """
+
+    def __init__(self, name: str, command: Sequence[str | Path], log: Path, env: Mapping[str, str] | None = None) -> None:
+        self.name = name
+        self.log = log
+        log.parent.mkdir(parents=True, exist_ok=True)
+        with log.open("ab") as output:
+            self._supervisor = subprocess.Popen(
+                [sys.executable, "-m", "infra.local.supervise", *map(str, command)],
+                cwd=ROOT,
+                env=env,
+                stdin=subprocess.PIPE,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                # A session of its own: Ctrl-C in the terminal reaches the starter alone, which then stops it in order.
+                start_new_session=True,
+            )
+
+    def running(self) -> bool:
+        """Whether the process still runs."""
+        return self._supervisor.poll() is None
+
+    def wait_until_ready(self, ready: Callable[[], bool], timeout: float) -> None:
+        """Wait until `ready` answers true.
+
+        Raises `StartError` when the process ends first, or when `timeout` seconds have passed.
+        """
+        deadline = time.monotonic() + timeout
+        while not ready():
+            if not self.running():
+                raise StartError(self._explain("stopped before it was ready"))
+            if time.monotonic() > deadline:
+                raise StartError(self._explain(f"was not ready after {timeout:.0f} s"))
+            time.sleep(0.02)
+
+    def stop(self) -> None:
+        """End the process and everything it has started. Harmless when it has ended already."""
+        if self._supervisor.stdin is not None:
+            self._supervisor.stdin.close()
+        self._supervisor.wait()
+
+    def _explain(self, what: str) -> str:
+        lines = self.log.read_text(errors="replace").splitlines()[-_LOG_TAIL_LINES:]
+        said = "".join(f"\n    {line}" for line in lines) or " nothing"
+        return f"{self.name} {what}. The end of its log, {self.log}:{said}"

@@ -1,0 +1,43 @@
+"""Runs a command and sees to it that nothing of it survives: `python -m infra.local.supervise COMMAND...`.
+
+The starting process holds the other end of this one's standard input. Once that end closes, which the kernel does
+however the starter dies, or once the command itself ends, the command's whole process group is killed: the emulator
+together with the Lambda functions it has started. Nothing is lost by a kill, since nothing here outlives its run.
+"""
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+
+
+def _wait_for_end_of_input(child: int) -> None:
+    while os.read(sys.stdin.fileno(), 1024):
+        pass
+    _kill_group(child)
+
+
+def _kill_group(child: int) -> None:
+    try:
+        os.killpg(child, signal.SIGKILL)
+    except ProcessLookupError:
+        pass
+
+
+def main(command: list[str]) -> int:
+    """Run `command` until it ends, or until standard input does; answer its exit code."""
+    # Ctrl-C and TERM are the starter's business; it closes our input when it wants an end.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    child = subprocess.Popen(command, stdin=subprocess.DEVNULL, start_new_session=True)
+    signal.signal(signal.SIGTERM, lambda *_: _kill_group(child.pid))
+    threading.Thread(target=_wait_for_end_of_input, args=(child.pid,), daemon=True).start()
+    code = child.wait()
+    # The command is gone; what it started need not be.
+    _kill_group(child.pid)
+    return code if code >= 0 else 128 - code
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
