@@ -1,1 +1,0 @@
-//! Secrets Manager: the signing secrets with their rotation, and single secrets such as an API key.

@@ -1,0 +1,13 @@
+//! Secrets Manager: the signing secrets with their rotation, and single secrets such as an API key.
+//!
+//! A function needs `secretsmanager:GetSecretValue` on the secrets it reads, and nothing else: stages are read one by
+//! one, so no permission to list or describe versions is asked for.
+
+mod signing;
+mod store;
+
+pub use signing::{Live, SigningSecret};
+pub use store::{ReadError, Source, Stage, Store, Version};
+
+/// What a secret holds before anybody has set it: the template has to create it with some text.
+pub const PLACEHOLDER: &str = "unset";

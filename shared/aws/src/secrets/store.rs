@@ -1,0 +1,115 @@
+//! Reading from Secrets Manager.
+
+use crate::config::Config;
+use aws_config::retry::RetryConfig;
+use aws_config::timeout::TimeoutConfig;
+use aws_sdk_secretsmanager::error::DisplayErrorContext;
+use aws_sdk_secretsmanager::operation::get_secret_value::GetSecretValueError;
+use std::fmt;
+use std::future::Future;
+use std::time::Duration;
+
+/// One attempt gets no answer after this. A connection that died while Lambda had frozen the process says nothing.
+const ATTEMPT_TIMEOUT: Duration = Duration::from_millis(800);
+
+/// A read gives up after this, all attempts included: somebody waits for the delivery's answer.
+const READ_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// Which of a secret's values is asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Stage {
+    /// `AWSCURRENT`: the value in use.
+    Current,
+    /// `AWSPENDING`: the value that a rotation is about to put into use.
+    Pending,
+    /// `AWSPREVIOUS`: the value that was in use before.
+    Previous,
+}
+
+impl Stage {
+    /// The staging label.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Current => "AWSCURRENT",
+            Self::Pending => "AWSPENDING",
+            Self::Previous => "AWSPREVIOUS",
+        }
+    }
+}
+
+/// One value of a secret.
+#[derive(Clone)]
+pub struct Version {
+    /// The id of the value, which several stages can share.
+    pub id: String,
+    /// The value.
+    pub text: String,
+    /// When the value was made, in seconds since the epoch.
+    pub created_at: u64,
+}
+
+impl fmt::Debug for Version {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Version").field("id", &self.id).field("created_at", &self.created_at).finish_non_exhaustive()
+    }
+}
+
+/// A secret could not be read. Says why, never what it holds.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub struct ReadError(pub String);
+
+/// Where values of secrets come from.
+pub trait Source {
+    /// The value of secret `id` at `stage`; `None` where the secret has none at that stage.
+    fn read(&self, id: &str, stage: Stage) -> impl Future<Output = Result<Option<Version>, ReadError>> + Send;
+}
+
+/// AWS Secrets Manager.
+#[derive(Clone, Debug)]
+pub struct Store {
+    client: aws_sdk_secretsmanager::Client,
+}
+
+impl Store {
+    /// A store in the account and region of `config`.
+    #[must_use]
+    pub fn new(config: &Config) -> Self {
+        let timeouts =
+            TimeoutConfig::builder().operation_attempt_timeout(ATTEMPT_TIMEOUT).operation_timeout(READ_TIMEOUT).build();
+        let config = aws_sdk_secretsmanager::config::Builder::from(config.sdk())
+            .retry_config(RetryConfig::standard())
+            .timeout_config(timeouts)
+            .build();
+        Self { client: aws_sdk_secretsmanager::Client::from_conf(config) }
+    }
+
+    /// The text in use of the secret `id` (its name or ARN).
+    pub async fn text(&self, id: &str) -> Result<String, ReadError> {
+        let version = self.read(id, Stage::Current).await?;
+        version.map(|version| version.text).ok_or_else(|| ReadError("there is no such secret".to_owned()))
+    }
+}
+
+impl Source for Store {
+    async fn read(&self, id: &str, stage: Stage) -> Result<Option<Version>, ReadError> {
+        let result = self.client.get_secret_value().secret_id(id).version_stage(stage.as_str()).send().await;
+        let output = match result {
+            Ok(output) => output,
+            Err(error)
+                if error.as_service_error().is_some_and(GetSecretValueError::is_resource_not_found_exception) =>
+            {
+                return Ok(None);
+            }
+            Err(error) => return Err(ReadError(DisplayErrorContext(&error).to_string())),
+        };
+        let created_at = output.created_date.map_or(0, |date| date.secs());
+        let text = output.secret_string.ok_or_else(|| ReadError("the secret is binary, not text".to_owned()))?;
+        Ok(Some(Version {
+            id: output.version_id.unwrap_or_default(),
+            text,
+            created_at: u64::try_from(created_at).unwrap_or_default(),
+        }))
+    }
+}
