@@ -1,0 +1,131 @@
+//! A running stand-in and a bare HTTP client, for the tests.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::http::{HeaderMap, Request, StatusCode};
+use bytes::Bytes;
+use http_body_util::{BodyExt, Full};
+use hyper_util::client::legacy::Client;
+use hyper_util::client::legacy::connect::HttpConnector;
+use hyper_util::rt::TokioExecutor;
+use serde_json::{Value, json};
+use tokio::net::TcpListener;
+
+use crate::app::App;
+use crate::server::serve;
+
+const KEY: &str = "sk-test";
+
+/// A stand-in on a port of its own, gone with the test's runtime.
+pub(crate) struct Server {
+    pub(crate) address: SocketAddr,
+    client: Client<HttpConnector, Full<Bytes>>,
+}
+
+pub(crate) struct Outgoing<'a> {
+    server: &'a Server,
+    method: &'a str,
+    path: &'a str,
+    bearer: Option<&'a str>,
+    content_type: &'a str,
+    body: Bytes,
+}
+
+#[derive(Debug)]
+pub(crate) struct Answer {
+    pub(crate) status: StatusCode,
+    pub(crate) headers: HeaderMap,
+    /// What arrived of the body before it ended or broke.
+    pub(crate) body: Bytes,
+    pub(crate) broken: bool,
+}
+
+impl Server {
+    pub(crate) async fn start() -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let app = Arc::new(App::new(KEY.to_owned(), 0.001));
+        tokio::spawn(serve(listener, app, std::future::pending(), Duration::ZERO));
+        Self { address, client: Client::builder(TokioExecutor::new()).build_http() }
+    }
+
+    pub(crate) fn request<'a>(&'a self, method: &'a str, path: &'a str) -> Outgoing<'a> {
+        Outgoing { server: self, method, path, bearer: Some(KEY), content_type: "application/json", body: Bytes::new() }
+    }
+
+    pub(crate) async fn get(&self, path: &str) -> Answer {
+        self.request("GET", path).send().await
+    }
+
+    pub(crate) async fn delete(&self, path: &str) -> Answer {
+        self.request("DELETE", path).send().await
+    }
+
+    pub(crate) async fn post(&self, path: &str, body: Value) -> Answer {
+        self.request("POST", path).body("application/json", body.to_string()).send().await
+    }
+
+    /// Uploads a file for a batch and gives back its id.
+    pub(crate) async fn upload(&self, text: &str) -> String {
+        let answer = self.request("POST", "/v1/files").form(&[("purpose", "batch"), ("file", text)]).send().await;
+        answer.json()["id"].as_str().unwrap().to_owned()
+    }
+
+    /// Creates a batch of requests `r0`, `r1`... and gives back its id.
+    pub(crate) async fn batch(&self, requests: usize) -> String {
+        let line = |n| json!({ "custom_id": format!("r{n}"), "body": { "model": "gpt-6-luna" } }).to_string();
+        let input = self.upload(&(0..requests).map(line).collect::<Vec<_>>().join("\n")).await;
+        let body = json!({ "input_file_id": input, "endpoint": "/v1/responses", "completion_window": "24h" });
+        self.post("/v1/batches", body).await.json()["id"].as_str().unwrap().to_owned()
+    }
+}
+
+impl<'a> Outgoing<'a> {
+    pub(crate) fn bearer(mut self, key: Option<&'a str>) -> Self {
+        self.bearer = key;
+        self
+    }
+
+    pub(crate) fn body(mut self, content_type: &'a str, body: impl Into<Bytes>) -> Self {
+        self.content_type = content_type;
+        self.body = body.into();
+        self
+    }
+
+    /// A multipart form; the field `file` is sent as a file.
+    pub(crate) fn form(self, fields: &[(&str, &str)]) -> Self {
+        let part = |(name, value): &(&str, &str)| {
+            let filename = if *name == "file" { "; filename=\"input.jsonl\"" } else { "" };
+            format!("--X\r\ncontent-disposition: form-data; name=\"{name}\"{filename}\r\n\r\n{value}\r\n")
+        };
+        let parts: String = fields.iter().map(part).collect();
+        self.body("multipart/form-data; boundary=X", format!("{parts}--X--\r\n"))
+    }
+
+    pub(crate) async fn send(self) -> Answer {
+        let url = format!("http://{}{}", self.server.address, self.path);
+        let mut request = Request::builder().method(self.method).uri(url).header("content-type", self.content_type);
+        if let Some(key) = self.bearer {
+            request = request.header("authorization", format!("Bearer {key}"));
+        }
+        let response = self.server.client.request(request.body(Full::from(self.body)).unwrap()).await.unwrap();
+        let (parts, mut stream) = response.into_parts();
+        let (mut body, mut broken) = (Vec::new(), false);
+        while let Some(frame) = stream.frame().await {
+            let Ok(frame) = frame else {
+                broken = true;
+                break;
+            };
+            body.extend_from_slice(&frame.into_data().unwrap_or_default());
+        }
+        Answer { status: parts.status, headers: parts.headers, body: body.into(), broken }
+    }
+}
+
+impl Answer {
+    pub(crate) fn json(&self) -> Value {
+        serde_json::from_slice(&self.body).unwrap_or_else(|_| panic!("no JSON: {self:?}"))
+    }
+}
