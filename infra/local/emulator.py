@@ -37,7 +37,7 @@ class Emulator:
         self._clients: dict[str, Any] = {}
         if port is not None and _listening(port):
             raise StartError(f"Port {port} is in use. Stop what listens there, or name another one.")
-        scratch = directory / "ministack"
+        self._scratch = scratch = directory / "ministack"
         shutil.rmtree(scratch, ignore_errors=True)
         scratch.mkdir(parents=True)
         self._process = Process(
@@ -78,19 +78,27 @@ class Emulator:
                 aws_access_key_id=ACCESS_KEY,
                 aws_secret_access_key=ACCESS_KEY,
                 # Nothing between here and there that is worth retrying, and an error is wanted at once.
-                config=Config(retries={"total_max_attempts": 1}, s3={"addressing_style": "path"}),
+                config=Config(retries={"total_max_attempts": 1}, s3={"addressing_style": "path"}, proxies={}),
             )
         return self._clients[service]
 
     def messages(self, queue_url: str) -> list[dict[str, Any]]:
         """The messages of a queue, invisible ones included, looked at without receiving them."""
         query = urllib.parse.urlencode({"QueueUrl": queue_url})
-        with urllib.request.urlopen(f"{self.endpoint_url}/_ministack/sqs/messages?{query}", timeout=10) as response:
-            return json.load(response)
+        with _OPENER.open(f"{self.endpoint_url}/_ministack/sqs/messages?{query}", timeout=10) as response:
+            accounts = json.load(response)["messages"]
+        return [
+            message
+            for regions in accounts.values()
+            for queues in regions.values()
+            for messages in queues.values()
+            for message in messages
+        ]
 
     def stop(self) -> None:
-        """End it, with every function it runs."""
+        """End it, with every function it runs, and remove its data. The log stays."""
         self._process.stop()
+        shutil.rmtree(self._scratch, ignore_errors=True)
 
     def __enter__(self) -> Self:
         return self
@@ -100,10 +108,13 @@ class Emulator:
 
     def _healthy(self) -> bool:
         try:
-            with urllib.request.urlopen(f"{self.endpoint_url}/_ministack/health", timeout=2) as response:
+            with _OPENER.open(f"{self.endpoint_url}/_ministack/health", timeout=2) as response:
                 return response.status == 200
         except (urllib.error.URLError, OSError):
             return False
+
+
+_OPENER = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
 
 def free_port() -> int:
@@ -116,5 +127,3 @@ def free_port() -> int:
 def _listening(port: int) -> bool:
     with socket.socket() as probe:
         return probe.connect_ex(("127.0.0.1", port)) == 0
-
-

@@ -22,15 +22,16 @@ class Process:
     It dies with this Python process however this one ends; `stop` ends it at once and returns when it is gone.
     """
 
-    def __init__(self, name: str, command: Sequence[str | Path], log: Path, env: Mapping[str, str] | None = None) -> None:
-        self.name = name
+    def __init__(self, name: str, command: Sequence[str | Path], log: Path, environment: Mapping[str, str]) -> None:
+        """Start it with this environment and no other variables, appending what it prints to `log`."""
+        self._name = name
         self.log = log
         log.parent.mkdir(parents=True, exist_ok=True)
         with log.open("ab") as output:
             self._supervisor = subprocess.Popen(
                 [sys.executable, "-m", "infra.local.supervise", *map(str, command)],
                 cwd=ROOT,
-                env=env,
+                env=environment,
                 stdin=subprocess.PIPE,
                 stdout=output,
                 stderr=subprocess.STDOUT,
@@ -64,4 +65,4 @@ class Process:
     def _explain(self, what: str) -> str:
         lines = self.log.read_text(errors="replace").splitlines()[-_LOG_TAIL_LINES:]
         said = "".join(f"\n    {line}" for line in lines) or " nothing"
-        return f"{self.name} {what}. The end of its log, {self.log}:{said}"
+        return f"{self._name} {what}. The end of its log, {self.log}:{said}"

@@ -5,6 +5,7 @@ however the starter dies, or once the command itself ends, the command's whole p
 together with the Lambda functions it has started. Nothing is lost by a kill, since nothing here outlives its run.
 """
 
+import contextlib
 import os
 import signal
 import subprocess
@@ -19,10 +20,8 @@ def _wait_for_end_of_input(child: int) -> None:
 
 
 def _kill_group(child: int) -> None:
-    try:
+    with contextlib.suppress(ProcessLookupError):
         os.killpg(child, signal.SIGKILL)
-    except ProcessLookupError:
-        pass
 
 
 def main(command: list[str]) -> int:

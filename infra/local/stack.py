@@ -1,0 +1,271 @@
+"""A deployed stack: where its parts are, and what is in them."""
+
+import base64
+import json
+import os
+import platform
+import secrets
+import signal
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from decimal import Decimal
+from pathlib import Path
+from typing import Any, Literal
+
+from boto3.dynamodb.types import TypeDeserializer
+from botocore.exceptions import ClientError
+
+from infra.local.deploy import BINARIES, deploy
+from infra.local.emulator import Emulator
+from infra.local.stand_in import API_KEY, StandIn
+
+Secret = Literal["project", "organization", "api-key"]
+Item = dict[str, Any]
+
+_SECRET_OUTPUTS: Mapping[Secret, str] = {
+    "project": "ProjectSigningSecretArn",
+    "organization": "OrganizationSigningSecretArn",
+    "api-key": "OpenAIApiKeySecretArn",
+}
+
+
+@dataclass(frozen=True)
+class Message:
+    """A message in a queue."""
+
+    body: str
+    attributes: dict[str, str]
+    """The message attributes, all of them text: `webhook-id`, `failure-reason` and so on."""
+    receives: int
+    visible: bool
+
+    def json(self) -> Any:
+        """The body, parsed."""
+        return json.loads(self.body)
+
+
+@dataclass(frozen=True)
+class Stack:
+    """A stack on the emulator. What its methods read, they leave as it is."""
+
+    emulator: Emulator
+    name: str
+    outputs: dict[str, str]
+    signing_secrets: dict[str, str] = field(default_factory=dict, repr=False)
+    """What `fill_secrets` made, by endpoint."""
+
+    def url(self, endpoint: str = "project") -> str:
+        """The webhook URL of `endpoint`, as it is reached on this machine."""
+        return f"{self.base_url()}/webhooks/{endpoint}"
+
+    def base_url(self) -> str:
+        """The root of the HTTP API, as it is reached on this machine."""
+        return f"{self.emulator.endpoint_url}/_aws/execute-api/{self.outputs['ApiId']}/$default"
+
+    # Secrets ---------------------------------------------------------------------------------------------------------
+
+    def secret_id(self, which: Secret) -> str:
+        """The ARN of a secret."""
+        return self.outputs[_SECRET_OUTPUTS[which]]
+
+    def set_secret(self, which: Secret, value: str) -> None:
+        """Set a secret; what it was becomes `AWSPREVIOUS`."""
+        self.emulator.client("secretsmanager").put_secret_value(SecretId=self.secret_id(which), SecretString=value)
+
+    def fill_secrets(self) -> None:
+        """Set all three: a signing secret per endpoint as OpenAI makes them, and the stand-in's API key."""
+        for endpoint in ("project", "organization"):
+            self.signing_secrets[endpoint] = new_signing_secret()
+            self.set_secret(endpoint, self.signing_secrets[endpoint])
+        self.set_secret("api-key", API_KEY)
+
+    def subscribe(self, openai: StandIn) -> None:
+        """Register both endpoints with the stand-in, under the secrets that `fill_secrets` made."""
+        for endpoint, secret in self.signing_secrets.items():
+            openai.register(self.url(endpoint), secret, endpoint)
+
+    # Queues ----------------------------------------------------------------------------------------------------------
+
+    def queue_url(self, category: str) -> str:
+        """The queue of a category, such as `fine-tuning`."""
+        return self.outputs[f"{_logical(category)}QueueUrl"]
+
+    def dead_letter_queue_url(self, category: str) -> str:
+        """The dead-letter queue of a category."""
+        return self.outputs[f"{_logical(category)}DeadLetterQueueUrl"]
+
+    def messages(self, category: str) -> list[Message]:
+        """What is in a category's queue, messages that are being handled included."""
+        return messages_in(self.emulator, self.queue_url(category))
+
+    def dead_letters(self, category: str) -> list[Message]:
+        """What is in a category's dead-letter queue."""
+        return messages_in(self.emulator, self.dead_letter_queue_url(category))
+
+    def send(self, category: str, body: str, attributes: Mapping[str, str]) -> None:
+        """Put a message into a category's queue, past the verifier."""
+        self.emulator.client("sqs").send_message(
+            QueueUrl=self.queue_url(category),
+            MessageBody=body,
+            MessageAttributes={
+                name: {"DataType": "String", "StringValue": value} for name, value in attributes.items()
+            },
+        )
+
+    # The ledger ------------------------------------------------------------------------------------------------------
+
+    def event(self, webhook_id: str, endpoint: str = "project") -> Item | None:
+        """The record of a delivery, or `None`."""
+        return self._item(f"event#{endpoint}#{webhook_id}", "event")
+
+    def job(self, category: str, object_id: str) -> Item | None:
+        """The record of an object, such as a batch, or `None`."""
+        return self._item(f"job#{category}#{object_id}", "job")
+
+    def effect(self, key: str) -> Item | None:
+        """The record of an effect, such as `batch.completed/batch_1`, or `None`."""
+        return self._item(f"effect#{key}", "effect")
+
+    def ledger(self, kind: Literal["event", "effect", "job"] | None = None) -> list[Item]:
+        """Every record, or those of a kind."""
+        pages = self.emulator.client("dynamodb").get_paginator("scan").paginate(TableName=self.outputs["TableName"])
+        items = [_plain(item) for page in pages for item in page["Items"]]
+        return [item for item in items if kind in (None, item["sk"])]
+
+    # The bucket ------------------------------------------------------------------------------------------------------
+
+    def artifact(self, key: str) -> bytes | None:
+        """An object of the bucket, or `None`."""
+        s3 = self.emulator.client("s3")
+        try:
+            return s3.get_object(Bucket=self.outputs["BucketName"], Key=key)["Body"].read()
+        except s3.exceptions.NoSuchKey:
+            return None
+
+    def artifacts(self, prefix: str = "") -> dict[str, int]:
+        """The keys of the bucket with their sizes in bytes."""
+        pages = self.emulator.client("s3").get_paginator("list_objects_v2")
+        found = pages.paginate(Bucket=self.outputs["BucketName"], Prefix=prefix)
+        return {entry["Key"]: entry["Size"] for page in found for entry in page.get("Contents", [])}
+
+    def unfinished_uploads(self) -> list[str]:
+        """The keys of multipart uploads that were begun and neither finished nor aborted."""
+        found = self.emulator.client("s3").list_multipart_uploads(Bucket=self.outputs["BucketName"])
+        return [upload["Key"] for upload in found.get("Uploads", [])]
+
+    # The functions ---------------------------------------------------------------------------------------------------
+
+    def logs(self, function: str) -> list[str]:
+        """What a function has logged, oldest first. A line appears when its invocation has ended."""
+        pages = self.emulator.client("logs").get_paginator("filter_log_events")
+        try:
+            found = pages.paginate(logGroupName=f"/aws/lambda/{self.name}-{function}")
+            return [event["message"] for page in found for event in page["events"]]
+        except ClientError as error:
+            if error.response["Error"]["Code"] == "ResourceNotFoundException":
+                return []
+            raise
+
+    def set_timeouts(self, function: str, *, seconds: int, visibility: int) -> None:
+        """Give a consumer another timeout and its queue another visibility timeout, in seconds.
+
+        The template keeps both long. A test of what happens after them can't wait as long.
+        """
+        sqs, functions = self.emulator.client("sqs"), self.emulator.client("lambda")
+        functions.update_function_configuration(FunctionName=f"{self.name}-{function}", Timeout=seconds)
+        sqs.set_queue_attributes(QueueUrl=self.queue_url(function), Attributes={"VisibilityTimeout": str(visibility)})
+
+    def set_environment(self, function: str, **variables: str) -> None:
+        """Change environment variables of a function; its processes start anew."""
+        functions, name = self.emulator.client("lambda"), f"{self.name}-{function}"
+        current = functions.get_function_configuration(FunctionName=name)["Environment"]["Variables"]
+        functions.update_function_configuration(FunctionName=name, Environment={"Variables": {**current, **variables}})
+
+    def processes(self, function: str) -> list[int]:
+        """The ids of the function's running processes, on Linux."""
+        wanted = f"AWS_LAMBDA_FUNCTION_NAME={self.name}-{function}".encode()
+        endpoint = f"AWS_ENDPOINT_URL={self.emulator.endpoint_url}".encode()
+        found = []
+        for entry in Path("/proc").glob("[0-9]*"):
+            try:
+                environment = (entry / "environ").read_bytes().split(b"\0")
+            except OSError:
+                continue
+            if wanted in environment and endpoint in environment:
+                found.append(int(entry.name))
+        return found
+
+    def kill(self, function: str) -> int:
+        """Kill the function's running processes, as a crash would, and answer how many there were."""
+        found = self.processes(function)
+        for process in found:
+            os.kill(process, signal.SIGKILL)
+        return len(found)
+
+    # The whole -------------------------------------------------------------------------------------------------------
+
+    def delete(self) -> None:
+        """Delete the stack."""
+        self.emulator.client("cloudformation").delete_stack(StackName=self.name)
+
+    def _item(self, pk: str, sk: str) -> Item | None:
+        found = self.emulator.client("dynamodb").get_item(
+            TableName=self.outputs["TableName"], Key={"pk": {"S": pk}, "sk": {"S": sk}}, ConsistentRead=True
+        )
+        return _plain(found["Item"]) if "Item" in found else None
+
+
+def create(
+    emulator: Emulator,
+    name: str,
+    openai_base_url: str,
+    parameters: Mapping[str, str] | None = None,
+    *,
+    template: dict[str, Any] | None = None,
+    binaries: Path = BINARIES,
+) -> Stack:
+    """Deploy a stack for this machine's processor that calls the stand-in. Its secrets are still unset."""
+    architecture = "arm64" if platform.machine() in ("arm64", "aarch64") else "x86_64"
+    given = {"Architecture": architecture, "OpenAIBaseUrl": openai_base_url, **(parameters or {})}
+    return Stack(emulator, name, deploy(emulator, name, given, template=template, binaries=binaries))
+
+
+def new_signing_secret() -> str:
+    """A signing secret as OpenAI makes them."""
+    return "whsec_" + base64.b64encode(secrets.token_bytes(32)).decode()
+
+
+def messages_in(emulator: Emulator, queue_url: str) -> list[Message]:
+    """What is in a queue, looked at without receiving it."""
+    return [
+        Message(
+            body=message["Body"],
+            attributes={
+                name: value.get("StringValue", "") for name, value in (message["MessageAttributes"] or {}).items()
+            },
+            receives=message["ReceiveCount"],
+            visible=message["IsVisible"],
+        )
+        for message in emulator.messages(queue_url)
+    ]
+
+
+def _logical(category: str) -> str:
+    return "".join(word.capitalize() for word in category.split("-"))
+
+
+def _plain(item: Mapping[str, Any]) -> Item:
+    read = TypeDeserializer().deserialize
+    return {name: _number(read(value)) for name, value in item.items()}
+
+
+def _number(value: Any) -> Any:
+    match value:
+        case Decimal():
+            return int(value) if value == value.to_integral_value() else float(value)
+        case dict():
+            return {name: _number(inner) for name, inner in value.items()}
+        case list():
+            return [_number(inner) for inner in value]
+        case _:
+            return value

@@ -1,0 +1,126 @@
+"""OpenAI, played by the stand-in of `infra/local/openai`, and its controls. Their meaning is in its README."""
+
+import json
+import os
+import urllib.error
+import urllib.parse
+import urllib.request
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Self
+
+from openai import DefaultHttpxClient, OpenAI
+
+from infra.local.processes import ROOT, Process, StartError
+
+BINARY = ROOT / "target" / "local" / "openai-stand-in"
+API_KEY = "sk-local"
+
+_START_TIMEOUT_SECONDS = 20.0
+_ANSWER_TIMEOUT_SECONDS = 60.0
+
+Json = dict[str, Any]
+
+
+class StandIn:
+    """An OpenAI of its own: own port, own files and batches, own webhooks."""
+
+    def __init__(self, directory: Path, *, port: int = 0, retry_factor: float = 0.001) -> None:
+        """Start it, with its log in `directory`. `retry_factor` shortens the 72 hours of webhook retries.
+
+        Raises `StartError` when it does not come up.
+        """
+        if not BINARY.is_file():
+            raise StartError(f"{BINARY} does not exist. Build it: cargo build --profile local -p openai-stand-in")
+        self.log = directory / "openai-stand-in.log"
+        port_file = directory / "openai-stand-in.port"
+        directory.mkdir(parents=True, exist_ok=True)
+        port_file.unlink(missing_ok=True)
+        command: list[str | Path] = [BINARY, "--listen", f"127.0.0.1:{port}", "--port-file", port_file]
+        command += ["--api-key", API_KEY, "--retry-factor", str(retry_factor)]
+        # Without the caller's proxies: its deliveries stay on the loopback device.
+        self._process = Process("The OpenAI stand-in", command, self.log, {"PATH": os.environ.get("PATH", os.defpath)})
+        try:
+            self._process.wait_until_ready(lambda: _filled(port_file), _START_TIMEOUT_SECONDS)
+        except BaseException:
+            self.stop()
+            raise
+        self.url = f"http://127.0.0.1:{port_file.read_text().strip()}"
+        self.base_url = f"{self.url}/v1"
+        """What the official SDK and the functions take as OpenAI's base URL."""
+
+    def sdk(self) -> OpenAI:
+        """The official Python SDK, pointed here."""
+        http = DefaultHttpxClient(trust_env=False)
+        return OpenAI(base_url=self.base_url, api_key=API_KEY, max_retries=0, http_client=http)
+
+    def register(self, url: str, secret: str | Sequence[str], endpoint: str = "project") -> None:
+        """Send this scope's events to `url`, signed with the secret; with several, each delivery is signed by each."""
+        named = {"secret": secret} if isinstance(secret, str) else {"secrets": list(secret)}
+        self.command("POST", "webhooks", {"url": url, "endpoint": endpoint, **named})
+
+    def advance(self, batch_id: str, status: str, **options: Any) -> Json:
+        """Move a batch along; a terminal state delivers its webhook. Answers `{"batch", "deliveries"}`."""
+        return self.command("POST", f"batches/{batch_id}/advance", {"status": status, **options})
+
+    def put_file(self, **options: Any) -> Json:
+        """Put a file there: `text=...`, or `line=..., lines=...` for one that is made while it is read."""
+        return self.command("POST", "files", options)
+
+    def deliver(self, event_type: str | None = None, data: Json | None = None, **options: Any) -> list[Json]:
+        """Sign and deliver an event, or with `body=...` any bytes. Answers the deliveries."""
+        event = {"type": event_type, "data": data if data is not None else {}} if event_type is not None else {}
+        return self.command("POST", "deliver", {**event, **options})["deliveries"]
+
+    def deliveries(self, **filters: str) -> list[Json]:
+        """Every delivery with its attempts; filter by `webhook_id`, `event_id` or `type`."""
+        query = f"?{urllib.parse.urlencode(filters)}" if filters else ""
+        return self.command("GET", f"deliveries{query}")["deliveries"]
+
+    def fault(self, route: str, kind: str, times: int | None = None, **details: Any) -> None:
+        """Strike the next `times` requests of `route`, such as `GET /v1/files/{id}/content`; without it all."""
+        limited = {} if times is None else {"times": times}
+        self.command("POST", "faults", {"route": route, "fault": {"kind": kind, **details}, **limited})
+
+    def clear_faults(self) -> None:
+        """Let every request through again."""
+        self.command("DELETE", "faults")
+
+    def requests(self) -> list[Json]:
+        """What was called under `/v1`: method, path, count, and the statuses in order."""
+        return self.command("GET", "requests")["requests"]
+
+    def calls(self, method: str, path: str) -> int:
+        """How often this very path was called."""
+        return sum(r["count"] for r in self.requests() if (r["method"], r["path"]) == (method, path))
+
+    def command(self, method: str, path: str, body: Json | None = None) -> Json:
+        """One of its commands as its README has them: a path under `/_control/` and a JSON body."""
+        request = urllib.request.Request(
+            f"{self.url}/_control/{path}",
+            method=method,
+            data=None if body is None else json.dumps(body).encode(),
+            headers={"content-type": "application/json"},
+        )
+        try:
+            with _OPENER.open(request, timeout=_ANSWER_TIMEOUT_SECONDS) as response:
+                return json.load(response)
+        except urllib.error.HTTPError as error:
+            raise ValueError(f"{method} {path}: {error.code} {error.read().decode(errors='replace')}") from None
+
+    def stop(self) -> None:
+        """End it."""
+        self._process.stop()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()
+
+
+_OPENER = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+
+
+def _filled(file: Path) -> bool:
+    return file.is_file() and file.read_text().strip() != ""

@@ -1,0 +1,125 @@
+"""The deployment itself: what the template makes, stacks side by side, and IAM policies that are enforced."""
+
+import json
+import urllib.error
+import urllib.request
+
+from samtranslator.yaml_helper import yaml_parse
+
+from infra.local.deploy import TEMPLATE
+from infra.local.stack import Stack
+from infra.local.stand_in import StandIn
+from tests.conftest import MakeStack
+from tests.stack.waiting import wait_until
+
+CATEGORIES = ["batch", "response", "fine-tuning", "eval", "realtime", "agent", "safety", "file", "archive"]
+
+
+def test_every_category_has_a_queue_whose_failures_go_to_its_dead_letter_queue(stack: Stack) -> None:
+    sqs = stack.emulator.client("sqs")
+
+    def attributes(url: str) -> dict[str, str]:
+        return sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["All"])["Attributes"]
+
+    for category in CATEGORIES:
+        queue = attributes(stack.queue_url(category))
+        dead_letters = attributes(stack.dead_letter_queue_url(category))
+        redrive = json.loads(queue["RedrivePolicy"])
+        assert redrive["deadLetterTargetArn"] == dead_letters["QueueArn"]
+        assert int(redrive["maxReceiveCount"]) == 12
+        assert json.loads(dead_letters["RedriveAllowPolicy"])["sourceQueueArns"] == [queue["QueueArn"]]
+        for found in (queue, dead_letters):
+            assert found["MessageRetentionPeriod"] == str(14 * 24 * 3600)
+            assert found["MaximumMessageSize"] == str(1024 * 1024)
+
+
+def test_two_stacks_share_nothing(make_stack: MakeStack) -> None:
+    one, other = make_stack(), make_stack()
+
+    assert one.outputs.keys() == other.outputs.keys()
+    assert not set(one.outputs.values()) & set(other.outputs.values())
+
+
+def test_a_delivery_to_one_stack_never_reaches_another(make_stack: MakeStack, openai: StandIn) -> None:
+    other = make_stack(fill_secrets=False)
+    stack = make_stack()
+
+    delivery = openai.deliver("response.completed", {"id": "resp_1"}, wait=True)[0]
+
+    assert delivery["attempts"][0]["status"] == 200
+    assert [message.attributes["webhook-id"] for message in stack.messages("response")] == [delivery["webhook_id"]]
+    assert other.messages("response") == []
+
+
+def test_a_function_without_the_permission_is_refused(make_stack: MakeStack, openai: StandIn) -> None:
+    template = yaml_parse(TEMPLATE.read_text())
+    statements = template["Resources"]["VerifierRole"]["Properties"]["Policies"][0]["PolicyDocument"]["Statement"]
+    statements[:] = [statement for statement in statements if statement["Sid"] != "QueueEvents"]
+    stack = make_stack(template=template)
+
+    attempt = openai.deliver("response.completed", {"id": "resp_1"}, wait=True, retry=False)[0]["attempts"][0]
+
+    assert attempt["status"] == 503
+    assert json.loads(attempt["answer"])["reason"] == "queue_unavailable"
+    assert stack.messages("response") == []
+
+
+def test_the_bucket_refuses_what_does_not_come_over_tls(stack: Stack) -> None:
+    policy = stack.emulator.client("s3").get_bucket_policy(Bucket=stack.outputs["BucketName"])["Policy"]
+
+    (statement,) = json.loads(policy)["Statement"]
+    assert statement["Effect"] == "Deny"
+    assert statement["Principal"] == "*"
+    assert str(statement["Condition"]["Bool"]["aws:SecureTransport"]).lower() == "false"
+
+
+def test_secrets_that_exist_already_are_used(make_stack: MakeStack) -> None:
+    template_parameters = {
+        "OpenAIApiKeySecretArn": "openai-api-key",
+        "ProjectSigningSecretArn": "project",
+        "OrganizationSigningSecretArn": "organization",
+    }
+    first = make_stack()
+    given = {name: first.outputs[name] for name in template_parameters}
+
+    second = make_stack(fill_secrets=False, **given)
+
+    assert {name: second.outputs[name] for name in given} == given
+
+
+def test_every_dead_letter_queue_has_an_alarm_that_alerts(stack: Stack) -> None:
+    found = stack.emulator.client("cloudwatch").describe_alarms(AlarmNamePrefix=f"{stack.name}-")["MetricAlarms"]
+
+    watched = {alarm["Dimensions"][0]["Value"] for alarm in found}
+    assert watched == {url.rsplit("/", 1)[-1] for url in map(stack.dead_letter_queue_url, CATEGORIES)}
+    assert all(alarm["MetricName"] == "ApproximateNumberOfMessagesVisible" for alarm in found)
+    assert all(alarm["AlarmActions"] == [stack.outputs["AlertsTopicArn"]] for alarm in found)
+
+
+def test_what_is_no_webhook_is_answered_by_the_function(stack: Stack) -> None:
+    def answer(method: str, path: str) -> tuple[int, str]:
+        request = urllib.request.Request(stack.base_url() + path, method=method, data=b"" if method == "POST" else None)
+        try:
+            with urllib.request.urlopen(request) as response:
+                return response.status, ""
+        except urllib.error.HTTPError as error:
+            return error.code, json.load(error)["reason"]
+
+    assert answer("POST", "/webhooks/nobody") == (404, "unknown_endpoint")
+    assert answer("GET", "/webhooks/project") == (405, "method_not_allowed")
+
+
+def test_deleting_a_stack_keeps_its_results(make_stack: MakeStack) -> None:
+    stack = make_stack(fill_secrets=False)
+    emulator, bucket, table = stack.emulator, stack.outputs["BucketName"], stack.outputs["TableName"]
+
+    stack.delete()
+
+    def gone() -> bool:
+        return stack.name not in {
+            found["StackName"] for found in emulator.client("cloudformation").describe_stacks()["Stacks"]
+        }
+
+    wait_until("the stack is deleted", gone)
+    assert emulator.client("s3").head_bucket(Bucket=bucket)
+    assert emulator.client("dynamodb").describe_table(TableName=table)["Table"]["TableStatus"] == "ACTIVE"
