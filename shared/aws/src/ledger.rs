@@ -86,7 +86,7 @@ pub use event::{Again, Claim, Delivery, Ending, Hold, Recorded};
 pub use job::Job;
 
 /// How long anything stays in the table after it was last claimed or written.
-const LIFETIME: Duration = Duration::from_secs(35 * 24 * 60 * 60);
+const LIFETIME: Duration = Duration::from_hours(35 * 24);
 
 /// The longest message that is kept of an error, in bytes.
 const MAX_MESSAGE: usize = 1024;

@@ -18,6 +18,8 @@
 #![cfg_attr(feature = "artifacts", doc = "| [`artifacts`] | S3 | what is worth keeping |")]
 #![cfg_attr(feature = "outcomes", doc = "| [`outcomes`] | EventBridge, SNS | telling other systems, and people |")]
 
+#[cfg(any(feature = "artifacts", feature = "ledger", feature = "outcomes", feature = "queue"))]
+mod cause;
 mod config;
 mod environment;
 mod http;

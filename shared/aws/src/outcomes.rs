@@ -1,1 +1,244 @@
-//! Telling other systems (EventBridge) and people (SNS) how it ended.
+//! Telling other systems (`EventBridge`) and people (SNS) how it ended.
+//!
+//! An outcome goes onto the stack's own bus with `source` `openai.webhooks` and the event's type as `detail-type`.
+//! Anyone may attach rules to that bus; this is where other systems, in any language, hook in. `detail.id` is the
+//! event's id. An outcome is published before its event is marked done, so a process that dies in between publishes it
+//! again: a target that must not act twice tells by that id.
+//!
+//! # Permissions
+//!
+//! `events:PutEvents` on the bus, `sns:Publish` on the topic.
+
+use std::time::Duration;
+
+use aws_sdk_eventbridge::config::timeout::TimeoutConfig;
+use aws_sdk_eventbridge::types::PutEventsRequestEntry;
+use aws_sdk_sns::types::MessageAttributeValue;
+use serde_json::{Map, Value, json};
+
+use crate::Config;
+use crate::cause::cause;
+
+/// The `source` of everything we publish.
+pub const SOURCE: &str = "openai.webhooks";
+
+/// `EventBridge` takes entries of 256 KB, everything in them counted. This leaves some for what is around the detail.
+const MAX_DETAIL: usize = 250_000;
+
+/// SNS wants fewer than 100 characters.
+const MAX_SUBJECT: usize = 99;
+
+/// SNS takes 256 KB and a mailbox wants less. A longer message is cut.
+const MAX_MESSAGE: usize = 16 * 1024;
+
+/// How long one try of a call may take, before the connection is given up and another one tried.
+const TRY_TIMEOUT: Duration = Duration::from_secs(3);
+
+/// The bus and the topic. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct Outcomes {
+    events: aws_sdk_eventbridge::Client,
+    sns: aws_sdk_sns::Client,
+    bus: String,
+    topic: String,
+}
+
+/// How an event ended, for other systems.
+#[derive(Clone, Copy, Debug)]
+pub struct Announcement<'a> {
+    /// The event's type.
+    pub event_type: &'a str,
+    /// The event's id.
+    pub id: &'a str,
+    /// What it is about.
+    pub object_id: Option<&'a str>,
+    /// Which of our endpoints received it.
+    pub endpoint: &'a str,
+    /// How it came: `openai`, `reconcile` or `replay`.
+    pub source: &'a str,
+    /// The object's status.
+    pub status: &'a str,
+    /// The keys of what was stored.
+    pub artifacts: &'a [String],
+    /// The bucket that these keys are in.
+    pub bucket: &'a str,
+    /// What is worth knowing. Left out when it is too large for the bus; `summary_omitted` says so then.
+    pub summary: &'a Map<String, Value>,
+    /// Why nothing was done, when nothing was.
+    pub note: Option<&'a str>,
+}
+
+/// Something a person should know.
+#[derive(Clone, Copy, Debug)]
+pub struct Notice<'a> {
+    /// The category of the event.
+    pub category: &'a str,
+    /// The event's type.
+    pub event_type: &'a str,
+    /// How bad it is.
+    pub severity: &'a str,
+    /// One line. What an e-mail's subject cannot hold is replaced or cut.
+    pub subject: &'a str,
+    /// The whole story.
+    pub message: &'a str,
+}
+
+/// Nobody could be told, after the SDK's own retries. It may work later.
+#[derive(Debug, thiserror::Error)]
+#[error("could not {action}: {cause}")]
+pub struct OutcomesError {
+    action: &'static str,
+    cause: String,
+}
+
+impl Outcomes {
+    /// The bus of this name and the topic with this ARN.
+    #[must_use]
+    pub fn new(config: &Config, bus: impl Into<String>, topic: impl Into<String>) -> Self {
+        let timeouts = TimeoutConfig::builder().operation_attempt_timeout(TRY_TIMEOUT).build();
+        let events = aws_sdk_eventbridge::config::Builder::from(config.sdk()).timeout_config(timeouts.clone()).build();
+        let sns = aws_sdk_sns::config::Builder::from(config.sdk()).timeout_config(timeouts).build();
+        Self {
+            events: aws_sdk_eventbridge::Client::from_conf(events),
+            sns: aws_sdk_sns::Client::from_conf(sns),
+            bus: bus.into(),
+            topic: topic.into(),
+        }
+    }
+
+    /// Publishes an outcome.
+    pub async fn announce(&self, announcement: &Announcement<'_>) -> Result<(), OutcomesError> {
+        const ACTION: &str = "publish the outcome";
+        let entry = PutEventsRequestEntry::builder()
+            .event_bus_name(&self.bus)
+            .source(SOURCE)
+            .detail_type(announcement.event_type)
+            .detail(detail(announcement))
+            .build();
+        let answer = self
+            .events
+            .put_events()
+            .entries(entry)
+            .send()
+            .await
+            .map_err(|error| OutcomesError { action: ACTION, cause: cause(&error) })?;
+        if answer.failed_entry_count == 0 {
+            return Ok(());
+        }
+        // The call succeeds when an entry was refused.
+        let refused = answer.entries().iter().find(|entry| entry.error_code.is_some());
+        let part = |text: Option<&String>| text.cloned().unwrap_or_default();
+        let code = part(refused.and_then(|entry| entry.error_code.as_ref()));
+        let message = part(refused.and_then(|entry| entry.error_message.as_ref()));
+        Err(OutcomesError { action: ACTION, cause: format!("{code}: {message}") })
+    }
+
+    /// Tells people.
+    pub async fn alert(&self, notice: &Notice<'_>) -> Result<(), OutcomesError> {
+        const ACTION: &str = "publish the alert";
+        let mut request = self.sns.publish().topic_arn(&self.topic).subject(subject(notice.subject));
+        request = request.message(message(notice.message));
+        let attributes =
+            [("category", notice.category), ("event-type", notice.event_type), ("severity", notice.severity)];
+        // SNS refuses an attribute without a value.
+        for (name, value) in attributes.into_iter().filter(|(_, value)| !value.is_empty()) {
+            let value = MessageAttributeValue::builder().data_type("String").string_value(value).build();
+            request = request.message_attributes(
+                name,
+                value.map_err(|error| OutcomesError { action: ACTION, cause: error.to_string() })?,
+            );
+        }
+        request.send().await.map(drop).map_err(|error| OutcomesError { action: ACTION, cause: cause(&error) })
+    }
+}
+/// The `detail` of an outcome, never larger than the bus takes.
+fn detail(announcement: &Announcement<'_>) -> String {
+    let mut detail = Map::new();
+    detail.insert("id".to_owned(), announcement.id.into());
+    detail.insert("object_id".to_owned(), announcement.object_id.into());
+    detail.insert("endpoint".to_owned(), announcement.endpoint.into());
+    detail.insert("source".to_owned(), announcement.source.into());
+    detail.insert("status".to_owned(), announcement.status.into());
+    detail.insert("artifacts".to_owned(), announcement.artifacts.into());
+    detail.insert("bucket".to_owned(), announcement.bucket.into());
+    if let Some(note) = announcement.note {
+        detail.insert("note".to_owned(), note.into());
+    }
+    detail.insert("summary".to_owned(), Value::Object(announcement.summary.clone()));
+    let whole = Value::Object(detail.clone()).to_string();
+    if whole.len() <= MAX_DETAIL {
+        return whole;
+    }
+    detail.insert("summary".to_owned(), json!({}));
+    detail.insert("summary_omitted".to_owned(), true.into());
+    Value::Object(detail).to_string()
+}
+
+/// A subject as SNS takes it: printable ASCII, begun by a letter, a digit or punctuation, of fewer than 100 characters.
+fn subject(text: &str) -> String {
+    let ascii = text.chars().map(|c| if c.is_ascii_graphic() || c == ' ' { c } else { '?' });
+    let subject: String = ascii.skip_while(|c| *c == ' ').take(MAX_SUBJECT).collect();
+    if subject.is_empty() { "OpenAI webhooks".to_owned() } else { subject }
+}
+
+/// A message as SNS takes it: not empty and not too long.
+fn message(text: &str) -> &str {
+    if text.is_empty() { "(no message)" } else { &text[..text.floor_char_boundary(MAX_MESSAGE)] }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn announcement<'a>(summary: &'a Map<String, Value>, artifacts: &'a [String]) -> Announcement<'a> {
+        Announcement {
+            event_type: "batch.completed",
+            id: "evt_1",
+            object_id: Some("batch_1"),
+            endpoint: "project",
+            source: "openai",
+            status: "completed",
+            artifacts,
+            bucket: "results",
+            summary,
+            note: None,
+        }
+    }
+
+    #[test]
+    fn an_outcome_says_what_became_of_the_object_and_where_the_results_are() {
+        let summary = json!({"lines": 3}).as_object().unwrap().clone();
+        let artifacts = ["batch/batch_1/output.jsonl".to_owned()];
+        let detail: Value = serde_json::from_str(&detail(&announcement(&summary, &artifacts))).unwrap();
+        let expected = json!({
+            "id": "evt_1", "object_id": "batch_1", "endpoint": "project", "source": "openai", "status": "completed",
+            "artifacts": ["batch/batch_1/output.jsonl"], "bucket": "results", "summary": {"lines": 3},
+        });
+        assert_eq!(detail, expected);
+    }
+
+    #[test]
+    fn a_summary_that_is_too_large_for_the_bus_is_left_out_with_a_mark() {
+        let summary = json!({"long": "x".repeat(MAX_DETAIL)}).as_object().unwrap().clone();
+        let detail = detail(&announcement(&summary, &[]));
+        assert!(detail.len() < 1000);
+        let detail: Value = serde_json::from_str(&detail).unwrap();
+        assert_eq!((&detail["summary"], &detail["summary_omitted"]), (&json!({}), &json!(true)));
+        assert_eq!(detail["id"], "evt_1");
+    }
+
+    #[test]
+    fn a_subject_is_what_sns_takes() {
+        assert_eq!(subject("Batch failed"), "Batch failed");
+        assert_eq!(subject("  two\nlines \u{e4}\u{1f600}"), "two?lines ??");
+        assert_eq!(subject(""), "OpenAI webhooks");
+        assert_eq!(subject(&"x".repeat(500)).len(), MAX_SUBJECT);
+    }
+
+    #[test]
+    fn a_message_is_never_empty_and_is_cut_between_characters() {
+        assert_eq!(message(""), "(no message)");
+        assert_eq!(message(&"\u{e4}".repeat(MAX_MESSAGE)).len(), MAX_MESSAGE);
+        assert!(message(&"\u{20ac}".repeat(MAX_MESSAGE)).len() > MAX_MESSAGE - 3);
+    }
+}

@@ -111,7 +111,9 @@ impl Ledger {
         match result {
             Ok(output) => Ok(Written::Yes(output.attributes.unwrap_or_default())),
             Err(error) => match error.as_service_error() {
-                Some(refusal) if refusal.is_conditional_check_failed_exception() => Ok(Written::No(in_the_way(refusal))),
+                Some(refusal) if refusal.is_conditional_check_failed_exception() => {
+                    Ok(Written::No(in_the_way(refusal)))
+                }
                 _ => Err(LedgerError::new(action, &error)),
             },
         }

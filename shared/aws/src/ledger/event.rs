@@ -1,11 +1,12 @@
 //! The item of an event: taken up once at a time, and marked with how it ended.
 
+use aws_sdk_dynamodb::types::AttributeValue;
 use aws_smithy_types::DateTime;
 use aws_smithy_types::date_time::Format;
 use serde_json::{Map, Value};
 
-use super::change::{Change, Written};
-use super::value::{number, object, read_number, read_text, text, texts};
+use super::change::{Change, Item, Written};
+use super::value::{number, object, read_number, read_text, text};
 use super::{Ledger, LedgerError, bounded, expires_at, now};
 
 /// The sort key of an event's item.
@@ -208,8 +209,8 @@ impl Ledger {
 
     /// Gives an event back, so that its next delivery may take it up at once.
     pub async fn release(&self, hold: &Hold, reason: &str, message: &str) -> Result<Recorded, LedgerError> {
-        let change = Change::default().set("lease_until", number(0)).set("error", error(reason, message));
-        self.write_as_holder(hold, change.given("state", text(IN_PROGRESS)).compare("state"), "release the event").await
+        let change = Change::default().set("error", error(reason, message));
+        self.let_go(hold, IN_PROGRESS, change, "release the event").await
     }
 
     async fn end(
@@ -219,24 +220,90 @@ impl Ledger {
         change: Change,
         action: &'static str,
     ) -> Result<Recorded, LedgerError> {
-        let change = change
-            .set("ended", text(state))
-            .set("handled_at", number(now()))
-            .set("lease_until", number(0))
-            .given("state", text(IN_PROGRESS));
-        self.write_as_holder(hold, change.compare("state"), action).await
+        self.let_go(hold, state, change.set("handled_at", number(now())), action).await
     }
 
-    async fn write_as_holder(
+    /// Writes the last word of a holder.
+    async fn let_go(
         &self,
         hold: &Hold,
+        state: &'static str,
         change: Change,
         action: &'static str,
     ) -> Result<Recorded, LedgerError> {
-        let change = change.compare("holder").given("holder", text(&hold.token));
-        match self.change(action, &hold.pk, SK, change, "#holder = :holder AND #state = :state").await? {
+        let change = change
+            .set("state", text(state))
+            .set("lease_until", number(0))
+            .compare("holder")
+            .given("holder", text(&hold.token))
+            .given("in_progress", text(IN_PROGRESS));
+        let condition = "#holder = :holder AND #state = :in_progress";
+        match self.change(action, &hold.pk, SK, change, condition).await? {
             Written::Yes(_) => Ok(Recorded::Yes),
+            // The SDK tried twice: the first try was made, but its answer got lost.
+            Written::No(item) if is_ours(&item, hold) && read_text(&item, "state") == Some(state) => Ok(Recorded::Yes),
             Written::No(_) => Ok(Recorded::Superseded),
         }
+    }
+}
+
+fn is_ours(item: &Item, hold: &Hold) -> bool {
+    read_text(item, "holder") == Some(&hold.token)
+}
+
+/// What a delivery says of its event. What the first delivery said of its arrival stays.
+fn description(delivery: &Delivery<'_>) -> Change {
+    let change = Change::default()
+        .keep_or_set("day", text(day(delivery.received_at)))
+        .keep_or_set("received_at", number(delivery.received_at))
+        .keep_or_set("source", text(delivery.source))
+        .set("endpoint", text(delivery.endpoint))
+        .set("webhook_timestamp", text(delivery.webhook_timestamp))
+        .set("event_id", text(delivery.event_id))
+        .set("event_type", text(delivery.event_type))
+        .set("category", text(delivery.category))
+        .set_or_remove("object_id", delivery.object_id.map(text));
+    let body = delivery.body;
+    if body.len() <= MAX_BODY {
+        change.set("body", text(body)).remove("body_omitted")
+    } else {
+        change.remove("body").set("body_omitted", number(body.len().try_into().unwrap_or(i64::MAX)))
+    }
+}
+
+/// The day of a moment, in UTC: `2026-11-21`.
+fn day(millis: i64) -> String {
+    let date = DateTime::from_millis(millis).fmt(Format::DateTime).unwrap_or_default();
+    date.split('T').next().unwrap_or_default().to_owned()
+}
+
+fn error(reason: &str, message: &str) -> AttributeValue {
+    AttributeValue::M(
+        [("reason", text(reason)), ("message", text(bounded(message)))].map(|(k, v)| (k.to_owned(), v)).into(),
+    )
+}
+
+fn count(attempts: i64) -> u32 {
+    attempts.try_into().unwrap_or(u32::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_day_is_a_day_in_utc() {
+        assert_eq!(day(0), "1970-01-01");
+        assert_eq!(day(1_795_305_599_999), "2026-11-21");
+        assert_eq!(day(1_795_305_600_000), "2026-11-22");
+    }
+
+    #[test]
+    fn only_what_was_asked_for_after_the_end_brings_an_event_back() {
+        assert_eq!((Again::No.failed_before(), Again::No.done_before()), (0, 0));
+        let redriven = Again::Redriven { sent_at: 7 };
+        assert_eq!((redriven.failed_before(), redriven.done_before()), (7, 0));
+        let replayed = Again::Replayed { sent_at: 7 };
+        assert_eq!((replayed.failed_before(), replayed.done_before()), (7, 7));
     }
 }

@@ -53,9 +53,8 @@ fn json(value: &Value, depth: usize) -> AttributeValue {
 
 /// A number that `DynamoDB` has no room for becomes a text, because refusing it would refuse the whole item.
 fn json_number(value: &Number) -> AttributeValue {
-    let fits = value.as_f64().is_none_or(|float| {
-        float == 0.0 || (MIN_MAGNITUDE..=MAX_MAGNITUDE).contains(&float.abs())
-    });
+    let fits =
+        value.as_f64().is_none_or(|float| float == 0.0 || (MIN_MAGNITUDE..=MAX_MAGNITUDE).contains(&float.abs()));
     if fits { AttributeValue::N(value.to_string()) } else { text(value.to_string()) }
 }
 

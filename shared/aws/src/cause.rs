@@ -1,0 +1,30 @@
+//! Why a call to AWS failed, in words for a log.
+
+use std::error::Error;
+
+use aws_smithy_runtime_api::client::result::SdkError;
+use aws_smithy_types::error::metadata::ProvideErrorMetadata;
+
+/// AWS's own code and message; or, of a call that got no answer, the error and everything beneath it, since the SDK's
+/// error says only "dispatch failure" itself.
+pub(crate) fn cause<E, R>(error: &SdkError<E, R>) -> String
+where
+    E: ProvideErrorMetadata + Error + 'static,
+    R: std::fmt::Debug + 'static,
+{
+    let metadata = error.as_service_error().map(ProvideErrorMetadata::meta);
+    match metadata.map(|metadata| (metadata.code(), metadata.message())) {
+        Some((Some(code), Some(message))) => format!("{code}: {message}"),
+        Some((Some(code), None)) => code.to_owned(),
+        _ => {
+            let mut text = error.to_string();
+            let mut next = error.source();
+            while let Some(error) = next {
+                text.push_str(": ");
+                text.push_str(&error.to_string());
+                next = error.source();
+            }
+            text
+        }
+    }
+}
