@@ -1,0 +1,40 @@
+//! Why an artifact was not stored.
+
+use std::fmt;
+
+use aws_sdk_s3::error::{ProvideErrorMetadata, SdkError};
+use aws_sdk_s3::operation::RequestId;
+
+use super::Key;
+use crate::cause::cause;
+
+/// An artifact was not stored, after the SDK's own retries. It may work later: also a missing bucket or permission is
+/// put right by somebody, and what is to be kept should still be there then.
+#[derive(Debug, thiserror::Error)]
+#[error("could not {action} {key}: {cause}")]
+pub struct Error {
+    action: &'static str,
+    key: String,
+    cause: String,
+}
+
+impl Error {
+    pub(super) fn new<E, R>(action: &'static str, key: &Key, error: &SdkError<E, R>) -> Self
+    where
+        SdkError<E, R>: RequestId,
+        E: ProvideErrorMetadata + std::error::Error + 'static,
+        R: fmt::Debug + 'static,
+    {
+        let mut cause = cause(error);
+        if let Some(id) = error.request_id() {
+            cause.push_str(" (request ");
+            cause.push_str(id);
+            cause.push(')');
+        }
+        Self::because(action, key, cause)
+    }
+
+    pub(super) fn because(action: &'static str, key: &Key, cause: impl Into<String>) -> Self {
+        Self { action, key: key.to_string(), cause: cause.into() }
+    }
+}

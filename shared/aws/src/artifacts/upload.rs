@@ -1,0 +1,237 @@
+//! An object whose content comes in bit by bit.
+
+use std::fmt;
+
+use aws_sdk_s3::types::{ChecksumAlgorithm, CompletedMultipartUpload, CompletedPart};
+use bytes::{Bytes, BytesMut};
+use tokio::runtime::Handle;
+use tokio::task::JoinSet;
+
+use super::{Artifacts, Error, Key};
+
+/// What goes to S3 in one request. S3 takes at most 10,000 parts, so an object can have 80 GiB.
+const PART_BYTES: usize = 8 * 1024 * 1024;
+
+/// How many parts are on their way to S3 while the next one fills. With it, this bounds the memory of an upload to
+/// three parts. One alone would leave the line idle whenever a part waits for its answer.
+const PARTS_IN_FLIGHT: usize = 2;
+
+const MAX_PARTS: i32 = 10_000;
+
+/// An object that is being uploaded, with the memory of three parts however long it gets.
+///
+/// Nothing is to be seen under its key before [`finish`](Self::finish) succeeds. Dropped before that, it aborts what S3
+/// holds of it, as far as the runtime still gets to it.
+#[must_use = "an upload that is not finished stores nothing"]
+pub struct Upload {
+    artifacts: Artifacts,
+    key: Key,
+    content_type: &'static str,
+    length: u64,
+    filling: BytesMut,
+    /// Free part buffers. Memory that was written to before costs no page faults when it is written to again.
+    spare: Vec<BytesMut>,
+    /// S3's name for the upload, once there is more than one part.
+    id: Option<String>,
+    in_flight: JoinSet<Result<Stored, Error>>,
+    parts: Vec<CompletedPart>,
+}
+
+/// A part that S3 has, and its memory.
+struct Stored {
+    part: CompletedPart,
+    bytes: Bytes,
+}
+
+impl Upload {
+    pub(super) fn new(artifacts: Artifacts, key: Key, content_type: &'static str) -> Self {
+        Self {
+            artifacts,
+            key,
+            content_type,
+            length: 0,
+            filling: BytesMut::new(),
+            spare: Vec::new(),
+            id: None,
+            in_flight: JoinSet::new(),
+            parts: Vec::new(),
+        }
+    }
+
+    /// Where the object will be.
+    #[must_use]
+    pub fn key(&self) -> &Key {
+        &self.key
+    }
+
+    /// Appends to the object. Waits while two parts are on their way and a third is full.
+    ///
+    /// An error may be that of a part that was written long before. The upload is of no use after it.
+    pub async fn write(&mut self, mut bytes: &[u8]) -> Result<(), Error> {
+        self.length += bytes.len() as u64;
+        while !bytes.is_empty() {
+            // A full part waits for what comes after it: an object of exactly one part is stored in one request.
+            if self.filling.len() == PART_BYTES {
+                self.send_part().await?;
+            }
+            if self.filling.capacity() == 0 && self.id.is_some() {
+                self.filling = self.spare.pop().unwrap_or_else(|| BytesMut::with_capacity(PART_BYTES));
+            }
+            let (now, later) = bytes.split_at(bytes.len().min(PART_BYTES - self.filling.len()));
+            self.filling.extend_from_slice(now);
+            bytes = later;
+        }
+        Ok(())
+    }
+
+    /// Makes the object visible, and says how long it is in bytes. What cannot be finished is aborted.
+    pub async fn finish(mut self) -> Result<u64, Error> {
+        let finished = match self.id.clone() {
+            Some(id) => self.complete(id).await,
+            None => self.artifacts.put(&self.key, self.content_type, std::mem::take(&mut self.filling)).await,
+        };
+        match finished {
+            Ok(()) => {
+                self.id = None;
+                Ok(self.length)
+            }
+            Err(error) => {
+                self.abort().await;
+                Err(error)
+            }
+        }
+    }
+
+    async fn complete(&mut self, id: String) -> Result<(), Error> {
+        if !self.filling.is_empty() {
+            self.send_part().await?;
+        }
+        while !self.in_flight.is_empty() {
+            self.part_stored().await?;
+        }
+        let mut parts = std::mem::take(&mut self.parts);
+        parts.sort_unstable_by_key(CompletedPart::part_number);
+        self.artifacts
+            .client
+            .complete_multipart_upload()
+            .bucket(&*self.artifacts.bucket)
+            .key(self.key.as_str())
+            .upload_id(id)
+            .multipart_upload(CompletedMultipartUpload::builder().set_parts(Some(parts)).build())
+            .send()
+            .await
+            .map_err(|error| Error::new("complete", &self.key, &error))?;
+        Ok(())
+    }
+
+    /// Gives up. An object that was there before stays as it is. What S3 holds of this one is removed now or, should
+    /// that fail, by the bucket's lifecycle rule.
+    pub async fn abort(mut self) {
+        self.in_flight.shutdown().await;
+        if let Some(id) = self.id.take() {
+            abort(&self.artifacts, &self.key, id).await;
+        }
+    }
+
+    async fn send_part(&mut self) -> Result<(), Error> {
+        let id = match &self.id {
+            Some(id) => id.clone(),
+            None => self.begin().await?,
+        };
+        while self.in_flight.len() >= PARTS_IN_FLIGHT {
+            self.part_stored().await?;
+        }
+        let number = self.parts.len() + self.in_flight.len() + 1;
+        let number = i32::try_from(number).ok().filter(|number| *number <= MAX_PARTS).ok_or_else(|| {
+            Error::because("store", &self.key, format!("longer than {MAX_PARTS} parts of {PART_BYTES} bytes"))
+        })?;
+        let bytes = std::mem::take(&mut self.filling).freeze();
+        self.in_flight.spawn(store_part(self.artifacts.clone(), self.key.clone(), id, number, bytes));
+        Ok(())
+    }
+
+    async fn begin(&mut self) -> Result<String, Error> {
+        let begun = self
+            .artifacts
+            .client
+            .create_multipart_upload()
+            .bucket(&*self.artifacts.bucket)
+            .key(self.key.as_str())
+            .content_type(self.content_type)
+            .checksum_algorithm(ChecksumAlgorithm::Crc32)
+            .send()
+            .await
+            .map_err(|error| Error::new("begin", &self.key, &error))?;
+        let id = begun.upload_id.ok_or_else(|| Error::because("begin", &self.key, "S3 gave no upload id"))?;
+        self.id = Some(id.clone());
+        Ok(id)
+    }
+
+    async fn part_stored(&mut self) -> Result<(), Error> {
+        let Some(joined) = self.in_flight.join_next().await else { return Ok(()) };
+        let stored =
+            joined.map_err(|_| Error::because("store", &self.key, "the task that stored a part was stopped"))??;
+        self.parts.push(stored.part);
+        if let Ok(mut spare) = stored.bytes.try_into_mut() {
+            spare.clear();
+            self.spare.push(spare);
+        }
+        Ok(())
+    }
+}
+
+async fn store_part(artifacts: Artifacts, key: Key, id: String, number: i32, bytes: Bytes) -> Result<Stored, Error> {
+    let stored = artifacts
+        .client
+        .upload_part()
+        .bucket(&*artifacts.bucket)
+        .key(key.as_str())
+        .upload_id(id)
+        .part_number(number)
+        .checksum_algorithm(ChecksumAlgorithm::Crc32)
+        .body(bytes.clone().into())
+        .customize()
+        .disable_payload_signing()
+        .send()
+        .await
+        .map_err(|error| Error::new("store a part of", &key, &error))?;
+    let part = CompletedPart::builder()
+        .part_number(number)
+        .set_e_tag(stored.e_tag)
+        .set_checksum_crc32(stored.checksum_crc32)
+        .build();
+    Ok(Stored { part, bytes })
+}
+
+async fn abort(artifacts: &Artifacts, key: &Key, id: String) {
+    let aborted = artifacts
+        .client
+        .abort_multipart_upload()
+        .bucket(&*artifacts.bucket)
+        .key(key.as_str())
+        .upload_id(id)
+        .send()
+        .await
+        .map_err(|error| Error::new("abort", key, &error));
+    if let Err(error) = aborted {
+        tracing::warn!(%error, "an upload is left to the bucket's lifecycle rule");
+    }
+}
+
+impl Drop for Upload {
+    fn drop(&mut self) {
+        let (Some(id), Ok(runtime)) = (self.id.take(), Handle::try_current()) else { return };
+        let (artifacts, key) = (self.artifacts.clone(), self.key.clone());
+        let mut in_flight = std::mem::take(&mut self.in_flight);
+        runtime.spawn(async move {
+            in_flight.shutdown().await;
+            abort(&artifacts, &key, id).await;
+        });
+    }
+}
+
+impl fmt::Debug for Upload {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Upload").field("key", &self.key).field("length", &self.length).finish_non_exhaustive()
+    }
+}
