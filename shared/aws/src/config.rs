@@ -18,6 +18,7 @@ use std::fmt;
 #[derive(Clone)]
 pub struct Config {
     sdk: SdkConfig,
+    http: Http,
 }
 
 impl Config {
@@ -33,21 +34,27 @@ impl Config {
             environment.fault("AWS_ENDPOINT_URL", "is not an http:// or https:// URL");
         }
         let credentials = Credentials::new(key?, secret?, token, None, "Lambda environment");
+        let http = Http::new();
         let mut sdk = SdkConfig::builder()
             .behavior_version(BehaviorVersion::v2026_01_12())
             .region(Region::new(region?))
             .credentials_provider(SharedCredentialsProvider::new(credentials))
             .identity_cache(IdentityCache::no_cache())
             .stalled_stream_protection(StalledStreamProtectionConfig::disabled())
-            .http_client(Http::new());
+            .http_client(http.clone());
         sdk.set_endpoint_url(endpoint);
-        Some(Self { sdk: sdk.build() })
+        Some(Self { sdk: sdk.build(), http })
     }
 
     /// What the SDK's clients are made from.
     #[must_use]
     pub fn sdk(&self) -> &SdkConfig {
         &self.sdk
+    }
+
+    /// The HTTP client, for what the SDK does not offer.
+    pub(crate) fn http(&self) -> &Http {
+        &self.http
     }
 }
 

@@ -32,6 +32,13 @@ impl Http {
     pub(crate) fn new() -> Self {
         Self { pool: Arc::new(Pool::new()) }
     }
+
+    /// Opens a connection to a URL's host ahead of the first request.
+    pub(crate) async fn connect(&self, url: &str) {
+        if let Err(error) = self.pool.warm(url, CONNECT_TIMEOUT).await {
+            tracing::warn!(%error, "cannot connect ahead of the first request");
+        }
+    }
 }
 
 impl HttpClient for Http {

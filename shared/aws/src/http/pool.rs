@@ -3,7 +3,7 @@
 use super::connect;
 use aws_smithy_types::body::SdkBody;
 use http::header::HOST;
-use http::uri::{Authority, PathAndQuery};
+use http::uri::{Authority, Parts, PathAndQuery, Scheme};
 use http::{HeaderValue, Request, Response, Uri};
 use hyper::body::{Body, Bytes, Frame, Incoming, SizeHint};
 use hyper::client::conn::http1::{self, SendRequest};
@@ -87,6 +87,15 @@ impl Pool {
         }
     }
 
+    /// Opens a connection to a URL's host, for a request to come.
+    pub(super) async fn warm(&self, url: &str, connect_timeout: Duration) -> Result<(), SendError> {
+        let url: Uri = url.parse().map_err(|_| SendError::Request("no URL"))?;
+        let origin = Origin::of(url.into_parts())?;
+        let opened = tokio::time::timeout(connect_timeout, self.open(&origin)).await;
+        self.keep(origin, opened.map_err(|_| SendError::ConnectTimeout)??);
+        Ok(())
+    }
+
     fn take(&self, origin: &Origin) -> Option<SendRequest<SdkBody>> {
         let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
         let kept = idle.get_mut(origin)?;
@@ -126,18 +135,25 @@ impl fmt::Debug for Pool {
     }
 }
 
+impl Origin {
+    fn of(uri: Parts) -> Result<Self, SendError> {
+        let authority = uri.authority.ok_or(SendError::Request("the URL names no host"))?;
+        Ok(Self { encrypted: uri.scheme.is_none_or(|scheme| scheme != Scheme::HTTP), authority })
+    }
+}
+
 /// Splits the origin off the request: on the wire go the path and a `Host` header.
 fn prepare(mut request: Request<SdkBody>) -> Result<(Origin, Request<SdkBody>), SendError> {
-    let uri = std::mem::take(request.uri_mut()).into_parts();
-    let authority = uri.authority.ok_or(SendError::Request("the request's URL names no host"))?;
-    let encrypted = uri.scheme.as_ref().is_none_or(|scheme| scheme.as_str() != "http");
-    *request.uri_mut() = Uri::from(uri.path_and_query.unwrap_or(PathAndQuery::from_static("/")));
+    let mut uri = std::mem::take(request.uri_mut()).into_parts();
+    let path = uri.path_and_query.take().unwrap_or(PathAndQuery::from_static("/"));
+    let origin = Origin::of(uri)?;
+    *request.uri_mut() = Uri::from(path);
     if !request.headers().contains_key(HOST) {
-        let host =
-            HeaderValue::from_str(authority.as_str()).map_err(|_| SendError::Request("the host is no header"))?;
+        let host = HeaderValue::from_str(origin.authority.as_str())
+            .map_err(|_| SendError::Request("the host is no header"))?;
         request.headers_mut().insert(HOST, host);
     }
-    Ok((Origin { encrypted, authority }, request))
+    Ok((origin, request))
 }
 
 /// A response's body, which brings its connection back to the pool once it was read to the end. Dropped before that,

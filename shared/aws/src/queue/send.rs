@@ -2,6 +2,7 @@
 
 use super::message::Message;
 use crate::config::Config;
+use crate::http::Http;
 use aws_config::retry::RetryConfig;
 use aws_sdk_sqs::error::{DisplayErrorContext, SdkError};
 use aws_sdk_sqs::operation::send_message::SendMessageError;
@@ -22,6 +23,8 @@ const FIRST_PAUSE: Duration = Duration::from_millis(50);
 /// The queues of all categories.
 pub struct Queues {
     client: aws_sdk_sqs::Client,
+    http: Http,
+    endpoint: Option<String>,
     urls: HashMap<Category, String>,
 }
 
@@ -43,8 +46,16 @@ impl Queues {
     /// The queues at `urls`.
     #[must_use]
     pub fn new(config: &Config, urls: HashMap<Category, String>) -> Self {
+        let (http, endpoint) = (config.http().clone(), config.sdk().endpoint_url().map(str::to_owned));
         let config = aws_sdk_sqs::config::Builder::from(config.sdk()).retry_config(RetryConfig::disabled()).build();
-        Self { client: aws_sdk_sqs::Client::from_conf(config), urls }
+        Self { client: aws_sdk_sqs::Client::from_conf(config), http, endpoint, urls }
+    }
+
+    /// Opens a connection to SQS, so that the first event does not wait for it. Failing is no fault: sending opens one.
+    pub async fn connect(&self) {
+        if let Some(url) = self.urls.values().next() {
+            self.http.connect(self.endpoint.as_deref().unwrap_or(url)).await;
+        }
     }
 
     /// Puts a verified delivery into the queue of its category. Only [`Verified`] is taken, and only the signature

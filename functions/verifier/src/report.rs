@@ -1,0 +1,50 @@
+//! The one line that a request leaves in the log, with its metrics.
+
+use crate::outcome::Outcome;
+use std::time::Duration;
+use telemetry::{Line, Metric};
+
+/// What stands for an endpoint that is not set up, in logs and metrics: anyone can ask for any name, and each name would
+/// be a metric to pay for.
+const UNKNOWN_ENDPOINT: &str = "unknown";
+
+/// What is known of a request so far. Of a request that is not verified that is very little, on purpose: its headers and
+/// its body are anybody's text.
+#[derive(Default)]
+pub(crate) struct Report {
+    pub(crate) request_id: String,
+    pub(crate) endpoint: Option<String>,
+    pub(crate) webhook_id: Option<String>,
+    pub(crate) event_id: Option<String>,
+    pub(crate) event_type: Option<String>,
+    pub(crate) object_id: Option<String>,
+    pub(crate) body_bytes: u64,
+    pub(crate) verify_time: Option<Duration>,
+    pub(crate) enqueue_time: Option<Duration>,
+}
+
+impl Report {
+    pub(crate) fn emit(&self, outcome: Outcome) {
+        let line = match outcome {
+            Outcome::Accepted => Line::info("delivery accepted"),
+            Outcome::SecretUnavailable | Outcome::QueueUnavailable => Line::error("delivery not taken"),
+            _ => Line::warn("delivery refused"),
+        };
+        let mut line = line
+            .text("aws.request_id", &self.request_id)
+            .text("endpoint", self.endpoint.as_deref().unwrap_or(UNKNOWN_ENDPOINT))
+            .text("outcome", outcome.reason())
+            .maybe("webhook.id", self.webhook_id.as_deref())
+            .maybe("event.id", self.event_id.as_deref())
+            .maybe("event.type", self.event_type.as_deref())
+            .maybe("object.id", self.object_id.as_deref())
+            .number("body.size_bytes", self.body_bytes)
+            .metric(Metric::Deliveries, 1);
+        for (metric, time) in [(Metric::VerifyTime, self.verify_time), (Metric::EnqueueTime, self.enqueue_time)] {
+            if let Some(time) = time {
+                line = line.metric(metric, u64::try_from(time.as_micros()).unwrap_or(u64::MAX));
+            }
+        }
+        line.emit();
+    }
+}
