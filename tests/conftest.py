@@ -26,7 +26,7 @@ from infra.local.deploy import functions
 from infra.local.emulator import Emulator
 from infra.local.stack import Stack, create
 from infra.local.stand_in import StandIn
-from tests.stack.watch import Watch
+from infra.local.watch import Watch
 
 _LOG_TAIL_LINES = 200
 

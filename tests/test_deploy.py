@@ -10,7 +10,7 @@ from infra.local.deploy import TEMPLATE
 from infra.local.stack import Stack
 from infra.local.stand_in import StandIn
 from tests.conftest import MakeStack
-from tests.stack.waiting import wait_until
+from tests.waiting import wait_until
 
 CATEGORIES = ["batch", "response", "fine-tuning", "eval", "realtime", "agent", "safety", "file", "archive"]
 

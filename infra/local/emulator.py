@@ -95,6 +95,10 @@ class Emulator:
             for message in messages
         ]
 
+    def running(self) -> bool:
+        """Whether it still runs."""
+        return self._process.running()
+
     def stop(self) -> None:
         """End it, with every function it runs, and remove its data. The log stays."""
         self._process.stop()

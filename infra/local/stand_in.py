@@ -108,6 +108,10 @@ class StandIn:
         except urllib.error.HTTPError as error:
             raise ValueError(f"{method} {path}: {error.code} {error.read().decode(errors='replace')}") from None
 
+    def running(self) -> bool:
+        """Whether it still runs."""
+        return self._process.running()
+
     def stop(self) -> None:
         """End it."""
         self._process.stop()

@@ -1,0 +1,107 @@
+"""What `make run` prints: steps while it works, a table of what came of it, and where to look further."""
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+from rich import box
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from infra.local.emulator import ACCESS_KEY, REGION
+from infra.local.scenario import Result, outcomes_of_lines
+from infra.local.stack import Stack
+from infra.local.stand_in import StandIn
+
+_PLAIN_WIDTH = 160
+
+
+class Reporter:
+    """Prints for a person at a terminal; plain lines, without colours and moving parts, for everything else."""
+
+    def __init__(self) -> None:
+        self.console = Console(highlight=False)
+        if not self.console.is_terminal:
+            self.console = Console(highlight=False, width=_PLAIN_WIDTH)
+
+    def say(self, text: str) -> None:
+        """Print a text as it is."""
+        self.console.print(text, markup=False, soft_wrap=True)
+
+    @contextmanager
+    def step(self, what: str) -> Iterator[Callable[[str], None]]:
+        """Show what is being done, and how long it took. Yields a function that shows how far it is."""
+        started = time.monotonic()
+        reached = ""
+        if self.console.is_terminal:
+            with self.console.status(what) as status:
+
+                def progress(how_far: str) -> None:
+                    nonlocal reached
+                    reached = how_far
+                    status.update(f"{what}: {how_far}")
+
+                yield progress
+        else:
+
+            def progress(how_far: str) -> None:
+                nonlocal reached
+                if how_far != reached:
+                    self.say(f"  {what}: {how_far}")
+                reached = how_far
+
+            yield progress
+        took = time.monotonic() - started
+        self.say(f"{took:6.1f} s  {what}{f': {reached}' if reached else ''}")
+
+
+def show(reporter: Reporter, stack: Stack, results: list[Result]) -> None:
+    """Print the table: event, its state, the job it is about, what was kept of it; then what is wrong."""
+    table = Table(box=box.ROUNDED if reporter.console.is_terminal else box.ASCII, show_lines=True)
+    for column in ("Event", "State", "Job", "Requests", "Artifacts"):
+        table.add_column(column, overflow="fold")
+    for result in results:
+        lines = outcomes_of_lines(result.batch)
+        table.add_row(
+            Text(f"{result.event.get('event_type', '-')}\n{result.batch.webhook_id}"),
+            Text(result.event.get("state", "not recorded"), style="red" if result.faults else "green"),
+            Text(f"{result.job.get('status', 'not recorded')}\n{result.batch.id}"),
+            Text("\n".join(f"{number:>5} {outcome}" for outcome, number in sorted(lines.items()))),
+            Text("\n".join(_artifact(key, size) for key, size in result.artifacts.items())),
+        )
+    reporter.console.print(table)
+    reporter.say(f"Artifacts are in the bucket {stack.outputs['BucketName']}")
+    for result in results:
+        for fault in result.faults:
+            reporter.say(f"WRONG  {result.batch.id}: {fault}")
+
+
+def show_where_to_look(reporter: Reporter, stack: Stack, openai: StandIn) -> None:
+    """Print the addresses of everything that is up."""
+    endpoint = stack.emulator.endpoint_url
+    outputs = stack.outputs
+    reporter.say(f"""
+Everything is up. Ctrl-C stops it.
+
+Webhooks
+  project         {stack.url("project")}
+  organization    {stack.url("organization")}
+OpenAI stand-in   {openai.base_url}
+  deliver         curl {openai.url}/_control/deliver -H 'content-type: application/json' \\
+                    -d '{{"type": "response.completed", "data": {{"id": "resp_123"}}}}'
+AWS, for the aws command
+  export AWS_ENDPOINT_URL={endpoint} AWS_REGION={REGION}
+  export AWS_ACCESS_KEY_ID={ACCESS_KEY} AWS_SECRET_ACCESS_KEY={ACCESS_KEY}
+  results         aws s3 ls --recursive s3://{outputs["BucketName"]}/
+  ledger          aws dynamodb scan --table-name {outputs["TableName"]}
+  dead letters    aws sqs receive-message --message-attribute-names All --queue-url {outputs["BatchDeadLetterQueueUrl"]}
+  logs            aws logs tail /aws/lambda/{outputs["VerifierFunctionName"]}
+                  aws logs tail /aws/lambda/{outputs["BatchFunctionName"]}
+Logs of the tools
+  ministack       {stack.emulator.log}
+  stand-in        {openai.log}""")
+
+
+def _artifact(key: str, size: int) -> str:
+    return f"{key}  ({size:,} {'lines' if key.endswith('.jsonl') else 'bytes'})"

@@ -1,0 +1,41 @@
+"""Runs a command beside a ministack of its own: `python -m infra.local.with_ministack -- cargo test`.
+
+The command finds it through the variables that every AWS SDK reads. It ends when the command does.
+"""
+
+import os
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+from infra.local.emulator import ACCESS_KEY, REGION, Emulator
+from infra.local.processes import StartError
+
+
+def main(arguments: list[str]) -> int:
+    """Answer the command's exit code."""
+    command = arguments[1:] if arguments[:1] == ["--"] else arguments
+    with tempfile.TemporaryDirectory(prefix="ministack-") as directory:
+        try:
+            emulator = Emulator(Path(directory))
+        except StartError as error:
+            print(error, file=sys.stderr)
+            return 1
+        with emulator:
+            return subprocess.run(command, env={**os.environ, **_variables(emulator)}, check=False).returncode
+
+
+def _variables(emulator: Emulator) -> dict[str, str]:
+    return {
+        "AWS_ENDPOINT_URL": emulator.endpoint_url,
+        "AWS_REGION": REGION,
+        "AWS_DEFAULT_REGION": REGION,
+        "AWS_ACCESS_KEY_ID": ACCESS_KEY,
+        "AWS_SECRET_ACCESS_KEY": ACCESS_KEY,
+        "AWS_SESSION_TOKEN": "",
+    }
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
