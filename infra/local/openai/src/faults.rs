@@ -61,7 +61,7 @@ enum Fault {
         #[serde(skip_serializing_if = "Option::is_none")]
         milliseconds: Option<u64>,
     },
-    /// The connection breaks after so many bytes of the body, or at its end.
+    /// The connection breaks after so many bytes of the body; a shorter one stays whole.
     Cut { after_bytes: u64 },
     /// The body ends after so many bytes as if that were all of it.
     Truncate { after_bytes: u64 },

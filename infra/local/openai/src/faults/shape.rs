@@ -58,16 +58,16 @@ impl Shape {
 
     async fn play(self, source: BodyDataStream, outlet: Outlet) -> Result<(), Gone> {
         match self {
-            Self::Cut { after_bytes } => {
-                let _rest = pass(source, after_bytes, &outlet).await?;
-                outlet.cut().await
-            }
+            Self::Cut { after_bytes } => match pass(source, after_bytes, &outlet).await? {
+                Some(_rest) => outlet.cut().await,
+                None => Ok(()),
+            },
             Self::Truncate { after_bytes } => pass(source, after_bytes, &outlet).await.map(|_rest| ()),
             Self::Slow { bytes_per_second } => trickle(source, bytes_per_second, &outlet).await,
             Self::Pause { after_bytes, milliseconds } => {
-                let (rest, source) = pass(source, after_bytes, &outlet).await?;
+                let Some((read, source)) = pass(source, after_bytes, &outlet).await? else { return Ok(()) };
                 sleep(Duration::from_millis(milliseconds)).await;
-                outlet.send(rest).await?;
+                outlet.send(read).await?;
                 pass(source, u64::MAX, &outlet).await.map(|_rest| ())
             }
         }
@@ -81,19 +81,22 @@ async fn next_item(
     Some((item, receiver))
 }
 
-/// Passes on the first `limit` bytes; gives back what was read beyond them, and the unread rest.
-async fn pass(mut source: BodyDataStream, limit: u64, outlet: &Outlet) -> Result<(Bytes, BodyDataStream), Gone> {
+/// Passes on the first `limit` bytes. What was read beyond them, and the unread rest; `None` for a shorter body.
+async fn pass(
+    mut source: BodyDataStream,
+    limit: u64,
+    outlet: &Outlet,
+) -> Result<Option<(Bytes, BodyDataStream)>, Gone> {
     let mut left = limit;
+    let mut read = Bytes::new();
     while left > 0 {
-        let Some(Ok(mut chunk)) = source.next().await else { break };
-        let share = usize::try_from(left).map_or(chunk.len(), |left| left.min(chunk.len()));
-        outlet.send(chunk.split_to(share)).await?;
+        let Some(Ok(chunk)) = source.next().await else { return Ok(None) };
+        read = chunk;
+        let share = usize::try_from(left).map_or(read.len(), |left| left.min(read.len()));
+        outlet.send(read.split_to(share)).await?;
         left -= share as u64;
-        if !chunk.is_empty() {
-            return Ok((chunk, source));
-        }
     }
-    Ok((Bytes::new(), source))
+    Ok(Some((read, source)))
 }
 
 async fn trickle(mut source: BodyDataStream, bytes_per_second: u64, outlet: &Outlet) -> Result<(), Gone> {
