@@ -10,6 +10,7 @@ import json
 import time
 import zipfile
 from collections.abc import Mapping
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -56,7 +57,7 @@ def deploy(
     for resource in template["Resources"].values():
         match resource["Type"]:
             case "AWS::Serverless::Function":
-                code = _zip(binaries / _function_name(resource))
+                code = _code(binaries / _function_name(resource))
                 resource["Properties"]["CodeUri"] = {"Bucket": _BUCKET, "Key": _upload(emulator, code, "zip")}
             case "AWS::CloudFormation::Stack":
                 nested = (ROOT / resource["Properties"]["TemplateURL"]).read_bytes()
@@ -120,10 +121,15 @@ def _function_name(resource: Mapping[str, Any]) -> str:
     return Path(resource["Properties"]["CodeUri"]).name
 
 
-def _zip(binary: Path) -> bytes:
-    """The binary as Lambda wants it: an executable `bootstrap`. The same binary always makes the same zip."""
+def _code(binary: Path) -> bytes:
     if not binary.is_file():
         raise DeployError(f"{binary} does not exist. Build it: cargo build --profile local -p {binary.name}")
+    return _zip(binary, binary.stat().st_mtime_ns)
+
+
+@cache
+def _zip(binary: Path, _modified: int) -> bytes:
+    """The binary as Lambda wants it: an executable `bootstrap`. The same binary always makes the same zip."""
     entry = zipfile.ZipInfo("bootstrap", _ZIP_DATE)
     entry.external_attr = 0o100755 << 16
     packed = io.BytesIO()
@@ -142,8 +148,11 @@ def _ensure_bucket(emulator: Emulator) -> None:
 
 
 def _upload(emulator: Emulator, content: bytes, suffix: str) -> str:
-    key = f"{hashlib.sha256(content).hexdigest()}.{suffix}"
-    emulator.client("s3").put_object(Bucket=_BUCKET, Key=key, Body=content)
+    key, s3 = f"{hashlib.sha256(content).hexdigest()}.{suffix}", emulator.client("s3")
+    try:
+        s3.head_object(Bucket=_BUCKET, Key=key)
+    except ClientError:
+        s3.put_object(Bucket=_BUCKET, Key=key, Body=content)
     return key
 
 
