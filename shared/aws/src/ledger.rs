@@ -64,7 +64,7 @@
 //!
 //! # Permissions
 //!
-//! `dynamodb:UpdateItem` and `dynamodb:PutItem` on the table. Nothing is read.
+//! `dynamodb:UpdateItem` on the table. Nothing is read.
 
 mod change;
 mod effect;

@@ -3,6 +3,7 @@
 use std::future::Future;
 use std::time::Duration;
 
+use aws::artifacts::Artifacts;
 use serde_json::{Map, Value};
 use tokio::time::Instant;
 use webhook::Event;
@@ -28,13 +29,15 @@ pub struct Context {
     pub deadline: Instant,
     /// How many times this event has been taken up, this time included: 1 at first.
     pub attempt: u32,
+    /// Where to keep what is worth keeping.
+    pub artifacts: Artifacts,
 }
 
 impl Context {
     /// A context of its own, as a handler's tests need it.
     #[must_use]
-    pub fn new(deadline: Instant, attempt: u32) -> Self {
-        Self { deadline, attempt }
+    pub fn new(deadline: Instant, attempt: u32, artifacts: Artifacts) -> Self {
+        Self { deadline, attempt, artifacts }
     }
 }
 
@@ -60,6 +63,8 @@ pub struct Outcome {
     pub summary: Map<String, Value>,
     /// The keys of what was stored in the bucket.
     pub artifacts: Vec<String>,
+    /// How many bytes that was, for the metric.
+    pub artifact_bytes: u64,
     /// One sentence for whoever wonders why nothing was done.
     pub note: Option<String>,
     /// What went wrong with the object at OpenAI, in one sentence.
@@ -83,6 +88,7 @@ impl Outcome {
             times: Map::new(),
             summary: Map::new(),
             artifacts: Vec::new(),
+            artifact_bytes: 0,
             note: None,
             error: None,
             alert: None,

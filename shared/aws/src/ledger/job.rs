@@ -1,9 +1,8 @@
 //! The item of a job: what an object is now.
 
-use aws_sdk_dynamodb::operation::put_item::PutItemError;
-use aws_sdk_dynamodb::types::AttributeValue;
 use serde_json::{Map, Value};
 
+use super::change::{Change, Written};
 use super::value::{number, object, text, texts};
 use super::{Hold, Ledger, LedgerError, bounded, expires_at};
 
@@ -42,49 +41,26 @@ impl Ledger {
     /// status stays, whatever comes later, unless that is final too and was seen later. A progress update that was
     /// held up on its way never turns a finished job back.
     pub async fn record_job(&self, job: &Job<'_>, hold: &Hold) -> Result<bool, LedgerError> {
-        const CONDITION: &str = "attribute_not_exists(pk) \
-                                 OR #terminal < :terminal \
-                                 OR (#terminal = :terminal AND #as_of <= :as_of)";
-        let result = self
-            .client
-            .put_item()
-            .table_name(&self.table)
-            .set_item(Some(item(job, hold).into_iter().map(|(name, value)| (name.to_owned(), value)).collect()))
-            .condition_expression(CONDITION)
-            .expression_attribute_names("#terminal", "terminal")
-            .expression_attribute_names("#as_of", "as_of")
-            .expression_attribute_values(":terminal", number(job.terminal.into()))
-            .expression_attribute_values(":as_of", number(job.as_of))
-            .send()
-            .await;
-        match result {
-            Ok(_) => Ok(true),
-            Err(error) if error.as_service_error().is_some_and(PutItemError::is_conditional_check_failed_exception) => {
-                Ok(false)
-            }
-            Err(error) => Err(LedgerError::new("record the job", &error)),
+        let pk = format!("job#{}#{}", job.category, job.object_id);
+        let change = Change::default()
+            .set("category", text(job.category))
+            .set("object_id", text(job.object_id))
+            .set("status", text(job.status))
+            .set("terminal", number(job.terminal.into()))
+            .set("as_of", number(job.as_of))
+            .set("counts", object(job.counts))
+            .set("times", object(job.times))
+            .set("summary", object(job.summary))
+            .set("artifacts", texts(job.artifacts))
+            .set_or_remove("error", job.error.map(|error| text(bounded(error))))
+            .set("event", text(&hold.pk))
+            .set("expires_at", number(expires_at()));
+        let condition = "attribute_not_exists(pk) \
+                         OR #terminal < :terminal \
+                         OR (#terminal = :terminal AND #as_of <= :as_of)";
+        match self.change("record the job", &pk, SK, change, condition).await? {
+            Written::Yes(_) => Ok(true),
+            Written::No(_) => Ok(false),
         }
     }
-}
-
-fn item(job: &Job<'_>, hold: &Hold) -> Vec<(&'static str, AttributeValue)> {
-    let mut item = vec![
-        ("pk", text(format!("job#{}#{}", job.category, job.object_id))),
-        ("sk", text(SK)),
-        ("category", text(job.category)),
-        ("object_id", text(job.object_id)),
-        ("status", text(job.status)),
-        ("terminal", number(job.terminal.into())),
-        ("as_of", number(job.as_of)),
-        ("counts", object(job.counts)),
-        ("times", object(job.times)),
-        ("summary", object(job.summary)),
-        ("artifacts", texts(job.artifacts)),
-        ("event", text(&hold.pk)),
-        ("expires_at", number(expires_at())),
-    ];
-    if let Some(error) = job.error {
-        item.push(("error", text(bounded(error))));
-    }
-    item
 }

@@ -1,0 +1,419 @@
+//! From a batch of records to which of them must come again.
+
+use std::panic::AssertUnwindSafe;
+use std::time::Duration;
+
+use aws::artifacts::Artifacts;
+use aws::ledger::{Again, Claim, Delivery, EffectClaim, Ending, Hold, Job, Ledger, Recorded};
+use aws::outcomes::{Announcement, Notice, Outcomes};
+use aws::queue::{DeadLetter, Inbox, Source};
+use aws_lambda_events::sqs::{SqsBatchResponse, SqsEvent, SqsMessage};
+use futures::{FutureExt, StreamExt, stream};
+use tokio::time::{Instant, timeout_at};
+use webhook::Category;
+
+use crate::backoff::{backoff, until};
+use crate::bounds::bounded;
+use crate::deadline::{Deadline, now};
+use crate::record::{Delivered, decode, receives, sent_at};
+use crate::report::{Report, Verdict};
+use crate::{Alert, Context, Failure, Handler, OpenAi, Outcome, Severity};
+
+/// How many records of one batch are worked on at a time. Their work is waiting for others, so one thread serves them
+/// all; the bound keeps a full batch from opening a connection per record to everything at once.
+const CONCURRENT_RECORDS: usize = 5;
+
+/// The message cannot be read.
+const UNDECODABLE_MESSAGE: &str = "undecodable_message";
+
+/// The message failed as often as it may be received.
+const RETRIES_EXHAUSTED: &str = "retries_exhausted";
+
+/// What the harness works with.
+pub(crate) struct Services {
+    pub(crate) ledger: Ledger,
+    pub(crate) inbox: Inbox,
+    pub(crate) outcomes: Outcomes,
+    pub(crate) artifacts: Artifacts,
+    pub(crate) openai: Option<OpenAi>,
+}
+
+/// Everything around a handler: takes batches of SQS records and sees each one to its end.
+pub struct Harness<H> {
+    category: Category,
+    handler: H,
+    services: Services,
+    max_receives: u32,
+}
+
+/// How the work on a record ended, before that is acted upon.
+enum End {
+    /// The event is marked as done.
+    Done,
+    /// There was nothing to do.
+    Duplicate,
+    /// Somebody else is on it, until then (milliseconds since the Unix epoch).
+    Busy { until: i64 },
+    /// Somebody else has it by now.
+    Superseded,
+    /// It did not work.
+    Failed(Failure),
+}
+
+/// What is held of the ledger while a record is worked on, and given back when it fails.
+#[derive(Default)]
+struct Claims {
+    event: Option<Hold>,
+    effect: Option<String>,
+}
+
+impl<H: Handler> Harness<H> {
+    pub(crate) fn with(category: Category, handler: H, services: Services, max_receives: u32) -> Self {
+        Self { category, handler, services, max_receives }
+    }
+
+    /// Works on the records of one invocation, which ends at `deadline` (milliseconds since the Unix epoch). The
+    /// answer names the records that must come again; the queue forgets the others.
+    pub async fn handle(&self, batch: SqsEvent, deadline: u64) -> SqsBatchResponse {
+        let deadline = Deadline::new(deadline);
+        let verdicts = stream::iter(batch.records)
+            .map(async |record| {
+                let verdict = self.guarded(&record, deadline).await;
+                (record.message_id.unwrap_or_default(), verdict)
+            })
+            .buffer_unordered(CONCURRENT_RECORDS);
+        let mut response = SqsBatchResponse::default();
+        let mut verdicts = std::pin::pin!(verdicts);
+        while let Some((message_id, verdict)) = verdicts.next().await {
+            if verdict.is_returned() {
+                response.add_failure(message_id);
+            }
+        }
+        response
+    }
+
+    /// Keeps a record's faults to itself: one that panics or that runs out of time is returned, and its neighbours
+    /// never hear of it.
+    async fn guarded(&self, record: &SqsMessage, deadline: Deadline) -> Verdict {
+        let mut report = Report::new(self.category, receives(record));
+        let work = timeout_at(deadline.answer, self.record(record, deadline, &mut report));
+        let verdict = match AssertUnwindSafe(work).catch_unwind().await {
+            Ok(Ok(verdict)) => verdict,
+            Ok(Err(_)) => {
+                report.because("out_of_time", "the invocation ended before the record was dealt with");
+                Verdict::Retry
+            }
+            Err(_) => {
+                report.because("panic", "the harness panicked");
+                Verdict::Retry
+            }
+        };
+        report.emit(verdict);
+        verdict
+    }
+
+    async fn record(&self, record: &SqsMessage, deadline: Deadline, report: &mut Report) -> Verdict {
+        let mut claims = Claims::default();
+        let (delivered, end) = match decode(record) {
+            Ok(delivered) => {
+                report.identify(&delivered);
+                let end = self.event(record, &delivered, deadline, &mut claims, report).await;
+                (Some(delivered), end)
+            }
+            Err(problem) => (None, End::Failed(Failure::permanent(UNDECODABLE_MESSAGE, problem.to_string()))),
+        };
+        let failure = match end {
+            End::Done => return Verdict::Done,
+            End::Duplicate => return Verdict::Duplicate,
+            End::Superseded => return Verdict::Superseded,
+            End::Busy { until: lease_until } => {
+                self.hide(record, until(lease_until - now(), &mut fastrand::Rng::new())).await;
+                return Verdict::Busy;
+            }
+            End::Failed(failure) => failure,
+        };
+        match failure {
+            Failure::Retry { after, message } if receives(record) < self.max_receives => {
+                report.because("retry", &message);
+                self.give_back(&claims, "retry", &message).await;
+                self.hide(record, backoff(receives(record), after, &mut fastrand::Rng::new())).await;
+                Verdict::Retry
+            }
+            Failure::Retry { message, .. } => {
+                let message = format!("received {} times; at last: {message}", receives(record));
+                self.give_up(record, delivered.as_ref(), &claims, RETRIES_EXHAUSTED, &message, report).await
+            }
+            Failure::Permanent { reason, message } => {
+                self.give_up(record, delivered.as_ref(), &claims, reason, &message, report).await
+            }
+        }
+    }
+
+    /// Claims the event and the effect, lets the handler work, and records what came of it.
+    async fn event(
+        &self,
+        record: &SqsMessage,
+        delivered: &Delivered,
+        deadline: Deadline,
+        claims: &mut Claims,
+        report: &mut Report,
+    ) -> End {
+        let Delivered { message, event } = delivered;
+        if Instant::now() >= deadline.handler {
+            return End::Failed(Failure::retry("the invocation had no time left to begin with it"));
+        }
+        let ledger = &self.services.ledger;
+        let delivery = Delivery {
+            endpoint: &message.endpoint,
+            webhook_id: &message.webhook_id,
+            webhook_timestamp: &message.webhook_timestamp,
+            event_id: &event.id,
+            event_type: &event.event_type,
+            category: self.category.as_str(),
+            object_id: event.object_id(),
+            source: message.source.as_str(),
+            body: &message.body,
+            received_at: message.received_at.cast_signed(),
+        };
+        let again = again(record, delivered);
+        let hold = match ledger.claim(&delivery, again, deadline.lease_until).await {
+            Ok(Claim::Claimed(hold)) => hold,
+            Ok(Claim::Busy { until }) => return End::Busy { until },
+            Ok(Claim::Done | Claim::Failed) => return End::Duplicate,
+            Err(error) => return End::Failed(Failure::retry(error.to_string())),
+        };
+        report.attempt = Some(hold.attempt());
+        claims.event = Some(hold.clone());
+
+        let effect = event.effect_key().to_string();
+        match ledger.claim_effect(&effect, &hold, again, deadline.lease_until).await {
+            Ok(EffectClaim::Claimed) => claims.effect = Some(effect.clone()),
+            Ok(EffectClaim::Busy { until }) => {
+                self.give_back(claims, "busy", "another event that means the same is being handled").await;
+                return End::Busy { until };
+            }
+            Ok(EffectClaim::Done { by }) => return ended(ledger.duplicate(&hold, &by).await, End::Duplicate),
+            Err(error) => return End::Failed(Failure::retry(error.to_string())),
+        }
+
+        match self.call(delivered, &hold, deadline).await {
+            Ok(outcome) => {
+                let outcome = bounded(outcome);
+                report.status = Some(outcome.status.clone());
+                report.artifact_bytes = outcome.artifact_bytes;
+                self.conclude(delivered, &hold, &effect, &outcome).await.unwrap_or_else(End::Failed)
+            }
+            Err(failure) => End::Failed(failure),
+        }
+    }
+
+    /// Lets the handler work, until its deadline.
+    async fn call(&self, delivered: &Delivered, hold: &Hold, deadline: Deadline) -> Result<Outcome, Failure> {
+        let context = Context::new(deadline.handler, hold.attempt(), self.services.artifacts.clone());
+        let key = match &self.services.openai {
+            Some(openai) => Some((openai, openai.generation().await)),
+            None => None,
+        };
+        let work = async { self.handler.handle(&delivered.event, &context).await };
+        let result = match timeout_at(deadline.handler, AssertUnwindSafe(work).catch_unwind()).await {
+            Ok(Ok(result)) => result,
+            // The panic hook has logged where; what the panic said may be about the event's content.
+            Ok(Err(_)) => Err(Failure::retry("the handler panicked")),
+            Err(_) => Err(Failure::retry("the handler was stopped: the invocation's time was over")),
+        };
+        match (result, key) {
+            (Err(Failure::Permanent { reason: Failure::UNAUTHORIZED, message }), Some((openai, generation))) => {
+                if openai.replaced(generation).await {
+                    return Err(Failure::retry(format!("the API key has been replaced meanwhile; {message}")));
+                }
+                Err(Failure::permanent(Failure::UNAUTHORIZED, message))
+            }
+            (result, _) => result,
+        }
+    }
+
+    /// Records and announces an outcome. The order is what makes it safe to die in between: whatever comes first is
+    /// done again, and the event is marked as done when nothing is left to do.
+    async fn conclude(
+        &self,
+        delivered: &Delivered,
+        hold: &Hold,
+        effect: &str,
+        outcome: &Outcome,
+    ) -> Result<End, Failure> {
+        let Services { ledger, outcomes, artifacts, .. } = &self.services;
+        let Delivered { message, event } = delivered;
+        if let Some(object_id) = &outcome.object_id {
+            let job = Job {
+                category: self.category.as_str(),
+                object_id,
+                status: &outcome.status,
+                terminal: outcome.terminal,
+                as_of: outcome.as_of,
+                counts: &outcome.counts,
+                times: &outcome.times,
+                summary: &outcome.summary,
+                artifacts: &outcome.artifacts,
+                error: outcome.error.as_deref(),
+            };
+            ledger.record_job(&job, hold).await.map_err(retry)?;
+        }
+        let announcement = Announcement {
+            event_type: &event.event_type,
+            id: &event.id,
+            object_id: outcome.object_id.as_deref(),
+            endpoint: &message.endpoint,
+            source: message.source.as_str(),
+            status: &outcome.status,
+            artifacts: &outcome.artifacts,
+            bucket: artifacts.bucket(),
+            summary: &outcome.summary,
+            note: outcome.note.as_deref(),
+        };
+        outcomes.announce(&announcement).await.map_err(retry)?;
+        if let Some(alert) = &outcome.alert {
+            self.alert(&event.event_type, alert).await.map_err(retry)?;
+        }
+        ledger.effect_done(effect, hold).await.map_err(retry)?;
+        let ending = Ending {
+            status: &outcome.status,
+            artifacts: &outcome.artifacts,
+            summary: &outcome.summary,
+            note: outcome.note.as_deref(),
+        };
+        Ok(ended(ledger.done(hold, &ending).await, End::Done))
+    }
+
+    /// Sends a message that can never be handled to the dead-letter queue, tells people, and marks its event as
+    /// failed, in this order: whoever finds an event failed may rely on its dead letter.
+    async fn give_up(
+        &self,
+        record: &SqsMessage,
+        delivered: Option<&Delivered>,
+        claims: &Claims,
+        reason: &'static str,
+        message: &str,
+        report: &mut Report,
+    ) -> Verdict {
+        report.because(reason, message);
+        let letter = DeadLetter { body: record.body.as_deref().unwrap_or_default(), reason, message };
+        let attribute = |name: &'static str| record.message_attributes.get(name)?.string_value.as_deref();
+        if let Err(error) = self.services.inbox.dead_letter(letter, attribute).await {
+            tracing::error!("{error}; the message stays in its queue");
+            self.give_back(claims, reason, message).await;
+            self.hide(record, backoff(receives(record), None, &mut fastrand::Rng::new())).await;
+            return Verdict::Retry;
+        }
+        let event_type = delivered.map_or("", |delivered| delivered.event.event_type.as_str());
+        let alert = give_up_alert(self.category, record, delivered, reason, message);
+        if let Err(error) = self.alert(event_type, &alert).await {
+            // The dead letter is what counts, and its queue has an alarm of its own.
+            tracing::error!("{error}");
+        }
+        let Some(hold) = &claims.event else { return Verdict::Failed };
+        self.give_back_effect(claims).await;
+        match self.services.ledger.failed(hold, reason, message).await {
+            Ok(Recorded::Yes) => Verdict::Failed,
+            Ok(Recorded::Superseded) => Verdict::Superseded,
+            Err(error) => {
+                tracing::warn!("{error}; the message is handled once more");
+                self.hide(record, backoff(receives(record), None, &mut fastrand::Rng::new())).await;
+                Verdict::Retry
+            }
+        }
+    }
+
+    async fn alert(&self, event_type: &str, alert: &Alert) -> Result<(), aws::outcomes::OutcomesError> {
+        let notice = Notice {
+            category: self.category.as_str(),
+            event_type,
+            severity: alert.severity.as_str(),
+            subject: &alert.subject,
+            message: &alert.message,
+        };
+        self.services.outcomes.alert(&notice).await
+    }
+
+    /// Gives event and effect back, so that the next try need not wait for the lease to end. If that fails, it waits.
+    async fn give_back(&self, claims: &Claims, reason: &str, message: &str) {
+        self.give_back_effect(claims).await;
+        if let Some(hold) = &claims.event
+            && let Err(error) = self.services.ledger.release(hold, reason, message).await
+        {
+            tracing::warn!("{error}; it is free again when its lease ends");
+        }
+    }
+
+    async fn give_back_effect(&self, claims: &Claims) {
+        if let (Some(hold), Some(effect)) = (&claims.event, &claims.effect)
+            && let Err(error) = self.services.ledger.release_effect(effect, hold).await
+        {
+            tracing::warn!("{error}; it is free again when its lease ends");
+        }
+    }
+
+    /// Hides a record's message for this long. If that fails, the queue's own time applies.
+    async fn hide(&self, record: &SqsMessage, time: Duration) {
+        let Some(receipt_handle) = record.receipt_handle.as_deref() else { return };
+        if let Err(error) = self.services.inbox.hide(receipt_handle, time).await {
+            tracing::warn!("{error}; it comes back after the queue's visibility timeout");
+        }
+    }
+}
+
+/// Whether the record may bring back an event that has ended.
+fn again(record: &SqsMessage, delivered: &Delivered) -> Again {
+    let sent_at = sent_at(record).unwrap_or_else(now);
+    match (&delivered.message.source, &delivered.message.failure) {
+        (Source::Replay, _) => Again::Replayed { sent_at },
+        (_, Some(_)) => Again::Redriven { sent_at },
+        (_, None) => Again::No,
+    }
+}
+
+/// What the last write about an event makes of its end.
+fn ended(recorded: Result<Recorded, aws::ledger::LedgerError>, end: End) -> End {
+    match recorded {
+        Ok(Recorded::Yes) => end,
+        Ok(Recorded::Superseded) => End::Superseded,
+        Err(error) => End::Failed(retry(error)),
+    }
+}
+
+/// Whatever AWS did not do now, it may do later.
+#[expect(clippy::needless_pass_by_value, reason = "it stands in `map_err`")]
+fn retry(error: impl ToString) -> Failure {
+    Failure::retry(error.to_string())
+}
+
+/// What people are told of a message that was given up.
+fn give_up_alert(
+    category: Category,
+    record: &SqsMessage,
+    delivered: Option<&Delivered>,
+    reason: &str,
+    message: &str,
+) -> Alert {
+    let subject = |what: &str| format!("{what} could not be handled: {reason}");
+    let message_id = record.message_id.as_deref().unwrap_or("unknown");
+    let (subject, about) = match delivered {
+        Some(Delivered { message, event }) => {
+            let about = format!(
+                "event: {} ({})\nobject: {}\ndelivery: {} to the endpoint {}\n",
+                event.id,
+                event.event_type,
+                event.object_id().unwrap_or("none"),
+                message.webhook_id,
+                message.endpoint
+            );
+            (subject(&event.event_type), about)
+        }
+        None => (subject("a message"), String::new()),
+    };
+    let message = format!(
+        "{message}\n\nreason: {reason}\ncategory: {category}\n{about}SQS message: {message_id}, received {} times\n\n\
+         It is in the category's dead-letter queue. Redrive it from there once the cause is gone.\n",
+        receives(record)
+    );
+    Alert { severity: Severity::Critical, subject, message }
+}

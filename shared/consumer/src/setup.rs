@@ -1,0 +1,127 @@
+//! What a function does once, when it starts.
+
+use aws::artifacts::Artifacts;
+use aws::ledger::Ledger;
+use aws::outcomes::Outcomes;
+use aws::queue::Inbox;
+use aws::secrets::Store;
+use aws::{Config, Environment, Faults};
+use aws_lambda_events::sqs::SqsEvent;
+use lambda_runtime::{Error, LambdaEvent, service_fn};
+use openai::{ApiKey, Client, ClientConfig};
+use webhook::Category;
+
+use crate::harness::Services;
+use crate::{Handler, Harness, OpenAi};
+
+/// What a handler is made from.
+pub struct Setup<'a> {
+    environment: &'a mut Environment,
+    config: Option<&'a Config>,
+    openai: Option<OpenAi>,
+}
+
+impl Setup<'_> {
+    /// The function's environment, for settings of the handler's own. Faults noted there are reported with all others.
+    pub fn environment(&mut self) -> &mut Environment {
+        self.environment
+    }
+
+    /// The way to OpenAI, for handlers that call it.
+    ///
+    /// From `OPENAI_BASE_URL` and `OPENAI_API_KEY_SECRET` (the secret's id or ARN); the function needs
+    /// `secretsmanager:GetSecretValue` on that secret. A function whose handler does not ask needs none of them. When
+    /// OpenAI refuses the key, the harness looks whether it was rotated, and has the event tried again if so.
+    pub fn openai(&mut self) -> Option<OpenAi> {
+        let base = self.environment.parsed("OPENAI_BASE_URL", |url| {
+            let base_url = url.parse().map_err(|_| "is not a URL".to_owned())?;
+            // The key takes its place once it is read.
+            let api_key: ApiKey = "none".parse().map_err(|_| "cannot be used".to_owned())?;
+            Client::new(ClientConfig { base_url, api_key }).map_err(|error| format!("cannot be used: {error}"))
+        });
+        let id = self.environment.required("OPENAI_API_KEY_SECRET");
+        let openai = OpenAi::keyed(base?, Store::new(self.config?), id?);
+        self.openai = Some(openai.clone());
+        Some(openai)
+    }
+}
+
+impl<H: Handler> Harness<H> {
+    /// Reads the environment and puts everything together; `handler` makes the handler, or returns `None` when the
+    /// environment lacks something.
+    ///
+    /// # Errors
+    ///
+    /// Everything that is wrong with the environment, by name.
+    pub fn new(
+        category: Category,
+        mut environment: Environment,
+        handler: impl FnOnce(&mut Setup<'_>) -> Option<H>,
+    ) -> Result<Self, Faults> {
+        let config = Config::from_env(&mut environment);
+        let table = environment.required("TABLE_NAME");
+        let bucket = environment.required("BUCKET_NAME");
+        let bus = environment.required("BUS_NAME");
+        let topic = environment.required("ALERTS_TOPIC_ARN");
+        let queue = environment.required("QUEUE_URL");
+        let dead_letter_queue = environment.required("DEAD_LETTER_QUEUE_URL");
+        let max_receives = environment.parsed("MAX_RECEIVES", |text| {
+            text.parse().ok().filter(|&receives: &u32| receives > 0).ok_or_else(|| "is not a number above 0".to_owned())
+        });
+        let mut setup = Setup { environment: &mut environment, config: config.as_ref(), openai: None };
+        let handler = handler(&mut setup);
+        let openai = setup.openai;
+        environment.finish(|| {
+            let config = config?;
+            let services = Services {
+                ledger: Ledger::new(&config, table?),
+                inbox: Inbox::new(&config, queue?, dead_letter_queue?),
+                outcomes: Outcomes::new(&config, bus?, topic?),
+                artifacts: Artifacts::new(&config, &bucket?),
+                openai,
+            };
+            Some(Self::with(category, handler?, services, max_receives?))
+        })
+    }
+}
+
+/// Runs a consumer function: everything that is around its handler. A function's `main` is this call.
+///
+/// ```no_run
+/// use consumer::{Category, Context, Event, Failure, Handler, OpenAi, Outcome};
+///
+/// struct File {
+///     openai: OpenAi,
+/// }
+///
+/// impl Handler for File {
+///     async fn handle(&self, event: &Event, context: &Context) -> Result<Outcome, Failure> {
+///         let id = event.object_id().ok_or_else(|| Failure::permanent("no_object", "the event names no file"))?;
+///         let file = self.openai.client().await?.file(id, context.deadline).await?;
+///         Ok(Outcome { object_id: Some(file.id), terminal: true, ..Outcome::new("processed", event.created_at * 1000) })
+///     }
+/// }
+///
+/// #[tokio::main(flavor = "current_thread")]
+/// async fn main() -> Result<(), consumer::Error> {
+///     consumer::run(Category::File, |setup| Some(File { openai: setup.openai()? })).await
+/// }
+/// ```
+///
+/// # Errors
+///
+/// Everything that is wrong with the environment, or that the Lambda runtime's API is out of reach.
+pub async fn run<H: Handler>(
+    category: Category,
+    handler: impl FnOnce(&mut Setup<'_>) -> Option<H>,
+) -> Result<(), Error> {
+    telemetry::init();
+    let harness = Harness::new(category, Environment::of_process(), handler).inspect_err(|faults| {
+        tracing::error!("the function cannot start, its environment is wrong: {faults}");
+    })?;
+    let harness = &harness;
+    let invocation = |event: LambdaEvent<SqsEvent>| async move {
+        Ok::<_, Error>(harness.handle(event.payload, event.context.deadline).await)
+    };
+    lambda_runtime::run(service_fn(invocation)).await
+}
