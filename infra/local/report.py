@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import Any
 
 from rich import box
 from rich.console import Console
@@ -10,7 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from infra.local.emulator import ACCESS_KEY, REGION
-from infra.local.scenario import Result, outcomes_of_lines
+from infra.local.scenario import Result
 from infra.local.stack import Stack
 from infra.local.stand_in import StandIn
 
@@ -59,19 +60,18 @@ class Reporter:
 def show(reporter: Reporter, stack: Stack, results: list[Result]) -> None:
     """Print the table: event, its state, the job it is about, what was kept of it; then what is wrong."""
     table = Table(box=box.ROUNDED if reporter.console.is_terminal else box.ASCII, show_lines=True)
-    for column in ("Event", "State", "Job", "Requests", "Artifacts"):
+    for column in ("Event", "State", "Job", "Lines", "Artifacts"):
         table.add_column(column, overflow="fold")
     for result in results:
-        lines = outcomes_of_lines(result.batch)
         table.add_row(
             Text(f"{result.event.get('event_type', '-')}\n{result.batch.webhook_id}"),
             Text(result.event.get("state", "not recorded"), style="red" if result.faults else "green"),
             Text(f"{result.job.get('status', 'not recorded')}\n{result.batch.id}"),
-            Text("\n".join(f"{number:>5} {outcome}" for outcome, number in sorted(lines.items()))),
-            Text("\n".join(_artifact(key, size) for key, size in result.artifacts.items())),
+            Text(_lines(result.summary)),
+            Text("\n".join(_artifact(key, content) for key, content in result.artifacts.items())),
         )
     reporter.console.print(table)
-    reporter.say(f"Artifacts are in the bucket {stack.outputs['BucketName']}")
+    reporter.say(f"The artifacts are under batch/<id>/ in the bucket {stack.outputs['BucketName']}.")
     for result in results:
         for fault in result.faults:
             reporter.say(f"WRONG  {result.batch.id}: {fault}")
@@ -103,5 +103,13 @@ Logs of the tools
   stand-in        {openai.log}""")
 
 
-def _artifact(key: str, size: int) -> str:
-    return f"{key}  ({size:,} {'lines' if key.endswith('.jsonl') else 'bytes'})"
+def _lines(summary: dict[str, Any]) -> str:
+    """What `summary.json` counted: how the lines ended, and of the failed ones why."""
+    counted = [(summary.get("lines", {}).get(name, 0), name) for name in ("succeeded", "failed", "malformed")]
+    reasons = [(error["count"], f"  {code}") for code, error in summary.get("errors", {}).items()]
+    return "\n".join(f"{count:>5,} {name}" for count, name in counted[:2] + reasons + counted[2:] if count)
+
+
+def _artifact(key: str, content: bytes) -> str:
+    lines = f", {len(content.splitlines()):,} lines" if key.endswith(".jsonl") else ""
+    return f"{key.rsplit('/', 1)[-1]}  {len(content):,} bytes{lines}"

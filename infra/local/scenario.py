@@ -1,7 +1,6 @@
 """The main job, played: batches made with the official SDK, finished by the stand-in, and what must come of them."""
 
 import json
-from collections import Counter
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,7 +19,8 @@ class Batch:
     id: str
     status: str
     webhook_id: str
-    requests: int
+    counts: dict[str, int]
+    """OpenAI's own counts of the requests."""
     output: bytes | None
     """What OpenAI offers as its output file; `None` when there is none."""
     errors: bytes | None
@@ -33,8 +33,9 @@ class Result:
     batch: Batch
     event: Item
     job: Item
-    artifacts: dict[str, int]
-    """Keys with their numbers of lines (of bytes, where it is no JSONL)."""
+    artifacts: dict[str, bytes]
+    summary: dict[str, Any]
+    """`summary.json`, parsed."""
     faults: list[str]
     """What is not as it must be, in words. Empty when all is well."""
 
@@ -63,36 +64,26 @@ def judge(stack: Stack, watch: Watch, batch: Batch) -> Result:
     job = stack.job("batch", batch.id) or {}
     prefix = f"batch/{batch.id}/"
     kept = {key: stack.artifact(key) or b"" for key in stack.artifacts(prefix)}
-    wanted = {f"{prefix}output.jsonl": batch.output, f"{prefix}errors.jsonl": batch.errors}
+    summary = _object(kept.get(f"{prefix}summary.json"))
+    told = [outcome for outcome in watch.outcomes(f"batch.{batch.status}") if outcome.detail["object_id"] == batch.id]
     faults = []
     if event.get("state") != "done":
-        faults.append(f"the event is {event.get('state', 'not recorded')}: {event.get('error', 'no error recorded')}")
+        faults.append(f"its event is {event.get('state', 'not recorded')}: {event.get('error', 'no reason recorded')}")
     if job.get("status") != batch.status:
-        faults.append(f"the job is {job.get('status', 'not recorded')}, and was {batch.status} at OpenAI")
-    for key, content in wanted.items():
-        if kept.get(key) != content:
-            faults.append(f"{key} is not what OpenAI offers")
-    if not _is_object(kept.get(f"{prefix}summary.json", b"")):
-        faults.append("summary.json is missing or is no JSON object")
+        faults.append(f"the job is {job.get('status', 'not recorded')}, and {batch.status} at OpenAI")
+    if job.get("counts") != batch.counts:
+        faults.append(f"the job counts {job.get('counts', 'nothing')}, and OpenAI {batch.counts}")
+    for name, content in (("output.jsonl", batch.output), ("errors.jsonl", batch.errors)):
+        if kept.get(prefix + name) != content:
+            faults.append(f"{name} is not what OpenAI offers")
+    counted = {name: summary.get("lines", {}).get(name) for name in ("succeeded", "failed", "malformed")}
+    if counted != _count(batch):
+        faults.append(f"summary.json counts {counted}, and OpenAI's files have {_count(batch)}")
     if sorted(job.get("artifacts", [])) != sorted(kept):
-        faults.append("the job names other artifacts than those that are there")
-    told = [outcome for outcome in watch.outcomes(f"batch.{batch.status}") if outcome.detail["object_id"] == batch.id]
-    if len(told) != 1:
+        faults.append(f"the job names {job.get('artifacts', 'no artifacts')}, and there are {sorted(kept)}")
+    if [outcome.detail["status"] for outcome in told] != [batch.status]:
         faults.append(f"{len(told)} outcomes on the bus instead of one")
-    return Result(batch, event, job, {key: _size(key, content) for key, content in kept.items()}, faults)
-
-
-def outcomes_of_lines(batch: Batch) -> Counter[str]:
-    """What became of the batch's requests, by OpenAI's files: status codes and error codes."""
-    found: Counter[str] = Counter()
-    for line in [*(batch.output or b"").splitlines(), *(batch.errors or b"").splitlines()]:
-        try:
-            answer = json.loads(line)
-        except ValueError:
-            found["malformed"] += 1
-            continue
-        found[str((answer.get("response") or {}).get("status_code") or (answer.get("error") or {}).get("code"))] += 1
-    return found
+    return Result(batch, event, job, kept, summary, faults)
 
 
 def _batch(openai: StandIn, requests: int, status: str, outcomes: dict[str, int | str]) -> Batch:
@@ -112,7 +103,7 @@ def _batch(openai: StandIn, requests: int, status: str, outcomes: dict[str, int 
         id=batch.id,
         status=status,
         webhook_id=delivery["webhook_id"],
-        requests=requests,
+        counts=batch.request_counts.to_dict() if batch.request_counts else {},
         output=content(batch.output_file_id),
         errors=content(batch.error_file_id),
     )
@@ -128,12 +119,23 @@ def _line(custom_id: str) -> bytes:
     return json.dumps(request).encode() + b"\n"
 
 
-def _is_object(content: bytes) -> bool:
+def _object(content: bytes | None) -> dict[str, Any]:
     try:
-        return isinstance(json.loads(content), dict)
+        parsed = json.loads(content or b"")
     except ValueError:
-        return False
+        return {}
+    return parsed if isinstance(parsed, dict) else {}
 
 
-def _size(key: str, content: bytes) -> int:
-    return len(content.splitlines()) if key.endswith(".jsonl") else len(content)
+def _count(batch: Batch) -> dict[str, int]:
+    """What OpenAI's files say, counted here by other code than the function's."""
+    found = {"succeeded": 0, "failed": 0, "malformed": 0}
+    for line in (batch.output or b"").splitlines() + (batch.errors or b"").splitlines():
+        answer = _object(line)
+        if not answer:
+            found["malformed"] += 1
+        elif (answer.get("response") or {}).get("status_code", 500) < 400:
+            found["succeeded"] += 1
+        else:
+            found["failed"] += 1
+    return found
