@@ -6,7 +6,8 @@ use std::fmt;
 use http::HeaderMap;
 use serde::Deserialize;
 
-use crate::{Category, Refusal, Scheme, Secret, signature};
+use crate::signature::{WEBHOOK_ID, standard_webhooks, timestamped_hex};
+use crate::{Category, Refusal, Scheme, Secret};
 
 /// How far a delivery's timestamp may lie before or after the clock, in seconds, bounds included. As in OpenAI's own
 /// libraries.
@@ -37,10 +38,10 @@ pub fn verify<'a>(
     }
     let (webhook_id, timestamp) = match scheme {
         Scheme::StandardWebhooks => {
-            let (id, timestamp) = signature::standard_webhooks(secrets, headers, body, now)?;
+            let (id, timestamp) = standard_webhooks(secrets, headers, body, now)?;
             (Some(id), timestamp)
         }
-        Scheme::TimestampedHex => (None, signature::timestamped_hex(secrets, headers, body, now)?),
+        Scheme::TimestampedHex => (None, timestamped_hex(secrets, headers, body, now)?),
     };
     Ok(Signed { webhook_id, timestamp, body })
 }
@@ -50,20 +51,20 @@ pub fn verify<'a>(
 /// Only [`verify`] makes one:
 ///
 /// ```compile_fail,E0451
-/// let signed = webhook::Signed { webhook_id: None, timestamp: "1750861210", body: b"{}" };
+/// let signed = webhook::Signed { webhook_id: None, timestamp: b"1750861210", body: b"{}" };
 /// ```
 #[must_use]
 pub struct Signed<'a> {
-    webhook_id: Option<&'a str>,
-    timestamp: &'a str,
+    webhook_id: Option<&'a [u8]>,
+    timestamp: &'a [u8],
     body: &'a [u8],
 }
 
 impl<'a> Signed<'a> {
     /// The `webhook-id` header, for a log line about a body that turns out to be malformed. The legacy scheme has none.
     #[must_use]
-    pub const fn webhook_id(&self) -> Option<&'a str> {
-        self.webhook_id
+    pub fn webhook_id(&self) -> Option<&'a str> {
+        self.webhook_id.and_then(|id| str::from_utf8(id).ok())
     }
 
     /// Reads the two fields that every event has; everything else of the body is only checked to be JSON.
@@ -71,18 +72,21 @@ impl<'a> Signed<'a> {
     /// Any other body than a UTF-8 JSON object with a non-empty string `type` and a non-empty string `id` is refused as
     /// [`Refusal::MalformedBody`]. Nesting of any depth is fine: what is skipped is skipped without recursion.
     pub fn parse(self) -> Result<Verified<'a>, Refusal> {
-        let body = std::str::from_utf8(self.body).map_err(|_| Refusal::MalformedBody)?;
+        let webhook_id = self.webhook_id.map(str::from_utf8).transpose();
+        let webhook_id = webhook_id.map_err(|_| Refusal::MissingHeader(WEBHOOK_ID))?;
+        let timestamp = str::from_utf8(self.timestamp).map_err(|_| Refusal::MalformedTimestamp)?;
+        let body = str::from_utf8(self.body).map_err(|_| Refusal::MalformedBody)?;
         let envelope: Envelope<'a> = serde_json::from_str(body).map_err(|_| Refusal::MalformedBody)?;
         if envelope.event_type.is_empty() || envelope.id.is_empty() {
             return Err(Refusal::MalformedBody);
         }
-        Ok(Verified { webhook_id: self.webhook_id, timestamp: self.timestamp, body, envelope })
+        Ok(Verified { webhook_id, timestamp, body, envelope })
     }
 }
 
 impl fmt::Debug for Signed<'_> {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.debug_struct("Signed").field("webhook_id", &self.webhook_id).finish_non_exhaustive()
+        formatter.debug_struct("Signed").field("webhook_id", &self.webhook_id()).finish_non_exhaustive()
     }
 }
 

@@ -5,9 +5,9 @@ use std::str::FromStr;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use hmac::{Hmac, KeyInit};
-use sha2::Sha256;
 use thiserror::Error;
+
+use crate::mac::Key;
 
 /// What every secret made by OpenAI begins with.
 const PREFIX: &str = "whsec_";
@@ -67,7 +67,7 @@ impl FromStr for Scheme {
 /// The value cannot be read back, and `Debug` shows none of it.
 #[derive(Clone)]
 pub struct Secret {
-    keyed: Hmac<Sha256>,
+    key: Key,
     scheme: Scheme,
 }
 
@@ -93,8 +93,7 @@ impl Secret {
         if key.len() < MIN_KEY_BYTES {
             return Err(SecretError::TooShort);
         }
-        let keyed = Hmac::new_from_slice(key).map_err(|_| SecretError::TooShort)?;
-        Ok(Self { keyed, scheme })
+        Ok(Self { key: Key::new(key), scheme })
     }
 
     /// The scheme that this secret signs with.
@@ -103,9 +102,9 @@ impl Secret {
         self.scheme
     }
 
-    /// An HMAC that has taken in the key and nothing else.
-    pub(crate) fn keyed(&self) -> Hmac<Sha256> {
-        self.keyed.clone()
+    /// The key, for the scheme that it belongs to.
+    pub(crate) fn key(&self, scheme: Scheme) -> Option<&Key> {
+        (self.scheme == scheme).then_some(&self.key)
     }
 }
 

@@ -1,21 +1,24 @@
 //! The two schemes: which headers they read, which bytes they sign.
 
-use base64::Engine;
-use base64::engine::general_purpose::STANDARD;
-use hmac::Mac;
-use hmac::digest::CtOutput;
 use http::HeaderMap;
 
+use crate::encoding::{BASE64, from_base64, from_hex};
+use crate::headers::{only, unless_joined};
+use crate::mac::Tag;
 use crate::{Refusal, Scheme, Secret, TOLERANCE};
 
-/// Bytes of an HMAC-SHA256, and so of every signature.
-const TAG_BYTES: usize = 32;
-
-const WEBHOOK_ID: &str = "webhook-id";
+pub(crate) const WEBHOOK_ID: &str = "webhook-id";
 const WEBHOOK_TIMESTAMP: &str = "webhook-timestamp";
 const WEBHOOK_SIGNATURE: &str = "webhook-signature";
 
-type Tag = CtOutput<hmac::Hmac<sha2::Sha256>>;
+/// What a signature of ours begins with in its header. Others, such as `v1a,`, may stand beside it.
+const VERSION: &[u8] = b"v1,";
+
+/// Bytes of one signature with its version.
+const ITEM: usize = VERSION.len() + BASE64;
+
+/// So many digits are less than `u64::MAX`, whichever they are.
+const SAFE_DIGITS: usize = 19;
 
 /// Standard Webhooks. Returns the id and the timestamp, both as they were signed.
 pub(crate) fn standard_webhooks<'a>(
@@ -23,37 +26,40 @@ pub(crate) fn standard_webhooks<'a>(
     headers: &'a HeaderMap,
     body: &[u8],
     now: u64,
-) -> Result<(&'a str, &'a str), Refusal> {
+) -> Result<(&'a [u8], &'a [u8]), Refusal> {
     let [id, timestamp, signatures] = only(headers, [WEBHOOK_ID, WEBHOOK_TIMESTAMP, WEBHOOK_SIGNATURE])?;
-    let id = ascii(id).ok_or(Refusal::MissingHeader(WEBHOOK_ID))?;
-    let timestamp = in_time(timestamp, now)?;
+    check_time(timestamp, now).map_err(|refusal| unless_joined(refusal, timestamp, WEBHOOK_TIMESTAMP))?;
 
     let mut matched = false;
-    for secret in of_scheme(secrets, Scheme::StandardWebhooks) {
-        let tag = secret
-            .keyed()
-            .chain_update(id)
-            .chain_update(b".")
-            .chain_update(timestamp)
-            .chain_update(b".")
-            .chain_update(body)
-            .finalize();
+    for key in secrets.iter().filter_map(|secret| secret.key(Scheme::StandardWebhooks)) {
         // No early exit: how long this takes tells nothing about which signature, or which secret, was the right one.
-        for signature in signatures.split(u8::is_ascii_whitespace) {
-            matched |= is_tag(&tag, signature);
-        }
+        matched |= any_is(signatures, &key.tag([id, timestamp, body]))?;
     }
-    if matched { Ok((id, timestamp)) } else { Err(Refusal::NoMatchingSignature) }
+    if matched { Ok((id, timestamp)) } else { Err(unless_joined(Refusal::NoMatchingSignature, id, WEBHOOK_ID)) }
 }
 
-/// Whether a `v1,` item holds this tag. Items of other versions are none of ours.
-fn is_tag(tag: &Tag, signature: &[u8]) -> bool {
-    let Some(encoded) = signature.strip_prefix(b"v1,") else { return false };
-    let mut decoded = [0; TAG_BYTES];
-    match STANDARD.decode_slice(encoded, &mut decoded) {
-        Ok(TAG_BYTES) => *tag == Tag::new(decoded.into()),
-        _ => false,
+/// Whether one of the signatures in the header is this tag.
+#[inline]
+fn any_is(header: &[u8], tag: &Tag) -> Result<bool, Refusal> {
+    let mut matched = false;
+    let mut rest = Some(header);
+    while let Some(signatures) = rest {
+        // Exactly as long as one signature, what is left is that signature, or holds none.
+        let end = if signatures.len() == ITEM { None } else { signatures.iter().position(u8::is_ascii_whitespace) };
+        let (item, others) = match end {
+            Some(end) => (&signatures[..end], Some(&signatures[end + 1..])),
+            None => (signatures, None),
+        };
+        if let Some(encoded) = item.strip_prefix(VERSION) {
+            match from_base64(encoded) {
+                Some(given) => matched |= *tag == Tag::new(given.into()),
+                None if encoded.contains(&b',') => return Err(Refusal::DuplicateHeader(WEBHOOK_SIGNATURE)),
+                None => {}
+            }
+        }
+        rest = others;
     }
+    Ok(matched)
 }
 
 /// The legacy scheme. Returns the timestamp as it was signed.
@@ -62,93 +68,45 @@ pub(crate) fn timestamped_hex<'a>(
     headers: &'a HeaderMap,
     body: &[u8],
     now: u64,
-) -> Result<&'a str, Refusal> {
-    const SIGNATURE: &str = "x-openai-signature";
-    const TIMESTAMP: &str = "x-openai-timestamp";
-    const GENERIC_SIGNATURE: &str = "x-signature-256";
-    const GENERIC_TIMESTAMP: &str = "x-timestamp";
+) -> Result<&'a [u8], Refusal> {
+    const OPENAI: [&str; 2] = ["x-openai-timestamp", "x-openai-signature"];
+    const GENERIC: [&str; 2] = ["x-timestamp", "x-signature-256"];
 
-    // Two spellings of one thing in one request: whoever sent it may hope that we read the one and a proxy the other.
-    let generic = match (headers.contains_key(SIGNATURE), headers.contains_key(GENERIC_SIGNATURE)) {
-        (true, true) => return Err(Refusal::DuplicateHeader(GENERIC_SIGNATURE)),
-        (_, generic) => generic,
+    let (names, prefix) = match (headers.contains_key(OPENAI[1]), headers.contains_key(GENERIC[1])) {
+        // Two spellings of one thing: whoever sent them may hope that we read the one and somebody else the other.
+        (true, true) => return Err(Refusal::DuplicateHeader(GENERIC[1])),
+        (false, true) => (GENERIC, b"sha256=".as_slice()),
+        (_, false) => (OPENAI, b"".as_slice()),
     };
-    let (timestamp, signature) = if generic {
-        let [timestamp, signature] = only(headers, [GENERIC_TIMESTAMP, GENERIC_SIGNATURE])?;
-        (timestamp, signature.strip_prefix(b"sha256="))
-    } else {
-        let [timestamp, signature] = only(headers, [TIMESTAMP, SIGNATURE])?;
-        (timestamp, Some(signature))
-    };
-    let timestamp = in_time(timestamp, now)?;
-    let signature = signature.and_then(unhex).ok_or(Refusal::NoMatchingSignature)?;
-    let signature = Tag::new(signature.into());
+    let [timestamp, signature] = only(headers, names)?;
+    check_time(timestamp, now).map_err(|refusal| unless_joined(refusal, timestamp, names[0]))?;
 
+    let given = signature.strip_prefix(prefix).and_then(from_hex);
+    let given = given.ok_or_else(|| unless_joined(Refusal::NoMatchingSignature, signature, names[1]))?;
+    let given = Tag::new(given.into());
     let mut matched = false;
-    for secret in of_scheme(secrets, Scheme::TimestampedHex) {
-        let tag = secret.keyed().chain_update(timestamp).chain_update(b".").chain_update(body).finalize();
-        matched |= tag == signature;
+    for key in secrets.iter().filter_map(|secret| secret.key(Scheme::TimestampedHex)) {
+        matched |= key.tag([timestamp, body]) == given;
     }
     if matched { Ok(timestamp) } else { Err(Refusal::NoMatchingSignature) }
 }
 
-fn of_scheme(secrets: &[Secret], scheme: Scheme) -> impl Iterator<Item = &Secret> {
-    secrets.iter().filter(move |secret| secret.scheme() == scheme)
-}
-
-/// The values of headers that must be there exactly once. An empty one is as good as none.
-fn only<'a, const N: usize>(headers: &'a HeaderMap, names: [&'static str; N]) -> Result<[&'a [u8]; N], Refusal> {
-    let mut found: [Option<&'a [u8]>; N] = [None; N];
-    for (name, value) in headers {
-        let name = name.as_str();
-        for (slot, wanted) in found.iter_mut().zip(names) {
-            if name == wanted && slot.replace(value.as_bytes()).is_some() {
-                return Err(Refusal::DuplicateHeader(wanted));
-            }
-        }
-    }
-    let values = found.map(Option::unwrap_or_default);
-    match names.iter().zip(values).find(|(_, value)| value.is_empty()) {
-        Some((name, _)) => Err(Refusal::MissingHeader(name)),
-        None => Ok(values),
-    }
-}
-
-/// A header's value as text, which it is when all of it is ASCII.
-fn ascii(value: &[u8]) -> Option<&str> {
-    if value.is_ascii() { str::from_utf8(value).ok() } else { None }
-}
-
-/// The timestamp's text, once it is known to be digits and within the window.
-fn in_time(value: &[u8], now: u64) -> Result<&str, Refusal> {
-    let text = ascii(value).ok_or(Refusal::MalformedTimestamp)?;
-    let mut seconds: u64 = 0;
-    for byte in text.bytes() {
-        let digit = byte.wrapping_sub(b'0');
-        if digit > 9 {
-            return Err(Refusal::MalformedTimestamp);
-        }
-        // Saturated, any number of digits is what it is in truth: far in the future.
-        seconds = seconds.saturating_mul(10).saturating_add(u64::from(digit));
-    }
+/// Checks that a timestamp is digits and within the window.
+fn check_time(timestamp: &[u8], now: u64) -> Result<(), Refusal> {
+    let digits = timestamp.iter().map(|byte| match byte.wrapping_sub(b'0') {
+        digit @ 0..=9 => Ok(u64::from(digit)),
+        _ => Err(Refusal::MalformedTimestamp),
+    });
+    let seconds = if timestamp.len() <= SAFE_DIGITS {
+        digits.into_iter().try_fold(0, |seconds, digit| Ok(10 * seconds + digit?))
+    } else {
+        digits.into_iter().try_fold(0_u64, |seconds, digit| Ok(seconds.saturating_mul(10).saturating_add(digit?)))
+    }?;
     if seconds < now.saturating_sub(TOLERANCE) {
         Err(Refusal::TimestampTooOld)
     } else if seconds > now.saturating_add(TOLERANCE) {
         Err(Refusal::TimestampTooNew)
     } else {
-        Ok(text)
+        Ok(())
     }
-}
-
-fn unhex(hex: &[u8]) -> Option<[u8; TAG_BYTES]> {
-    let mut bytes = [0; TAG_BYTES];
-    if hex.len() != 2 * TAG_BYTES {
-        return None;
-    }
-    for (byte, pair) in bytes.iter_mut().zip(hex.chunks_exact(2)) {
-        let high = char::from(pair[0]).to_digit(16)?;
-        let low = char::from(pair[1]).to_digit(16)?;
-        *byte = u8::try_from(high << 4 | low).ok()?;
-    }
-    Some(bytes)
 }
