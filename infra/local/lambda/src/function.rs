@@ -1,21 +1,23 @@
 //! A function's process.
 
-use crate::runtime::{Answer, Runtime};
-use std::fs;
-use std::io::{BufRead, BufReader, Read};
-use std::path::Path;
-use std::process::{Child, Command, Stdio};
-use std::sync::{Arc, Mutex};
-use std::thread::{self, JoinHandle};
+use crate::runtime::{Answer, INVOCATION_TIMEOUT, Runtime};
+use std::env;
+use std::fs::{self, File};
+use std::path::{Path, PathBuf};
+use std::process::{self, Child, Command, Stdio};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
+
+/// Functions started so far, to tell their logs apart.
+static STARTED: AtomicU64 = AtomicU64::new(0);
 
 /// A function that runs. It is killed when this is dropped.
 pub struct Function {
     child: Child,
     runtime: Runtime,
     started: Instant,
-    log: Arc<Mutex<Vec<String>>>,
-    readers: Vec<JoinHandle<()>>,
+    /// A file, since a reader at a pipe's other end would have to be woken for every line, at the function's expense.
+    log: PathBuf,
 }
 
 /// What a process has used so far.
@@ -55,30 +57,39 @@ impl Function {
             .env("LANG", "en_US.UTF-8")
             .env("TZ", ":UTC")
             .envs(environment.iter().copied())
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped());
+            .stdin(Stdio::null());
+        let number = STARTED.fetch_add(1, Ordering::Relaxed);
+        let log = env::temp_dir().join(format!("lambda-stand-in-{}-{number}.log", process::id()));
+        let file = File::create_new(&log).unwrap();
+        command.stdout(file.try_clone().unwrap()).stderr(file);
         let started = Instant::now();
-        let mut child = command.spawn().unwrap_or_else(|error| panic!("cannot start {command:?}: {error}"));
-        let log = Arc::default();
-        let readers = vec![
-            keep(child.stdout.take().unwrap(), Arc::clone(&log)),
-            keep(child.stderr.take().unwrap(), Arc::clone(&log)),
-        ];
-        Self { child, runtime, started, log, readers }
+        let child = command.spawn().unwrap_or_else(|error| panic!("cannot start {command:?}: {error}"));
+        Self { child, runtime, started, log }
     }
 
     /// Hands the function an event and waits for its answer.
     #[must_use]
     pub fn invoke(&self, event: &[u8]) -> Answer {
-        self.runtime.send(event.to_vec());
-        self.answer().unwrap_or_else(|| panic!("the function does not answer; it wrote {:#?}", self.log()))
+        self.invoke_within(event, INVOCATION_TIMEOUT)
+    }
+
+    /// Hands a function that may take longer an event, tells it how long, and waits for its answer.
+    #[must_use]
+    pub fn invoke_within(&self, event: &[u8], limit: Duration) -> Answer {
+        self.runtime.send(event.to_vec(), limit);
+        self.runtime.answer(limit).unwrap_or_else(|| panic!("the function does not answer; it wrote {:#?}", self.log()))
     }
 
     /// Waits for the next answer without sending an event: for a function that is not expected to start.
     #[must_use]
     pub fn answer(&self) -> Option<Answer> {
-        self.runtime.answer()
+        self.runtime.answer(INVOCATION_TIMEOUT)
+    }
+
+    /// The process's id.
+    #[must_use]
+    pub fn id(&self) -> u32 {
+        self.child.id()
     }
 
     /// How long ago the process was started.
@@ -105,16 +116,13 @@ impl Function {
     /// What was written to standard output and standard error so far, line by line.
     #[must_use]
     pub fn log(&self) -> Vec<String> {
-        self.log.lock().unwrap().clone()
+        fs::read_to_string(&self.log).unwrap().lines().map(str::to_owned).collect()
     }
 
     /// Ends the process and returns everything that it wrote.
     #[must_use]
     pub fn stop(mut self) -> Vec<String> {
         self.kill();
-        for reader in self.readers.drain(..) {
-            reader.join().unwrap();
-        }
         self.log()
     }
 
@@ -128,13 +136,6 @@ impl Function {
 impl Drop for Function {
     fn drop(&mut self) {
         self.kill();
+        let _ = fs::remove_file(&self.log);
     }
-}
-
-fn keep(output: impl Read + Send + 'static, log: Arc<Mutex<Vec<String>>>) -> JoinHandle<()> {
-    thread::spawn(move || {
-        for line in BufReader::new(output).lines().map_while(Result::ok) {
-            log.lock().unwrap().push(line);
-        }
-    })
 }

@@ -7,11 +7,11 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-/// Longer than any answer takes, shorter than a test's patience.
-const PATIENCE: Duration = Duration::from_secs(20);
-
 /// Lambda's own limit for one invocation of our functions that answer somebody.
-const INVOCATION_TIMEOUT: Duration = Duration::from_secs(10);
+pub(crate) const INVOCATION_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// How much longer than an invocation may take is waited for its answer.
+const PATIENCE: Duration = Duration::from_secs(10);
 
 /// What a function posted.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -26,7 +26,7 @@ pub enum Answer {
 
 pub(crate) struct Runtime {
     pub(crate) address: SocketAddr,
-    events: Sender<Vec<u8>>,
+    events: Sender<(Vec<u8>, Duration)>,
     answers: Receiver<Answer>,
 }
 
@@ -40,8 +40,8 @@ impl Runtime {
             let posted = match request.path.rsplit('/').next() {
                 Some("next") if request.method == "GET" => {
                     // The function has died when nobody can be handed an event any more.
-                    let event = waiting.lock().unwrap().recv().ok()?;
-                    return Some(next(count.fetch_add(1, Ordering::Relaxed), event));
+                    let (event, limit) = waiting.lock().unwrap().recv().ok()?;
+                    return Some(next(count.fetch_add(1, Ordering::Relaxed), event, limit));
                 }
                 Some("response") => Answer::Response(request.body),
                 _ if request.path.ends_with("/init/error") => Answer::InitError(request.body),
@@ -54,18 +54,19 @@ impl Runtime {
         Self { address, events, answers }
     }
 
-    pub(crate) fn send(&self, event: Vec<u8>) {
-        self.events.send(event).unwrap();
+    /// Hands out an event that is to be answered within `limit`.
+    pub(crate) fn send(&self, event: Vec<u8>, limit: Duration) {
+        self.events.send((event, limit)).unwrap();
     }
 
-    /// The next answer; `None` when there is none in time.
-    pub(crate) fn answer(&self) -> Option<Answer> {
-        self.answers.recv_timeout(PATIENCE).ok()
+    /// The next answer; `None` when there is none within `limit` and some patience.
+    pub(crate) fn answer(&self, limit: Duration) -> Option<Answer> {
+        self.answers.recv_timeout(limit + PATIENCE).ok()
     }
 }
 
-fn next(number: u64, event: Vec<u8>) -> Response {
-    let deadline = SystemTime::now().duration_since(UNIX_EPOCH).unwrap() + INVOCATION_TIMEOUT;
+fn next(number: u64, event: Vec<u8>, limit: Duration) -> Response {
+    let deadline = SystemTime::now().duration_since(UNIX_EPOCH).unwrap() + limit;
     let arn = "arn:aws:lambda:us-east-1:000000000000:function:local";
     let trace = "Root=1-5bef4de7-ad49b0e87f6ef6c87fc2e700;Parent=9a9197af755a6419;Sampled=0";
     let headers = vec![
