@@ -6,7 +6,7 @@ import urllib.request
 
 from samtranslator.yaml_helper import yaml_parse
 
-from infra.local.deploy import TEMPLATE
+from infra.local.deploy import TEMPLATE, functions
 from infra.local.stack import Stack
 from infra.local.stand_in import StandIn
 from tests.conftest import MakeStack
@@ -62,6 +62,21 @@ def test_a_function_without_the_permission_is_refused(make_stack: MakeStack, ope
     assert attempt["status"] == 503
     assert json.loads(attempt["answer"])["reason"] == "queue_unavailable"
     assert stack.messages("response") == []
+
+
+def test_every_statement_allows_one_action_on_named_resources() -> None:
+    resources = yaml_parse(TEMPLATE.read_text())["Resources"].values()
+    roles = [resource["Properties"] for resource in resources if resource["Type"] == "AWS::IAM::Role"]
+    assert len(roles) == len(functions())
+
+    for role in roles:
+        assert "ManagedPolicyArns" not in role
+        for policy in role["Policies"]:
+            for statement in policy["PolicyDocument"]["Statement"]:
+                assert statement.keys() == {"Sid", "Effect", "Action", "Resource"}
+                assert isinstance(statement["Action"], str)
+                assert "*" not in statement["Action"]
+                assert statement["Resource"] != "*"
 
 
 def test_the_bucket_refuses_what_does_not_come_over_tls(stack: Stack) -> None:
