@@ -16,6 +16,9 @@ from infra.local.processes import StartError
 def main(arguments: list[str]) -> int:
     """Answer the command's exit code."""
     command = arguments[1:] if arguments[:1] == ["--"] else arguments
+    if not command:
+        print("usage: python -m infra.local.with_ministack -- COMMAND...", file=sys.stderr)
+        return 2
     with tempfile.TemporaryDirectory(prefix="ministack-") as directory:
         try:
             emulator = Emulator(Path(directory))
@@ -23,7 +26,13 @@ def main(arguments: list[str]) -> int:
             print(error, file=sys.stderr)
             return 1
         with emulator:
-            return subprocess.run(command, env={**os.environ, **_variables(emulator)}, check=False).returncode
+            try:
+                return subprocess.run(command, env={**os.environ, **_variables(emulator)}, check=False).returncode
+            except FileNotFoundError:
+                print(f"There is no command {command[0]}", file=sys.stderr)
+                return 127
+            except KeyboardInterrupt:
+                return 130
 
 
 def _variables(emulator: Emulator) -> dict[str, str]:
