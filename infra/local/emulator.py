@@ -14,7 +14,7 @@ from typing import Any, Self
 import boto3
 from botocore.config import Config
 
-from infra.local.processes import Process, StartError
+from infra.local.processes import Process, require_free
 
 REGION = "us-east-1"
 ACCESS_KEY = "test"
@@ -35,8 +35,8 @@ class Emulator:
         self.endpoint_url = f"http://127.0.0.1:{self.port}"
         self.log = directory / "ministack.log"
         self._clients: dict[str, Any] = {}
-        if port is not None and _listening(port):
-            raise StartError(f"Port {port} is in use. Stop what listens there, or name another one.")
+        if port is not None:
+            require_free(port)
         self._scratch = scratch = directory / "ministack"
         shutil.rmtree(scratch, ignore_errors=True)
         scratch.mkdir(parents=True)
@@ -126,8 +126,3 @@ def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return probe.getsockname()[1]
-
-
-def _listening(port: int) -> bool:
-    with socket.socket() as probe:
-        return probe.connect_ex(("127.0.0.1", port)) == 0

@@ -1,5 +1,6 @@
 """Processes that end with the one that started them."""
 
+import socket
 import subprocess
 import sys
 import time
@@ -14,6 +15,13 @@ _LOG_TAIL_LINES = 15
 
 class StartError(Exception):
     """A process did not come up. The text says which, why as far as it told, and where its log is."""
+
+
+def require_free(port: int) -> None:
+    """Raise `StartError` when something listens on the port already."""
+    with socket.socket() as probe:
+        if probe.connect_ex(("127.0.0.1", port)) == 0:
+            raise StartError(f"Port {port} is in use. Stop what listens there, or choose another port.")
 
 
 class Process:

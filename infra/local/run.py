@@ -12,8 +12,7 @@ import signal
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from pathlib import Path
 
 from infra.local import report, scenario
@@ -21,7 +20,7 @@ from infra.local.deploy import BINARIES, DeployError, functions
 from infra.local.emulator import Emulator
 from infra.local.processes import ROOT, StartError
 from infra.local.report import Reporter
-from infra.local.stack import Stack, create
+from infra.local.stack import create
 from infra.local.stand_in import BINARY as STAND_IN
 from infra.local.stand_in import StandIn
 from infra.local.watch import Watch
@@ -33,21 +32,30 @@ _HANDLED_TIMEOUT_SECONDS = 120.0
 def main(arguments: list[str]) -> int:
     """Answer the exit code."""
     options = _options(arguments)
-    signal.signal(signal.SIGTERM, _end)
+    # TERM ends it as Ctrl-C does.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     reporter = Reporter()
     if missing := _missing():
         reporter.say(missing)
         return 1
-    with _directory() as directory:
-        try:
-            with ExitStack() as running:
-                return _run(options, reporter, directory, running)
-        except (StartError, DeployError) as error:
-            reporter.say(str(error))
-            return 1
-        except KeyboardInterrupt:
-            reporter.say("Stopped.")
-            return 130
+    # A directory of this run's own, so that a second run beside it is nobody's trouble. Its logs stay when it fails.
+    parent = ROOT / ".local"
+    parent.mkdir(exist_ok=True)
+    directory = Path(tempfile.mkdtemp(prefix="run-", dir=parent))
+    code = 1
+    try:
+        with ExitStack() as running:
+            code = _run(options, reporter, directory, running)
+    except (StartError, DeployError) as error:
+        reporter.say(str(error))
+    except KeyboardInterrupt:
+        reporter.say("Stopped.")
+        code = 130
+    if code == 1 and any(directory.glob("*.log")):
+        reporter.say(f"The logs are in {directory}")
+    else:
+        shutil.rmtree(directory, ignore_errors=True)
+    return code
 
 
 def _run(options: argparse.Namespace, reporter: Reporter, directory: Path, running: ExitStack) -> int:
@@ -71,7 +79,8 @@ def _run(options: argparse.Namespace, reporter: Reporter, directory: Path, runni
     report.show(reporter, stack, results)
     right = not any(result.faults for result in results)
     if not right:
-        _keep_logs(reporter, stack, directory)
+        for function in functions():
+            (directory / f"{function}.log").write_text("\n".join(stack.logs(function)))
     if options.once:
         return 0 if right else 1
     report.show_where_to_look(reporter, stack, openai)
@@ -102,31 +111,8 @@ def _missing() -> str | None:
     return f"Not built yet: {', '.join(absent)}. `make run` builds before it runs; without make, {build}"
 
 
-def _keep_logs(reporter: Reporter, stack: Stack, directory: Path) -> None:
-    """Leave the functions' logs beside the others, where they outlive this run."""
-    kept = Path(tempfile.mkdtemp(prefix="failed-run-", dir=directory.parent))
-    for function in functions():
-        (kept / f"{function}.log").write_text("\n".join(stack.logs(function)))
-    for log in directory.glob("*.log"):
-        shutil.copy(log, kept)
-    reporter.say(f"The logs of this run are kept in {kept}")
-
-
-@contextmanager
-def _directory() -> Iterator[Path]:
-    """A directory of this run's own, so that a second one beside it is nobody's trouble."""
-    parent = ROOT / ".local"
-    parent.mkdir(exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix="run-", dir=parent, ignore_cleanup_errors=True) as directory:
-        yield Path(directory)
-
-
 def _tail(log: Path) -> str:
     return "\n".join(log.read_text(errors="replace").splitlines()[-15:])
-
-
-def _end(*_: object) -> None:
-    raise SystemExit(143)
 
 
 def _options(arguments: list[str]) -> argparse.Namespace:

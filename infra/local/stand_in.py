@@ -11,7 +11,7 @@ from typing import Any, Self
 
 from openai import DefaultHttpxClient, OpenAI
 
-from infra.local.processes import ROOT, Process, StartError
+from infra.local.processes import ROOT, Process, StartError, require_free
 
 BINARY = ROOT / "target" / "local" / "openai-stand-in"
 API_KEY = "sk-local"
@@ -28,10 +28,12 @@ class StandIn:
     def __init__(self, directory: Path, *, port: int = 0, retry_factor: float = 0.001) -> None:
         """Start it, with its log in `directory`. `retry_factor` shortens the 72 hours of webhook retries.
 
-        Raises `StartError` when it does not come up.
+        Raises `StartError` when it does not come up, or when something else listens on `port`.
         """
         if not BINARY.is_file():
             raise StartError(f"{BINARY} does not exist. Build it: cargo build --profile local -p openai-stand-in")
+        if port:
+            require_free(port)
         self.log = directory / "openai-stand-in.log"
         port_file = directory / "openai-stand-in.port"
         directory.mkdir(parents=True, exist_ok=True)
