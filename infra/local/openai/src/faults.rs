@@ -110,8 +110,8 @@ impl Switch {
             return Err(format!("route path {path:?} doesn't start with /v1/; faults strike OpenAI's API only"));
         }
         match self.fault {
-            Fault::Status { status, .. } if !(200..=599).contains(&status) => {
-                Err(format!("status {status} can't be answered; use 200 to 599"))
+            Fault::Status { status, .. } if !(400..=599).contains(&status) => {
+                Err(format!("status {status} is no error; use 400 to 599"))
             }
             Fault::Slow { bytes_per_second: 0 } => {
                 Err("bytes_per_second must be above 0; for no bytes at all use the fault stall or pause".to_owned())

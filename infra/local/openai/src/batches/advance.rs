@@ -73,7 +73,7 @@ pub(super) async fn advance(
         .update(&id, |batch| command.apply(&app, batch).map(|()| batch.clone()))
         .ok_or_else(|| ControlError::not_found(format!("no batch {id}")))??;
     let deliveries = if deliver && batch.status.is_terminal() {
-        let event = Event::new(format!("batch.{}", batch.status), &json!({ "id": batch.id }));
+        let event = Event::thin(format!("batch.{}", batch.status), &batch.id);
         app.webhooks.send(Scope::Project, event)
     } else {
         Vec::new()

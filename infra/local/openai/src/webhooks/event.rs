@@ -1,7 +1,5 @@
 //! The body of a delivery.
 
-use serde::Serialize;
-
 use crate::ids::{hex_id, now};
 
 /// An event, and the body that says it, byte for byte.
@@ -13,16 +11,13 @@ pub(crate) struct Event {
 }
 
 impl Event {
-    /// An event that happens now.
-    pub(crate) fn new(kind: String, data: &impl Serialize) -> Self {
-        // `data` is JSON that was parsed or built here, so it can always be written.
-        let data = serde_json::to_string(data).unwrap_or_default().replace("\":", "\": ");
-        Self::with(hex_id("evt_"), kind, now(), &data)
+    /// Now something happened to an object; most events say no more than that.
+    pub(crate) fn thin(kind: String, object_id: &str) -> Self {
+        Self::with(hex_id("evt_"), kind, now(), &format!(r#"{{"id": {}}}"#, quote(object_id)))
     }
 
     /// Key order and spaces as in OpenAI's example; `data` is JSON and stands as it is.
     pub(super) fn with(id: String, kind: String, created_at: i64, data: &str) -> Self {
-        let quote = |text: &str| serde_json::Value::from(text).to_string();
         let body = format!(
             r#"{{"id": {}, "object": "event", "created_at": {created_at}, "type": {}, "data": {data}}}"#,
             quote(&id),
@@ -30,6 +25,11 @@ impl Event {
         );
         Self { id, kind, body }
     }
+}
+
+/// The text as JSON.
+fn quote(text: &str) -> String {
+    serde_json::Value::from(text).to_string()
 }
 
 #[cfg(test)]

@@ -18,7 +18,7 @@ const OTHER: &str = "whsec_MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY=";
 
 /// A receiver of deliveries, which answers with the statuses given, then 200.
 #[derive(Clone)]
-struct Receiver {
+struct Inbox {
     url: String,
     received: Arc<Mutex<Vec<Delivered>>>,
     statuses: Arc<Mutex<Vec<u16>>>,
@@ -42,17 +42,17 @@ impl Delivered {
     }
 }
 
-impl Receiver {
+impl Inbox {
     async fn start(statuses: &[u16]) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let receiver = Self {
+        let inbox = Self {
             url: format!("http://{}/hook", listener.local_addr().unwrap()),
             received: Arc::default(),
             statuses: Arc::new(Mutex::new(statuses.iter().rev().copied().collect())),
         };
-        let router = Router::new().fallback(receive).with_state(receiver.clone());
+        let router = Router::new().fallback(receive).with_state(inbox.clone());
         tokio::spawn(async { axum::serve(listener, router).await });
-        receiver
+        inbox
     }
 
     async fn received(&self, count: usize) -> Vec<Delivered> {
@@ -67,20 +67,20 @@ impl Receiver {
     }
 }
 
-async fn receive(State(receiver): State<Receiver>, headers: HeaderMap, body: String) -> Response {
-    lock(&receiver.received).push(Delivered { headers, body });
-    match lock(&receiver.statuses).pop() {
+async fn receive(State(inbox): State<Inbox>, headers: HeaderMap, body: String) -> Response {
+    lock(&inbox.received).push(Delivered { headers, body });
+    match lock(&inbox.statuses).pop() {
         Some(307) => Redirect::temporary("/elsewhere").into_response(),
         Some(status) => StatusCode::from_u16(status).unwrap().into_response(),
         None => "thanks".into_response(),
     }
 }
 
-/// A stand-in that delivers to a receiver.
-async fn pair(statuses: &[u16]) -> (Server, Receiver) {
-    let (server, receiver) = (Server::start().await, Receiver::start(statuses).await);
-    register(&server, json!({ "url": receiver.url, "secret": SECRET })).await;
-    (server, receiver)
+/// A stand-in, and the inbox that it delivers to.
+async fn pair(statuses: &[u16]) -> (Server, Inbox) {
+    let (server, inbox) = (Server::start().await, Inbox::start(statuses).await);
+    register(&server, json!({ "url": inbox.url, "secret": SECRET })).await;
+    (server, inbox)
 }
 
 async fn register(server: &Server, registration: Value) -> Value {
@@ -107,9 +107,9 @@ fn with(mut command: Value, field: &str, value: impl Into<Value>) -> Value {
 
 #[tokio::test]
 async fn a_delivery_looks_like_openai_s() {
-    let (server, receiver) = pair(&[]).await;
+    let (server, inbox) = pair(&[]).await;
     let deliveries = deliver(&server, completed()).await;
-    let received = &receiver.received(1).await[0];
+    let received = &inbox.received(1).await[0];
     assert_eq!(received.header("user-agent"), "OpenAI/1.0 (+https://platform.openai.com/docs/webhooks)");
     assert_eq!(received.header("content-type"), "application/json");
     assert!(received.header("webhook-id").starts_with("wh_"));
@@ -122,38 +122,38 @@ async fn a_delivery_looks_like_openai_s() {
 
 #[tokio::test]
 async fn a_finished_batch_delivers_its_event_by_itself() {
-    let (server, receiver) = pair(&[]).await;
+    let (server, inbox) = pair(&[]).await;
     for status in ["completed", "failed", "expired", "cancelled"] {
         let id = server.batch(1).await;
         let answer = server.post(&format!("/_control/batches/{id}/advance"), json!({ "status": status })).await.json();
-        let body: Value = serde_json::from_str(&receiver.received(1).await[0].body).unwrap();
+        let body: Value = serde_json::from_str(&inbox.received(1).await[0].body).unwrap();
         assert_eq!((&body["type"], &body["data"]), (&format!("batch.{status}").into(), &json!({ "id": id })));
         assert_eq!(answer["deliveries"][0]["event_id"], body["id"]);
-        lock(&receiver.received).clear();
+        lock(&inbox.received).clear();
     }
 }
 
 #[tokio::test]
 async fn a_batch_on_its_way_and_a_lost_webhook_deliver_nothing() {
-    let (server, receiver) = pair(&[]).await;
+    let (server, inbox) = pair(&[]).await;
     let id = server.batch(1).await;
     for command in [json!({ "status": "in_progress" }), json!({ "status": "completed", "deliver": false })] {
         let answer = server.post(&format!("/_control/batches/{id}/advance"), command).await.json();
         assert_eq!(answer["deliveries"], json!([]));
     }
     deliver(&server, completed()).await;
-    assert_eq!(receiver.received(1).await.len(), 1);
+    assert_eq!(inbox.received(1).await.len(), 1);
 }
 
 #[tokio::test]
 async fn refused_deliveries_are_retried_under_the_same_id() {
-    let (server, receiver) = pair(&[500, 400, 307]).await;
+    let (server, inbox) = pair(&[500, 400, 307]).await;
     deliver(&server, completed()).await;
-    let received = receiver.received(4).await;
+    let received = inbox.received(4).await;
     assert!(received.iter().all(|delivered| delivered.header("webhook-id") == received[0].header("webhook-id")));
     assert!(received.iter().all(|delivered| delivered.body == received[0].body && delivered.is_signed_with(&[SECRET])));
     sleep(Duration::from_millis(100)).await;
-    assert_eq!(receiver.received(4).await.len(), 4);
+    assert_eq!(inbox.received(4).await.len(), 4);
     let delivery = server.get("/_control/deliveries").await.json()["deliveries"][0].clone();
     let statuses: Vec<&Value> =
         delivery["attempts"].as_array().unwrap().iter().map(|attempt| &attempt["status"]).collect();
@@ -166,9 +166,9 @@ async fn refused_deliveries_are_retried_under_the_same_id() {
 #[tokio::test]
 async fn every_attempt_has_a_fresh_timestamp() {
     // The eighth attempt comes 5 ms * (2^8 - 1), so more than a second, after the first.
-    let (server, receiver) = pair(&[500; 8]).await;
+    let (server, inbox) = pair(&[500; 8]).await;
     deliver(&server, completed()).await;
-    let received = receiver.received(9).await;
+    let received = inbox.received(9).await;
     let (first, last) = (received[0].header("webhook-timestamp"), received[8].header("webhook-timestamp"));
     assert!(last.parse::<i64>().unwrap() > first.parse::<i64>().unwrap());
     assert!(received[8].is_signed_with(&[SECRET]));
@@ -176,11 +176,11 @@ async fn every_attempt_has_a_fresh_timestamp() {
 
 #[tokio::test]
 async fn a_delivery_without_retries_is_tried_once() {
-    let (server, receiver) = pair(&[500]).await;
+    let (server, inbox) = pair(&[500]).await;
     let deliveries = deliver(&server, with(completed(), "retry", false)).await;
     assert_eq!((&deliveries[0]["state"], &deliveries[0]["attempts"][0]["status"]), (&"dropped".into(), &500.into()));
     sleep(Duration::from_millis(100)).await;
-    assert_eq!(receiver.received(1).await.len(), 1);
+    assert_eq!(inbox.received(1).await.len(), 1);
 }
 
 #[tokio::test]
@@ -194,20 +194,20 @@ async fn a_receiver_that_is_not_there_is_recorded_with_the_reason() {
 
 #[tokio::test]
 async fn two_secrets_give_two_signatures_in_one_header() {
-    let (server, receiver) = pair(&[]).await;
-    register(&server, json!({ "url": receiver.url, "secrets": [OTHER, SECRET] })).await;
+    let (server, inbox) = pair(&[]).await;
+    register(&server, json!({ "url": inbox.url, "secrets": [OTHER, SECRET] })).await;
     deliver(&server, completed()).await;
-    let received = receiver.received(1).await;
+    let received = inbox.received(1).await;
     assert!(received[0].is_signed_with(&[OTHER, SECRET]));
     assert_eq!(received[0].header("webhook-signature").split(' ').count(), 2);
 }
 
 #[tokio::test]
 async fn registering_a_url_again_replaces_its_secrets_even_for_retries() {
-    let (server, receiver) = pair(&[500, 500, 500, 500]).await;
+    let (server, inbox) = pair(&[500, 500, 500, 500]).await;
     deliver(&server, completed()).await;
-    let shown = register(&server, json!({ "url": receiver.url, "secret": OTHER })).await;
-    let received = receiver.received(5).await;
+    let shown = register(&server, json!({ "url": inbox.url, "secret": OTHER })).await;
+    let received = inbox.received(5).await;
     assert!(received[0].is_signed_with(&[SECRET]) && received[4].is_signed_with(&[OTHER]));
     assert_eq!(server.get("/_control/webhooks").await.json(), json!({ "webhooks": [shown] }));
 }
@@ -215,7 +215,7 @@ async fn registering_a_url_again_replaces_its_secrets_even_for_retries() {
 #[tokio::test]
 async fn events_go_to_the_endpoints_of_their_scope() {
     let (server, project) = pair(&[]).await;
-    let organization = Receiver::start(&[]).await;
+    let organization = Inbox::start(&[]).await;
     register(&server, json!({ "url": organization.url, "secret": OTHER, "endpoint": "organization" })).await;
     deliver(&server, json!({ "type": "safety.warning_issued", "data": { "id": "C-1" }, "wait": true })).await;
     deliver(&server, json!({ "type": "safety.alert.created", "data": { "id": "alert_1" }, "wait": true })).await;
@@ -227,33 +227,33 @@ async fn events_go_to_the_endpoints_of_their_scope() {
 
 #[tokio::test]
 async fn a_raw_body_arrives_byte_for_byte() {
-    let (server, receiver) = pair(&[]).await;
+    let (server, inbox) = pair(&[]).await;
     let body = "{\"id\":\"evt_1\" , \"type\":\"x.y\"}\n";
     let deliveries = deliver(&server, json!({ "body": body, "wait": true })).await;
     assert_eq!((&deliveries[0]["event_id"], &deliveries[0]["type"]), (&"evt_1".into(), &"x.y".into()));
     deliver(&server, json!({ "body": "no JSON", "wait": true })).await;
-    let received = receiver.received(2).await;
+    let received = inbox.received(2).await;
     assert_eq!((received[0].body.as_str(), received[1].body.as_str()), (body, "no JSON"));
     assert!(received[1].is_signed_with(&[SECRET]));
 }
 
 #[tokio::test]
 async fn data_keeps_the_order_of_its_keys() {
-    let (server, receiver) = pair(&[]).await;
+    let (server, inbox) = pair(&[]).await;
     let command = r#"{"type": "live.transport.connected", "data": {"session_id": "live_1", "a": 1.50}, "wait": true}"#;
     server.request("POST", "/_control/deliver").body("application/json", command).send().await;
-    assert!(receiver.received(1).await[0].body.ends_with(r#""data": {"session_id": "live_1", "a": 1.50}}"#));
+    assert!(inbox.received(1).await[0].body.ends_with(r#""data": {"session_id": "live_1", "a": 1.50}}"#));
 }
 
 #[tokio::test]
 async fn id_time_and_timestamp_can_be_set_and_are_signed_as_they_stand() {
-    let (server, receiver) = pair(&[]).await;
+    let (server, inbox) = pair(&[]).await;
     let command = json!({
         "type": "batch.completed", "data": {}, "id": "evt_fixed", "created_at": 5, "webhook_id": "wh_fixed",
         "timestamp": "007", "wait": true,
     });
     deliver(&server, command).await;
-    let received = &receiver.received(1).await[0];
+    let received = &inbox.received(1).await[0];
     assert_eq!((received.header("webhook-id"), received.header("webhook-timestamp")), ("wh_fixed", "007"));
     assert!(received.body.starts_with(r#"{"id": "evt_fixed", "object": "event", "created_at": 5, "#));
     assert!(received.is_signed_with(&[SECRET]));
@@ -261,35 +261,35 @@ async fn id_time_and_timestamp_can_be_set_and_are_signed_as_they_stand() {
 
 #[tokio::test]
 async fn a_forged_delivery_is_signed_with_another_key() {
-    let (server, receiver) = pair(&[]).await;
+    let (server, inbox) = pair(&[]).await;
     deliver(&server, with(completed(), "forged", true)).await;
-    let received = &receiver.received(1).await[0];
+    let received = &inbox.received(1).await[0];
     assert!(received.header("webhook-signature").starts_with("v1,") && !received.is_signed_with(&[SECRET]));
 }
 
 #[tokio::test]
 async fn headers_can_be_changed_and_taken_away_after_signing() {
-    let (server, receiver) = pair(&[]).await;
+    let (server, inbox) = pair(&[]).await;
     deliver(&server, with(completed(), "headers", json!({ "webhook-id": "wh_other", "webhook-timestamp": null })))
         .await;
-    let received = &receiver.received(1).await[0];
+    let received = &inbox.received(1).await[0];
     assert_eq!(received.header("webhook-id"), "wh_other");
     assert!(!received.headers.contains_key("webhook-timestamp"));
 }
 
 #[tokio::test]
 async fn copies_are_the_same_delivery_many_times() {
-    let (server, receiver) = pair(&[]).await;
+    let (server, inbox) = pair(&[]).await;
     let deliveries = deliver(&server, with(completed(), "copies", 20)).await;
     assert_eq!(deliveries.as_array().unwrap().len(), 20);
-    let received = receiver.received(20).await;
+    let received = inbox.received(20).await;
     assert!(received.iter().all(|delivered| delivered.header("webhook-id") == received[0].header("webhook-id")));
     assert!(received.iter().all(|delivered| delivered.body == received[0].body));
 }
 
 #[tokio::test]
 async fn deliveries_are_listed_by_what_is_known_of_them() {
-    let (server, _receiver) = pair(&[]).await;
+    let (server, _inbox) = pair(&[]).await;
     deliver(&server, with(completed(), "webhook_id", "wh_1")).await;
     deliver(&server, json!({ "type": "x.y", "data": {}, "id": "evt_2", "wait": true })).await;
     let count = async |query: &str| {
@@ -304,12 +304,12 @@ async fn deliveries_are_listed_by_what_is_known_of_them() {
 
 #[tokio::test]
 async fn forgetting_deliveries_stops_their_retries() {
-    let (server, receiver) = pair(&[500; 20]).await;
+    let (server, inbox) = pair(&[500; 20]).await;
     deliver(&server, completed()).await;
     server.delete("/_control/deliveries").await;
-    let before = receiver.received(1).await.len();
+    let before = inbox.received(1).await.len();
     sleep(Duration::from_millis(300)).await;
-    assert!(receiver.received(1).await.len() <= before + 1);
+    assert!(inbox.received(1).await.len() <= before + 1);
     assert_eq!(server.get("/_control/deliveries").await.json(), json!({ "deliveries": [] }));
 }
 
@@ -330,7 +330,7 @@ async fn an_endpoint_that_could_never_be_reached_is_refused() {
 
 #[tokio::test]
 async fn a_command_that_makes_no_delivery_says_why() {
-    let (server, _receiver) = pair(&[]).await;
+    let (server, _inbox) = pair(&[]).await;
     for command in [
         json!({ "type": "batch.completed" }),
         json!({ "body": "x", "type": "batch.completed", "data": {} }),
