@@ -86,7 +86,6 @@ impl Artifacts {
     }
 
     /// Begins an object whose content is still coming in. Nothing is sent before there is a whole part.
-    #[must_use]
     pub fn upload(&self, key: Key, content_type: &'static str) -> Upload {
         Upload::new(self.clone(), key, content_type)
     }

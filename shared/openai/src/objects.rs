@@ -47,7 +47,13 @@ impl BatchStatus {
         }
     }
 
-    /// Whether the batch has reached its end. One of an unknown status may still go on.
+    /// Whether there is still something to come. Of an unknown status neither this nor its opposite can be said.
+    #[must_use]
+    pub fn is_under_way(&self) -> bool {
+        matches!(self, Self::Validating | Self::InProgress | Self::Finalizing | Self::Cancelling)
+    }
+
+    /// Whether the batch has reached its end.
     #[must_use]
     pub fn is_terminal(&self) -> bool {
         matches!(self, Self::Failed | Self::Completed | Self::Expired | Self::Cancelled)
@@ -262,7 +268,7 @@ mod tests {
         let batch = Batch::from_value(batch).unwrap();
         assert_eq!(batch.status, BatchStatus::Other("paused".to_owned()));
         assert_eq!(batch.status.to_string(), "paused");
-        assert!(!batch.status.is_terminal());
+        assert!(!batch.status.is_terminal() && !batch.status.is_under_way());
         assert_eq!(batch.raw["shiny"]["new"], true);
     }
 
@@ -293,6 +299,7 @@ mod tests {
             let status = BatchStatus::from(name);
             assert!(!matches!(status, BatchStatus::Other(_)), "{name}");
             assert_eq!(status.as_str(), name);
+            assert_ne!(status.is_terminal(), status.is_under_way(), "{name}");
         }
     }
 }

@@ -167,7 +167,7 @@ impl S3 {
                 }
                 let content_type = id.split_once('.').unwrap().1.replace('.', "/");
                 state.objects.insert(key, Object { content_type, bytes: bytes.into() });
-                text = "<CompleteMultipartUploadResult/>".to_owned();
+                text.push_str("<CompleteMultipartUploadResult/>");
             }
             _ => {
                 state.uploads.remove(&upload.unwrap());
@@ -194,5 +194,5 @@ fn crc32(bytes: &[u8]) -> u32 {
     for (byte, entry) in (0_u32..).zip(&mut table) {
         *entry = (0..8).fold(byte, |crc, _| if crc & 1 == 1 { 0xedb8_8320 ^ (crc >> 1) } else { crc >> 1 });
     }
-    !bytes.iter().fold(!0, |crc: u32, byte| table[usize::from(crc as u8 ^ byte)] ^ (crc >> 8))
+    !bytes.iter().fold(!0, |crc: u32, byte| table[usize::from(crc.to_le_bytes()[0] ^ byte)] ^ (crc >> 8))
 }

@@ -1,0 +1,451 @@
+//! The handler, against as much of OpenAI and of S3 as it calls.
+
+mod openai_server;
+#[path = "../../../../shared/aws/tests/s3/mod.rs"]
+mod s3;
+
+use std::time::Duration;
+
+use consumer::artifacts::Artifacts;
+use consumer::{Category, Environment, Harness, Severity};
+use openai_server::{OpenAiServer, Reply};
+use s3::S3;
+use serde_json::{Value, json};
+use tokio::time::Instant;
+
+use super::*;
+
+const ID: &str = "batch_1";
+const CREATED: i64 = 1_795_230_915;
+
+/// A handler with everything that it calls.
+struct Bench {
+    server: OpenAiServer,
+    s3: S3,
+    artifacts: Artifacts,
+    handler: Batches,
+}
+
+impl Bench {
+    /// With a batch, which is completed unless `changes` says otherwise.
+    async fn with(changes: Value) -> Self {
+        let server = OpenAiServer::start().await;
+        let mut batch = json!({
+            "id": ID, "object": "batch", "endpoint": "/v1/responses", "status": "completed", "model": null,
+            "input_file_id": "file-in", "output_file_id": null, "error_file_id": null, "errors": null,
+            "created_at": CREATED, "completed_at": CREATED + 60, "expires_at": CREATED + 86_400,
+            "metadata": {"job": "nightly"}, "request_counts": {"total": 0, "completed": 0, "failed": 0},
+        });
+        batch.as_object_mut().unwrap().append(&mut changes.as_object().unwrap().clone());
+        server.reply(&format!("/v1/batches/{ID}"), Reply::Json(batch));
+        let (s3, artifacts) = S3::start().await;
+        let handler = Batches::new(OpenAi::fixed(server.client()), 0.1);
+        Self { server, s3, artifacts, handler }
+    }
+
+    /// Adds a file with these lines.
+    fn file(&self, id: &str, lines: &[Value]) {
+        let text = lines.iter().map(Value::to_string).chain([String::new()]).collect::<Vec<_>>().join("\n");
+        self.server.reply(&format!("/v1/files/{id}"), Reply::Json(json!({"id": id, "bytes": text.len()})));
+        self.server.reply(&format!("/v1/files/{id}/content"), Reply::Bytes(text.into()));
+    }
+
+    async fn handle(&self, event_type: &str) -> Result<Outcome, Failure> {
+        self.handle_event(&json!({"id": "evt_1", "type": event_type, "created_at": CREATED, "data": {"id": ID}})).await
+    }
+
+    async fn handle_event(&self, event: &Value) -> Result<Outcome, Failure> {
+        let event = Event::parse(&event.to_string()).unwrap();
+        let context = Context::new(Instant::now() + Duration::from_mins(1), 1, self.artifacts.clone());
+        self.handler.handle(&event, &context).await
+    }
+
+    fn stored(&self, name: &str) -> Option<String> {
+        let object = self.s3.object(&format!("batch/{ID}/{name}"))?;
+        Some(String::from_utf8(object.bytes.to_vec()).unwrap())
+    }
+
+    fn summary(&self) -> Value {
+        serde_json::from_str(&self.stored("summary.json").unwrap()).unwrap()
+    }
+}
+
+fn success(custom_id: &str) -> Value {
+    let body = json!({"model": "gpt-6-luna", "usage": {"input_tokens": 5, "output_tokens": 2, "total_tokens": 7}});
+    json!({"id": "r", "custom_id": custom_id, "response": {"status_code": 200, "body": body}, "error": null})
+}
+
+fn refused(custom_id: &str) -> Value {
+    let body = json!({"error": {"message": "Not like that.", "code": "bad_parameter"}});
+    json!({"id": "r", "custom_id": custom_id, "response": {"status_code": 400, "body": body}, "error": null})
+}
+
+fn not_run(custom_id: &str, code: &str) -> Value {
+    json!({"id": "r", "custom_id": custom_id, "response": null, "error": {"code": code, "message": "Too late."}})
+}
+
+fn retry(result: Result<Outcome, Failure>) -> (Option<Duration>, String) {
+    match result {
+        Err(Failure::Retry { after, message }) => (after, message),
+        other => panic!("no retry: {other:?}"),
+    }
+}
+
+fn permanent(result: Result<Outcome, Failure>) -> (&'static str, String) {
+    match result {
+        Err(Failure::Permanent { reason, message }) => (reason, message),
+        other => panic!("not permanent: {other:?}"),
+    }
+}
+
+#[tokio::test]
+async fn a_completed_batch_is_kept_whole() {
+    let bench = Bench::with(json!({"output_file_id": "file-out", "error_file_id": "file-err",
+        "request_counts": {"total": 12, "completed": 11, "failed": 1}, "usage": {"total_tokens": 77}}))
+    .await;
+    let successes: Vec<Value> = (0..11).map(|i| success(&format!("row-{i}"))).collect();
+    bench.file("file-out", &successes);
+    bench.file("file-err", &[refused("row-11")]);
+
+    let outcome = bench.handle("batch.completed").await.unwrap();
+
+    assert_eq!(bench.stored("output.jsonl").unwrap().lines().count(), 11);
+    assert_eq!(bench.stored("errors.jsonl").unwrap(), format!("{}\n", refused("row-11")));
+    assert_eq!(
+        outcome.artifacts,
+        ["batch/batch_1/output.jsonl", "batch/batch_1/errors.jsonl", "batch/batch_1/summary.json"]
+    );
+    let stored: usize = bench.s3.keys().iter().map(|key| bench.s3.object(key).unwrap().bytes.len()).sum();
+    assert_eq!(outcome.artifact_bytes, stored as u64);
+    assert_eq!(
+        (outcome.status.as_str(), outcome.terminal, outcome.object_id.as_deref()),
+        ("completed", true, Some(ID))
+    );
+    assert_eq!(Value::Object(outcome.counts), json!({"total": 12, "completed": 11, "failed": 1}));
+    assert_eq!(outcome.times["completed_at"], CREATED + 60);
+    assert_eq!(outcome.summary["status_codes"], json!({"200": 11, "400": 1}));
+    assert_eq!(outcome.summary["error_codes"], json!({"bad_parameter": 1}));
+    assert_eq!(outcome.summary["tokens"]["gpt-6-luna"]["total"], 77);
+    assert_eq!((outcome.alert, outcome.error, outcome.note), (None, None, None));
+}
+
+#[tokio::test]
+async fn the_summary_is_written_for_people_and_programs() {
+    let bench = Bench::with(json!({"output_file_id": "file-out", "error_file_id": "file-err",
+        "request_counts": {"total": 2, "completed": 1, "failed": 1}, "usage": {"total_tokens": 7}}))
+    .await;
+    bench.file("file-out", &[success("row-1")]);
+    bench.file("file-err", &[refused("row-2")]);
+    bench.handle("batch.completed").await.unwrap();
+
+    let (output_bytes, error_bytes) = (success("row-1").to_string().len() + 1, refused("row-2").to_string().len() + 1);
+    let tally = |bytes: usize, succeeded: u64, failed: u64| {
+        json!({"bytes": bytes, "lines": succeeded + failed, "succeeded": succeeded, "failed": failed,
+            "malformed": 0, "oversized": 0})
+    };
+    assert_eq!(
+        bench.summary(),
+        json!({
+            "version": 1,
+            "batch_id": "batch_1",
+            "status": "completed",
+            "endpoint": "/v1/responses",
+            "model": null,
+            "metadata": {"job": "nightly"},
+            "times": {"created_at": "2026-11-21T03:15:15Z", "completed_at": "2026-11-21T03:16:15Z",
+                "expires_at": "2026-11-22T03:15:15Z", "seconds": 60},
+            "request_counts": {"total": 2, "completed": 1, "failed": 1},
+            "lines": tally(output_bytes + error_bytes, 1, 1),
+            "status_codes": {"200": 1, "400": 1},
+            "errors": {"bad_parameter": {"count": 1, "first_custom_id": "row-2", "first_message": "Not like that."}},
+            "tokens": {"gpt-6-luna": {"requests": 1, "input": 5, "cached": 0, "output": 2, "reasoning": 0, "total": 7}},
+            "usage": {"total_tokens": 7},
+            "batch_errors": [],
+            "files": {
+                "input": {"file_id": "file-in"},
+                "output": {"file_id": "file-out", "key": "batch/batch_1/output.jsonl", "lines": tally(output_bytes, 1, 0)},
+                "errors": {"file_id": "file-err", "key": "batch/batch_1/errors.jsonl", "lines": tally(error_bytes, 0, 1)},
+            },
+            "note": null,
+        })
+    );
+    assert_eq!(bench.s3.object("batch/batch_1/summary.json").unwrap().content_type, "application/json");
+    assert_eq!(bench.s3.object("batch/batch_1/output.jsonl").unwrap().content_type, "application/jsonl");
+    let first = bench.stored("summary.json");
+    bench.handle("batch.completed").await.unwrap();
+    assert_eq!(bench.stored("summary.json"), first, "the same batch gives the same summary");
+}
+
+#[tokio::test]
+async fn a_completed_batch_may_have_errors_only() {
+    let bench = Bench::with(json!({"output_file_id": "", "error_file_id": "file-err",
+        "request_counts": {"total": 2, "completed": 0, "failed": 2}}))
+    .await;
+    bench.file("file-err", &[refused("row-1"), refused("row-2")]);
+    let outcome = bench.handle("batch.completed").await.unwrap();
+    assert_eq!(outcome.artifacts, ["batch/batch_1/errors.jsonl", "batch/batch_1/summary.json"]);
+    assert_eq!(bench.stored("output.jsonl"), None);
+    assert_eq!(bench.summary()["files"]["output"], Value::Null);
+    assert_eq!(outcome.alert.unwrap().subject, "Batch batch_1 completed with many failures");
+}
+
+#[tokio::test]
+async fn an_expired_batch_keeps_what_was_run_and_alerts() {
+    let bench = Bench::with(json!({"status": "expired", "completed_at": null, "expired_at": CREATED + 86_400,
+        "output_file_id": "file-out", "error_file_id": "file-err",
+        "request_counts": {"total": 3, "completed": 1, "failed": 2}}))
+    .await;
+    bench.file("file-out", &[success("row-1")]);
+    bench.file("file-err", &[not_run("row-2", "batch_expired"), not_run("row-3", "batch_expired")]);
+    let outcome = bench.handle("batch.expired").await.unwrap();
+    assert_eq!((outcome.status.as_str(), outcome.terminal, outcome.artifacts.len()), ("expired", true, 3));
+    assert_eq!(outcome.summary["error_codes"], json!({"batch_expired": 2}));
+    assert_eq!(outcome.error.as_deref(), Some("time ran out before all requests were run"));
+    let alert = outcome.alert.unwrap();
+    assert_eq!((alert.severity, alert.subject.as_str()), (Severity::Warning, "Batch batch_1 expired"));
+    assert_eq!(
+        alert.message,
+        "\
+Batch batch_1 expired: not all of its requests were run in time.
+
+What   /v1/responses: 3 requests, 1 succeeded, 2 failed; input file file-in
+       job: nightly
+When   created 2026-11-21T03:15:15Z, expired 2026-11-22T03:15:15Z (1 d later)
+Why    2 times batch_expired
+To do  What was run is kept and billed. Put the requests listed in the error file into a new batch.
+Where  s3://artifacts/batch/batch_1/summary.json
+       s3://artifacts/batch/batch_1/output.jsonl (1 lines)
+       s3://artifacts/batch/batch_1/errors.jsonl (2 lines)
+       https://platform.openai.com/batches/batch_1
+"
+    );
+}
+
+#[tokio::test]
+async fn a_cancelled_batch_keeps_what_was_run_and_disturbs_nobody() {
+    let bench = Bench::with(json!({"status": "cancelled", "completed_at": null, "cancelled_at": CREATED + 30,
+        "output_file_id": "file-out", "error_file_id": "",
+        "request_counts": {"total": 9, "completed": 1, "failed": 8}}))
+    .await;
+    bench.file("file-out", &[success("row-1")]);
+    let outcome = bench.handle("batch.cancelled").await.unwrap();
+    assert_eq!((outcome.status.as_str(), outcome.terminal), ("cancelled", true));
+    assert_eq!(outcome.artifacts, ["batch/batch_1/output.jsonl", "batch/batch_1/summary.json"]);
+    assert_eq!((outcome.alert, outcome.error), (None, None));
+}
+
+#[tokio::test]
+async fn a_failed_batch_says_why() {
+    let fault = |line: u32| json!({"code": "invalid_json_line", "message": "No JSON.", "param": null, "line": line});
+    let bench = Bench::with(json!({"status": "failed", "completed_at": null, "failed_at": CREATED + 5,
+        "errors": {"object": "list", "data": [fault(3), fault(8)]}}))
+    .await;
+    let outcome = bench.handle("batch.failed").await.unwrap();
+    assert_eq!((outcome.status.as_str(), outcome.terminal), ("failed", true));
+    assert_eq!(outcome.artifacts, ["batch/batch_1/summary.json"]);
+    assert_eq!(outcome.error.as_deref(), Some("invalid_json_line in line 3: No JSON. (and 1 more)"));
+    assert_eq!(bench.summary()["batch_errors"], json!([fault(3), fault(8)]));
+    let alert = outcome.alert.unwrap();
+    assert_eq!(alert.severity, Severity::Critical);
+    assert_eq!(
+        alert.message,
+        "\
+Batch batch_1 failed: OpenAI rejected its input, and none of its requests was run.
+
+What   /v1/responses; input file file-in
+       job: nightly
+When   created 2026-11-21T03:15:15Z, failed 2026-11-21T03:15:20Z (5 s later)
+Why    invalid_json_line in line 3: No JSON.
+       invalid_json_line in line 8: No JSON.
+To do  Correct the input file, upload it again and create a new batch.
+Where  s3://artifacts/batch/batch_1/summary.json
+       https://platform.openai.com/batches/batch_1
+"
+    );
+}
+
+#[tokio::test]
+async fn a_share_of_failures_is_alerted_only_beyond_the_limit() {
+    for (failed, alerts) in [(0, false), (1, false), (2, true)] {
+        let bench = Bench::with(json!({"output_file_id": "file-out",
+            "request_counts": {"total": 10, "completed": 10 - failed, "failed": failed}}))
+        .await;
+        bench.file("file-out", &[success("row-1")]);
+        let outcome = bench.handle("batch.completed").await.unwrap();
+        assert_eq!(outcome.alert.is_some(), alerts, "{failed} of 10");
+    }
+}
+
+#[tokio::test]
+async fn progress_is_recorded_and_nothing_fetched() {
+    for status in ["validating", "in_progress", "finalizing", "cancelling"] {
+        let bench = Bench::with(json!({"status": status, "completed_at": null,
+            "request_counts": {"total": 9, "completed": 4, "failed": 1}}))
+        .await;
+        let outcome = bench.handle("batch.in_progress").await.unwrap();
+        assert_eq!((outcome.status.as_str(), outcome.terminal), (status, false));
+        assert_eq!(Value::Object(outcome.counts), json!({"total": 9, "completed": 4, "failed": 1}));
+        assert_eq!((outcome.artifacts, outcome.alert), (vec![], None));
+        assert_eq!(bench.s3.keys(), Vec::<String>::new());
+    }
+}
+
+#[tokio::test]
+async fn the_batch_decides_and_not_the_event() {
+    let bench = Bench::with(json!({"output_file_id": "file-out"})).await;
+    bench.file("file-out", &[success("row-1")]);
+    let outcome = bench.handle("batch.in_progress").await.unwrap();
+    assert_eq!((outcome.status.as_str(), outcome.terminal, outcome.artifacts.len()), ("completed", true, 2));
+}
+
+#[tokio::test]
+async fn an_end_that_is_announced_but_not_there_yet_is_waited_for() {
+    let bench = Bench::with(json!({"status": "finalizing"})).await;
+    let (_, message) = retry(bench.handle("batch.completed").await);
+    assert_eq!(message, "batch.completed was announced, but the batch is still finalizing");
+}
+
+#[tokio::test]
+async fn an_output_file_that_is_not_named_yet_is_waited_for_but_not_for_ever() {
+    let counts = json!({"total": 1, "completed": 1, "failed": 0});
+    let bench = Bench::with(json!({"request_counts": counts, "completed_at": now_ms() / 1000 - 10})).await;
+    retry(bench.handle("batch.completed").await);
+    assert_eq!(bench.s3.keys(), Vec::<String>::new());
+
+    let bench = Bench::with(json!({"request_counts": counts, "completed_at": now_ms() / 1000 - 4000})).await;
+    let outcome = bench.handle("batch.completed").await.unwrap();
+    assert_eq!(outcome.note.as_deref(), Some("1 requests succeeded, but the batch names no output file"));
+    assert_eq!(bench.summary()["note"], json!(outcome.note));
+}
+
+#[tokio::test]
+async fn a_status_from_the_future_keeps_its_files() {
+    let bench = Bench::with(json!({"status": "half_done", "output_file_id": "file-out"})).await;
+    bench.file("file-out", &[success("row-1")]);
+    let outcome = bench.handle("batch.half_done").await.unwrap();
+    assert_eq!((outcome.status.as_str(), outcome.terminal, outcome.artifacts.len()), ("half_done", false, 2));
+    assert!(bench.handle("batch.completed").await.unwrap().terminal, "the event says that it is over");
+}
+
+#[tokio::test]
+async fn an_unknown_batch_is_a_normal_outcome() {
+    let bench = Bench::with(json!({})).await;
+    bench.server.reply(&format!("/v1/batches/{ID}"), Reply::Status(404));
+    let outcome = bench.handle("batch.completed").await.unwrap();
+    assert_eq!((outcome.status.as_str(), outcome.terminal, outcome.alert), ("not_found", false, None));
+    assert_eq!(bench.s3.keys(), Vec::<String>::new());
+}
+
+#[tokio::test]
+async fn what_openai_refuses_is_passed_on_by_its_class() {
+    let bench = Bench::with(json!({"output_file_id": "file-out"})).await;
+    bench.file("file-out", &[success("row-1")]);
+    for path in ["/v1/batches/batch_1", "/v1/files/file-out", "/v1/files/file-out/content"] {
+        let before = bench.server.reply(path, Reply::RetryAfter(7)).unwrap();
+        assert_eq!(retry(bench.handle("batch.completed").await).0, Some(Duration::from_secs(7)), "{path}");
+        bench.server.reply(path, Reply::Status(401));
+        assert_eq!(permanent(bench.handle("batch.completed").await).0, Failure::UNAUTHORIZED, "{path}");
+        bench.server.reply(path, before);
+    }
+    assert_eq!(bench.s3.keys(), Vec::<String>::new());
+    bench.handle("batch.completed").await.unwrap();
+}
+
+#[tokio::test]
+async fn a_download_that_breaks_off_leaves_everything_as_it_was() {
+    let bench = Bench::with(json!({"output_file_id": "file-out"})).await;
+    bench.file("file-out", &[success("row-1")]);
+    bench.handle("batch.completed").await.unwrap();
+    let before = (bench.stored("output.jsonl"), bench.stored("summary.json"));
+
+    // 20 MiB are two whole parts, which are at S3 when the connection breaks.
+    let long = vec![b'x'; 20 * 1024 * 1024];
+    bench.server.reply("/v1/files/file-out", Reply::Json(json!({"id": "file-out", "bytes": long.len() + 1})));
+    bench.server.reply("/v1/files/file-out/content", Reply::Cut(long.into()));
+    let (_, message) = retry(bench.handle("batch.completed").await);
+    assert!(message.contains("broke off"), "{message}");
+    assert_eq!((bench.stored("output.jsonl"), bench.stored("summary.json")), before);
+    assert!(bench.s3.requests().iter().any(|request| request == "part"));
+    assert!(bench.s3.most_parts_under_way() <= 2);
+    assert_eq!(bench.s3.open_uploads(), 0);
+}
+
+#[tokio::test]
+async fn a_file_of_another_length_than_announced_is_not_kept() {
+    for announced in [0, 5, 1_000_000] {
+        let bench = Bench::with(json!({"output_file_id": "file-out"})).await;
+        bench.file("file-out", &[success("row-1")]);
+        bench.server.reply("/v1/files/file-out", Reply::Json(json!({"id": "file-out", "bytes": announced})));
+        let (_, message) = retry(bench.handle("batch.completed").await);
+        assert!(message.contains(&format!("has {announced} bytes, but")), "{message}");
+        assert_eq!(bench.s3.keys(), Vec::<String>::new());
+    }
+}
+
+#[tokio::test]
+async fn a_file_without_an_announced_length_is_kept() {
+    let bench = Bench::with(json!({"output_file_id": "file-out"})).await;
+    bench.file("file-out", &[success("row-1")]);
+    bench.server.reply("/v1/files/file-out", Reply::Json(json!({"id": "file-out"})));
+    assert_eq!(bench.handle("batch.completed").await.unwrap().artifacts.len(), 2);
+}
+
+#[tokio::test]
+async fn a_file_that_is_gone_is_final_and_the_other_is_kept() {
+    let bench = Bench::with(json!({"output_file_id": "file-out", "error_file_id": "file-err"})).await;
+    bench.file("file-err", &[refused("row-1")]);
+    let (reason, message) = permanent(bench.handle("batch.completed").await);
+    assert_eq!(reason, "file_gone");
+    assert!(message.contains("no file file-out (for batch/batch_1/output.jsonl) any more"), "{message}");
+    assert_eq!(bench.s3.keys(), ["batch/batch_1/errors.jsonl"]);
+}
+
+#[tokio::test]
+async fn what_s3_refuses_is_tried_again() {
+    for kind in ["put", "begin"] {
+        let bench = Bench::with(json!({"output_file_id": "file-out"})).await;
+        bench.file("file-out", &[success("row-1")]);
+        if kind == "begin" {
+            let long = vec![b'x'; 20 * 1024 * 1024];
+            bench.server.reply("/v1/files/file-out", Reply::Json(json!({"id": "file-out", "bytes": long.len()})));
+            bench.server.reply("/v1/files/file-out/content", Reply::Bytes(long.into()));
+        }
+        bench.s3.refuse(kind, 403, "AccessDenied");
+        let (_, message) = retry(bench.handle("batch.completed").await);
+        assert!(message.contains("AccessDenied"), "{message}");
+    }
+}
+
+#[tokio::test]
+async fn lines_that_are_no_json_are_kept_and_counted() {
+    let bench = Bench::with(json!({"output_file_id": "file-out"})).await;
+    let text = format!("{}\n{{\"id\": \"r\", \"cust\n\u{fffd}\n{}", success("row-1"), success("row-2"));
+    bench.server.reply("/v1/files/file-out", Reply::Json(json!({"id": "file-out", "bytes": text.len()})));
+    bench.server.reply("/v1/files/file-out/content", Reply::Bytes(text.clone().into()));
+    let outcome = bench.handle("batch.completed").await.unwrap();
+    assert_eq!(bench.stored("output.jsonl").unwrap(), text);
+    let lines = &outcome.summary["lines"];
+    assert_eq!((&lines["lines"], &lines["succeeded"], &lines["malformed"]), (&json!(4), &json!(2), &json!(2)));
+}
+
+#[tokio::test]
+async fn an_event_without_a_usable_id_is_final() {
+    let bench = Bench::with(json!({})).await;
+    let event = |data: Value| json!({"id": "evt_1", "type": "batch.completed", "data": data});
+    assert_eq!(permanent(bench.handle_event(&event(json!({}))).await).0, "no_object");
+    for id in ["../secrets", "a/b", "."] {
+        assert_eq!(permanent(bench.handle_event(&event(json!({"id": id}))).await).0, "unusable_id", "{id}");
+    }
+    assert_eq!(bench.server.requests(), 0);
+}
+
+#[test]
+fn every_fault_of_the_environment_is_reported() {
+    let environment = Environment::of([("ALERT_FAILED_SHARE", "1.5")]);
+    let faults = Harness::new(Category::Batch, environment, Batches::from_setup).err().unwrap().to_string();
+    for fault in
+        ["ALERT_FAILED_SHARE is not a number from 0 to 1", "BUCKET_NAME is not set", "OPENAI_BASE_URL is not set"]
+    {
+        assert!(faults.contains(fault), "{faults}");
+    }
+}

@@ -1,0 +1,331 @@
+//! What the lines of a result file add up to.
+
+use std::collections::BTreeMap;
+
+use serde::Serialize;
+
+use super::record::{Fault, Maybe, Record, Response, Scalar, Usage};
+
+/// How many different error codes, and how many different models, are told apart. Beyond that, they are one.
+const MAX_NAMES: usize = 50;
+
+/// What is beyond.
+const OTHER: &str = "(other)";
+
+/// The model of a result that names none.
+const NO_MODEL: &str = "(unnamed)";
+
+/// How much of a name is kept.
+const MAX_NAME_CHARS: usize = 100;
+
+/// What the lines of a result file add up to.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub(crate) struct Tally {
+    /// The length of the file.
+    pub(crate) bytes: u64,
+    /// Lines that are not blank: the sum of the four below.
+    pub(crate) lines: u64,
+    /// Answered with a status of success.
+    pub(crate) succeeded: u64,
+    /// Answered with another status, or not at all.
+    pub(crate) failed: u64,
+    /// No JSON, or no result.
+    pub(crate) malformed: u64,
+    /// Too long to be read.
+    pub(crate) oversized: u64,
+    /// How many lines have which HTTP status.
+    #[serde(skip)]
+    pub(crate) status_codes: BTreeMap<u64, u64>,
+    /// How many lines failed for which reason.
+    #[serde(skip)]
+    pub(crate) errors: BTreeMap<String, ErrorTally>,
+    /// What was used of which model.
+    #[serde(skip)]
+    pub(crate) tokens: BTreeMap<String, Tokens>,
+}
+
+/// Requests that failed for one reason.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub(crate) struct ErrorTally {
+    /// How many there are.
+    pub(crate) count: u64,
+    /// The first one's `custom_id`, by which it is found in the file.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) first_custom_id: Option<String>,
+    /// The first one's message.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) first_message: Option<String>,
+}
+
+/// What was used of one model.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub(crate) struct Tokens {
+    /// Results with a usage.
+    pub(crate) requests: u64,
+    /// Tokens read.
+    pub(crate) input: u64,
+    /// Of these, tokens that were cached.
+    pub(crate) cached: u64,
+    /// Tokens written.
+    pub(crate) output: u64,
+    /// Of these, tokens spent on reasoning.
+    pub(crate) reasoning: u64,
+    /// All of them, as OpenAI adds them up.
+    pub(crate) total: u64,
+}
+
+impl Tokens {
+    /// The numbers come from outside, so they are not trusted to fit.
+    fn add(&mut self, other: &Self) {
+        self.requests += other.requests;
+        self.input = self.input.saturating_add(other.input);
+        self.cached = self.cached.saturating_add(other.cached);
+        self.output = self.output.saturating_add(other.output);
+        self.reasoning = self.reasoning.saturating_add(other.reasoning);
+        self.total = self.total.saturating_add(other.total);
+    }
+}
+
+impl Tally {
+    /// Counts a line that was read. A blank one is none.
+    pub(super) fn line(&mut self, line: &[u8]) {
+        if line.iter().all(u8::is_ascii_whitespace) {
+            return;
+        }
+        self.lines += 1;
+        match Record::parse(line) {
+            Some(record) if record.response.0.is_some() || record.error.0.is_some() => self.record(&record),
+            _ => self.malformed += 1,
+        }
+    }
+
+    /// Counts a line that was too long to be read.
+    pub(super) fn oversized_line(&mut self) {
+        self.lines += 1;
+        self.oversized += 1;
+    }
+
+    /// Counts what another file has on top.
+    pub(crate) fn add(&mut self, other: &Self) {
+        self.bytes += other.bytes;
+        self.lines += other.lines;
+        self.succeeded += other.succeeded;
+        self.failed += other.failed;
+        self.malformed += other.malformed;
+        self.oversized += other.oversized;
+        for (status, count) in &other.status_codes {
+            *self.status_codes.entry(*status).or_default() += count;
+        }
+        for (code, errors) in &other.errors {
+            update(&mut self.errors, code, |entry| {
+                if entry.count == 0 {
+                    *entry = errors.clone();
+                } else {
+                    entry.count += errors.count;
+                }
+            });
+        }
+        for (model, tokens) in &other.tokens {
+            update(&mut self.tokens, model, |entry| entry.add(tokens));
+        }
+    }
+
+    fn record(&mut self, record: &Record<'_>) {
+        let Maybe(response) = &record.response;
+        let status = response.as_ref().and_then(|response| response.status_code.count());
+        if let Some(status) = status {
+            // HTTP has no status beyond, and the number of entries stays bounded.
+            *self.status_codes.entry(status.min(999)).or_default() += 1;
+        }
+        let body = response.as_ref().and_then(|Response { body: Maybe(body), .. }| body.as_ref());
+        let fault = record.error.0.as_ref().or_else(|| body?.error.0.as_ref());
+        if fault.is_none() && status.is_some_and(|status| (200..300).contains(&status)) {
+            self.succeeded += 1;
+        } else {
+            self.failed += 1;
+            self.fault(&record.custom_id, status, fault);
+        }
+        if let Some(body) = body
+            && let Maybe(Some(usage)) = &body.usage
+        {
+            self.usage(body.model.text().unwrap_or(NO_MODEL), usage);
+        }
+    }
+
+    fn fault(&mut self, custom_id: &Scalar<'_>, status: Option<u64>, fault: Option<&Fault<'_>>) {
+        let code = fault.and_then(|fault| fault.code.text().or(fault.kind.text()));
+        let by_status;
+        let code = match (code, status) {
+            (Some(code), _) => code,
+            (None, Some(status)) => {
+                by_status = format!("http_{status}");
+                &by_status
+            }
+            (None, None) => "unknown",
+        };
+        update(&mut self.errors, code, |entry| {
+            entry.count += 1;
+            if entry.count == 1 {
+                entry.first_custom_id = custom_id.text().map(openai::for_display);
+                entry.first_message = fault.and_then(|fault| fault.message.text()).map(openai::for_display);
+            }
+        });
+    }
+
+    fn usage(&mut self, model: &str, usage: &Usage<'_>) {
+        let tokens = Tokens {
+            requests: 1,
+            input: usage.input(),
+            cached: usage.cached(),
+            output: usage.output(),
+            reasoning: usage.reasoning(),
+            total: usage.total(),
+        };
+        update(&mut self.tokens, model, |entry| entry.add(&tokens));
+    }
+}
+
+/// Changes the entry of a name, or that of all others when there are too many names already.
+fn update<T: Default>(entries: &mut BTreeMap<String, T>, name: &str, change: impl FnOnce(&mut T)) {
+    let name = match name.char_indices().nth(MAX_NAME_CHARS) {
+        Some((end, _)) => &name[..end],
+        None => name,
+    };
+    let name = if entries.len() < MAX_NAMES || entries.contains_key(name) { name } else { OTHER };
+    // Most names are known, and a known one costs no allocation.
+    if let Some(entry) = entries.get_mut(name) {
+        change(entry);
+    } else {
+        let mut entry = T::default();
+        change(&mut entry);
+        entries.insert(name.to_owned(), entry);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    fn tally(lines: &[Value]) -> Tally {
+        let mut tally = Tally::default();
+        for line in lines {
+            tally.line(line.to_string().as_bytes());
+        }
+        tally
+    }
+
+    fn result(status: u16, body: &Value) -> Value {
+        json!({"id": "batch_req_1", "custom_id": "row-1", "error": null,
+            "response": {"status_code": status, "request_id": "req_1", "body": body}})
+    }
+
+    #[test]
+    fn tokens_are_added_up_by_model_whatever_the_endpoint_calls_them() {
+        let response = json!({"model": "gpt-6-luna", "error": null, "usage": {"input_tokens": 10,
+            "input_tokens_details": {"cached_tokens": 4}, "output_tokens": 7,
+            "output_tokens_details": {"reasoning_tokens": 2}, "total_tokens": 17}});
+        let chat = json!({"model": "gpt-6-luna", "usage": {"prompt_tokens": 1, "completion_tokens": 2,
+            "prompt_tokens_details": {"cached_tokens": 1, "audio_tokens": 0},
+            "completion_tokens_details": {"reasoning_tokens": 1}, "total_tokens": 3}});
+        let embedding = json!({"model": "embed", "data": [{"embedding": [0.1, -2e-5]}],
+            "usage": {"prompt_tokens": 5, "total_tokens": 5}});
+        let tally = tally(&[result(200, &response), result(200, &chat), result(200, &embedding)]);
+        assert_eq!(
+            tally.tokens["gpt-6-luna"],
+            Tokens { requests: 2, input: 11, cached: 5, output: 9, reasoning: 3, total: 20 }
+        );
+        assert_eq!(tally.tokens["embed"], Tokens { requests: 1, input: 5, total: 5, ..Tokens::default() });
+        assert_eq!((tally.lines, tally.succeeded, tally.failed), (3, 3, 0));
+        assert_eq!(tally.status_codes, BTreeMap::from([(200, 3)]));
+    }
+
+    #[test]
+    fn failures_are_counted_by_code_with_the_first_of_each_as_an_example() {
+        let refused = |message| json!({"error": {"message": message, "type": "invalid_request_error", "code": "bad"}});
+        let tally = tally(&[
+            result(400, &refused("first")),
+            result(400, &refused("second")),
+            result(400, &json!({"error": {"message": "m", "type": "only_type", "code": null}})),
+            result(500, &json!("Internal error")),
+            json!({"custom_id": "row-9", "response": null,
+                "error": {"code": "batch_expired", "message": "This request could not be executed in time."}}),
+            json!({"custom_id": "row-9", "error": {}}),
+        ]);
+        assert_eq!((tally.lines, tally.succeeded, tally.failed), (6, 0, 6));
+        let counts: Vec<_> = tally.errors.iter().map(|(code, errors)| (code.as_str(), errors.count)).collect();
+        assert_eq!(counts, [("bad", 2), ("batch_expired", 1), ("http_500", 1), ("only_type", 1), ("unknown", 1)]);
+        assert_eq!(tally.errors["bad"].first_message.as_deref(), Some("first"));
+        assert_eq!(tally.errors["batch_expired"].first_custom_id.as_deref(), Some("row-9"));
+        assert_eq!(tally.status_codes, BTreeMap::from([(400, 3), (500, 1)]));
+    }
+
+    #[test]
+    fn a_result_with_an_error_has_failed_whatever_its_status() {
+        let mut line = result(200, &json!({}));
+        line["error"] = json!({"code": "c"});
+        assert_eq!(tally(&[line]).failed, 1);
+        assert_eq!(tally(&[result(200, &json!({"error": {"code": "server_error"}}))]).failed, 1);
+    }
+
+    #[test]
+    fn what_is_json_but_no_result_is_malformed() {
+        let others = [
+            json!(null),
+            json!(1),
+            json!("text"),
+            json!([{"response": {"status_code": 200}}]),
+            json!({}),
+            json!({"response": null}),
+            json!({"response": "text", "error": []}),
+        ];
+        assert_eq!(tally(&others).malformed, others.len() as u64);
+    }
+
+    #[test]
+    fn a_field_of_an_unexpected_kind_is_an_absent_field() {
+        let body = json!({"model": {"name": "m"}, "usage": {"input_tokens": -1, "output_tokens": "7", "total_tokens": 1.5,
+            "input_tokens_details": [1], "output_tokens_details": {"reasoning_tokens": null}}, "error": false});
+        let tally =
+            tally(&[result(200, &body), json!({"custom_id": 7, "response": {"status_code": "200", "body": []}})]);
+        assert_eq!((tally.succeeded, tally.failed, tally.malformed), (1, 1, 0));
+        assert_eq!(tally.tokens["(unnamed)"], Tokens { requests: 1, ..Tokens::default() });
+    }
+
+    #[test]
+    fn a_very_deep_body_is_still_json() {
+        let deep = format!(
+            "{{\"response\":{{\"status_code\":200,\"body\":{{\"x\":{}1{}}}}}}}",
+            "[".repeat(9999),
+            "]".repeat(9999)
+        );
+        let mut tally = Tally::default();
+        tally.line(deep.as_bytes());
+        assert_eq!((tally.succeeded, tally.malformed), (1, 0));
+    }
+
+    #[test]
+    fn names_from_outside_are_bounded_in_number_and_length() {
+        let lines: Vec<Value> = (0..200)
+            .map(|i| result(400, &json!({"error": {"code": format!("{i}{}", "\u{e4}".repeat(1000))}})))
+            .collect();
+        let tally = tally(&lines);
+        assert_eq!(tally.errors.len(), 51);
+        assert_eq!(tally.errors[OTHER].count, 150);
+        assert!(tally.errors.keys().all(|code| code.chars().count() <= 100));
+    }
+
+    #[test]
+    fn two_files_add_up() {
+        let mut both = tally(&[result(200, &json!({"model": "m", "usage": {"total_tokens": 3}}))]);
+        both.add(&tally(&[
+            result(400, &json!({"error": {"code": "bad", "message": "m"}})),
+            result(200, &json!({"model": "m", "usage": {"total_tokens": 4}})),
+        ]));
+        assert_eq!((both.lines, both.succeeded, both.failed), (3, 2, 1));
+        assert_eq!(both.status_codes, BTreeMap::from([(200, 2), (400, 1)]));
+        assert_eq!(both.errors["bad"].first_message.as_deref(), Some("m"));
+        assert_eq!((both.tokens["m"].requests, both.tokens["m"].total), (2, 7));
+    }
+}
