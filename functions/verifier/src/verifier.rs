@@ -44,7 +44,7 @@ impl Verifier {
     pub(crate) async fn handle(&self, request: Request) -> Result<Response<String>, Infallible> {
         let mut report = Report::default();
         let deciding = AssertUnwindSafe(self.decide(&request, &mut report)).catch_unwind();
-        let outcome = Box::pin(deciding).await.unwrap_or(Outcome::QueueUnavailable);
+        let outcome = deciding.await.unwrap_or(Outcome::QueueUnavailable);
         report.emit(outcome);
         Ok(outcome.response())
     }

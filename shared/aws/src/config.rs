@@ -18,7 +18,10 @@ use std::fmt;
 #[derive(Clone)]
 pub struct Config {
     sdk: SdkConfig,
+    #[cfg(feature = "send")]
     http: Http,
+    #[cfg(feature = "send")]
+    credentials: Credentials,
 }
 
 impl Config {
@@ -38,12 +41,18 @@ impl Config {
         let mut sdk = SdkConfig::builder()
             .behavior_version(BehaviorVersion::v2026_01_12())
             .region(Region::new(region?))
-            .credentials_provider(SharedCredentialsProvider::new(credentials))
+            .credentials_provider(SharedCredentialsProvider::new(credentials.clone()))
             .identity_cache(IdentityCache::no_cache())
             .stalled_stream_protection(StalledStreamProtectionConfig::disabled())
             .http_client(http.clone());
         sdk.set_endpoint_url(endpoint);
-        Some(Self { sdk: sdk.build(), http })
+        Some(Self {
+            sdk: sdk.build(),
+            #[cfg(feature = "send")]
+            http,
+            #[cfg(feature = "send")]
+            credentials,
+        })
     }
 
     /// What the SDK's clients are made from.
@@ -52,9 +61,28 @@ impl Config {
         &self.sdk
     }
 
-    /// The HTTP client, for what the SDK does not offer.
+    /// The HTTP client, for calls past the SDK.
+    #[cfg(feature = "send")]
     pub(crate) fn http(&self) -> &Http {
         &self.http
+    }
+
+    /// The credentials, for calls past the SDK.
+    #[cfg(feature = "send")]
+    pub(crate) fn credentials(&self) -> &Credentials {
+        &self.credentials
+    }
+
+    /// The server that stands in for all of AWS, where there is one.
+    #[cfg(feature = "send")]
+    pub(crate) fn endpoint(&self) -> Option<Uri> {
+        self.sdk.endpoint_url().and_then(|url| url.parse().ok())
+    }
+
+    /// The region's name.
+    #[cfg(feature = "send")]
+    pub(crate) fn region(&self) -> &str {
+        self.sdk.region().map_or("", Region::as_ref)
     }
 }
 

@@ -2,7 +2,8 @@
 //!
 //! A function reads its [`Environment`] once, makes one [`Config`] of it, and hands that to the modules it needs. The
 //! `Config` carries the credentials and the one HTTP client, so that a connection opened by one module serves all.
-//! Every module is behind a feature of its own name; no AWS SDK type leaves this crate.
+//! Every module is behind a feature of its own name; no AWS SDK type leaves this crate. The feature `send` has of the
+//! queue only what the verifier needs.
 //!
 //! | module | AWS service | what it is for |
 //! |---|---|---|
@@ -11,7 +12,7 @@
     doc = "| [`secrets`] | Secrets Manager | signing secrets with their rotation, API keys |"
 )]
 #![cfg_attr(
-    feature = "queue",
+    feature = "send",
     doc = "| [`queue`] | SQS | from the verifier to the consumers, and to the dead-letter queue |"
 )]
 #![cfg_attr(feature = "ledger", doc = "| [`ledger`] | DynamoDB | which events, effects and jobs are where |")]
@@ -21,6 +22,8 @@
 #[cfg(any(feature = "artifacts", feature = "ledger", feature = "outcomes", feature = "queue"))]
 mod cause;
 mod config;
+#[cfg(feature = "send")]
+mod direct;
 mod environment;
 mod http;
 
@@ -30,7 +33,7 @@ pub mod artifacts;
 pub mod ledger;
 #[cfg(feature = "outcomes")]
 pub mod outcomes;
-#[cfg(feature = "queue")]
+#[cfg(feature = "send")]
 pub mod queue;
 #[cfg(feature = "secrets")]
 pub mod secrets;

@@ -2,7 +2,6 @@
 
 use crate::json::Object;
 use crate::metric::{Metric, NAMESPACE};
-use std::fmt::Write as _;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 /// A line of the log with its fields and metrics; nothing is written before [`emit`](Self::emit).
@@ -12,8 +11,10 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 pub struct Line {
     object: Object,
     now: SystemTime,
-    /// The directives of the embedded metric format, comma-separated.
+    /// The directives of the embedded metric format, comma-separated, the last one still open.
     directives: String,
+    /// The dimensions of the open directive.
+    dimensions: Option<&'static [&'static str]>,
 }
 
 impl Line {
@@ -33,7 +34,7 @@ impl Line {
     }
 
     fn new(level: &str, message: &str, now: SystemTime) -> Self {
-        Self { object: Object::new(level, message, now), now, directives: String::new() }
+        Self { object: Object::new(level, message, now), now, directives: String::new(), dimensions: None }
     }
 
     /// Adds a text.
@@ -59,14 +60,26 @@ impl Line {
     /// Adds a metric's value, in the metric's unit. A metric can be added once.
     pub fn metric(mut self, metric: Metric, value: u64) -> Self {
         self.object.number(metric.name(), value);
-        let separator = if self.directives.is_empty() { "" } else { "," };
-        let (name, unit) = (metric.name(), metric.unit());
-        let _ = write!(self.directives, "{separator}{{\"Namespace\":\"{NAMESPACE}\",\"Dimensions\":[[");
-        for (position, dimension) in metric.dimensions().iter().enumerate() {
-            let separator = if position == 0 { "" } else { "," };
-            let _ = write!(self.directives, "{separator}\"{dimension}\"");
+        // Metrics of the same dimensions share a directive: every byte of a line is paid for.
+        let shared = self.dimensions == Some(metric.dimensions());
+        if !shared {
+            self.directives.push_str(if self.dimensions.is_none() { "" } else { "]}," });
+            for part in ["{\"Namespace\":\"", NAMESPACE, "\",\"Dimensions\":[["] {
+                self.directives.push_str(part);
+            }
+            for (position, dimension) in metric.dimensions().iter().enumerate() {
+                for part in [if position == 0 { "\"" } else { ",\"" }, dimension, "\""] {
+                    self.directives.push_str(part);
+                }
+            }
+            self.directives.push_str("]],\"Metrics\":[");
+            self.dimensions = Some(metric.dimensions());
         }
-        let _ = write!(self.directives, "]],\"Metrics\":[{{\"Name\":\"{name}\",\"Unit\":\"{unit}\"}}]}}");
+        for part in
+            [if shared { "," } else { "" }, "{\"Name\":\"", metric.name(), "\",\"Unit\":\"", metric.unit(), "\"}"]
+        {
+            self.directives.push_str(part);
+        }
         self
     }
 
@@ -76,10 +89,10 @@ impl Line {
     }
 
     fn finish(self) -> Object {
-        let Self { mut object, now, directives } = self;
+        let Self { mut object, now, directives, .. } = self;
         if !directives.is_empty() {
             let millis = now.duration_since(UNIX_EPOCH).unwrap_or(Duration::ZERO).as_millis();
-            object.raw("_aws", format_args!("{{\"Timestamp\":{millis},\"CloudWatchMetrics\":[{directives}]}}"));
+            object.raw("_aws", format_args!("{{\"Timestamp\":{millis},\"CloudWatchMetrics\":[{directives}]}}]}}"));
         }
         object
     }
@@ -106,18 +119,20 @@ mod tests {
             .maybe("object.id", None)
             .number("body.size_bytes", 2_048)
             .metric(Metric::Deliveries, 1)
-            .metric(Metric::VerifyTime, 7);
+            .metric(Metric::VerifyTime, 7)
+            .metric(Metric::EnqueueTime, 8);
         assert_eq!(
             parse(line),
             json!({
                 "timestamp": "2025-06-25T14:20:10.042Z", "level": "INFO", "message": "delivery accepted",
                 "endpoint": "project", "outcome": "accepted", "body.size_bytes": 2_048,
-                "Deliveries": 1, "VerifyTime": 7,
+                "Deliveries": 1, "VerifyTime": 7, "EnqueueTime": 8,
                 "_aws": {"Timestamp": 1_750_861_210_042_u64, "CloudWatchMetrics": [
                     {"Namespace": "OpenAIWebhooks", "Dimensions": [["endpoint", "outcome"]],
                      "Metrics": [{"Name": "Deliveries", "Unit": "Count"}]},
                     {"Namespace": "OpenAIWebhooks", "Dimensions": [[]],
-                     "Metrics": [{"Name": "VerifyTime", "Unit": "Microseconds"}]},
+                     "Metrics": [{"Name": "VerifyTime", "Unit": "Microseconds"},
+                                 {"Name": "EnqueueTime", "Unit": "Microseconds"}]},
                 ]},
             })
         );

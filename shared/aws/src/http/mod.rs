@@ -7,6 +7,8 @@
 mod connect;
 mod pool;
 
+#[cfg(feature = "send")]
+use ::http::{Request, StatusCode, Uri};
 use aws_smithy_runtime_api::client::http::{
     HttpClient, HttpConnector, HttpConnectorFuture, HttpConnectorSettings, SharedHttpConnector,
 };
@@ -14,8 +16,14 @@ use aws_smithy_runtime_api::client::orchestrator::{HttpRequest, HttpResponse};
 use aws_smithy_runtime_api::client::result::ConnectorError;
 use aws_smithy_runtime_api::client::runtime_components::RuntimeComponents;
 use aws_smithy_types::body::SdkBody;
+#[cfg(feature = "send")]
+use hyper::body::Body;
 use pool::Pool;
 use std::error::Error;
+#[cfg(feature = "send")]
+use std::future::poll_fn;
+#[cfg(feature = "send")]
+use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -33,11 +41,25 @@ impl Http {
         Self { pool: Arc::new(Pool::new()) }
     }
 
-    /// Opens a connection to a URL's host ahead of the first request.
-    pub(crate) async fn connect(&self, url: &str) {
+    /// Opens a connection to a URL's host ahead of the first request. Failing is no fault: the request opens one.
+    #[cfg(feature = "send")]
+    pub(crate) async fn connect(&self, url: &Uri) {
         if let Err(error) = self.pool.warm(url, CONNECT_TIMEOUT).await {
             tracing::warn!(%error, "cannot connect ahead of the first request");
         }
+    }
+
+    /// Sends a request and reads all of the response, which must be small. The caller limits the time.
+    #[cfg(feature = "send")]
+    pub(crate) async fn exchange(&self, request: Request<SdkBody>) -> Result<(StatusCode, Vec<u8>), pool::SendError> {
+        let (head, mut body) = Arc::clone(&self.pool).send(request, CONNECT_TIMEOUT).await?.into_parts();
+        let mut bytes = Vec::new();
+        while let Some(frame) = poll_fn(|cx| Pin::new(&mut body).poll_frame(cx)).await {
+            if let Some(data) = frame?.data_ref() {
+                bytes.extend_from_slice(data);
+            }
+        }
+        Ok((head.status, bytes))
     }
 }
 

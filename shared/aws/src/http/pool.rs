@@ -7,7 +7,6 @@ use http::uri::{Authority, Parts, PathAndQuery, Scheme};
 use http::{HeaderValue, Request, Response, Uri};
 use hyper::body::{Body, Bytes, Frame, Incoming, SizeHint};
 use hyper::client::conn::http1::{self, SendRequest};
-use std::collections::HashMap;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll, ready};
@@ -15,14 +14,14 @@ use std::time::Duration;
 use std::{fmt, io};
 use tokio_rustls::TlsConnector;
 
-/// Idle connections by origin, newest last. There are never more than requests once ran at the same time.
+/// Idle connections, newest last. There are never more than requests once ran at the same time, so there is no index.
 pub(super) struct Pool {
     tls: TlsConnector,
-    idle: Mutex<HashMap<Origin, Vec<SendRequest<SdkBody>>>>,
+    idle: Mutex<Vec<(Origin, SendRequest<SdkBody>)>>,
 }
 
 /// Where a connection leads.
-#[derive(Clone, PartialEq, Eq, Hash)]
+#[derive(Clone, PartialEq, Eq)]
 struct Origin {
     encrypted: bool,
     authority: Authority,
@@ -30,7 +29,7 @@ struct Origin {
 
 /// Why a request got no response.
 #[derive(Debug, thiserror::Error)]
-pub(super) enum SendError {
+pub(crate) enum SendError {
     /// The request cannot be sent as it is.
     #[error("{0}")]
     Request(&'static str),
@@ -88,9 +87,9 @@ impl Pool {
     }
 
     /// Opens a connection to a URL's host, for a request to come.
-    pub(super) async fn warm(&self, url: &str, connect_timeout: Duration) -> Result<(), SendError> {
-        let url: Uri = url.parse().map_err(|_| SendError::Request("no URL"))?;
-        let origin = Origin::of(url.into_parts())?;
+    #[cfg(feature = "send")]
+    pub(super) async fn warm(&self, url: &Uri, connect_timeout: Duration) -> Result<(), SendError> {
+        let origin = Origin::of(url.clone().into_parts())?;
         let opened = tokio::time::timeout(connect_timeout, self.open(&origin)).await;
         self.keep(origin, opened.map_err(|_| SendError::ConnectTimeout)??);
         Ok(())
@@ -98,19 +97,13 @@ impl Pool {
 
     fn take(&self, origin: &Origin) -> Option<SendRequest<SdkBody>> {
         let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
-        let kept = idle.get_mut(origin)?;
-        while let Some(sender) = kept.pop() {
-            if !sender.is_closed() {
-                return Some(sender);
-            }
-        }
-        None
+        idle.retain(|(_, sender)| !sender.is_closed());
+        let newest = idle.iter().rposition(|(kept, _)| kept == origin)?;
+        Some(idle.remove(newest).1)
     }
 
     fn keep(&self, origin: Origin, sender: SendRequest<SdkBody>) {
-        if !sender.is_closed() {
-            self.idle.lock().unwrap_or_else(PoisonError::into_inner).entry(origin).or_default().push(sender);
-        }
+        self.idle.lock().unwrap_or_else(PoisonError::into_inner).push((origin, sender));
     }
 
     async fn open(&self, origin: &Origin) -> Result<SendRequest<SdkBody>, SendError> {

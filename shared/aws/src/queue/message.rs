@@ -163,6 +163,10 @@ pub(super) fn attribute_text(text: &str) -> String {
     if text.is_empty() {
         return "-".to_owned();
     }
+    // Nearly all of them are plain.
+    if text.bytes().all(|byte| matches!(byte, b' '..=b'~')) {
+        return text.to_owned();
+    }
     text.chars().map(|character| if is_accepted(character) { character } else { char::REPLACEMENT_CHARACTER }).collect()
 }
 

@@ -2,13 +2,12 @@
 
 use super::message::Message;
 use crate::config::Config;
-use crate::http::Http;
-use aws_config::retry::RetryConfig;
-use aws_sdk_sqs::error::{DisplayErrorContext, SdkError};
-use aws_sdk_sqs::operation::send_message::SendMessageError;
-use aws_sdk_sqs::types::MessageAttributeValue;
+use crate::direct::{CallError, Service};
+use http::Uri;
+use hyper::body::Bytes;
 use std::collections::HashMap;
 use std::time::Duration;
+use tokio::time::Instant;
 use webhook::{Category, Verified};
 
 /// One attempt gets no answer after this: start over, on another connection.
@@ -22,9 +21,7 @@ const FIRST_PAUSE: Duration = Duration::from_millis(50);
 
 /// The queues of all categories.
 pub struct Queues {
-    client: aws_sdk_sqs::Client,
-    http: Http,
-    endpoint: Option<String>,
+    service: Service,
     urls: HashMap<Category, String>,
 }
 
@@ -43,19 +40,17 @@ pub enum SendError {
 }
 
 impl Queues {
-    /// The queues at `urls`.
+    /// The queues at `urls`, all of which are of one region.
     #[must_use]
     pub fn new(config: &Config, urls: HashMap<Category, String>) -> Self {
-        let (http, endpoint) = (config.http().clone(), config.sdk().endpoint_url().map(str::to_owned));
-        let config = aws_sdk_sqs::config::Builder::from(config.sdk()).retry_config(RetryConfig::disabled()).build();
-        Self { client: aws_sdk_sqs::Client::from_conf(config), http, endpoint, urls }
+        let of_queue = || urls.values().next().and_then(|url| url.parse().ok());
+        let endpoint: Option<Uri> = config.endpoint().or_else(of_queue);
+        Self { service: Service::new(config, "sqs", endpoint.unwrap_or_default()), urls }
     }
 
-    /// Opens a connection to SQS, so that the first event does not wait for it. Failing is no fault: sending opens one.
+    /// Opens a connection to SQS, so that the first event does not wait for it.
     pub async fn connect(&self) {
-        if let Some(url) = self.urls.values().next() {
-            self.http.connect(self.endpoint.as_deref().unwrap_or(url)).await;
-        }
+        self.service.connect().await;
     }
 
     /// Puts a verified delivery into the queue of its category. Only [`Verified`] is taken, and only the signature
@@ -65,48 +60,53 @@ impl Queues {
     pub async fn send(&self, delivery: &Verified<'_>, endpoint: &str, received_at: u64) -> Result<(), SendError> {
         let category = delivery.category();
         let url = self.urls.get(&category).ok_or(SendError::NoQueue(category))?;
-        let message = Message::of_delivery(delivery, endpoint, received_at);
-        let mut last = String::from("no attempt came to an end");
-        let attempts = async {
-            let mut pause = FIRST_PAUSE;
-            loop {
-                match tokio::time::timeout(ATTEMPT_TIMEOUT, self.attempt(url, &message)).await {
-                    Ok(Ok(())) => return Ok(()),
-                    Ok(Err(SendError::Unavailable(problem))) => last = problem,
-                    Ok(Err(refused)) => return Err(refused),
-                    Err(_) => "no answer".clone_into(&mut last),
+        let request = Bytes::from(encode(url, &Message::of_delivery(delivery, endpoint, received_at)));
+        let give_up_at = Instant::now() + TOTAL_TIMEOUT;
+        let mut pause = FIRST_PAUSE;
+        loop {
+            let deadline = give_up_at.min(Instant::now() + ATTEMPT_TIMEOUT);
+            match self.service.call("AmazonSQS.SendMessage", request.clone(), deadline).await {
+                Ok(()) => return Ok(()),
+                Err(error) if is_final(&error) => return Err(SendError::Refused(error.to_string())),
+                Err(error) if Instant::now() + pause >= give_up_at => {
+                    return Err(SendError::Unavailable(error.to_string()));
                 }
-                tokio::time::sleep(pause).await;
-                pause *= 2;
+                Err(_) => {}
             }
-        };
-        let result = tokio::time::timeout(TOTAL_TIMEOUT, attempts).await;
-        result.unwrap_or(Err(SendError::Unavailable(last)))
-    }
-
-    async fn attempt(&self, url: &str, message: &Message) -> Result<(), SendError> {
-        let mut request = self.client.send_message().queue_url(url).message_body(&message.body);
-        for (name, value) in message.attributes() {
-            let value = MessageAttributeValue::builder().data_type("String").string_value(value).build();
-            request = request.message_attributes(name, value.map_err(|error| SendError::Refused(error.to_string()))?);
+            tokio::time::sleep(pause).await;
+            pause *= 2;
         }
-        request.send().await.map(drop).map_err(classify)
     }
 }
 
-fn classify(error: SdkError<SendMessageError>) -> SendError {
-    let problem = DisplayErrorContext(&error).to_string();
+/// Whether another attempt would end the same way.
+fn is_final(error: &CallError) -> bool {
     match error {
-        SdkError::ServiceError(context)
-            if context.raw().status().is_client_error() && !is_throttling(context.err()) =>
-        {
-            SendError::Refused(problem)
-        }
-        SdkError::ConstructionFailure(_) => SendError::Refused(problem),
-        _ => SendError::Unavailable(problem),
+        CallError::Answered { status, code } => *status < 500 && !code.contains("Throttl"),
+        CallError::Unanswered(_) => false,
     }
 }
 
-fn is_throttling(error: &SendMessageError) -> bool {
-    error.is_request_throttled() || error.meta().code().is_some_and(|code| code.contains("Throttl"))
+/// The input of `SendMessage` in AWS's JSON protocol.
+fn encode(url: &str, message: &Message) -> Vec<u8> {
+    let mut json = Vec::with_capacity(message.body.len() + message.body.len() / 8 + 768);
+    json.extend_from_slice(b"{\"QueueUrl\":");
+    push(&mut json, url);
+    json.extend_from_slice(b",\"MessageBody\":");
+    push(&mut json, &message.body);
+    json.extend_from_slice(b",\"MessageAttributes\":{");
+    for (position, (name, value)) in message.attributes().iter().enumerate() {
+        json.extend_from_slice(if position == 0 { b"" } else { b"," });
+        push(&mut json, name);
+        json.extend_from_slice(b":{\"DataType\":\"String\",\"StringValue\":");
+        push(&mut json, value);
+        json.push(b'}');
+    }
+    json.extend_from_slice(b"}}");
+    json
+}
+
+fn push(json: &mut Vec<u8>, text: &str) {
+    // Writing a string into memory cannot fail.
+    let _ = serde_json::to_writer(json, text);
 }

@@ -5,6 +5,8 @@
 
 mod signing;
 mod store;
+#[cfg(test)]
+mod tests;
 
 pub use signing::{Live, SigningSecret};
 pub use store::{ReadError, Source, Stage, Store, Version};

@@ -23,19 +23,19 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use webhook::{Scheme, Secret};
 
 /// Seconds for which secrets are used before they are read again.
-const MAX_AGE: u64 = 5 * 60;
+pub(super) const MAX_AGE: u64 = 5 * 60;
 
 /// Seconds between two reads that a signature without a match can cause.
-const MISMATCH_COOLDOWN: u64 = 30;
+pub(super) const MISMATCH_COOLDOWN: u64 = 30;
 
 /// Seconds after a failed read before stale secrets are read again.
-const RETRY_PAUSE: u64 = 30;
+pub(super) const RETRY_PAUSE: u64 = 30;
 
 /// Seconds between reads while there is no usable secret at all.
-const UNUSABLE_PAUSE: u64 = 5;
+pub(super) const UNUSABLE_PAUSE: u64 = 5;
 
 /// Seconds for which `AWSPREVIOUS` is accepted after `AWSCURRENT` was made.
-const PREVIOUS_LIFETIME: u64 = 24 * 60 * 60;
+pub(super) const PREVIOUS_LIFETIME: u64 = 24 * 60 * 60;
 
 /// The signing secrets of one endpoint. Times are seconds since the epoch, and always the caller's.
 pub struct SigningSecret<S = Store> {

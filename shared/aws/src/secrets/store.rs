@@ -94,7 +94,9 @@ impl Store {
 
 impl Source for Store {
     async fn read(&self, id: &str, stage: Stage) -> Result<Option<Version>, ReadError> {
-        let result = self.client.get_secret_value().secret_id(id).version_stage(stage.as_str()).send().await;
+        let call = self.client.get_secret_value().secret_id(id).version_stage(stage.as_str()).send();
+        // The SDK's future is tens of kilobytes large. Within another it would be moved about with every delivery.
+        let result = Box::pin(call).await;
         let output = match result {
             Ok(output) => output,
             Err(error)
