@@ -1,0 +1,102 @@
+# `make` alone lists the commands. Each one installs what it needs into this folder (.venv, target) and nowhere else.
+
+SHELL := bash
+export SAM_CLI_TELEMETRY := 0
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(CURDIR)/$(VENV)/bin
+PY := $(BIN)/python
+# Older ones reject hashes beside extras.
+PIP_VERSION := 26.3
+TOOLS := target/tools
+FUNCTIONS := verifier batch
+# The architecture that `make build` and `make deploy` build for: arm64 or x86_64.
+ARCH ?= arm64
+RUST_TARGET := $(if $(filter arm64,$(ARCH)),aarch64,x86_64)-unknown-linux-gnu
+FUZZ_SECONDS ?= 60
+
+.PHONY: help
+help: ## List the commands
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+.PHONY: run
+run: local ## Deploy the stack on this machine, do the main job on sample events, stay up (ONCE=1: stop after it)
+	@$(PY) -m infra.local.run $(if $(ONCE),--once)
+
+.PHONY: test
+test: local ## Run every test: unit, conformance, properties, and end to end on the deployed stack
+	$(PY) -m infra.local.with_ministack -- cargo test --workspace --profile local
+	$(PY) -m pytest -n 2 shared/webhook/conformance tests
+
+.PHONY: check
+check: $(VENV)/stamp $(TOOLS)/stamp ## Check format, lints, dependencies, spelling and the template
+	cargo fmt --all --check
+	cargo clippy --workspace --all-targets --profile local -- -D warnings
+	RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --profile local --document-private-items
+	$(TOOLS)/bin/cargo-sort --workspace --grouped --check
+	$(TOOLS)/bin/cargo-machete
+	$(TOOLS)/bin/cargo-deny --log-level error check bans licenses sources
+	$(BIN)/typos
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/sam validate --lint --template template.yaml --region us-east-1
+
+.PHONY: bench
+bench: $(VENV)/stamp need-cargo ## Measure every number of the README (QUICK=1: fewer rounds)
+	cargo build --release --package verifier
+	cargo build --release --package batch
+	cargo build --release --package echo --package bench
+	target/release/verify $(if $(QUICK),--quick)
+	target/release/invocations --python $(PY) $(if $(QUICK),--quick)
+	target/release/batch-throughput $(if $(QUICK),--quick)
+
+.PHONY: build
+build: $(VENV)/stamp need-cargo ## Build the deployable binaries: target/lambda/<function>/bootstrap (ARCH=x86_64 for Intel)
+	rustup target add $(RUST_TARGET)
+	source $(VENV)/bin/activate && cargo lambda build --release --target $(RUST_TARGET) $(FUNCTIONS:%=--package %)
+
+.PHONY: deploy
+deploy: $(VENV)/stamp need-cargo ## Build and deploy into your AWS account (SAM_ARGS="--config-env prod" for another environment)
+	rustup target add $(RUST_TARGET)
+	source $(VENV)/bin/activate && sam build $(SAM_ARGS) && sam deploy $(SAM_ARGS)
+
+.PHONY: fuzz
+fuzz: need-cargo ## Fuzz the signature check for FUZZ_SECONDS (needs a nightly toolchain)
+	cd shared/webhook/fuzz && cargo +nightly fuzz run verify -- -max_total_time=$(FUZZ_SECONDS)
+
+.PHONY: clean
+clean: ## Remove everything that the commands above made
+	rm -rf $(VENV) target .local .aws-sam
+
+# What the commands need ---------------------------------------------------------------------------------------------
+
+.PHONY: local
+local: $(VENV)/stamp need-cargo
+	cargo build --workspace --profile local
+
+.PHONY: need-python
+need-python:
+	@command -v $(PYTHON) >/dev/null || { echo "$(PYTHON) is not on the PATH. Install Python 3.11 or newer, or say where it is: make PYTHON=/path/to/python3 ..."; exit 1; }
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "$$($(PYTHON) --version) is too old. Install Python 3.11 or newer, or say where it is: make PYTHON=/path/to/python3.11 ..."; exit 1; }
+
+.PHONY: need-cargo
+need-cargo:
+	@command -v cargo >/dev/null || { echo "cargo is not on the PATH. Install Rust 1.95 or newer from https://rustup.rs, then open a new shell."; exit 1; }
+	@command -v cc >/dev/null || { echo "No C compiler (cc) is on the PATH. Install one: apt-get install gcc, or xcode-select --install on a Mac."; exit 1; }
+
+$(VENV)/stamp: infra/local/requirements.txt | need-python
+	@echo "Setting up Python in $(VENV) (once, one to three minutes)"
+	$(PYTHON) -m venv $(VENV)
+	$(PY) -m pip install --quiet pip==$(PIP_VERSION)
+	$(PY) -m pip install --quiet --require-hashes -r infra/local/requirements.txt
+	@touch $@
+
+$(TOOLS)/stamp: Makefile | need-cargo
+	@echo "Building cargo-deny, cargo-machete and cargo-sort into $(TOOLS) (once, a few minutes)"
+	cargo install --quiet --debug --locked --root $(TOOLS) --target-dir $(TOOLS)/build cargo-deny@0.20.2 cargo-machete@0.9.2 cargo-sort@2.1.4
+	@rm -rf $(TOOLS)/build
+	@touch $@
