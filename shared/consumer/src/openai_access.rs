@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use aws::secrets::{PLACEHOLDER, Source, Stage, Store};
 use openai::{ApiKey, Client};
-use tokio::sync::Mutex;
+use tokio::sync::{Mutex, MutexGuard};
 use tokio::time::Instant;
 
 use crate::Failure;
@@ -54,11 +54,11 @@ impl OpenAi {
         }
     }
 
-    /// Which key is in use, as a number that changes with it.
+    /// Which key [`client`](Self::client) would use now, as a number that changes with it.
     pub(crate) async fn generation(&self) -> u64 {
         match &*self.0 {
             Kind::Fixed(_) => 0,
-            Kind::Keyed(keyed) => keyed.state.lock().await.generation,
+            Kind::Keyed(keyed) => keyed.fresh().await.generation,
         }
     }
 
@@ -110,11 +110,16 @@ impl<S: Source> Keyed<S> {
     }
 
     async fn client(&self) -> Result<Client, String> {
+        self.fresh().await.client.clone()
+    }
+
+    /// What the last read said, after another one if that is too long ago.
+    async fn fresh(&self) -> MutexGuard<'_, State> {
         let mut state = self.state.lock().await;
         if is_past(state.fresh_until) {
             self.read(&mut state).await;
         }
-        state.client.clone()
+        state
     }
 
     async fn replaced(&self, generation: u64) -> bool {
@@ -255,7 +260,7 @@ mod tests {
     async fn a_refused_key_is_read_again_once_per_cooldown() {
         let (fake, keyed) = Fake::keyed(Some("sk-1"));
         keyed.client().await.unwrap();
-        let generation = keyed.state.lock().await.generation;
+        let generation = keyed.fresh().await.generation;
         fake.becomes(Some("sk-2"));
         assert!(!keyed.replaced(generation).await, "it was read a moment ago");
         advance(COOLDOWN).await;

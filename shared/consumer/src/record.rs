@@ -88,3 +88,145 @@ pub(crate) fn receives(record: &SqsMessage) -> u32 {
 pub(crate) fn sent_at(record: &SqsMessage) -> Option<i64> {
     record.attributes.get("SentTimestamp")?.parse().ok()
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    fn attributes() -> Value {
+        let text = |value: &str| json!({"stringValue": value, "dataType": "String"});
+        json!({
+            "webhook-id": text("wh_1"),
+            "webhook-timestamp": text("1795300000"),
+            "endpoint": text("project"),
+            "event-type": text("batch.completed"),
+            "received-at": text("1795300000000"),
+            "source": text("openai"),
+        })
+    }
+
+    fn body() -> Value {
+        json!({"id": "evt_1", "type": "batch.completed", "created_at": 1_795_300_000, "data": {"id": "batch_1"}})
+    }
+
+    fn record(body: &str, attributes: &Value) -> SqsMessage {
+        let record = json!({
+            "messageId": "1", "receiptHandle": "handle", "body": body, "messageAttributes": attributes,
+            "attributes": {"ApproximateReceiveCount": "3", "SentTimestamp": "1795300000500"},
+        });
+        serde_json::from_value(record).unwrap()
+    }
+
+    fn decoded_with(name: &str, attribute: Value) -> Result<Delivered, Undecodable> {
+        let mut attributes = attributes();
+        attributes[name] = attribute;
+        decode(&record(&body().to_string(), &attributes))
+    }
+
+    fn decoded_body(body: &Value) -> Result<Delivered, Undecodable> {
+        decode(&record(&body.to_string(), &attributes()))
+    }
+
+    #[test]
+    fn a_record_of_the_verifier_is_read() {
+        let record = record(&body().to_string(), &attributes());
+        let Delivered { message, event } = decode(&record).unwrap();
+        assert_eq!((message.webhook_id.as_str(), message.endpoint.as_str()), ("wh_1", "project"));
+        assert_eq!((event.id.as_str(), event.object_id()), ("evt_1", Some("batch_1")));
+        assert_eq!((receives(&record), sent_at(&record)), (3, Some(1_795_300_000_500)));
+    }
+
+    #[test]
+    fn a_record_that_lacks_an_attribute_says_which() {
+        for name in ["webhook-id", "webhook-timestamp", "endpoint", "event-type", "received-at", "source"] {
+            assert_eq!(decoded_with(name, json!({})).unwrap_err(), Undecodable::Attribute(name));
+        }
+    }
+
+    #[test]
+    fn an_attribute_of_another_kind_counts_as_missing() {
+        for attribute in [
+            json!({"stringValue": "wh_1", "dataType": "Number"}),
+            json!({"stringValue": "wh_1"}),
+            json!({"binaryValue": "d2hfMQ==", "dataType": "Binary"}),
+            json!({"stringValue": "", "dataType": "String"}),
+        ] {
+            assert_eq!(decoded_with("webhook-id", attribute).unwrap_err(), Undecodable::Attribute("webhook-id"));
+        }
+    }
+
+    #[test]
+    fn an_attribute_that_is_too_long_for_a_key_is_refused() {
+        let id = |length| json!({"stringValue": "x".repeat(length), "dataType": "String"});
+        assert!(decoded_with("webhook-id", id(MAX_ID)).is_ok());
+        assert_eq!(decoded_with("webhook-id", id(MAX_ID + 1)).unwrap_err(), Undecodable::Attribute("webhook-id"));
+        assert_eq!(decoded_with("endpoint", id(MAX_WORD + 1)).unwrap_err(), Undecodable::Attribute("endpoint"));
+    }
+
+    #[test]
+    fn a_time_without_a_day_is_refused() {
+        for time in ["soon", "-1", "253402300800000", "18446744073709551615", "18446744073709551616"] {
+            let attribute = json!({"stringValue": time, "dataType": "String"});
+            assert_eq!(decoded_with("received-at", attribute).unwrap_err(), Undecodable::Attribute("received-at"));
+        }
+    }
+
+    #[test]
+    fn a_body_that_is_no_event_is_refused() {
+        for body in [json!([]), json!("text"), json!({"id": "evt_1"}), json!({"type": "batch.completed"})] {
+            assert!(matches!(decoded_body(&body), Err(Undecodable::Body(_))), "{body}");
+        }
+        assert!(matches!(decode(&record("{", &attributes())), Err(Undecodable::Body(_))));
+        assert_eq!(decode(&record("", &attributes())).unwrap_err(), Undecodable::NoBody);
+    }
+
+    #[test]
+    fn a_body_beyond_anything_queued_is_not_even_parsed() {
+        let body = "x".repeat(MAX_BODY + 1);
+        assert_eq!(decode(&record(&body, &attributes())).unwrap_err(), Undecodable::BodyTooLarge);
+    }
+
+    #[test]
+    fn ids_that_are_too_long_for_a_key_are_refused() {
+        let long = "x".repeat(MAX_ID + 1);
+        let mut event = body();
+        event["id"] = long.clone().into();
+        assert_eq!(decoded_body(&event).unwrap_err(), Undecodable::TooLong("id"));
+        let mut event = body();
+        event["data"]["id"] = long.clone().into();
+        assert_eq!(decoded_body(&event).unwrap_err(), Undecodable::TooLong("object id"));
+        let mut event = body();
+        event["type"] = format!("batch.{long}").into();
+        assert_eq!(decoded_body(&event).unwrap_err(), Undecodable::TooLong("type"));
+    }
+
+    #[test]
+    fn system_attributes_that_make_no_sense_are_harmless() {
+        let mut record = record(&body().to_string(), &attributes());
+        for count in ["", "-1", "many"] {
+            record.attributes.insert("ApproximateReceiveCount".to_owned(), count.to_owned());
+            record.attributes.insert("SentTimestamp".to_owned(), count.to_owned());
+            assert_eq!(receives(&record), 1);
+        }
+        record.attributes.clear();
+        assert_eq!((receives(&record), sent_at(&record)), (1, None));
+    }
+
+    proptest! {
+        #[test]
+        fn no_record_makes_decoding_panic(
+            body in ".*",
+            name in "(webhook-id|webhook-timestamp|endpoint|event-type|received-at|source|failure-reason)",
+            value in prop::option::of(".{0,700}"),
+            kind in prop::option::of("(String|Number|Binary|String\\.x|.{0,10})"),
+        ) {
+            let mut attributes = attributes();
+            attributes[name] = json!({"stringValue": value, "dataType": kind});
+            let _ = decode(&record(&body, &attributes));
+            let _ = decode(&record(&tests::body().to_string(), &attributes));
+        }
+    }
+}

@@ -125,3 +125,55 @@ pub async fn run<H: Handler>(
     };
     lambda_runtime::run(service_fn(invocation)).await
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Context, Event, Failure, Outcome};
+
+    struct Nothing;
+
+    impl Handler for Nothing {
+        async fn handle(&self, _: &Event, _: &Context) -> Result<Outcome, Failure> {
+            Err(Failure::retry("not now"))
+        }
+    }
+
+    #[test]
+    fn everything_that_is_wrong_with_the_environment_is_reported_together() {
+        let environment = Environment::of([
+            ("AWS_REGION", "eu-central-1"),
+            ("AWS_ACCESS_KEY_ID", "key"),
+            ("AWS_SECRET_ACCESS_KEY", "secret"),
+            ("TABLE_NAME", "ledger"),
+            ("MAX_RECEIVES", "0"),
+            ("OPENAI_BASE_URL", "not a URL"),
+        ]);
+        let made = Harness::new(Category::Batch, environment, |setup| {
+            let openai = setup.openai();
+            let share = setup.environment().required("ALERT_FAILED_SHARE");
+            openai.zip(share).map(|_| Nothing)
+        });
+        let expected = "BUCKET_NAME is not set; BUS_NAME is not set; ALERTS_TOPIC_ARN is not set; QUEUE_URL is not set; \
+                        DEAD_LETTER_QUEUE_URL is not set; MAX_RECEIVES is not a number above 0; OPENAI_BASE_URL is not \
+                        a URL; OPENAI_API_KEY_SECRET is not set; ALERT_FAILED_SHARE is not set";
+        assert_eq!(made.err().unwrap().to_string(), expected);
+    }
+
+    #[test]
+    fn a_handler_that_does_not_ask_for_openai_needs_no_key() {
+        let environment = Environment::of([
+            ("AWS_REGION", "eu-central-1"),
+            ("AWS_ACCESS_KEY_ID", "key"),
+            ("AWS_SECRET_ACCESS_KEY", "secret"),
+            ("TABLE_NAME", "ledger"),
+            ("BUCKET_NAME", "results"),
+            ("BUS_NAME", "bus"),
+            ("ALERTS_TOPIC_ARN", "arn:aws:sns:eu-central-1:123456789012:alerts"),
+            ("QUEUE_URL", "https://sqs.eu-central-1.amazonaws.com/123456789012/batch"),
+            ("DEAD_LETTER_QUEUE_URL", "https://sqs.eu-central-1.amazonaws.com/123456789012/batch-dead"),
+            ("MAX_RECEIVES", "12"),
+        ]);
+        assert!(Harness::new(Category::Archive, environment, |_| Some(Nothing)).is_ok());
+    }
+}

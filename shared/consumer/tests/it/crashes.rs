@@ -1,0 +1,123 @@
+//! The process dies, or an answer gets lost, at every step there is: what is tried again ends right.
+
+use futures::StreamExt;
+use futures::future::{Either, select};
+use serde_json::json;
+
+use crate::handlers::Does;
+use crate::proxy::{Proxy, Strike};
+use crate::world::{World, attribute, completed, eventually, in_seconds};
+
+/// What is asked of AWS for an event that goes well.
+const GOOD: [&str; 7] = ["UpdateItem", "UpdateItem", "UpdateItem", "PutEvents", "Publish", "UpdateItem", "UpdateItem"];
+
+/// What is asked of AWS for an event that can never work.
+const HOPELESS: [&str; 6] = ["UpdateItem", "UpdateItem", "SendMessage", "Publish", "UpdateItem", "UpdateItem"];
+
+/// What is asked of AWS for an event that fails for now.
+const POSTPONED: [&str; 5] = ["UpdateItem", "UpdateItem", "UpdateItem", "UpdateItem", "ChangeMessageVisibility"];
+
+/// Every step and both sides of it.
+fn deaths(steps: usize) -> impl Iterator<Item = (usize, Strike)> {
+    (1..=steps).flat_map(|step| [(step, Strike::DieBefore), (step, Strike::DieAfter)])
+}
+
+/// Handles one delivery, dies at the given step, and lets the time pass until it can be taken up again.
+async fn die(world: &World, handler: Does, step: usize, strike: Strike) {
+    let proxy = Proxy::start(&world.endpoint_url).await;
+    let harness = world.harness_at(&proxy.url, "12", |_| Some(handler));
+    world.send(&completed("wh_1", "batch_1")).await;
+    let batch = world.receive().await;
+    proxy.strike(step, strike);
+    let work = std::pin::pin!(harness.handle(batch.clone(), in_seconds(60)));
+    match select(work, std::pin::pin!(proxy.died())).await {
+        Either::Left(_) => panic!("step {step} was never made: {:?}", proxy.calls()),
+        Either::Right(((), work)) => drop(work),
+    }
+    world.leases_end().await;
+    world.messages_come_back(&batch).await;
+}
+
+#[tokio::test]
+async fn the_steps_are_the_ones_that_the_following_tests_strike_at() {
+    for (handler, steps) in
+        [(Does::well(), &GOOD[..]), (Does::never(), &HOPELESS[..]), (Does::not_now(), &POSTPONED[..])]
+    {
+        let world = World::new().await;
+        let proxy = Proxy::start(&world.endpoint_url).await;
+        world.send(&completed("wh_1", "batch_1")).await;
+        world.invoke(&world.harness_at(&proxy.url, "12", |_| Some(handler))).await;
+        assert_eq!(proxy.calls(), steps);
+    }
+}
+
+#[tokio::test]
+async fn whenever_the_process_dies_the_event_is_handled_in_the_end() {
+    futures::stream::iter(deaths(GOOD.len()))
+        .for_each_concurrent(4, async |(step, strike)| {
+            let world = World::new().await;
+            let handler = Does::well();
+            die(&world, handler.clone(), step, strike).await;
+            assert_eq!(world.invoke(&world.harness(handler.clone())).await, 0, "{strike:?} {step}");
+
+            let event = world.event("wh_1").await;
+            assert_eq!(event["state"], "done", "{strike:?} {step}");
+            assert_eq!(world.item("effect#batch.completed/batch_1").await.unwrap()["state"], "done");
+            assert_eq!(world.item("job#batch#batch_1").await.unwrap()["status"], "completed");
+            assert!(world.queued().await.is_empty() && world.dead_letters().await.is_empty());
+            // Once the event is marked as done, nothing is done again; before that everything may be.
+            let finished = (step, strike) == (GOOD.len(), Strike::DieAfter);
+            let began = step > 2;
+            assert_eq!(handler.calls(), if began && !finished { 2 } else { 1 }, "{strike:?} {step}");
+            eventually(async || !world.outcomes().await.is_empty() && !world.alerts().await.is_empty()).await;
+            assert!(world.outcomes().await.len() <= 2 && world.alerts().await.len() <= 2);
+        })
+        .await;
+}
+
+#[tokio::test]
+async fn whenever_the_process_dies_a_hopeless_event_has_its_dead_letter_in_the_end() {
+    futures::stream::iter(deaths(HOPELESS.len()))
+        .for_each_concurrent(4, async |(step, strike)| {
+            let world = World::new().await;
+            die(&world, Does::never(), step, strike).await;
+            assert_eq!(world.invoke(&world.harness(Does::never())).await, 0, "{strike:?} {step}");
+            assert_eq!(world.event("wh_1").await["state"], "failed", "{strike:?} {step}");
+            let letters = world.dead_letters().await;
+            assert!((1..=2).contains(&letters.len()), "{strike:?} {step}");
+            assert!(letters.iter().all(|letter| attribute(letter, "failure-reason") == Some("quota_exhausted")));
+            assert!(world.queued().await.is_empty());
+        })
+        .await;
+}
+
+#[tokio::test]
+async fn whenever_the_process_dies_an_event_that_failed_for_now_is_tried_again() {
+    futures::stream::iter(deaths(POSTPONED.len()))
+        .for_each_concurrent(4, async |(step, strike)| {
+            let world = World::new().await;
+            die(&world, Does::not_now(), step, strike).await;
+            assert_eq!(world.invoke(&world.harness(Does::well())).await, 0, "{strike:?} {step}");
+            assert_eq!(world.event("wh_1").await["state"], "done", "{strike:?} {step}");
+        })
+        .await;
+}
+
+#[tokio::test]
+async fn an_answer_that_gets_lost_at_any_step_makes_no_difference() {
+    futures::stream::iter(1..=GOOD.len())
+        .for_each_concurrent(4, async |step| {
+            let world = World::new().await;
+            let proxy = Proxy::start(&world.endpoint_url).await;
+            let handler = Does::well();
+            let harness = world.harness_at(&proxy.url, "12", |_| Some(handler.clone()));
+            world.send(&completed("wh_1", "batch_1")).await;
+            proxy.strike(step, Strike::LoseAnswer);
+            assert_eq!(world.invoke(&harness).await, 0, "step {step}");
+            assert_eq!(proxy.calls().len(), GOOD.len() + 1, "step {step} was repeated");
+            let event = world.event("wh_1").await;
+            assert_eq!((&event["state"], &event["attempts"]), (&json!("done"), &json!(1)), "step {step}");
+            assert_eq!(handler.calls(), 1);
+        })
+        .await;
+}

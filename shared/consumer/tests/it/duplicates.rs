@@ -1,0 +1,233 @@
+//! One event acts once, however often and under how many names it arrives.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use consumer::Outcome;
+use serde_json::json;
+use tokio::sync::Notify;
+
+use crate::handlers::{Does, object, outcome};
+use crate::world::{World, completed, in_seconds, millis};
+
+#[tokio::test]
+async fn ten_copies_of_a_delivery_in_one_batch_act_once() {
+    let world = World::new().await;
+    let handler = Does::well();
+    let harness = world.harness(handler.clone());
+    for _ in 0..10 {
+        world.send(&completed("wh_1", "batch_1")).await;
+    }
+    let batch = world.receive().await;
+    assert_eq!(batch.records.len(), 10);
+    let response = harness.handle(batch.clone(), in_seconds(60)).await;
+    world.settle(&batch, &response).await;
+    assert_eq!(handler.calls(), 1);
+
+    // Those that found it busy come back when the lease is over, and find it done.
+    world.messages_come_back(&batch).await;
+    if !world.queued().await.is_empty() {
+        assert_eq!(world.invoke(&harness).await, 0);
+    }
+    assert_eq!(handler.calls(), 1);
+    assert!(world.queued().await.is_empty());
+    assert_eq!(world.event("wh_1").await["attempts"], 1);
+}
+
+#[tokio::test]
+async fn a_copy_that_comes_later_is_acknowledged_without_a_call() {
+    let world = World::new().await;
+    let handler = Does::well();
+    let harness = world.harness(handler.clone());
+    for _ in 0..3 {
+        world.send(&completed("wh_1", "batch_1")).await;
+        assert_eq!(world.invoke(&harness).await, 0);
+    }
+    assert_eq!(handler.calls(), 1);
+    assert_eq!(world.outcomes().await.len(), 1);
+}
+
+#[tokio::test]
+async fn a_copy_that_comes_while_the_event_is_worked_on_is_hidden_until_the_lease_ends() {
+    let world = World::new().await;
+    let (begun, go_on) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
+    let gates = (Arc::clone(&begun), Arc::clone(&go_on));
+    let handler = Does::what(move |event, _| {
+        let (begun, go_on) = gates.clone();
+        async move {
+            begun.notify_one();
+            go_on.notified().await;
+            Ok(Outcome { object_id: object(&event), ..outcome("completed") })
+        }
+    });
+    let harness = world.harness(handler.clone());
+    world.send(&completed("wh_1", "batch_1")).await;
+    let first = world.receive().await;
+    world.send(&completed("wh_1", "batch_1")).await;
+    let second = world.receive().await;
+    let deadline = in_seconds(100);
+
+    let (first_response, second_response) = tokio::join!(harness.handle(first.clone(), deadline), async {
+        begun.notified().await;
+        let response = harness.handle(second.clone(), in_seconds(30)).await;
+        go_on.notify_one();
+        response
+    });
+
+    assert!(first_response.batch_item_failures.is_empty());
+    assert_eq!(second_response.batch_item_failures.len(), 1);
+    assert_eq!(handler.calls(), 1);
+    let copy = second.records[0].message_id.as_deref().unwrap();
+    let queued = world.queued().await;
+    let hidden = queued.iter().find(|message| message["MessageId"] == copy).unwrap();
+    let visible_at = hidden["VisibleAt"].as_u64().unwrap() * 1000;
+    assert!((deadline..deadline + 10_000).contains(&visible_at), "{visible_at} after {deadline}");
+}
+
+#[tokio::test]
+async fn a_lease_that_is_over_lets_the_next_delivery_take_the_event_up() {
+    let world = World::new().await;
+    let hanging = world.harness(Does::what(|_, _| std::future::pending()));
+    world.send(&completed("wh_1", "batch_1")).await;
+    let batch = world.receive().await;
+    // The process dies in the handler.
+    assert!(tokio::time::timeout(Duration::from_secs(2), hanging.handle(batch.clone(), in_seconds(60))).await.is_err());
+
+    let handler = Does::well();
+    let harness = world.harness(handler.clone());
+    world.messages_come_back(&batch).await;
+    assert_eq!(world.invoke(&harness).await, 1, "the dead process's lease still holds");
+    world.leases_end().await;
+    world.messages_come_back(&batch).await;
+    // The receipt handle is another one by now.
+    world.send(&completed("wh_1", "batch_1")).await;
+    assert_eq!(world.invoke(&harness).await, 0);
+    assert_eq!(handler.calls(), 1);
+    let event = world.event("wh_1").await;
+    assert_eq!((&event["state"], &event["attempts"]), (&json!("done"), &json!(2)));
+}
+
+#[tokio::test]
+async fn two_deliveries_that_mean_the_same_act_once() {
+    let world = World::new().await;
+    let handler = Does::well();
+    let harness = world.harness(handler.clone());
+    for webhook_id in ["wh_1", "wh_2"] {
+        world.send(&completed(webhook_id, "batch_1")).await;
+        assert_eq!(world.invoke(&harness).await, 0);
+    }
+    assert_eq!(handler.calls(), 1);
+    let second = world.event("wh_2").await;
+    assert_eq!((&second["state"], &second["duplicate_of"]), (&json!("done"), &json!("event#project#wh_1")));
+}
+
+#[tokio::test]
+async fn of_two_deliveries_that_mean_the_same_and_come_together_one_waits_for_the_other() {
+    let world = World::new().await;
+    let handler = Does::what(|event, _| async move {
+        tokio::time::sleep(Duration::from_millis(500)).await;
+        Ok(Outcome { object_id: object(&event), ..outcome("completed") })
+    });
+    let harness = world.harness(handler.clone());
+    world.send(&completed("wh_1", "batch_1")).await;
+    world.send(&completed("wh_2", "batch_1")).await;
+    let batch = world.receive().await;
+    let response = harness.handle(batch.clone(), in_seconds(60)).await;
+    world.settle(&batch, &response).await;
+    assert_eq!((handler.calls(), response.batch_item_failures.len()), (1, 1));
+
+    world.messages_come_back(&batch).await;
+    assert_eq!(world.invoke(&harness).await, 0);
+    assert_eq!(handler.calls(), 1);
+    let states = [world.event("wh_1").await, world.event("wh_2").await];
+    assert!(states.iter().all(|event| event["state"] == "done"));
+    assert_eq!(states.iter().filter(|event| event["duplicate_of"].is_string()).count(), 1);
+}
+
+#[tokio::test]
+async fn an_effect_whose_event_failed_for_now_is_free_for_another_that_means_the_same() {
+    let world = World::new().await;
+    world.send(&completed("wh_1", "batch_1")).await;
+    assert_eq!(world.invoke(&world.harness(Does::not_now())).await, 1);
+
+    let handler = Does::well();
+    let harness = world.harness(handler.clone());
+    world.send(&completed("wh_2", "batch_1")).await;
+    assert_eq!(world.invoke(&harness).await, 0);
+    assert_eq!(handler.calls(), 1);
+
+    world.send(&completed("wh_1", "batch_1")).await;
+    assert_eq!(world.invoke(&harness).await, 0);
+    assert_eq!(handler.calls(), 1);
+    assert_eq!(world.event("wh_1").await["duplicate_of"], "event#project#wh_2");
+}
+
+#[tokio::test]
+async fn a_replay_acts_again_and_its_second_copy_does_not() {
+    let world = World::new().await;
+    let handler = Does::well();
+    let harness = world.harness(handler.clone());
+    world.send(&completed("wh_1", "batch_1")).await;
+    world.invoke(&harness).await;
+    let received_at = world.event("wh_1").await["received_at"].clone();
+    tokio::time::sleep(Duration::from_millis(10)).await;
+
+    world.send(&completed("wh_1", "batch_1").with("source", "replay")).await;
+    let batch = world.receive().await;
+    for _ in 0..2 {
+        let response = harness.handle(batch.clone(), in_seconds(60)).await;
+        assert!(response.batch_item_failures.is_empty());
+    }
+    assert_eq!(handler.calls(), 2);
+    let event = world.event("wh_1").await;
+    assert_eq!((&event["state"], &event["attempts"]), (&json!("done"), &json!(2)));
+    assert_eq!((&event["received_at"], &event["source"]), (&received_at, &json!("openai")), "its arrival stays");
+}
+
+#[tokio::test]
+async fn a_replay_of_a_duplicate_acts_in_place_of_the_event_that_acted() {
+    let world = World::new().await;
+    let handler = Does::well();
+    let harness = world.harness(handler.clone());
+    for webhook_id in ["wh_1", "wh_2"] {
+        world.send(&completed(webhook_id, "batch_1")).await;
+        world.invoke(&harness).await;
+    }
+    tokio::time::sleep(Duration::from_millis(10)).await;
+    world.send(&completed("wh_2", "batch_1").with("source", "replay")).await;
+    assert_eq!(world.invoke(&harness).await, 0);
+    assert_eq!(handler.calls(), 2);
+    assert!(world.event("wh_2").await["duplicate_of"].is_null());
+}
+
+#[tokio::test]
+async fn an_answer_that_comes_after_somebody_else_took_over_changes_nothing() {
+    let world = World::new().await;
+    let (begun, go_on) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
+    let gates = (Arc::clone(&begun), Arc::clone(&go_on));
+    let frozen = world.harness(Does::what(move |event, _| {
+        let (begun, go_on) = gates.clone();
+        async move {
+            begun.notify_one();
+            go_on.notified().await;
+            let late = Outcome { object_id: object(&event), as_of: 1, alert: None, ..outcome("late") };
+            Ok(late)
+        }
+    }));
+    world.send(&completed("wh_1", "batch_1")).await;
+    let batch = world.receive().await;
+
+    let (late, ()) = tokio::join!(frozen.handle(batch, in_seconds(60)), async {
+        begun.notified().await;
+        world.leases_end().await;
+        world.send(&completed("wh_1", "batch_1")).await;
+        assert_eq!(world.invoke(&world.harness(Does::well())).await, 0);
+        go_on.notify_one();
+    });
+
+    assert_eq!(late.batch_item_failures.len(), 1, "its message stays, in case the new holder dies");
+    let event = world.event("wh_1").await;
+    assert_eq!((&event["outcome"]["status"], &event["attempts"]), (&json!("completed"), &json!(2)));
+    assert_eq!(world.item("job#batch#batch_1").await.unwrap()["status"], "completed");
+    assert!(event["handled_at"].as_u64().unwrap() <= millis());
+}

@@ -1,0 +1,264 @@
+//! What fails, and what becomes of it.
+
+use std::time::{Duration, Instant};
+
+use consumer::{Failure, Outcome};
+use serde_json::{Value, json};
+
+use crate::handlers::{Does, object, outcome};
+use crate::proxy::{Proxy, Strike};
+use crate::world::{World, attribute, completed, eventually, in_seconds, millis};
+
+/// In how many seconds a hidden message comes back.
+fn comes_back_in(message: &Value) -> i64 {
+    message["VisibleAt"].as_i64().unwrap() - (millis() / 1000).cast_signed()
+}
+
+#[tokio::test]
+async fn what_fails_for_now_comes_back_later_and_may_be_taken_up_at_once() {
+    let world = World::new().await;
+    world.send(&completed("wh_1", "batch_1")).await;
+    let batch = world.receive().await;
+    let response = world.harness(Does::not_now()).handle(batch.clone(), in_seconds(60)).await;
+    assert_eq!(response.batch_item_failures.len(), 1);
+
+    assert!((6..=15).contains(&comes_back_in(&world.queued().await[0])), "{:?}", world.queued().await);
+    let event = world.event("wh_1").await;
+    assert_eq!((&event["state"], &event["lease_until"]), (&json!("in_progress"), &json!(0)));
+    assert_eq!(event["error"], json!({"reason": "retry", "message": "OpenAI is busy"}));
+    assert!(world.dead_letters().await.is_empty() && world.alerts().await.is_empty());
+
+    world.messages_come_back(&batch).await;
+    assert_eq!(world.invoke(&world.harness(Does::well())).await, 0);
+    let event = world.event("wh_1").await;
+    assert_eq!((&event["state"], &event["attempts"], &event["error"]), (&json!("done"), &json!(2), &Value::Null));
+}
+
+#[tokio::test]
+async fn the_wait_grows_with_every_receive() {
+    let world = World::new().await;
+    let harness = world.harness(Does::not_now());
+    world.send(&completed("wh_1", "batch_1")).await;
+    for longest in [15, 30, 60, 120] {
+        let batch = world.receive().await;
+        harness.handle(batch.clone(), in_seconds(60)).await;
+        let wait = comes_back_in(&world.queued().await[0]);
+        assert!((longest / 2 - 1..=longest).contains(&wait), "{wait} of {longest}");
+        world.messages_come_back(&batch).await;
+    }
+}
+
+#[tokio::test]
+async fn who_asks_for_time_gets_it() {
+    let world = World::new().await;
+    let after = Some(Duration::from_secs(1800));
+    let busy = Does::always(&Err(Failure::Retry { after, message: "slow down".to_owned() }));
+    world.send(&completed("wh_1", "batch_1")).await;
+    assert_eq!(world.invoke(&world.harness(busy)).await, 1);
+    let wait = comes_back_in(&world.queued().await[0]);
+    assert!((1798..=1980).contains(&wait), "{wait}");
+}
+
+#[tokio::test]
+async fn what_can_never_work_is_a_dead_letter_at_once_and_people_are_told() {
+    let world = World::new().await;
+    let handler = Does::never();
+    let harness = world.harness(handler.clone());
+    let sent = completed("wh_1", "batch_1");
+    world.send(&sent).await;
+    assert_eq!(world.invoke(&harness).await, 0);
+
+    assert!(world.queued().await.is_empty());
+    let letters = world.dead_letters().await;
+    assert_eq!(letters.len(), 1);
+    assert_eq!(letters[0]["Body"], sent.body);
+    for (name, value) in &sent.attributes {
+        assert_eq!(attribute(&letters[0], name), Some(value.as_str()), "{name}");
+    }
+    assert_eq!(attribute(&letters[0], "failure-reason"), Some("quota_exhausted"));
+    assert_eq!(attribute(&letters[0], "failure-message"), Some("the account has no credit left"));
+
+    let event = world.event("wh_1").await;
+    assert_eq!(event["state"], "failed");
+    assert_eq!(event["error"], json!({"reason": "quota_exhausted", "message": "the account has no credit left"}));
+    eventually(async || world.alerts().await.len() == 1).await;
+    let alert = &world.alerts().await[0];
+    assert_eq!(alert["Subject"], "batch.completed could not be handled: quota_exhausted");
+    assert_eq!(alert["MessageAttributes"]["severity"]["Value"], "critical");
+    assert!(alert["Message"].as_str().unwrap().contains("evt_wh_1"));
+    assert!(world.outcomes().await.is_empty());
+
+    // Another copy of it is dropped: the letter is written.
+    world.send(&sent).await;
+    assert_eq!(world.invoke(&harness).await, 0);
+    assert_eq!((handler.calls(), world.dead_letters().await.len()), (1, 1));
+}
+
+#[tokio::test]
+async fn a_redriven_dead_letter_is_taken_up_again_and_its_second_copy_is_not() {
+    let world = World::new().await;
+    world.send(&completed("wh_1", "batch_1")).await;
+    world.invoke(&world.harness(Does::never())).await;
+    tokio::time::sleep(Duration::from_millis(10)).await;
+
+    let failing_again = Does::never();
+    let redriven = completed("wh_1", "batch_1").with("failure-reason", "quota_exhausted");
+    world.send(&redriven).await;
+    let batch = world.receive().await;
+    let harness = world.harness(failing_again.clone());
+    for _ in 0..2 {
+        assert!(harness.handle(batch.clone(), in_seconds(60)).await.batch_item_failures.is_empty());
+    }
+    assert_eq!((failing_again.calls(), world.dead_letters().await.len()), (1, 2));
+    world.settle(&batch, &aws_lambda_events::sqs::SqsBatchResponse::default()).await;
+    tokio::time::sleep(Duration::from_millis(10)).await;
+
+    let handler = Does::well();
+    let harness = world.harness(handler.clone());
+    world.send(&redriven).await;
+    assert_eq!(world.invoke(&harness).await, 0);
+    assert_eq!((handler.calls(), &world.event("wh_1").await["state"]), (1, &json!("done")));
+
+    // Done is done, for a redrive.
+    tokio::time::sleep(Duration::from_millis(10)).await;
+    world.send(&redriven).await;
+    assert_eq!(world.invoke(&harness).await, 0);
+    assert_eq!(handler.calls(), 1);
+}
+
+#[tokio::test]
+async fn what_was_received_too_often_is_given_up() {
+    let world = World::new().await;
+    let handler = Does::not_now();
+    let harness = world.harness_at(&world.endpoint_url, "2", |_| Some(handler.clone()));
+    world.send(&completed("wh_1", "batch_1")).await;
+    let batch = world.receive().await;
+    assert_eq!(harness.handle(batch.clone(), in_seconds(60)).await.batch_item_failures.len(), 1);
+    world.messages_come_back(&batch).await;
+    assert_eq!(world.invoke(&harness).await, 0);
+
+    assert_eq!(handler.calls(), 2);
+    let letter = &world.dead_letters().await[0];
+    assert_eq!(attribute(letter, "failure-reason"), Some("retries_exhausted"));
+    assert_eq!(attribute(letter, "failure-message"), Some("received 2 times; at last: OpenAI is busy"));
+    assert_eq!(world.event("wh_1").await["state"], "failed");
+    eventually(async || world.alerts().await.len() == 1).await;
+}
+
+#[tokio::test]
+async fn a_message_that_cannot_be_read_is_a_dead_letter_and_its_neighbours_succeed() {
+    let world = World::new().await;
+    let handler = Does::well();
+    let mut not_json = completed("wh_1", "batch_1");
+    not_json.body = "{\"id\": ".to_owned();
+    world.send(&not_json).await;
+    world.send(&completed("wh_2", "batch_2").without("webhook-id")).await;
+    world.send(&completed("wh_3", "batch_3")).await;
+    assert_eq!(world.invoke(&world.harness(handler.clone())).await, 0);
+
+    assert_eq!(handler.calls(), 1);
+    assert_eq!(world.event("wh_3").await["state"], "done");
+    let letters = world.dead_letters().await;
+    assert_eq!(letters.len(), 2);
+    assert!(letters.iter().all(|letter| attribute(letter, "failure-reason") == Some("undecodable_message")));
+    assert!(letters.iter().any(|letter| letter["Body"] == not_json.body));
+    eventually(async || world.alerts().await.len() == 3).await;
+}
+
+#[tokio::test]
+async fn a_handler_that_panics_fails_its_own_record_alone() {
+    let world = World::new().await;
+    let handler = Does::what(|event, _| async move {
+        assert_ne!(event.object_id(), Some("batch_2"), "poisoned");
+        Ok(Outcome { object_id: object(&event), ..outcome("completed") })
+    });
+    for n in 0..5 {
+        world.send(&completed(&format!("wh_{n}"), &format!("batch_{n}"))).await;
+    }
+    let batch = world.receive().await;
+    let response = world.harness(handler).handle(batch.clone(), in_seconds(60)).await;
+    let poisoned = batch.records.iter().find(|record| record.body.as_deref().unwrap().contains("batch_2")).unwrap();
+    let failed: Vec<_> = response.batch_item_failures.iter().map(|failure| failure.item_identifier.as_str()).collect();
+    assert_eq!(failed, [poisoned.message_id.as_deref().unwrap()]);
+    for n in [0, 1, 3, 4] {
+        assert_eq!(world.event(&format!("wh_{n}")).await["state"], "done");
+    }
+    let event = world.event("wh_2").await;
+    assert_eq!((&event["state"], &event["lease_until"]), (&json!("in_progress"), &json!(0)));
+    assert_eq!(event["error"]["message"], "the handler panicked");
+}
+
+#[tokio::test]
+async fn a_handler_near_the_deadline_is_stopped_and_its_lease_given_back() {
+    let world = World::new().await;
+    let harness = world.harness(Does::what(|_, context| async move {
+        assert!(context.deadline > tokio::time::Instant::now());
+        std::future::pending().await
+    }));
+    world.send(&completed("wh_1", "batch_1")).await;
+    let deadline = in_seconds(6);
+    assert_eq!(world.invoke_until(&harness, deadline).await, 1);
+    assert!(millis() < deadline - 3000, "there was time left to report");
+    let event = world.event("wh_1").await;
+    assert_eq!((&event["state"], &event["lease_until"]), (&json!("in_progress"), &json!(0)));
+    assert_eq!(world.item("effect#batch.completed/batch_1").await.unwrap()["lease_until"], 0);
+    assert!(comes_back_in(&world.queued().await[0]) <= 15);
+}
+
+#[tokio::test]
+async fn a_record_that_there_is_no_time_for_is_not_begun() {
+    let world = World::new().await;
+    let handler = Does::well();
+    world.send(&completed("wh_1", "batch_1")).await;
+    assert_eq!(world.invoke_until(&world.harness(handler.clone()), in_seconds(4)).await, 1);
+    assert_eq!(handler.calls(), 0);
+    assert!(world.items().await.is_empty());
+}
+
+#[tokio::test]
+async fn an_invocation_answers_in_time_although_aws_does_not() {
+    let world = World::new().await;
+    let proxy = Proxy::start(&world.endpoint_url).await;
+    let harness = world.harness_at(&proxy.url, "12", |_| Some(Does::well()));
+    world.send(&completed("wh_1", "batch_1")).await;
+    proxy.strike(1, Strike::Silence);
+    let begun = Instant::now();
+    assert_eq!(world.invoke_until(&harness, in_seconds(7)).await, 1);
+    assert!(begun.elapsed() < Duration::from_secs(7), "{:?}", begun.elapsed());
+}
+
+#[tokio::test]
+async fn a_ledger_out_of_reach_is_a_reason_to_try_again() {
+    let world = World::new().await;
+    let handler = Does::well();
+    // Nobody listens there.
+    let harness = world.harness_at("http://127.0.0.1:1", "12", |_| Some(handler.clone()));
+    world.send(&completed("wh_1", "batch_1")).await;
+    assert_eq!(world.invoke(&harness).await, 1);
+    assert_eq!(handler.calls(), 0);
+    assert_eq!(world.queued().await.len(), 1);
+}
+
+#[tokio::test]
+async fn an_outcome_that_the_bus_refuses_is_published_with_the_next_try() {
+    let world = World::new().await;
+    let proxy = Proxy::start(&world.endpoint_url).await;
+    let handler = Does::well();
+    let harness = world.harness_at(&proxy.url, "12", |_| Some(handler.clone()));
+    world.send(&completed("wh_1", "batch_1")).await;
+    let batch = world.receive().await;
+    // Claim, effect, job, and then the bus.
+    proxy.strike(4, Strike::RefuseEntry);
+    assert_eq!(harness.handle(batch.clone(), in_seconds(60)).await.batch_item_failures.len(), 1);
+    assert_eq!(proxy.calls()[3], "PutEvents");
+    let event = world.event("wh_1").await;
+    assert_eq!(
+        (&event["state"], &event["error"]["message"]),
+        (&json!("in_progress"), &json!("could not publish the outcome: InternalFailure: later"))
+    );
+
+    world.messages_come_back(&batch).await;
+    assert_eq!(world.invoke(&harness).await, 0);
+    assert_eq!((handler.calls(), &world.event("wh_1").await["state"]), (2, &json!("done")));
+    eventually(async || world.outcomes().await.len() == 1).await;
+}

@@ -1,0 +1,10 @@
+//! The harness against a real table, real queues, a real bus and a real topic, on the local AWS that `make test` starts.
+
+mod crashes;
+mod duplicates;
+mod failures;
+mod handlers;
+mod openai_key;
+mod outcomes;
+mod proxy;
+mod world;

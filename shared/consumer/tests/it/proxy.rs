@@ -1,0 +1,135 @@
+//! What stands between the harness and AWS in some tests: it counts the requests and strikes at one of them.
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+
+use axum::Router;
+use axum::body::{Body, to_bytes};
+use axum::extract::Request;
+use axum::http::{Response, StatusCode, header};
+use tokio::net::TcpListener;
+use tokio::sync::Notify;
+
+use crate::world::http;
+
+/// What happens to a request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Strike {
+    /// The process dies before the request gets through.
+    DieBefore,
+    /// The request gets through, and the process dies before the answer does.
+    DieAfter,
+    /// The request gets through, but its answer gets lost, so that the SDK repeats it.
+    LoseAnswer,
+    /// AWS accepts the call and refuses the entry in it.
+    RefuseEntry,
+    /// Nobody answers, to this request and any later one.
+    Silence,
+}
+
+/// A running proxy.
+#[derive(Clone)]
+pub(crate) struct Proxy {
+    pub(crate) url: String,
+    state: Arc<State>,
+}
+
+struct State {
+    aws: String,
+    client: reqwest::Client,
+    plan: Mutex<Option<(usize, Strike)>>,
+    requests: AtomicUsize,
+    names: Mutex<Vec<String>>,
+    died: Notify,
+}
+
+impl Proxy {
+    /// Starts one in front of the AWS at `aws`.
+    pub(crate) async fn start(aws: &str) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://{}", listener.local_addr().unwrap());
+        let state = Arc::new(State {
+            aws: aws.to_owned(),
+            client: http(),
+            plan: Mutex::new(None),
+            requests: AtomicUsize::new(0),
+            names: Mutex::new(Vec::new()),
+            died: Notify::new(),
+        });
+        let serving = Arc::clone(&state);
+        let app = Router::new().fallback(move |request: Request| answer(Arc::clone(&serving), request));
+        tokio::spawn(async move { axum::serve(listener, app).await.unwrap() });
+        Self { url, state }
+    }
+
+    /// Strikes at the `n`th request from now, counted from 1.
+    pub(crate) fn strike(&self, n: usize, strike: Strike) {
+        let next = self.state.requests.load(Ordering::SeqCst) + n;
+        *self.state.plan.lock().unwrap() = Some((next, strike));
+    }
+
+    /// Waits until the process should be dead.
+    pub(crate) async fn died(&self) {
+        self.state.died.notified().await;
+    }
+
+    /// The calls that were made, by name, in order.
+    pub(crate) fn calls(&self) -> Vec<String> {
+        self.state.names.lock().unwrap().clone()
+    }
+}
+
+async fn answer(state: Arc<State>, request: Request) -> Response<Body> {
+    let number = state.requests.fetch_add(1, Ordering::SeqCst) + 1;
+    let (parts, body) = request.into_parts();
+    let body = to_bytes(body, usize::MAX).await.unwrap();
+    let target = parts.headers.get("x-amz-target").map(|target| target.to_str().unwrap());
+    // SNS names its action in the form.
+    let action =
+        std::str::from_utf8(&body).unwrap_or_default().split('&').find_map(|pair| pair.strip_prefix("Action="));
+    let name = target.and_then(|target| target.split('.').nth(1)).or(action).unwrap_or(parts.uri.path());
+    state.names.lock().unwrap().push(name.to_owned());
+
+    let plan = *state.plan.lock().unwrap();
+    let strike = plan.and_then(|(at, strike)| match strike {
+        Strike::Silence => (number >= at).then_some(strike),
+        _ => (number == at).then_some(strike),
+    });
+    match strike {
+        Some(Strike::DieBefore) => {
+            state.died.notify_one();
+            return std::future::pending().await;
+        }
+        Some(Strike::Silence) => return std::future::pending().await,
+        Some(Strike::RefuseEntry) => {
+            let answer = r#"{"FailedEntryCount":1,"Entries":[{"ErrorCode":"InternalFailure","ErrorMessage":"later"}]}"#;
+            return Response::builder()
+                .header(header::CONTENT_TYPE, "application/x-amz-json-1.1")
+                .body(answer.into())
+                .unwrap();
+        }
+        Some(Strike::DieAfter | Strike::LoseAnswer) | None => {}
+    }
+
+    let uri = format!("{}{}", state.aws, parts.uri.path_and_query().map_or("/", |path| path.as_str()));
+    let mut headers = parts.headers;
+    headers.remove(header::CONTENT_LENGTH);
+    let response = state.client.request(parts.method, uri).headers(headers).body(body).send().await.unwrap();
+    let mut answer = Response::builder().status(response.status());
+    for (name, value) in response.headers() {
+        if name != header::TRANSFER_ENCODING && name != header::CONNECTION {
+            answer = answer.header(name, value);
+        }
+    }
+    let answer = answer.body(Body::from(response.bytes().await.unwrap())).unwrap();
+    match strike {
+        Some(Strike::DieAfter) => {
+            state.died.notify_one();
+            std::future::pending().await
+        }
+        Some(Strike::LoseAnswer) => {
+            Response::builder().status(StatusCode::INTERNAL_SERVER_ERROR).body(Body::empty()).unwrap()
+        }
+        _ => answer,
+    }
+}
