@@ -25,10 +25,3 @@ pub(crate) fn only<'a, const N: usize>(
         None => Ok(values),
     }
 }
-
-/// What to say of a value that is no good: that there were several, when a proxy has joined their lines with commas (as
-/// API Gateway's HTTP APIs do), or else `refusal`. None of the values has a comma of its own.
-#[cold]
-pub(crate) fn unless_joined(refusal: Refusal, value: &[u8], name: &'static str) -> Refusal {
-    if value.contains(&b',') { Refusal::DuplicateHeader(name) } else { refusal }
-}

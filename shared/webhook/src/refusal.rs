@@ -11,7 +11,7 @@ pub enum Refusal {
     /// A required header is absent or empty; or the `webhook-id` is no text, which shows when the body is read.
     #[error("the header {0} is missing")]
     MissingHeader(&'static str),
-    /// A header that must be there once is there more often, in lines of its own or joined into one by a proxy.
+    /// A header that must be there once is there more often.
     #[error("the header {0} is there more than once")]
     DuplicateHeader(&'static str),
     /// The timestamp is not a row of ASCII digits.
