@@ -8,8 +8,8 @@ from tests.waiting import wait_until
 
 # A delivery that finds another one at work waits until that one's lease has ended, which is as long as the function's
 # timeout. These make the wait seconds.
-TIMEOUTS = {"seconds": 8, "visibility": 20}
-LOOK_MILLISECONDS = 1500
+TIMEOUTS = {"seconds": 12, "visibility": 20}
+LOOK_MILLISECONDS = 1000
 """How long OpenAI takes to answer what becomes of the batch, so that the deliveries do meet each other."""
 
 

@@ -9,8 +9,8 @@ from tests.waiting import wait_until
 # The template's are 15 minutes and more. A lease lasts for the timeout and two seconds.
 TIMEOUTS = {"seconds": 10, "visibility": 13}
 LINE = '{"id": "batch_req_1", "custom_id": "r", "response": {"status_code": 200, "body": {}}, "error": null}'
-LINES = 200_000
-"""Some 20 MB: more than two parts of an upload, so that S3 has some of it when the consumer dies."""
+LINES = 120_000
+"""Some 12 MB: more than a part of an upload, so that S3 has some of it when the consumer dies."""
 
 
 def test_a_consumer_that_is_killed_while_it_downloads_leaves_nothing_half_done(

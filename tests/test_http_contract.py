@@ -8,6 +8,7 @@ import pytest
 
 from infra.local.emulator import Emulator
 from infra.local.stack import Stack, create, new_signing_secret
+from tests.conftest import MakeStack
 from tests.deliveries import Answer, Headers, event, send, sign, signed
 from tests.test_deploy import CATEGORIES
 from tests.waiting import wait_until
@@ -160,9 +161,8 @@ def test_an_endpoint_takes_nothing_but_posts(stack: Stack, method: str) -> None:
     assert answer.headers["allow"] == "POST"
 
 
-def test_what_the_scheme_allows_gets_in(emulator: Emulator) -> None:
-    stack = create(emulator, f"t-gets-in-{time.time_ns()}", NOBODY)
-    stack.fill_secrets()
+def test_what_the_scheme_allows_gets_in(make_stack: MakeStack) -> None:
+    stack = make_stack()
     secret, now = stack.signing_secrets["project"], int(time.time())
     plain, largest, early, late, padded, among_others, binary = (event() for _ in range(7))
     largest = largest.ljust(MAX_BODY)
@@ -188,11 +188,10 @@ def test_what_the_scheme_allows_gets_in(emulator: Emulator) -> None:
     assert [(answer.status, answer.json()) for answer in answers] == [(200, {"received": True})] * 7
     sent = {binary, *(body for body, _ in deliveries)}
     assert {message.body.encode() for message in stack.messages("response")} == sent
-    stack.delete()
 
 
-def test_a_delivery_that_nobody_can_check_yet_is_asked_for_again_later(emulator: Emulator) -> None:
-    stack = create(emulator, f"t-unset-{time.time_ns()}", NOBODY)
+def test_a_delivery_that_nobody_can_check_yet_is_asked_for_again_later(make_stack: MakeStack) -> None:
+    stack = make_stack(fill_secrets=False)
     body = event()
 
     answer = send(stack.url(), body, signed(new_signing_secret(), body))
@@ -204,7 +203,6 @@ def test_a_delivery_that_nobody_can_check_yet_is_asked_for_again_later(emulator:
         return any("secretsmanager put-secret-value" in line for line in stack.logs("verifier"))
 
     wait_until("the log says how to set the secret", told)
-    stack.delete()
 
 
 def test_no_answer_and_no_log_line_gives_anything_secret_away(stack: Stack) -> None:
