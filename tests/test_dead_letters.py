@@ -152,6 +152,42 @@ def test_what_failed_for_good_stays_so_when_openai_delivers_it_again(
     assert openai.calls("GET", f"/v1/batches/{batch_id}") == 1
 
 
+def test_an_event_that_names_no_usable_batch_is_given_up_before_openai_or_s3_hear_of_it(
+    stack: Stack, openai: StandIn
+) -> None:
+    unusable = {
+        "no_object": [{}, {"id": ""}, {"id": 7}],
+        "unusable_id": [{"id": "../x"}, {"id": "a?b"}, {"id": "\ufffe"}],
+    }
+    for reason, events in unusable.items():
+        for data in events:
+            (delivery,) = openai.deliver("batch.completed", data, wait=True)
+            assert given_up(stack, delivery)["error"]["reason"] == reason, data
+
+    assert len(stack.dead_letters("batch")) == 6
+    assert openai.requests() == []
+    assert stack.artifacts() == {}
+
+
+def test_a_result_file_that_is_gone_is_told_and_the_other_one_is_kept(
+    stack: Stack, openai: StandIn, watch: Watch
+) -> None:
+    batch_id = new_batch(openai, 2)
+    plan = {"lines": {"request-0": 500}}
+    batch = openai.advance(batch_id, "completed", plan=plan, deliver=False)["batch"]
+    openai.sdk().files.delete(batch["output_file_id"])
+    (delivery,) = openai.deliver("batch.completed", {"id": batch_id})
+
+    event = given_up(stack, delivery)
+
+    assert event["error"]["reason"] == "file_gone"
+    assert batch["output_file_id"] in event["error"]["message"]
+    assert list(kept(stack, batch_id)) == [f"batch/{batch_id}/errors.jsonl"]
+    (letter,) = stack.dead_letters("batch")
+    assert letter.attributes["failure-reason"] == "file_gone"
+    assert len(wait_until("people are alerted", watch.alerts)) == 1
+
+
 def test_a_message_that_fails_every_time_is_given_up_with_what_it_failed_of(
     stack: Stack, openai: StandIn, watch: Watch
 ) -> None:

@@ -9,7 +9,6 @@ from infra.local.processes import ROOT
 from infra.local.stack import Message, Stack
 from infra.local.stand_in import StandIn
 from tests.test_deploy import CATEGORIES
-from tests.waiting import wait_until
 
 BODIES = sorted((ROOT / "events" / "bodies").glob("*.json"))
 
@@ -105,16 +104,3 @@ def test_characters_that_sqs_refuses_get_in_and_mean_the_same(stack: Stack, open
     (message,) = stack.messages("response")
     assert message.json() == json.loads(body)
     assert not {"\ufffe", "\uffff"} & set(message.body)
-
-
-def test_a_batch_event_with_such_characters_is_handled(stack: Stack, openai: StandIn) -> None:
-    body = '{"id": "evt_1", "type": "batch.completed", "created_at": 1, "data": {"id": "batch_\ufffe"}}'
-
-    (delivery,) = openai.deliver(body=body, wait=True, retry=False)
-
-    def ended() -> bool:
-        event = stack.event(delivery["webhook_id"])
-        return event is not None and event["state"] != "in_progress"
-
-    wait_until("the event has ended", ended)
-    assert stack.messages("batch") == []
