@@ -65,8 +65,10 @@ deploy: $(VENV)/stamp need-cargo ## Build and deploy into your AWS account (SAM_
 	source $(VENV)/bin/activate && sam build $(SAM_ARGS) && sam deploy $(SAM_ARGS)
 
 .PHONY: fuzz
-fuzz: need-cargo ## Fuzz the signature check for FUZZ_SECONDS (needs a nightly toolchain)
-	cd shared/webhook/fuzz && cargo +nightly fuzz run verify -- -max_total_time=$(FUZZ_SECONDS)
+fuzz: $(TOOLS)/bin/cargo-fuzz ## Fuzz the signature check for FUZZ_SECONDS (needs a nightly toolchain)
+	mkdir -p shared/webhook/fuzz/corpus/verify
+	cd shared/webhook/fuzz && PATH="$(CURDIR)/$(TOOLS)/bin:$$PATH" cargo +nightly fuzz run verify \
+		corpus/verify seeds/verify -- -max_total_time=$(FUZZ_SECONDS)
 
 .PHONY: clean
 clean: ## Remove everything that the commands above made
@@ -100,3 +102,6 @@ $(TOOLS)/stamp: Makefile | need-cargo
 	cargo install --quiet --debug --locked --root $(TOOLS) --target-dir $(TOOLS)/build cargo-deny@0.20.2 cargo-machete@0.9.2 cargo-sort@2.1.4
 	@rm -rf $(TOOLS)/build
 	@touch $@
+
+$(TOOLS)/bin/cargo-fuzz: | need-cargo
+	cargo install --quiet --debug --locked --root $(TOOLS) cargo-fuzz@0.13.2
