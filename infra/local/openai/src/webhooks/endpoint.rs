@@ -58,7 +58,7 @@ impl Registration {
         if secrets.is_empty() {
             return Err("give \"secret\", or \"secrets\" as a list".to_owned());
         }
-        Ok(Endpoint { id: hex_id("whe_"), scope: self.endpoint, url, secrets })
+        Ok(Endpoint { id: hex_id("endpoint_"), scope: self.endpoint, url, secrets })
     }
 }
 
