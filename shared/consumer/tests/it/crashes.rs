@@ -29,8 +29,8 @@ async fn die(world: &World, handler: Does, step: usize, strike: Strike) {
     world.send(&completed("wh_1", "batch_1")).await;
     let batch = world.receive().await;
     proxy.strike(step, strike);
-    let work = std::pin::pin!(harness.handle(batch.clone(), in_seconds(60)));
-    match select(work, std::pin::pin!(proxy.died())).await {
+    let work = Box::pin(harness.handle(batch.clone(), in_seconds(60)));
+    match select(work, Box::pin(proxy.died())).await {
         Either::Left(_) => panic!("step {step} was never made: {:?}", proxy.calls()),
         Either::Right(((), work)) => drop(work),
     }

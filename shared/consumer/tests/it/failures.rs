@@ -51,7 +51,7 @@ async fn the_wait_grows_with_every_receive() {
 #[tokio::test]
 async fn who_asks_for_time_gets_it() {
     let world = World::new().await;
-    let after = Some(Duration::from_secs(1800));
+    let after = Some(Duration::from_mins(30));
     let busy = Does::always(&Err(Failure::Retry { after, message: "slow down".to_owned() }));
     world.send(&completed("wh_1", "batch_1")).await;
     assert_eq!(world.invoke(&world.harness(busy)).await, 1);

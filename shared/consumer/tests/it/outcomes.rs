@@ -8,7 +8,7 @@ use consumer::{Outcome, Severity};
 use serde_json::json;
 
 use crate::handlers::{Does, object, outcome};
-use crate::world::{World, attribute, completed, eventually};
+use crate::world::{World, completed, eventually};
 
 #[tokio::test]
 async fn a_handled_event_is_recorded_announced_and_acknowledged() {
@@ -167,13 +167,4 @@ fn severities_are_words_that_a_subscription_can_filter_by() {
         [Severity::Info, Severity::Warning, Severity::Critical].map(Severity::as_str),
         ["info", "warning", "critical"]
     );
-}
-
-#[tokio::test]
-async fn what_a_dead_letter_says_can_be_found_by_its_attributes() {
-    let world = World::new().await;
-    world.send(&completed("wh_1", "batch_1")).await;
-    world.invoke(&world.harness(Does::never())).await;
-    let letter = &world.dead_letters().await[0];
-    assert_eq!(attribute(letter, "event-type"), Some("batch.completed"));
 }

@@ -235,7 +235,7 @@ impl World {
     /// Lets the time pass that every lease lasts.
     pub(crate) async fn leases_end(&self) {
         for item in self.items().await {
-            if item.get("lease_until").is_none() {
+            if !item.contains_key("lease_until") {
                 continue;
             }
             let request = self.dynamodb.update_item().table_name(&self.name);

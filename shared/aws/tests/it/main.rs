@@ -1,0 +1,9 @@
+//! The ledger, the bus, the topic and the queues against the local AWS that `make test` starts.
+
+#![cfg(all(feature = "ledger", feature = "outcomes", feature = "queue"))]
+#![expect(clippy::expect_used, clippy::panic, clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod inbox;
+mod ledger;
+mod outcomes;
+mod stack;

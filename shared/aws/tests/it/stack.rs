@@ -1,0 +1,112 @@
+//! A table and queues of a test's own.
+
+use std::collections::HashMap;
+
+use aws::ledger::{Again, Claim, Delivery, Hold, Ledger};
+use aws::{Config, Environment};
+use aws_sdk_dynamodb::types::{
+    AttributeDefinition, AttributeValue, BillingMode, KeySchemaElement, KeyType, ScalarAttributeType,
+};
+use aws_sdk_sqs::types::{Message, MessageSystemAttributeName, QueueAttributeName};
+
+/// The distant future, for leases.
+pub(crate) const LATER: i64 = 4_000_000_000_000;
+
+/// The distant past, for leases.
+pub(crate) const EARLIER: i64 = 1;
+
+/// The local AWS that `make test` starts.
+pub(crate) fn config() -> Config {
+    let endpoint_url = std::env::var("AWS_ENDPOINT_URL").expect(
+        "these tests need the local AWS that `make test` starts: run `make test` (AWS_ENDPOINT_URL is not set)",
+    );
+    let region = std::env::var("AWS_REGION").unwrap_or_else(|_| "us-east-1".to_owned());
+    let mut environment = Environment::of([
+        ("AWS_ENDPOINT_URL", &endpoint_url),
+        ("AWS_REGION", &region),
+        ("AWS_ACCESS_KEY_ID", "test"),
+        ("AWS_SECRET_ACCESS_KEY", "test"),
+    ]);
+    let config = Config::from_env(&mut environment);
+    environment.finish(|| config).unwrap()
+}
+
+/// A name that no other test has.
+pub(crate) fn name() -> String {
+    format!("aws-{:016x}", fastrand::u64(..))
+}
+
+/// A ledger with a table of its own.
+pub(crate) struct Table {
+    pub(crate) ledger: Ledger,
+    client: aws_sdk_dynamodb::Client,
+    name: String,
+}
+
+impl Table {
+    pub(crate) async fn new() -> Self {
+        let config = config();
+        let (client, name) = (aws_sdk_dynamodb::Client::new(config.sdk()), name());
+        let mut request = client.create_table().table_name(&name).billing_mode(BillingMode::PayPerRequest);
+        for (key, kind) in [("pk", KeyType::Hash), ("sk", KeyType::Range)] {
+            let attribute = AttributeDefinition::builder().attribute_name(key).attribute_type(ScalarAttributeType::S);
+            request = request.attribute_definitions(attribute.build().unwrap());
+            request =
+                request.key_schema(KeySchemaElement::builder().attribute_name(key).key_type(kind).build().unwrap());
+        }
+        request.send().await.unwrap();
+        Self { ledger: Ledger::new(&config, &name), client, name }
+    }
+
+    /// The item with these keys.
+    pub(crate) async fn item(&self, pk: &str, sk: &str) -> HashMap<String, AttributeValue> {
+        let request = self.client.get_item().table_name(&self.name).consistent_read(true);
+        let request = request.key("pk", AttributeValue::S(pk.to_owned())).key("sk", AttributeValue::S(sk.to_owned()));
+        request.send().await.unwrap().item.expect("there is such an item")
+    }
+
+    /// The text of an event's attribute.
+    pub(crate) async fn event(&self, webhook_id: &str, attribute: &str) -> Option<String> {
+        let item = self.item(&format!("event#project#{webhook_id}"), "event").await;
+        item.get(attribute).map(|value| value.as_s().cloned().unwrap_or_else(|_| value.as_n().unwrap().clone()))
+    }
+
+    /// Claims an event that must be free.
+    pub(crate) async fn claimed(&self, webhook_id: &str, lease_until: i64) -> Hold {
+        match self.ledger.claim(&delivery(webhook_id), Again::No, lease_until).await.unwrap() {
+            Claim::Claimed(hold) => hold,
+            other => panic!("{other:?}"),
+        }
+    }
+}
+
+/// A delivery with this id.
+pub(crate) fn delivery(webhook_id: &str) -> Delivery<'_> {
+    Delivery {
+        endpoint: "project",
+        webhook_id,
+        webhook_timestamp: "1795300000",
+        event_id: "evt_1",
+        event_type: "batch.completed",
+        category: "batch",
+        object_id: Some("batch_1"),
+        source: "openai",
+        body: r#"{"id":"evt_1"}"#,
+        received_at: 1_795_300_000_000,
+    }
+}
+
+/// A queue of its own, by URL and ARN.
+pub(crate) async fn queue(sqs: &aws_sdk_sqs::Client) -> (String, String) {
+    let url = sqs.create_queue().queue_name(name()).send().await.unwrap().queue_url.unwrap();
+    let request = sqs.get_queue_attributes().queue_url(&url).attribute_names(QueueAttributeName::QueueArn);
+    let attributes = request.send().await.unwrap().attributes.unwrap();
+    (url, attributes[&QueueAttributeName::QueueArn].clone())
+}
+
+/// The next message of a queue, waited for up to ten seconds.
+pub(crate) async fn next(sqs: &aws_sdk_sqs::Client, url: &str) -> Option<Message> {
+    let request = sqs.receive_message().queue_url(url).wait_time_seconds(10).message_attribute_names("All");
+    let request = request.message_system_attribute_names(MessageSystemAttributeName::All);
+    request.send().await.unwrap().messages.unwrap_or_default().pop()
+}
