@@ -1,4 +1,4 @@
-//! OpenAI's webhooks without I/O: the signature check, the event model, the categories.
+#![doc = include_str!("../README.md")]
 
 mod category;
 mod data;

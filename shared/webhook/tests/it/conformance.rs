@@ -46,11 +46,11 @@ fn every_vector_gets_its_verdict() {
 #[test]
 fn no_section_is_missing_or_empty_and_each_says_who_signed() {
     let sections = sections();
-    let names: Vec<_> = sections.iter().map(|section| section.section.as_str()).collect();
+    let names: Vec<_> = sections.iter().map(|section| section.name.as_str()).collect();
     assert_eq!(names, SECTIONS);
     for section in &sections {
-        assert!(!section.vectors.is_empty(), "{} is empty", section.section);
-        assert!(!section.signed_by.is_empty(), "{} does not say by what its vectors were signed", section.section);
+        assert!(!section.vectors.is_empty(), "{} is empty", section.name);
+        assert!(!section.signed_by.is_empty(), "{} does not say by what its vectors were signed", section.name);
     }
     assert!(vectors().len() >= 60);
 }
@@ -59,8 +59,8 @@ fn no_section_is_missing_or_empty_and_each_says_who_signed() {
 fn every_section_has_vectors_in_both_directions() {
     for section in sections() {
         let accepted = section.vectors.iter().filter(|vector| vector.verdict == "accepted").count();
-        assert!(accepted > 0, "{} accepts nothing", section.section);
-        assert!(accepted < section.vectors.len(), "{} refuses nothing", section.section);
+        assert!(accepted > 0, "{} accepts nothing", section.name);
+        assert!(accepted < section.vectors.len(), "{} refuses nothing", section.name);
     }
 }
 

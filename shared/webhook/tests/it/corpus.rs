@@ -26,7 +26,8 @@ pub(crate) const SECTIONS: [&str; 11] = [
 
 #[derive(Deserialize)]
 pub(crate) struct Section {
-    pub(crate) section: String,
+    #[serde(rename = "section")]
+    pub(crate) name: String,
     pub(crate) signed_by: String,
     pub(crate) vectors: Vec<Vector>,
 }
@@ -86,8 +87,8 @@ pub(crate) fn sections() -> Vec<Section> {
 /// All vectors, each with the name of its section before its own.
 pub(crate) fn vectors() -> Vec<Vector> {
     let named = |section: Section| {
-        let Section { section, vectors, .. } = section;
-        vectors.into_iter().map(move |vector| Vector { name: format!("{section}: {}", vector.name), ..vector })
+        let Section { name, vectors, .. } = section;
+        vectors.into_iter().map(move |vector| Vector { name: format!("{name}: {}", vector.name), ..vector })
     };
     sections().into_iter().flat_map(named).collect()
 }

@@ -1,9 +1,11 @@
-//! The signature check against its corpus, against another implementation, and against a model of itself.
+//! The signature check against its corpus, against another implementation, and against a model of itself; the
+//! events against samples of every type.
 
 #![expect(clippy::panic, clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod conformance;
 mod corpus;
+mod events;
 mod model;
 mod properties;
 mod standardwebhooks_crate;
