@@ -1,4 +1,4 @@
-"""The verifier as an ordinary user would write it in Python: the official OpenAI SDK, boto3, and AWS's runtime client."""
+"""The verifier as an ordinary user would write it in Python: the official SDK, boto3, and AWS's runtime client."""
 
 import base64
 import json
