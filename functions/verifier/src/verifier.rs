@@ -39,12 +39,10 @@ impl Verifier {
         verifier
     }
 
-    /// Answers a request. Whatever happens, the answer is one of [`Outcome`]: a panic leaves the event unqueued, which
-    /// is told as such, so that OpenAI repeats the delivery.
+    /// Answers a request. Whatever happens, the answer is one of [`Outcome`].
     pub(crate) async fn handle(&self, request: Request) -> Result<Response<String>, Infallible> {
         let mut report = Report::default();
-        let deciding = AssertUnwindSafe(self.decide(&request, &mut report)).catch_unwind();
-        let outcome = deciding.await.unwrap_or(Outcome::QueueUnavailable);
+        let outcome = or_unqueued(self.decide(&request, &mut report)).await;
         report.emit(outcome);
         Ok(outcome.response())
     }
@@ -121,6 +119,12 @@ impl Verifier {
     }
 }
 
+/// What `deciding` comes to. A panic leaves the event unqueued, and is answered as just that, so that OpenAI repeats the
+/// delivery.
+async fn or_unqueued(deciding: impl Future<Output = Outcome>) -> Outcome {
+    AssertUnwindSafe(deciding).catch_unwind().await.unwrap_or(Outcome::QueueUnavailable)
+}
+
 fn verify<'a>(
     secret: &SigningSecret<Store>,
     live: &[webhook::Secret],
@@ -141,7 +145,7 @@ fn describe(verified: &Verified<'_>, report: &mut Report) {
     report.object_id = object_id(verified.body());
 }
 
-/// The id of the object that the event is about, where it has one.
+/// The id of the object that the event is about, where it has one: calls and live sessions name it differently.
 fn object_id(body: &str) -> Option<String> {
     #[derive(Deserialize)]
     struct Event<'a> {
@@ -151,11 +155,36 @@ fn object_id(body: &str) -> Option<String> {
     #[derive(Deserialize)]
     struct Data<'a> {
         #[serde(borrow)]
-        id: Cow<'a, str>,
+        id: Option<Cow<'a, str>>,
+        #[serde(borrow)]
+        call_id: Option<Cow<'a, str>>,
+        #[serde(borrow)]
+        session_id: Option<Cow<'a, str>>,
     }
-    serde_json::from_str::<Event<'_>>(body).ok().map(|event| event.data.id.into_owned())
+    let data = serde_json::from_str::<Event<'_>>(body).ok()?.data;
+    data.id.or(data.call_id).or(data.session_id).map(Cow::into_owned)
 }
 
 fn since_epoch() -> Duration {
     SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or(Duration::ZERO)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_panic_is_answered_like_a_queue_that_does_not_answer() {
+        assert_eq!(or_unqueued(async { panic!("on purpose") }).await, Outcome::QueueUnavailable);
+        assert_eq!(or_unqueued(async { Outcome::Accepted }).await, Outcome::Accepted);
+    }
+
+    #[test]
+    fn an_object_is_named_when_it_has_a_name() {
+        assert_eq!(object_id(r#"{"data":{"id":"batch_1"}}"#).as_deref(), Some("batch_1"));
+        assert_eq!(object_id(r#"{"data":{"call_id":"rtc_1","sip_headers":[]}}"#).as_deref(), Some("rtc_1"));
+        for body in [r#"{"data":{"id":7}}"#, r#"{"data":null}"#, "{}", r#"{"data":{"other":"x"}}"#] {
+            assert_eq!(object_id(body), None, "{body}");
+        }
+    }
 }

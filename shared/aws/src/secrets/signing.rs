@@ -113,11 +113,12 @@ impl<S: Source + Sync> SigningSecret<S> {
         self.state().read_again_at <= now
     }
 
-    /// Reads all live secrets again if that is due and nobody else is at it.
+    /// Reads all live secrets again if that is due. While somebody else is at it the known ones go on; only where there
+    /// are none yet, this waits for the other's result.
     pub async fn refresh(&self, now: u64) {
-        if let Ok(_reading) = self.reading.try_lock()
-            && self.is_due(now)
-        {
+        let has_none = self.live().secrets.is_empty();
+        let reading = if has_none { Some(self.reading.lock().await) } else { self.reading.try_lock().ok() };
+        if reading.is_some() && self.is_due(now) {
             self.read(Extent::All, now).await;
         }
     }

@@ -210,6 +210,23 @@ async fn without_any_secret_init_ends_and_later_reads_find_it() {
     assert_eq!(count(&secret.live(), NOW + UNUSABLE_PAUSE), 1);
 }
 
+#[tokio::test]
+async fn requests_that_find_no_secret_at_all_wait_for_the_one_that_reads_it() {
+    let fake = Arc::new(Fake::default());
+    fake.put(Stage::Current, NEW, NOW);
+    let secret = secret(&fake);
+    let found = async {
+        secret.refresh(NOW).await;
+        count(&secret.live(), NOW)
+    };
+    let found_too = async {
+        secret.refresh(NOW).await;
+        count(&secret.live(), NOW)
+    };
+    assert_eq!(tokio::join!(found, found_too), (1, 1));
+    assert_eq!(fake.reads().into_iter().filter(|stage| *stage == Stage::Current).count(), 1);
+}
+
 #[test]
 fn debug_shows_no_secret() {
     let version = Version { id: "1".into(), text: NEW.into(), created_at: NOW };
