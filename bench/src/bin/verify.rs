@@ -57,15 +57,15 @@ fn main() -> Result<(), Box<dyn Error>> {
             let standard = Scheme::StandardWebhooks;
             let signed = verify(standard, black_box(&secrets), black_box(&headers), black_box(&body), black_box(now))?;
             if parse {
-                black_box(signed.parse()?);
+                let _ = black_box(signed.parse()?);
             } else {
-                black_box(signed);
+                let _ = black_box(signed);
             }
             Ok(())
         };
         check(true)?;
         reference.verify(&body, &headers)?;
-        let mut verify_only = || _ = black_box(check(false));
+        let mut verify_only = || _ = black_box(check(false).is_ok());
         let mut and_parse = || _ = black_box(check(true));
         let mut standardwebhooks = || _ = black_box(reference.verify(black_box(&body), black_box(&headers)));
 
