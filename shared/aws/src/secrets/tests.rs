@@ -150,6 +150,18 @@ async fn requests_at_the_same_time_share_one_read_and_all_see_it() {
 }
 
 #[tokio::test]
+async fn a_refresh_that_is_under_way_spares_the_read_after_a_mismatch() {
+    let (fake, secret) = started(OLD).await;
+    fake.put(Stage::Current, NEW, NOW + 1);
+    fake.reads();
+    let seen = secret.live();
+    let (now, refreshed) = (NOW + MAX_AGE, secret.refresh(NOW + MAX_AGE));
+    let ((), newer) = tokio::join!(refreshed, secret.after_mismatch(&seen, now));
+    assert!(newer.is_some());
+    assert_eq!(fake.reads().into_iter().filter(|stage| *stage == Stage::Current).count(), 1);
+}
+
+#[tokio::test]
 async fn stale_secrets_are_read_by_one_request_while_others_go_on() {
     let (fake, secret) = started(NEW).await;
     fake.reads();
