@@ -18,9 +18,13 @@ pub(super) enum Stream {
     Tls(Box<TokioIo<TlsStream<TcpStream>>>),
 }
 
-/// Settings for TLS: rustls with *ring*, and Mozilla's roots compiled in, so that no certificate file is read.
-pub(super) fn tls() -> TlsConnector {
-    let roots = RootCertStore { roots: webpki_roots::TLS_SERVER_ROOTS.to_vec() };
+/// Mozilla's roots, compiled in, so that no certificate file is read.
+pub(super) fn roots() -> RootCertStore {
+    RootCertStore { roots: webpki_roots::TLS_SERVER_ROOTS.to_vec() }
+}
+
+/// Settings for TLS: rustls with *ring*, trusting `roots` alone.
+pub(super) fn tls(roots: RootCertStore) -> TlsConnector {
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     #[expect(clippy::expect_used, reason = "ring offers both versions")]
     let config = ClientConfig::builder_with_provider(provider)

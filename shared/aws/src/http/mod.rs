@@ -6,6 +6,8 @@
 
 mod connect;
 mod pool;
+#[cfg(test)]
+mod tests;
 
 #[cfg(feature = "send")]
 use ::http::{Request, StatusCode, Uri};
@@ -38,7 +40,7 @@ pub(crate) struct Http {
 
 impl Http {
     pub(crate) fn new() -> Self {
-        Self { pool: Arc::new(Pool::new()) }
+        Self { pool: Arc::new(Pool::new(connect::roots())) }
     }
 
     /// Opens a connection to a URL's host ahead of the first request. Failing is no fault: the request opens one.

@@ -7,6 +7,7 @@ use http::uri::{Authority, Parts, PathAndQuery, Scheme};
 use http::{HeaderValue, Request, Response, Uri};
 use hyper::body::{Body, Bytes, Frame, Incoming, SizeHint};
 use hyper::client::conn::http1::{self, SendRequest};
+use rustls::RootCertStore;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll, ready};
@@ -45,8 +46,9 @@ pub(crate) enum SendError {
 }
 
 impl Pool {
-    pub(super) fn new() -> Self {
-        Self { tls: connect::tls(), idle: Mutex::default() }
+    /// A pool that trusts servers whose certificate leads to one of `roots`.
+    pub(super) fn new(roots: RootCertStore) -> Self {
+        Self { tls: connect::tls(roots), idle: Mutex::default() }
     }
 
     /// Sends the request and returns once the response's head is there.

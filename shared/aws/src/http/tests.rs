@@ -1,0 +1,158 @@
+//! The client against servers on loopback that count their connections, with and without TLS.
+
+use super::connect;
+use super::pool::{Pool, SendError};
+use aws_smithy_types::body::SdkBody;
+use http::{Request, StatusCode};
+use hyper::body::Body;
+use rcgen::{CertifiedKey, generate_simple_self_signed};
+use rustls::RootCertStore;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use std::future::poll_fn;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::net::TcpListener;
+use tokio_rustls::TlsAcceptor;
+
+const PATIENCE: Duration = Duration::from_secs(5);
+const ANSWER: &[u8] = b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nfine";
+
+struct Server {
+    url: String,
+    connections: Arc<AtomicUsize>,
+}
+
+impl Server {
+    /// Answers `per_connection` requests on a connection, then closes it.
+    async fn start(per_connection: usize, tls: Option<TlsAcceptor>) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let scheme = if tls.is_some() { "https" } else { "http" };
+        let url = format!("{scheme}://localhost:{}/", listener.local_addr().unwrap().port());
+        let connections = Arc::new(AtomicUsize::new(0));
+        let count = Arc::clone(&connections);
+        tokio::spawn(async move {
+            while let Ok((stream, _)) = listener.accept().await {
+                count.fetch_add(1, Ordering::Relaxed);
+                match tls.clone() {
+                    None => drop(tokio::spawn(answer(stream, per_connection))),
+                    Some(tls) => drop(tokio::spawn(async move {
+                        if let Ok(stream) = tls.accept(stream).await {
+                            answer(stream, per_connection).await;
+                        }
+                    })),
+                }
+            }
+        });
+        Self { url, connections }
+    }
+
+    fn connections(&self) -> usize {
+        self.connections.load(Ordering::Relaxed)
+    }
+}
+
+async fn answer(mut stream: impl AsyncRead + AsyncWrite + Unpin, times: usize) {
+    for _ in 0..times {
+        let mut request = Vec::new();
+        while !request.ends_with(b"\r\n\r\n") {
+            match stream.read_u8().await {
+                Ok(byte) => request.push(byte),
+                Err(_) => return,
+            }
+        }
+        stream.write_all(ANSWER).await.unwrap();
+        stream.flush().await.unwrap();
+    }
+}
+
+async fn get(pool: &Arc<Pool>, url: &str) -> Result<(StatusCode, Vec<u8>), SendError> {
+    let request = Request::get(url).body(SdkBody::empty()).unwrap();
+    let (head, mut body) = Arc::clone(pool).send(request, PATIENCE).await?.into_parts();
+    let mut bytes = Vec::new();
+    while let Some(frame) = poll_fn(|cx| Pin::new(&mut body).poll_frame(cx)).await {
+        bytes.extend_from_slice(frame?.data_ref().unwrap());
+    }
+    Ok((head.status, bytes))
+}
+
+fn plain_pool() -> Arc<Pool> {
+    Arc::new(Pool::new(connect::roots()))
+}
+
+/// A server's side of TLS with a certificate of its own, and that certificate.
+fn self_signed() -> (TlsAcceptor, CertificateDer<'static>) {
+    let CertifiedKey { cert, signing_key } = generate_simple_self_signed(["localhost".to_owned()]).unwrap();
+    let key = PrivateKeyDer::try_from(signing_key.serialize_der()).unwrap();
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let config = rustls::ServerConfig::builder_with_provider(provider).with_safe_default_protocol_versions().unwrap();
+    let config = config.with_no_client_auth().with_single_cert(vec![cert.der().clone()], key).unwrap();
+    (TlsAcceptor::from(Arc::new(config)), cert.der().clone())
+}
+
+#[tokio::test]
+async fn one_connection_serves_one_request_after_the_other() {
+    let (server, pool) = (Server::start(usize::MAX, None).await, plain_pool());
+    for _ in 0..3 {
+        assert_eq!(get(&pool, &server.url).await.unwrap(), (StatusCode::OK, b"fine".to_vec()));
+    }
+    assert_eq!(server.connections(), 1);
+}
+
+#[tokio::test]
+async fn requests_at_the_same_time_have_connections_of_their_own_and_these_are_kept() {
+    let (server, pool) = (Server::start(usize::MAX, None).await, plain_pool());
+    for _ in 0..3 {
+        let (a, b) = tokio::join!(get(&pool, &server.url), get(&pool, &server.url));
+        assert!(a.is_ok() && b.is_ok());
+    }
+    assert_eq!(server.connections(), 2);
+}
+
+#[tokio::test]
+async fn a_kept_connection_that_the_server_closed_is_replaced_without_an_error() {
+    let (server, pool) = (Server::start(1, None).await, plain_pool());
+    for expected in 1..=3 {
+        assert_eq!(get(&pool, &server.url).await.unwrap().0, StatusCode::OK);
+        assert_eq!(server.connections(), expected);
+    }
+}
+
+#[tokio::test]
+async fn a_response_that_nobody_reads_takes_its_connection_along() {
+    let (server, pool) = (Server::start(usize::MAX, None).await, plain_pool());
+    let request = Request::get(&server.url).body(SdkBody::empty()).unwrap();
+    drop(Arc::clone(&pool).send(request, PATIENCE).await.unwrap());
+    assert_eq!(get(&pool, &server.url).await.unwrap().1, b"fine");
+    assert_eq!(server.connections(), 2);
+}
+
+#[tokio::test]
+async fn nobody_listening_is_told_as_such() {
+    let free = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
+    let error = get(&plain_pool(), &format!("http://{free}/")).await.unwrap_err();
+    assert!(matches!(error, SendError::Connect(_)), "{error}");
+}
+
+#[tokio::test]
+async fn tls_works_with_a_server_whose_certificate_leads_to_a_root() {
+    let (acceptor, certificate) = self_signed();
+    let server = Server::start(usize::MAX, Some(acceptor)).await;
+    let mut roots = RootCertStore::empty();
+    roots.add(certificate).unwrap();
+    let pool = Arc::new(Pool::new(roots));
+    for _ in 0..2 {
+        assert_eq!(get(&pool, &server.url).await.unwrap(), (StatusCode::OK, b"fine".to_vec()));
+    }
+    assert_eq!(server.connections(), 1);
+}
+
+#[tokio::test]
+async fn a_certificate_that_leads_to_no_root_is_refused() {
+    let (acceptor, _) = self_signed();
+    let server = Server::start(usize::MAX, Some(acceptor)).await;
+    let error = get(&plain_pool(), &server.url).await.unwrap_err();
+    assert!(error.to_string().contains("UnknownIssuer"), "{error}");
+}
