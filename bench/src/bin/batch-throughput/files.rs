@@ -20,7 +20,8 @@ pub(crate) struct File {
 impl File {
     /// Answers of a text model, of 700 bytes to 20 kB: what most batches ask for.
     pub(crate) fn answers(length: u64) -> Self {
-        let words = "The quick brown fox jumps over the lazy dog, says \"hello\", and\nruns on. A na\u{ef}ve: 50\u{a0}%. ";
+        let words =
+            "The quick brown fox jumps over the lazy dog, says \"hello\", and\nruns on. A na\u{ef}ve: 50\u{a0}%. ";
         Self::of_lines("answers", length, |number| {
             // Sizes as they vary in earnest: many short ones, few long ones.
             let repeat = 1 + (number * 7919) % 23 * ((number * 104_729) % 11);
