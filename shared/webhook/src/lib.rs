@@ -10,6 +10,7 @@ mod headers;
 mod mac;
 mod refusal;
 mod secret;
+mod short;
 mod signature;
 mod sip;
 

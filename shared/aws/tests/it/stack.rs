@@ -17,9 +17,9 @@ pub(crate) const EARLIER: i64 = 1;
 
 /// The local AWS that `make test` starts.
 pub(crate) fn config() -> Config {
-    let endpoint_url = std::env::var("AWS_ENDPOINT_URL").expect(
-        "these tests need the local AWS that `make test` starts: run `make test` (AWS_ENDPOINT_URL is not set)",
-    );
+    let endpoint_url = std::env::var("AWS_ENDPOINT_URL").unwrap_or_else(|_| {
+        panic!("AWS_ENDPOINT_URL is not set: run `make test`, which starts the AWS these tests need")
+    });
     let region = std::env::var("AWS_REGION").unwrap_or_else(|_| "us-east-1".to_owned());
     let mut environment = Environment::of([
         ("AWS_ENDPOINT_URL", &endpoint_url),

@@ -83,8 +83,9 @@ pub(crate) fn in_seconds(seconds: u64) -> u64 {
 
 /// The local AWS that `make test` starts.
 fn endpoint_url() -> String {
-    std::env::var("AWS_ENDPOINT_URL")
-        .expect("these tests need the local AWS that `make test` starts: run `make test` (AWS_ENDPOINT_URL is not set)")
+    std::env::var("AWS_ENDPOINT_URL").unwrap_or_else(|_| {
+        panic!("AWS_ENDPOINT_URL is not set: run `make test`, which starts the AWS these tests need")
+    })
 }
 
 impl World {
