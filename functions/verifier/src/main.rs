@@ -13,12 +13,13 @@ use lambda_http::{Error, service_fn};
 use settings::Settings;
 use verifier::Verifier;
 
-#[tokio::main(flavor = "current_thread")]
+#[tokio::main(flavor = "local")]
 async fn main() -> Result<(), Error> {
     telemetry::init();
     let settings = Settings::from_env(aws::Environment::of_process()).inspect_err(|faults| {
         tracing::error!(error = %faults, "the configuration is unusable");
     })?;
-    let verifier = &Verifier::start(settings).await;
-    lambda_http::run(service_fn(|request| verifier.handle(request))).await
+    // On a task of its own: the runtime asks the kernel for news before each step of the future it was started with.
+    let verifier: &'static Verifier = Box::leak(Box::new(Verifier::start(settings).await));
+    tokio::task::spawn_local(lambda_http::run(service_fn(|request| verifier.handle(request)))).await?
 }

@@ -84,9 +84,11 @@ impl Verifier {
                 }
             }
         };
-        // Beside the delivery, not after it: Lambda stops the process once it has answered.
+        // Boxed here and below, since it is rare and large: a future is moved with all that it may come to hold.
+        // Beside the delivery, not after it: Lambda stops the process once it has answered. Boxed, as is every read of a
+        // secret here: it is rare and large, and a future is moved with all that it may come to hold.
         if secret.is_due(received.as_secs()) {
-            tokio::join!(outcome, secret.refresh(received.as_secs())).0
+            tokio::join!(outcome, secret.refresh(received.as_secs()).boxed()).0
         } else {
             outcome.await
         }
@@ -101,7 +103,7 @@ impl Verifier {
     ) -> Result<Verified<'a>, Outcome> {
         let mut live = secret.live();
         if live.at(now).is_empty() {
-            secret.refresh(now).await;
+            secret.refresh(now).boxed().await;
             live = secret.live();
         }
         if live.at(now).is_empty() {
@@ -109,7 +111,7 @@ impl Verifier {
         }
         let mut signed = verify(secret, live.at(now), request, now);
         if signed.as_ref().err() == Some(&Refusal::NoMatchingSignature)
-            && let Some(newer) = secret.after_mismatch(&live, now).await
+            && let Some(newer) = secret.after_mismatch(&live, now).boxed().await
         {
             signed = verify(secret, newer.at(now), request, now);
         }

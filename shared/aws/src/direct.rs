@@ -156,29 +156,30 @@ impl Signer {
         let day = self.day(since_epoch / SECONDS_PER_DAY);
         let time = date_time(&day.date, since_epoch % SECONDS_PER_DAY);
         let token = self.token.as_ref().and_then(|token| token.to_str().ok());
-        let signed_headers = match token {
-            Some(_) => "content-type;host;x-amz-date;x-amz-security-token;x-amz-target",
-            None => "content-type;host;x-amz-date;x-amz-target",
+        let (token_line, signed_headers) = match token {
+            Some(token) => {
+                (["\nx-amz-security-token:", token], "content-type;host;x-amz-date;x-amz-security-token;x-amz-target")
+            }
+            None => ([""; 2], "content-type;host;x-amz-date;x-amz-target"),
         };
 
-        let mut text = String::with_capacity(2_048);
-        let mut push = |parts: &[&str]| parts.iter().for_each(|part| text.push_str(part));
-        push(&["POST\n/\n\ncontent-type:", JSON, "\nhost:", host, "\nx-amz-date:", &time]);
-        if let Some(token) = token {
-            push(&["\nx-amz-security-token:", token]);
-        }
-        push(&["\nx-amz-target:", operation, "\n\n", signed_headers, "\n", &hex(&Sha256::digest(&body))]);
-        let request_hash = hex(&Sha256::digest(&text));
-
-        text.clear();
-        let mut push = |parts: &[&str]| parts.iter().for_each(|part| text.push_str(part));
-        push(&["AWS4-HMAC-SHA256\n", &time, "\n", &day.scope, "\n", &request_hash]);
-        let signature = calculate_signature(day.key, text.as_bytes());
-
-        text.clear();
-        let mut push = |parts: &[&str]| parts.iter().for_each(|part| text.push_str(part));
-        push(&["AWS4-HMAC-SHA256 Credential=", &self.access_key, "/", &day.scope]);
-        push(&[", SignedHeaders=", signed_headers, ", Signature=", &signature]);
+        let body_hash = hex(&Sha256::digest(&body));
+        let canonical_request = [
+            ["POST\n/\n\ncontent-type:", JSON].as_slice(),
+            &["\nhost:", host],
+            &["\nx-amz-date:", &time],
+            &token_line,
+            &["\nx-amz-target:", operation],
+            &["\n\n", signed_headers, "\n", &body_hash],
+        ];
+        let parts = canonical_request.into_iter().flatten();
+        let request_hash = hex(&parts.fold(Sha256::new(), Sha256::chain_update).finalize());
+        let string_to_sign = ["AWS4-HMAC-SHA256\n", &time, "\n", &day.scope, "\n", &request_hash].concat();
+        let signature = calculate_signature(day.key, string_to_sign.as_bytes());
+        let credential = ["AWS4-HMAC-SHA256 Credential=", &self.access_key, "/", &day.scope];
+        let authorization = [credential.as_slice(), &[", SignedHeaders=", signed_headers, ", Signature=", &signature]]
+            .concat()
+            .concat();
 
         let mut request = Request::new(SdkBody::from(body));
         *request.method_mut() = Method::POST;
@@ -192,7 +193,7 @@ impl Signer {
             headers.insert(&X_AMZ_SECURITY_TOKEN, token.clone());
         }
         headers.insert(&X_AMZ_TARGET, HeaderValue::from_static(operation));
-        headers.insert(AUTHORIZATION, HeaderValue::from_str(&text)?);
+        headers.insert(AUTHORIZATION, HeaderValue::try_from(authorization)?);
         Ok(request)
     }
 

@@ -10,7 +10,7 @@ pub(crate) struct Object(String);
 impl Object {
     /// Opens the object with the members that every line has.
     pub(crate) fn new(level: &str, message: &str, now: SystemTime) -> Self {
-        let mut object = Self(String::with_capacity(768));
+        let mut object = Self(String::with_capacity(1_024));
         object.0.push_str("{\"timestamp\":\"");
         push_timestamp(&mut object.0, now);
         object.0.push('"');

@@ -1,8 +1,8 @@
 //! The one HTTP client under every AWS SDK client: HTTP/1.1 over hyper, TLS by rustls with compiled-in roots.
 //!
 //! The SDK's own client reads the system's certificate files, speaks HTTP/2 and goes through proxies. AWS answers the
-//! calls made here over HTTP/1.1, the roots are known, and a Lambda function has no proxy; leaving these out is most
-//! of the difference between a cold start of ten milliseconds and one of three.
+//! calls made here over HTTP/1.1, the roots are known, and a Lambda function has no proxy, so a cold start pays for none
+//! of that.
 
 mod connect;
 mod pool;
