@@ -16,6 +16,9 @@ const ANSWER_MARGIN: Duration = Duration::from_millis(500);
 /// work, although their clocks differ a little.
 const LEASE_MARGIN: Duration = Duration::from_secs(2);
 
+/// A day in milliseconds: longer than any invocation.
+const DAY: u64 = 24 * 60 * 60 * 1_000;
+
 /// The moments that matter to an invocation.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Deadline {
@@ -28,8 +31,10 @@ pub(crate) struct Deadline {
 }
 
 impl Deadline {
-    /// From when Lambda will end the invocation, in milliseconds since the Unix epoch.
+    /// From when Lambda will end the invocation, in milliseconds since the Unix epoch. `cargo lambda` says instead how
+    /// many are left, which no real deadline can be mistaken for.
     pub(crate) fn new(invocation: u64) -> Self {
+        let invocation = if invocation < DAY { invocation + now().cast_unsigned() } else { invocation };
         let left = invocation.saturating_sub(now().cast_unsigned());
         let end = Instant::now() + Duration::from_millis(left);
         let lease = invocation.saturating_add(LEASE_MARGIN.as_millis().try_into().unwrap_or(u64::MAX));
@@ -45,4 +50,27 @@ impl Deadline {
 pub(crate) fn now() -> i64 {
     let since_epoch = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
     i64::try_from(since_epoch.as_millis()).unwrap_or(i64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const TEN_MINUTES: u64 = 600_000;
+
+    #[test]
+    fn a_deadline_is_a_moment_or_what_is_left_until_then() {
+        let moment = Deadline::new(now().cast_unsigned() + TEN_MINUTES);
+        let left = Deadline::new(TEN_MINUTES);
+        let apart = left.handler.max(moment.handler) - left.handler.min(moment.handler);
+        assert!(apart < Duration::from_secs(5), "{apart:?}");
+        assert!(left.lease_until.abs_diff(moment.lease_until) < 5_000);
+        assert!(left.handler > Instant::now() + Duration::from_secs(500));
+    }
+
+    #[test]
+    fn a_deadline_that_is_over_leaves_no_time() {
+        let over = Deadline::new(now().cast_unsigned() - 1_000);
+        assert!(over.handler <= Instant::now() && over.answer <= Instant::now());
+    }
 }
