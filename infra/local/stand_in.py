@@ -23,7 +23,7 @@ Json = dict[str, Any]
 
 
 class StandIn:
-    """An OpenAI of its own: own port, own files and batches, own webhooks."""
+    """An OpenAI of its own: own port, own files, batches and responses, own webhooks."""
 
     def __init__(self, directory: Path, *, port: int = 0, retry_factor: float = 0.001) -> None:
         """Start it, with its log in `directory`. `retry_factor` shortens the 72 hours of webhook retries.
@@ -64,6 +64,10 @@ class StandIn:
     def advance(self, batch_id: str, status: str, **options: Any) -> Json:
         """Move a batch along; a terminal state delivers its webhook. Answers `{"batch", "deliveries"}`."""
         return self.command("POST", f"batches/{batch_id}/advance", {"status": status, **options})
+
+    def finish_response(self, response_id: str, status: str = "completed", **options: Any) -> Json:
+        """Bring a background response to its end, which delivers its webhook. Answers `{"response", "deliveries"}`."""
+        return self.command("POST", f"responses/{response_id}/finish", {"status": status, **options})
 
     def put_file(self, **options: Any) -> Json:
         """Put a file there: `text=...`, or `line=..., lines=...` for one that is made while it is read."""

@@ -6,6 +6,7 @@ use crate::batches::Batches;
 use crate::faults::Faults;
 use crate::files::Files;
 use crate::requests::RequestLog;
+use crate::responses::Responses;
 use crate::webhooks::Webhooks;
 
 pub(crate) type Shared = Arc<App>;
@@ -16,6 +17,7 @@ pub(crate) struct App {
     pub(crate) faults: Faults,
     pub(crate) files: Files,
     pub(crate) batches: Batches,
+    pub(crate) responses: Responses,
     pub(crate) webhooks: Arc<Webhooks>,
 }
 
@@ -27,6 +29,7 @@ impl App {
             faults: Faults::default(),
             files: Files::default(),
             batches: Batches::default(),
+            responses: Responses::default(),
             webhooks: Arc::new(Webhooks::new(retry_factor)),
         }
     }

@@ -1,4 +1,4 @@
-//! Plays OpenAI for local runs and tests: files, batches, signed webhook deliveries.
+//! Plays OpenAI for local runs and tests: files, batches, responses, signed webhook deliveries.
 //!
 //! The wire format is OpenAI's; what happens, and when, is commanded through `/_control`. Each family of OpenAI's API
 //! is one module that offers its routes (`api`), its commands (`control`) and its state, which [`app::App`] holds.
@@ -11,7 +11,9 @@ mod errors;
 mod faults;
 mod files;
 mod ids;
+mod metadata;
 mod requests;
+mod responses;
 mod server;
 mod shelf;
 #[cfg(test)]
@@ -37,7 +39,7 @@ const CANNOT_START: u8 = 2;
 /// How long answers under way may go on after a stop was asked for. A stalled answer would go on for ever.
 const LAST_ANSWERS: Duration = Duration::from_secs(1);
 
-/// Plays OpenAI for local runs and tests: files, batches, signed webhook deliveries.
+/// Plays OpenAI for local runs and tests: files, batches, responses, signed webhook deliveries.
 ///
 /// OpenAI's API is served under /v1, and commanded under /_control (see README.md).
 #[derive(Debug, Parser)]

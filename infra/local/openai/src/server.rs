@@ -8,13 +8,14 @@ use tokio::net::TcpListener;
 use tokio::sync::oneshot;
 
 use crate::app::Shared;
-use crate::{access, batches, errors, faults, files, requests, webhooks};
+use crate::{access, batches, errors, faults, files, requests, responses, webhooks};
 
 fn router(app: Shared) -> Router {
     // Read from the bottom: a request is logged, then its key is checked, and only then a fault may strike.
     let api = Router::new()
         .merge(files::api())
         .merge(batches::api())
+        .merge(responses::api())
         .fallback(errors::unknown_url)
         .method_not_allowed_fallback(errors::unknown_url)
         .layer(from_fn_with_state(app.clone(), faults::inject))
@@ -24,6 +25,7 @@ fn router(app: Shared) -> Router {
     let control = Router::new()
         .merge(files::control())
         .merge(batches::control())
+        .merge(responses::control())
         .merge(webhooks::control())
         .merge(faults::control())
         .merge(requests::control())

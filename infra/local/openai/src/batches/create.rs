@@ -1,7 +1,5 @@
 //! `POST /v1/batches`: the checks that OpenAI makes before it takes a batch.
 
-use std::collections::BTreeMap;
-
 use axum::Json;
 use axum::extract::State;
 use bytes::Bytes;
@@ -12,6 +10,7 @@ use crate::app::Shared;
 use crate::errors::ApiError;
 use crate::files::{BATCH_FILE_LIFE_SECONDS, LIFE_RANGE};
 use crate::ids::{hex_id, now};
+use crate::metadata::metadata;
 
 const ENDPOINTS: [&str; 8] = [
     "/v1/responses",
@@ -26,10 +25,6 @@ const ENDPOINTS: [&str; 8] = [
 
 /// The only window there is, and its seconds.
 const WINDOW: (&str, i64) = ("24h", 24 * 3600);
-
-const MAX_METADATA: usize = 16;
-const MAX_METADATA_KEY: usize = 64;
-const MAX_METADATA_VALUE: usize = 512;
 
 pub(super) async fn create(State(app): State<Shared>, body: Bytes) -> Result<Json<Batch>, ApiError> {
     let Ok(Value::Object(request)) = serde_json::from_slice(&body) else {
@@ -100,27 +95,6 @@ fn text<'a>(request: &'a Map<String, Value>, name: &'static str) -> Result<&'a s
 fn one_of(name: &'static str, given: &str, allowed: &[&str]) -> ApiError {
     let allowed: Vec<String> = allowed.iter().map(|value| format!("'{value}'")).collect();
     ApiError::invalid_value(name, format!("Invalid value: '{given}'. Supported values are: {}.", allowed.join(", ")))
-}
-
-fn metadata(given: Option<&Value>) -> Result<Option<BTreeMap<String, String>>, ApiError> {
-    let refuse = |message| ApiError::invalid_value("metadata", message);
-    let pairs = match given {
-        None | Some(Value::Null) => return Ok(None),
-        Some(Value::Object(pairs)) => pairs,
-        Some(_) => return Err(refuse("Invalid 'metadata': expected an object.")),
-    };
-    if pairs.len() > MAX_METADATA {
-        return Err(refuse("Invalid 'metadata': too many properties; at most 16 are allowed."));
-    }
-    let mut metadata = BTreeMap::new();
-    for (key, value) in pairs {
-        let Value::String(value) = value else { return Err(refuse("Invalid 'metadata': values must be strings.")) };
-        if key.chars().count() > MAX_METADATA_KEY || value.chars().count() > MAX_METADATA_VALUE {
-            return Err(refuse("Invalid 'metadata': keys have at most 64 characters, values at most 512."));
-        }
-        metadata.insert(key.clone(), value.clone());
-    }
-    Ok(Some(metadata))
 }
 
 fn output_life(given: Option<&Value>) -> Result<i64, ApiError> {
