@@ -13,7 +13,7 @@ PY := $(BIN)/python
 # Older ones reject hashes beside extras.
 PIP_VERSION := 26.3
 TOOLS := target/tools
-FUNCTIONS := verifier batch
+FUNCTIONS := verifier batch response
 # The architecture that `make build` and `make deploy` build for: arm64 or x86_64.
 ARCH ?= arm64
 RUST_TARGET := $(if $(filter arm64,$(ARCH)),aarch64,x86_64)-unknown-linux-gnu

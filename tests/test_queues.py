@@ -31,10 +31,12 @@ CATEGORY_OF = {
 
 @pytest.fixture
 def without_consumer(stack: Stack) -> Stack:
-    """A stack whose batch events wait in their queue like all others."""
+    """A stack in which all events wait in their queues."""
     functions = stack.emulator.client("lambda")
-    (mapping,) = functions.list_event_source_mappings(FunctionName=f"{stack.name}-batch")["EventSourceMappings"]
-    functions.update_event_source_mapping(UUID=mapping["UUID"], Enabled=False)
+    for consumer in ("batch", "response"):
+        mappings = functions.list_event_source_mappings(FunctionName=f"{stack.name}-{consumer}")
+        (mapping,) = mappings["EventSourceMappings"]
+        functions.update_event_source_mapping(UUID=mapping["UUID"], Enabled=False)
     return stack
 
 
@@ -96,11 +98,11 @@ def test_a_type_that_nobody_has_heard_of_goes_to_the_archive_unchanged(stack: St
 
 def test_characters_that_sqs_refuses_get_in_and_mean_the_same(stack: Stack, openai: StandIn) -> None:
     text = "noncharacters \ufffe \uffff, a tab \\t, an emoji \U0001f600, the end of the plane \U0010ffff"
-    body = f'{{"id": "evt_1", "type": "response.completed", "created_at": 1, "data": {{"id": "{text}"}}}}'
+    body = f'{{"id": "evt_1", "type": "eval.run.succeeded", "created_at": 1, "data": {{"id": "{text}"}}}}'
 
     (delivery,) = openai.deliver(body=body, wait=True, retry=False)
 
     assert delivery["attempts"][0]["status"] == 200, delivery
-    (message,) = stack.messages("response")
+    (message,) = stack.messages("eval")
     assert message.json() == json.loads(body)
     assert not {"\ufffe", "\uffff"} & set(message.body)

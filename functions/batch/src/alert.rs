@@ -3,11 +3,10 @@
 use std::fmt::Write as _;
 
 use consumer::artifacts::Key;
-use consumer::{Alert, Severity};
+use consumer::{Alert, Severity, when};
 use openai::{BatchError, BatchStatus};
 
 use crate::summary::{Results, ended_at};
-use crate::when;
 
 /// How many causes are named. Whoever wants more opens the summary.
 const MAX_CAUSES: usize = 5;

@@ -1,9 +1,7 @@
 //! What a batch event means.
 
-use std::time::{SystemTime, UNIX_EPOCH};
-
 use consumer::artifacts::{JSON, Key};
-use consumer::{Context, Event, Failure, Handler, OpenAi, Outcome, Setup};
+use consumer::{Context, Event, Failure, Handler, OpenAi, Outcome, Setup, when};
 use openai::{Batch, BatchStatus, Class, Client};
 
 use crate::alert::{alert, cause};
@@ -48,7 +46,7 @@ impl Handler for Batches {
         let id = event.object_id().ok_or_else(|| Failure::permanent("no_object", "the event names no batch"))?;
         let keys = Keys::of(id)?;
         let openai = self.openai.client().await?;
-        let as_of = now_ms();
+        let as_of = when::now();
         let batch = match openai.batch(id, context.deadline).await {
             Ok(batch) => batch,
             Err(error) if error.class() == Class::NotFound => return Ok(Outcome::not_found(id, as_of)),
@@ -188,11 +186,6 @@ fn what_went_wrong(batch: &Batch) -> Option<String> {
         BatchStatus::Expired => Some("time ran out before all requests were run".to_owned()),
         _ => None,
     }
-}
-
-fn now_ms() -> i64 {
-    let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    i64::try_from(since_epoch.as_millis()).unwrap_or(i64::MAX)
 }
 
 #[cfg(test)]

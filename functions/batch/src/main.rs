@@ -8,7 +8,6 @@ mod handler;
 mod lines;
 mod summary;
 mod transfer;
-mod when;
 
 use consumer::Category;
 use handler::Batches;

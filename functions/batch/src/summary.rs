@@ -3,13 +3,13 @@
 
 use std::collections::BTreeMap;
 
+use consumer::when;
 use openai::{Batch, BatchError, RequestCounts};
 use serde::Serialize;
 use serde_json::{Map, Value, json};
 
 use crate::lines::{ErrorTally, Tally, Tokens};
 use crate::transfer::Kept;
-use crate::when;
 
 /// The shape of `summary.json`. It is raised when a field changes its meaning or goes; a new field does not count.
 const VERSION: u32 = 1;

@@ -42,6 +42,9 @@ pub const JSON: &str = "application/json";
 /// One JSON value per line, as a content type.
 pub const JSON_LINES: &str = "application/jsonl";
 
+/// Text in UTF-8, as a content type.
+pub const TEXT: &str = "text/plain; charset=utf-8";
+
 /// Stores artifacts in one bucket. Cheap to clone.
 #[derive(Clone)]
 pub struct Artifacts {

@@ -1,8 +1,10 @@
 //! How the time of an invocation is spent.
 
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use tokio::time::Instant;
+
+use crate::when::now;
 
 /// What is left after the handler was stopped: to give event and effect back, to hide the message and to answer. Each
 /// is one call of a few milliseconds that may be tried again once.
@@ -44,12 +46,6 @@ impl Deadline {
             lease_until: lease.try_into().unwrap_or(i64::MAX),
         }
     }
-}
-
-/// Milliseconds since the Unix epoch.
-pub(crate) fn now() -> i64 {
-    let since_epoch = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-    i64::try_from(since_epoch.as_millis()).unwrap_or(i64::MAX)
 }
 
 #[cfg(test)]

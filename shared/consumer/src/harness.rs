@@ -14,9 +14,10 @@ use webhook::Category;
 
 use crate::backoff::{backoff, until};
 use crate::bounds::bounded;
-use crate::deadline::{Deadline, now};
+use crate::deadline::Deadline;
 use crate::record::{Delivered, decode, receives, sent_at};
 use crate::report::{Report, Verdict};
+use crate::when::now;
 use crate::{Alert, Context, Failure, Handler, OpenAi, Outcome, Severity};
 
 /// How many records of one batch are worked on at a time. Their work is waiting for others, so one thread serves them

@@ -116,6 +116,7 @@ mod openai_access;
 mod record;
 mod report;
 mod setup;
+pub mod when;
 
 pub use aws::{Environment, Faults, artifacts};
 pub use handler::{Alert, Context, Failure, Handler, Outcome, Severity};

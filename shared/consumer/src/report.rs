@@ -6,8 +6,8 @@ use telemetry::{Line, Metric};
 use tokio::time::Instant;
 use webhook::Category;
 
-use crate::deadline::now;
 use crate::record::Delivered;
+use crate::when::now;
 
 /// What became of a record, with what that means for its message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -1,10 +1,20 @@
-//! Moments and durations, for people.
+//! Moments: the clock, and moments and durations written for people.
+
+use std::time::SystemTime;
 
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
+/// Now, in milliseconds since the Unix epoch.
+#[must_use]
+pub fn now() -> i64 {
+    let since_epoch = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    i64::try_from(since_epoch.as_millis()).unwrap_or(i64::MAX)
+}
+
 /// `2026-11-21T03:15:15Z`. A moment beyond the year 9999 stays a number.
-pub(crate) fn moment(unix_seconds: i64) -> String {
+#[must_use]
+pub fn moment(unix_seconds: i64) -> String {
     OffsetDateTime::from_unix_timestamp(unix_seconds)
         .ok()
         .and_then(|moment| moment.format(&Rfc3339).ok())
@@ -12,7 +22,8 @@ pub(crate) fn moment(unix_seconds: i64) -> String {
 }
 
 /// `45 s`, `3 min`, `2 h 5 min`, `1 d 2 h`: two units at most.
-pub(crate) fn duration(seconds: i64) -> String {
+#[must_use]
+pub fn duration(seconds: i64) -> String {
     let units = [(86_400, "d"), (3_600, "h"), (60, "min"), (1, "s")];
     let Some(at) = units.iter().position(|(size, _)| seconds >= *size) else { return "0 s".to_owned() };
     let (size, unit) = units[at];

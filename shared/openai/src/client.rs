@@ -4,9 +4,9 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::BytesMut;
+use bytes::{Bytes, BytesMut};
 use reqwest::header::{ACCEPT, AUTHORIZATION, HeaderMap, HeaderName};
-use reqwest::{Response, Url, redirect};
+use reqwest::{Url, redirect};
 use rustls::RootCertStore;
 use serde_json::Value;
 use tokio::time::{Instant, timeout_at};
@@ -15,6 +15,7 @@ use crate::content::FileContent;
 use crate::error::Error;
 use crate::key::ApiKey;
 use crate::objects::{Batch, File};
+use crate::response::Response;
 
 /// As in OpenAI's own clients.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
@@ -32,6 +33,9 @@ const POOL_IDLE_TIMEOUT: Duration = Duration::from_secs(10);
 /// Bounds what an answer can make us hold. A failed batch lists its faults, one per line of its input at worst, and
 /// still stays far below.
 const MAX_OBJECT_BYTES: usize = 8 * 1024 * 1024;
+
+/// The same for a response, which may hold a few pictures in base64.
+const MAX_RESPONSE_BYTES: usize = 48 * 1024 * 1024;
 
 /// How much of a refusal is read: its message is a sentence.
 const MAX_ERROR_BYTES: usize = 64 * 1024;
@@ -95,6 +99,16 @@ impl Client {
         Self { api_key, ..self.clone() }
     }
 
+    /// Retrieves a model's response: `GET /responses/{id}`.
+    pub async fn response(&self, id: &str, deadline: Instant) -> Result<Response, Error> {
+        const CALL: &str = "retrieve response";
+        let (json, request_id) = self.json(CALL, &["responses", id], MAX_RESPONSE_BYTES, deadline).await?;
+        let object = serde_json::from_slice(&json).ok();
+        object
+            .and_then(|object| Response::from_json(object, json))
+            .ok_or_else(|| Error::unreadable(CALL, "a response").with_request_id(request_id))
+    }
+
     /// Retrieves a batch: `GET /batches/{id}`.
     pub async fn batch(&self, id: &str, deadline: Instant) -> Result<Batch, Error> {
         const CALL: &str = "retrieve batch";
@@ -123,22 +137,39 @@ impl Client {
         path: &[&str],
         deadline: Instant,
     ) -> Result<(Value, Option<String>), Error> {
+        let (json, request_id) = self.json(call, path, MAX_OBJECT_BYTES, deadline).await?;
+        match serde_json::from_slice(&json) {
+            Ok(object) => Ok((object, request_id)),
+            Err(_) => Err(Error::unreadable(call, "JSON in full").with_request_id(request_id)),
+        }
+    }
+
+    /// Reads an answer of at most `limit` bytes, and its request id.
+    async fn json(
+        &self,
+        call: &'static str,
+        path: &[&str],
+        limit: usize,
+        deadline: Instant,
+    ) -> Result<(Bytes, Option<String>), Error> {
         let until = earlier(deadline, OBJECT_TIMEOUT);
         let response = self.get(call, self.url(call, path)?, "application/json", until).await?;
         let request_id = request_id(response.headers());
-        match read(call, response, MAX_OBJECT_BYTES, until).await {
-            Ok(Body { complete: false, .. }) => Err(Error::too_large(call, MAX_OBJECT_BYTES)),
-            Ok(Body { bytes, .. }) => {
-                serde_json::from_slice(&bytes).map_err(|_| Error::unreadable(call, "JSON in full"))
-            }
-            Err(error) => Err(error),
+        match read(call, response, limit, until).await {
+            Ok(Body { complete: true, bytes }) => Ok((bytes.freeze(), request_id)),
+            Ok(_) => Err(Error::too_large(call, limit).with_request_id(request_id)),
+            Err(error) => Err(error.with_request_id(request_id)),
         }
-        .map(|value| (value, request_id.clone()))
-        .map_err(|error| error.with_request_id(request_id))
     }
 
     /// Gets an answer with a status of success; any other becomes an error, which reads the refusal's body.
-    async fn get(&self, call: &'static str, url: Url, accept: &str, until: Instant) -> Result<Response, Error> {
+    async fn get(
+        &self,
+        call: &'static str,
+        url: Url,
+        accept: &str,
+        until: Instant,
+    ) -> Result<reqwest::Response, Error> {
         let request = self.http.get(url).header(ACCEPT, accept).header(AUTHORIZATION, self.api_key.authorization());
         let response = match timeout_at(until, request.send()).await {
             Ok(Ok(response)) => response,
@@ -193,7 +224,12 @@ struct Body {
     complete: bool,
 }
 
-async fn read(call: &'static str, mut response: Response, limit: usize, until: Instant) -> Result<Body, Error> {
+async fn read(
+    call: &'static str,
+    mut response: reqwest::Response,
+    limit: usize,
+    until: Instant,
+) -> Result<Body, Error> {
     let mut bytes = BytesMut::new();
     loop {
         match timeout_at(until, response.chunk()).await {

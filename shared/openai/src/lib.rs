@@ -37,6 +37,7 @@ mod content;
 mod error;
 mod key;
 mod objects;
+mod response;
 mod text;
 
 pub use client::{Client, ClientConfig, SetupError};
@@ -46,4 +47,5 @@ pub use key::{ApiKey, InvalidApiKey};
 pub use objects::{Batch, BatchError, BatchStatus, File, RequestCounts};
 /// The type of [`ClientConfig::base_url`].
 pub use reqwest::Url;
+pub use response::{Response, ResponseStatus};
 pub use text::for_display;

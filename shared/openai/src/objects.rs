@@ -220,7 +220,7 @@ impl File {
     }
 }
 
-fn text(object: &Value, name: &str) -> Option<String> {
+pub(crate) fn text(object: &Value, name: &str) -> Option<String> {
     object.get(name)?.as_str().filter(|text| !text.is_empty()).map(str::to_owned)
 }
 
@@ -228,7 +228,7 @@ fn count(object: &Value, name: &str) -> Option<u64> {
     object.get(name)?.as_u64()
 }
 
-fn time(object: &Value, name: &str) -> Option<i64> {
+pub(crate) fn time(object: &Value, name: &str) -> Option<i64> {
     object.get(name)?.as_i64().filter(|seconds| *seconds > 0)
 }
 

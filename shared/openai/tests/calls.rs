@@ -8,7 +8,7 @@ use axum::Router;
 use axum::body::Body;
 use axum::extract::Request;
 use axum::http::Response;
-use openai::{ApiKey, BatchStatus, Class, Client, ClientConfig, Error};
+use openai::{ApiKey, BatchStatus, Class, Client, ClientConfig, Error, ResponseStatus};
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
@@ -179,6 +179,35 @@ async fn an_object_beyond_the_bound_is_refused() {
     let error = client.batch("batch_1", soon()).await.unwrap_err();
     assert_eq!(error.class(), Class::Permanent);
     assert_eq!(error.to_string(), "retrieve batch: the answer is longer than 8388608 bytes");
+}
+
+#[tokio::test]
+async fn a_response_is_read_and_kept_byte_for_byte() {
+    let json = "{ \"status\":\"completed\", \"id\": \"resp_1\",\n\"output\":[], \"shiny\": 1.50 }";
+    let client = client_of(move |request| match request.uri().path() {
+        "/v1/responses/resp_1" => answer(200, &[], json),
+        "/v1/responses/resp_2" => answer(200, &[], "{\"id\": \"resp_2\"}"),
+        _ => answer(404, &[], ""),
+    })
+    .await;
+    let response = client.response("resp_1", soon()).await.unwrap();
+    assert_eq!((response.id.as_str(), response.status), ("resp_1", ResponseStatus::Completed));
+    assert_eq!(response.json, json);
+    assert_eq!(client.response("resp_2", soon()).await.unwrap_err().class(), Class::Retry);
+    assert_eq!(client.response("resp_3", soon()).await.unwrap_err().class(), Class::NotFound);
+}
+
+#[tokio::test]
+async fn a_response_may_be_larger_than_other_objects_and_has_a_bound_too() {
+    let answer_of = |mebibytes: usize| {
+        let text = "x".repeat(mebibytes * 1024 * 1024);
+        json!({"id": "resp_1", "status": "completed", "text": text}).to_string()
+    };
+    let (large, too_large) = (answer_of(20), answer_of(48));
+    let client = client_of(move |_| answer(200, &[], large.clone())).await;
+    assert!(client.response("resp_1", soon()).await.is_ok());
+    let client = client_of(move |_| answer(200, &[], too_large.clone())).await;
+    assert_eq!(client.response("resp_1", soon()).await.unwrap_err().class(), Class::Permanent);
 }
 
 #[tokio::test]

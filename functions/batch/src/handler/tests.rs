@@ -308,11 +308,11 @@ async fn an_end_that_is_announced_but_not_there_yet_is_waited_for() {
 #[tokio::test]
 async fn an_output_file_that_is_not_named_yet_is_waited_for_but_not_for_ever() {
     let counts = json!({"total": 1, "completed": 1, "failed": 0});
-    let bench = Bench::with(json!({"request_counts": counts, "completed_at": now_ms() / 1000 - 10})).await;
+    let bench = Bench::with(json!({"request_counts": counts, "completed_at": when::now() / 1000 - 10})).await;
     retry(bench.handle("batch.completed").await);
     assert_eq!(bench.s3.keys(), Vec::<String>::new());
 
-    let bench = Bench::with(json!({"request_counts": counts, "completed_at": now_ms() / 1000 - 4000})).await;
+    let bench = Bench::with(json!({"request_counts": counts, "completed_at": when::now() / 1000 - 4000})).await;
     let outcome = bench.handle("batch.completed").await.unwrap();
     assert_eq!(outcome.note.as_deref(), Some("1 requests succeeded, but the batch names no output file"));
     assert_eq!(bench.summary()["note"], json!(outcome.note));

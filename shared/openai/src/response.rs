@@ -1,0 +1,208 @@
+//! A model's response, reduced to what is used.
+
+use std::fmt;
+
+use bytes::Bytes;
+use serde_json::Value;
+
+use crate::objects::{text, time};
+
+/// Where a response stands. `Other` is a status that did not exist when this was written.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum ResponseStatus {
+    /// It waits to be begun.
+    Queued,
+    /// The model is at work.
+    InProgress,
+    /// The model came to an end by itself.
+    Completed,
+    /// Something went wrong, and [`Response::error`] says what.
+    Failed,
+    /// It was cancelled.
+    Cancelled,
+    /// It was cut short, and [`Response::incomplete_reason`] says why.
+    Incomplete,
+    /// A status unknown here, as OpenAI wrote it.
+    Other(String),
+}
+
+impl ResponseStatus {
+    /// The status as OpenAI writes it.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        match self {
+            Self::Queued => "queued",
+            Self::InProgress => "in_progress",
+            Self::Completed => "completed",
+            Self::Failed => "failed",
+            Self::Cancelled => "cancelled",
+            Self::Incomplete => "incomplete",
+            Self::Other(status) => status,
+        }
+    }
+
+    /// Whether there is still something to come. Of an unknown status neither this nor its opposite can be said.
+    #[must_use]
+    pub fn is_under_way(&self) -> bool {
+        matches!(self, Self::Queued | Self::InProgress)
+    }
+
+    /// Whether the response has reached its end.
+    #[must_use]
+    pub fn is_terminal(&self) -> bool {
+        matches!(self, Self::Completed | Self::Failed | Self::Cancelled | Self::Incomplete)
+    }
+}
+
+impl From<&str> for ResponseStatus {
+    fn from(status: &str) -> Self {
+        match status {
+            "queued" => Self::Queued,
+            "in_progress" => Self::InProgress,
+            "completed" => Self::Completed,
+            "failed" => Self::Failed,
+            "cancelled" => Self::Cancelled,
+            "incomplete" => Self::Incomplete,
+            other => Self::Other(other.to_owned()),
+        }
+    }
+}
+
+impl fmt::Display for ResponseStatus {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// A model's response.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct Response {
+    /// `resp_...`
+    pub id: String,
+    /// Where it stands.
+    pub status: ResponseStatus,
+    /// The model that answered.
+    pub model: Option<String>,
+    /// Why it was cut short, such as `max_output_tokens`.
+    pub incomplete_reason: Option<String>,
+    /// What went wrong: a short name such as `server_error`, and a sentence.
+    pub error: Option<(Option<String>, Option<String>)>,
+    /// When it was created, in seconds since the epoch.
+    pub created_at: Option<i64>,
+    /// When it came to its end, in seconds since the epoch. Older ones do not say.
+    pub completed_at: Option<i64>,
+    /// The whole object as OpenAI sent it.
+    pub raw: Value,
+    /// The same, byte for byte.
+    pub json: Bytes,
+}
+
+impl Response {
+    /// `None` when it is no response: an object without an id or a status.
+    pub(crate) fn from_json(raw: Value, json: Bytes) -> Option<Self> {
+        let error = raw.get("error").filter(|error| error.is_object());
+        Some(Self {
+            id: text(&raw, "id")?,
+            status: ResponseStatus::from(text(&raw, "status")?.as_str()),
+            model: text(&raw, "model"),
+            incomplete_reason: raw.get("incomplete_details").and_then(|details| text(details, "reason")),
+            error: error.map(|error| (text(error, "code"), text(error, "message"))),
+            created_at: time(&raw, "created_at"),
+            completed_at: time(&raw, "completed_at"),
+            raw,
+            json,
+        })
+    }
+
+    /// What the model said: the text parts of its messages, in their order, joined as OpenAI's own libraries do. A
+    /// refusal stands on a line of its own and begins with `[refusal] `.
+    #[must_use]
+    pub fn output_text(&self) -> String {
+        let mut output = String::new();
+        for part in messages(&self.raw).filter_map(|message| message.get("content")?.as_array()).flatten() {
+            let said = |name| part.get(name).and_then(Value::as_str);
+            match part.get("type").and_then(Value::as_str) {
+                Some("output_text") => output.push_str(said("text").unwrap_or_default()),
+                Some("refusal") => {
+                    if !output.is_empty() && !output.ends_with('\n') {
+                        output.push('\n');
+                    }
+                    output.push_str("[refusal] ");
+                    output.push_str(said("refusal").unwrap_or_default());
+                    output.push('\n');
+                }
+                _ => {}
+            }
+        }
+        output
+    }
+}
+
+fn messages(response: &Value) -> impl Iterator<Item = &Value> {
+    let items = response.get("output").and_then(Value::as_array);
+    items.into_iter().flatten().filter(|item| item.get("type").and_then(Value::as_str) == Some("message"))
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn response(fields: &Value) -> Response {
+        let mut object = json!({"id": "resp_1", "object": "response", "status": "completed"});
+        object.as_object_mut().unwrap().append(&mut fields.as_object().unwrap().clone());
+        let json = Bytes::from(object.to_string());
+        Response::from_json(object, json).unwrap()
+    }
+
+    #[test]
+    fn the_text_is_that_of_all_messages_in_order() {
+        let text = |text: &str| json!({"type": "output_text", "text": text, "annotations": []});
+        let message = |content: Value| json!({"type": "message", "role": "assistant", "content": content});
+        let output = json!({"output": [
+            {"type": "reasoning", "summary": [text("thought")]},
+            message(json!([text("One, "), {"type": "shiny", "text": "no"}, text("two.")])),
+            {"type": "function_call", "arguments": "{}"},
+            message(json!([{"type": "refusal", "refusal": "Not that."}, text("Three.")])),
+            message(json!("text")), {"type": "message"}, 7,
+        ]});
+        assert_eq!(response(&output).output_text(), "One, two.\n[refusal] Not that.\nThree.");
+    }
+
+    #[test]
+    fn a_response_without_messages_says_nothing() {
+        for output in [json!({}), json!({"output": null}), json!({"output": []}), json!({"output": "text"})] {
+            assert_eq!(response(&output).output_text(), "");
+        }
+    }
+
+    #[test]
+    fn what_went_wrong_is_read() {
+        let failed = response(&json!({"status": "failed", "error": {"code": "server_error", "message": "Oh."}}));
+        assert_eq!(failed.error, Some((Some("server_error".to_owned()), Some("Oh.".to_owned()))));
+        let cut =
+            response(&json!({"status": "incomplete", "error": null, "incomplete_details": {"reason": "steered"}}));
+        assert_eq!((cut.error, cut.incomplete_reason.as_deref()), (None, Some("steered")));
+    }
+
+    #[test]
+    fn each_known_status_keeps_its_name_and_an_unknown_one_too() {
+        for name in ["queued", "in_progress", "completed", "failed", "cancelled", "incomplete"] {
+            let status = ResponseStatus::from(name);
+            assert_eq!(status.to_string(), name);
+            assert_ne!(status.is_terminal(), status.is_under_way(), "{name}");
+        }
+        let unknown = ResponseStatus::from("paused");
+        assert_eq!(unknown.to_string(), "paused");
+        assert!(!unknown.is_terminal() && !unknown.is_under_way());
+    }
+
+    #[test]
+    fn something_without_an_id_or_a_status_is_no_response() {
+        for other in [json!(null), json!([]), json!({"status": "completed"}), json!({"id": "resp_1"})] {
+            assert!(Response::from_json(other.clone(), Bytes::new()).is_none(), "{other}");
+        }
+    }
+}

@@ -1,0 +1,128 @@
+"""Background responses: fetched at once, and kept before they are gone."""
+
+import json
+from typing import Any
+
+import pytest
+
+from infra.local.stack import Stack
+from infra.local.stand_in import Json, StandIn
+from infra.local.watch import Watch
+from tests.batches import given_up, handled, tried
+from tests.waiting import stays, wait_until
+
+
+def ended(openai: StandIn, status: str = "completed", **options: Any) -> tuple[str, Json]:
+    """Let a background response end. Answers its id and the delivery of its webhook."""
+    created = openai.sdk().responses.create(
+        model="gpt-6-luna", input="Hello", background=True, metadata={"job": "nightly"}
+    )
+    (delivery,) = openai.finish_response(created.id, status, **options)["deliveries"]
+    return created.id, delivery
+
+
+def test_a_completed_response_is_kept_as_it_is_and_as_text(stack: Stack, openai: StandIn, watch: Watch) -> None:
+    response_id, delivery = ended(openai, text="Forty-two.", refusal="Nothing more.")
+
+    event = handled(stack, delivery)
+
+    keys = [f"response/{response_id}.json", f"response/{response_id}.txt"]
+    assert event["outcome"]["artifacts"] == keys
+    response = openai.sdk().responses.retrieve(response_id)
+    kept = json.loads(stack.artifact(keys[0]) or b"")
+    assert (kept["id"], kept["status"], kept["output"][0]["content"][0]["text"]) == (
+        response_id,
+        "completed",
+        "Forty-two.",
+    )
+    assert stack.artifact(keys[1]) == b"Forty-two.\n[refusal] Nothing more.\n"
+    job = stack.job("response", response_id)
+    assert job is not None
+    assert (job["status"], job["terminal"]) == ("completed", 1)
+    assert response.usage is not None
+    assert job["counts"]["total_tokens"] == response.usage.total_tokens
+    assert (job["summary"]["model"], job["summary"]["metadata"]) == ("gpt-6-luna", {"job": "nightly"})
+    (outcome,) = wait_until("the outcome is published", lambda: watch.outcomes("response.completed"))
+    assert (outcome.detail["object_id"], outcome.detail["artifacts"]) == (response_id, keys)
+    assert watch.alerts() == []
+
+
+def test_a_failed_response_says_why_and_people_are_told(stack: Stack, openai: StandIn, watch: Watch) -> None:
+    response_id, delivery = ended(openai, "failed", output=[], error={"code": "server_error", "message": "It broke."})
+
+    event = handled(stack, delivery)
+
+    assert event["outcome"]["artifacts"] == [f"response/{response_id}.json"]
+    job = stack.job("response", response_id)
+    assert job is not None
+    assert (job["status"], job["error"]) == ("failed", "server_error: It broke.")
+    (alert,) = wait_until("people are alerted", watch.alerts)
+    assert alert.subject == f"Response {response_id} failed"
+    assert "server_error: It broke." in alert.message
+
+
+@pytest.mark.parametrize("status", ["cancelled", "incomplete"])
+def test_a_response_that_was_cut_short_is_kept_and_nobody_is_alerted(
+    stack: Stack, openai: StandIn, watch: Watch, status: str
+) -> None:
+    options = {"incomplete_reason": "max_output_tokens"} if status == "incomplete" else {}
+    said = {"type": "output_text", "text": "So far", "annotations": []}
+    message = {"id": "msg_1", "type": "message", "status": "incomplete", "role": "assistant", "content": [said]}
+    response_id, delivery = ended(openai, status, output=[message], **options)
+
+    handled(stack, delivery)
+
+    assert stack.artifact(f"response/{response_id}.txt") == b"So far"
+    job = stack.job("response", response_id)
+    assert job is not None
+    assert job["status"] == status
+    assert job.get("error") == ("it was cut short: max_output_tokens" if options else None)
+    stays("nobody is alerted", lambda: watch.alerts() == [], seconds=0.3)
+
+
+def test_a_response_that_is_gone_is_recorded_with_its_age_and_told_once(
+    stack: Stack, openai: StandIn, watch: Watch
+) -> None:
+    (delivery,) = openai.deliver("response.completed", {"id": "resp_gone"})
+
+    event = handled(stack, delivery)
+
+    assert event["outcome"]["status"] == "not_found"
+    (outcome,) = wait_until("the outcome is published", lambda: watch.outcomes("response.completed"))
+    assert 0 <= outcome.detail["summary"]["age_seconds"] < 60
+    (again,) = openai.deliver("response.completed", {"id": "resp_gone"})
+    handled(stack, again)
+    assert [alert.subject for alert in watch.alerts()] == ["Response resp_gone is gone"]
+    assert stack.artifacts("response/") == {}
+
+
+def test_the_wrong_projects_key_is_not_taken_for_a_response_that_is_gone(stack: Stack, openai: StandIn) -> None:
+    openai.fault("GET /v1/responses/{id}", "status", status=401)
+    (delivery,) = openai.deliver("response.completed", {"id": "resp_1"})
+
+    event = given_up(stack, delivery)
+
+    assert event["error"]["reason"] == "unauthorized"
+
+
+def test_what_openai_cannot_give_now_is_fetched_later(stack: Stack, openai: StandIn, watch: Watch) -> None:
+    openai.fault("GET /v1/responses/{id}", "cut", times=1, after_bytes=20)
+    response_id, delivery = ended(openai, text="Late")
+
+    tried(stack, delivery)
+    event = handled(stack, delivery)
+
+    assert event["attempts"] == 2
+    assert stack.artifact(f"response/{response_id}.txt") == b"Late"
+    assert len(watch.outcomes("response.completed")) == 1
+
+
+def test_an_event_that_is_ahead_of_the_response_waits_for_it(stack: Stack, openai: StandIn) -> None:
+    created = openai.sdk().responses.create(model="gpt-6-luna", input="Hello", background=True)
+    (delivery,) = openai.deliver("response.completed", {"id": created.id})
+
+    assert "still queued" in tried(stack, delivery)["error"]["message"]
+    openai.finish_response(created.id, text="Now", deliver=False)
+    handled(stack, delivery)
+
+    assert stack.artifact(f"response/{created.id}.txt") == b"Now"
