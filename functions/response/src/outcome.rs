@@ -88,7 +88,7 @@ mod tests {
         assert_eq!((outcome.status.as_str(), outcome.terminal), (Outcome::NOT_FOUND, false));
         assert_eq!(outcome.summary["age_seconds"], 700);
         let alert = outcome.alert.unwrap();
-        assert!(alert.message.contains("11 min 40 s"), "{}", alert.message);
+        assert!(alert.message.contains("11 min before we asked"), "{}", alert.message);
         // A clock that runs behind OpenAI's.
         assert_eq!(gone(&event, "resp_1", 0).summary["age_seconds"], 0);
     }
