@@ -13,10 +13,12 @@ PY := $(BIN)/python
 # Older ones reject hashes beside extras.
 PIP_VERSION := 26.3
 TOOLS := target/tools
-FUNCTIONS := verifier batch response
+FUNCTIONS := $(notdir $(wildcard functions/*))
 # The architecture that `make build` and `make deploy` build for: arm64 or x86_64.
 ARCH ?= arm64
 RUST_TARGET := $(if $(filter arm64,$(ARCH)),aarch64,x86_64)-unknown-linux-gnu
+# What `make sam-local` builds for: Linux, on this machine's processor.
+HOST_TARGET := $(if $(filter arm64 aarch64,$(shell uname -m)),aarch64,x86_64)-unknown-linux-gnu
 FUZZ_SECONDS ?= 60
 
 .PHONY: help
@@ -44,6 +46,7 @@ check: $(VENV)/stamp $(TOOLS)/stamp ## Check format, lints, dependencies, spelli
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/sam validate --lint --template template.yaml --region us-east-1
+	$(BIN)/cfn-lint docs/outcomes/rules.yaml
 
 .PHONY: bench
 bench: $(VENV)/stamp need-cargo ## Measure every number of the README (QUICK=1: fewer rounds)
@@ -53,11 +56,20 @@ bench: $(VENV)/stamp need-cargo ## Measure every number of the README (QUICK=1: 
 	target/release/verify $(if $(QUICK),--quick)
 	target/release/invocations --python $(PY) $(if $(QUICK),--quick)
 	target/release/batch-throughput $(if $(QUICK),--quick)
+	cargo build --workspace --profile local
+	$(PY) -m bench.python.call_latency $(if $(QUICK),--quick)
 
 .PHONY: build
 build: $(VENV)/stamp need-cargo ## Build the deployable binaries: target/lambda/<function>/bootstrap (ARCH=x86_64 for Intel)
 	rustup target add $(RUST_TARGET)
 	source $(VENV)/bin/activate && cargo lambda build --release --target $(RUST_TARGET) $(FUNCTIONS:%=--package %)
+
+.PHONY: sam-local
+sam-local: local ## Run every function in Docker with sam local, on sample events (as root, starts a Docker if none runs)
+	rustup target add $(HOST_TARGET)
+	source $(VENV)/bin/activate && cargo lambda build --profile local --target $(HOST_TARGET) \
+		--lambda-dir target/sam-local $(FUNCTIONS:%=--package %)
+	@$(PY) -m infra.local.sam_local
 
 .PHONY: deploy
 deploy: $(VENV)/stamp need-cargo ## Build and deploy into your AWS account (SAM_ARGS="--config-env prod" for another environment)

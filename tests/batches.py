@@ -10,7 +10,7 @@ from tests.waiting import DEFAULT_TIMEOUT_SECONDS, wait_until
 _ENDPOINT = "/v1/responses"
 
 
-def new_batch(openai: StandIn, requests: int = 1) -> str:
+def new_batch(openai: StandIn, requests: int = 1, metadata: dict[str, str] | None = None) -> str:
     """A batch that OpenAI has taken, with requests named `request-0`, `request-1` and so on. Answers its id."""
     lines = [
         {
@@ -24,7 +24,8 @@ def new_batch(openai: StandIn, requests: int = 1) -> str:
     content = b"".join(json.dumps(line).encode() + b"\n" for line in lines)
     sdk = openai.sdk()
     uploaded = sdk.files.create(file=("requests.jsonl", content), purpose="batch")
-    return sdk.batches.create(input_file_id=uploaded.id, endpoint=_ENDPOINT, completion_window="24h").id
+    made = sdk.batches.create(input_file_id=uploaded.id, endpoint=_ENDPOINT, completion_window="24h", metadata=metadata)
+    return made.id
 
 
 def finish(openai: StandIn, batch_id: str, status: str = "completed", **options: Any) -> Json:

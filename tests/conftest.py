@@ -8,7 +8,7 @@
 - `openai`: a stand-in of this test's own, so its files, faults and call counts are nobody else's.
 - `stack`: the deployed template under a name of this test's own, its secrets set, both its endpoints registered with
   `openai`. Other parameters: `@pytest.mark.stack(BatchTimeout="30")`.
-- `watch`: the outcomes and the alerts of `stack`.
+- `watch`: the outcomes and the alerts of `stack`. Every outcome is checked against its schema.
 - `make_stack`: further stacks, or one without secrets.
 
 When a test fails, its report has the logs of its stacks' functions and of its stand-in.
@@ -27,6 +27,7 @@ from infra.local.emulator import Emulator
 from infra.local.stack import Stack, create
 from infra.local.stand_in import StandIn
 from infra.local.watch import Watch
+from tests import schemas
 
 _LOG_TAIL_LINES = 200
 
@@ -102,9 +103,11 @@ def stack(make_stack: MakeStack, request: pytest.FixtureRequest) -> Stack:
 
 
 @pytest.fixture
-def watch(stack: Stack) -> Watch:
-    """What `stack` tells the world."""
-    return Watch(stack)
+def watch(stack: Stack) -> Iterator[Watch]:
+    """What `stack` tells the world. In the end, every outcome must be as `docs/outcomes` has it."""
+    watch = Watch(stack)
+    yield watch
+    assert [fault for outcome in watch.outcomes() for fault in schemas.faults(outcome)] == []
 
 
 # What a failing test shows ------------------------------------------------------------------------------------------

@@ -7,12 +7,14 @@ import urllib.request
 from samtranslator.yaml_helper import yaml_parse
 
 from infra.local.deploy import TEMPLATE, functions
-from infra.local.stack import Stack
+from infra.local.stack import CATEGORIES, Stack, unhandled
 from infra.local.stand_in import StandIn
 from tests.conftest import MakeStack
 from tests.waiting import wait_until
 
-CATEGORIES = ["batch", "response", "fine-tuning", "eval", "realtime", "agent", "safety", "file", "archive"]
+
+def test_every_category_has_a_function() -> None:
+    assert set(functions()) == {"verifier", *CATEGORIES}
 
 
 def test_every_category_has_a_queue_whose_failures_go_to_its_dead_letter_queue(stack: Stack) -> None:
@@ -42,7 +44,7 @@ def test_two_stacks_share_nothing(make_stack: MakeStack) -> None:
 
 def test_a_delivery_to_one_stack_never_reaches_another(make_stack: MakeStack, openai: StandIn) -> None:
     other = make_stack(fill_secrets=False)
-    stack = make_stack()
+    stack = make_stack(**unhandled())
 
     delivery = openai.deliver("eval.run.succeeded", {"id": "evalrun_1"}, wait=True)[0]
 
@@ -73,10 +75,11 @@ def test_every_statement_allows_one_action_on_named_resources() -> None:
         assert "ManagedPolicyArns" not in role
         for policy in role["Policies"]:
             for statement in policy["PolicyDocument"]["Statement"]:
-                assert statement.keys() == {"Sid", "Effect", "Action", "Resource"}
-                assert isinstance(statement["Action"], str)
-                assert "*" not in statement["Action"]
-                assert statement["Resource"] != "*"
+                for either in statement["Fn::If"][1:] if "Fn::If" in statement else [statement]:
+                    assert either.keys() == {"Sid", "Effect", "Action", "Resource"}
+                    assert isinstance(either["Action"], str)
+                    assert "*" not in either["Action"]
+                    assert either["Resource"] != "*"
 
 
 def test_the_bucket_refuses_what_does_not_come_over_tls(stack: Stack) -> None:
@@ -105,10 +108,22 @@ def test_secrets_that_exist_already_are_used(make_stack: MakeStack) -> None:
 def test_every_dead_letter_queue_has_an_alarm_that_alerts(stack: Stack) -> None:
     found = stack.emulator.client("cloudwatch").describe_alarms(AlarmNamePrefix=f"{stack.name}-")["MetricAlarms"]
 
-    watched = {alarm["Dimensions"][0]["Value"] for alarm in found}
+    dead_letters = [alarm for alarm in found if alarm["MetricName"] == "ApproximateNumberOfMessagesVisible"]
+    watched = {alarm["Dimensions"][0]["Value"] for alarm in dead_letters}
     assert watched == {url.rsplit("/", 1)[-1] for url in map(stack.dead_letter_queue_url, CATEGORIES)}
-    assert all(alarm["MetricName"] == "ApproximateNumberOfMessagesVisible" for alarm in found)
     assert all(alarm["AlarmActions"] == [stack.outputs["AlertsTopicArn"]] for alarm in found)
+
+
+def test_an_event_of_a_type_that_no_consumer_knows_alerts(stack: Stack) -> None:
+    name = f"{stack.name}-archive-events"
+
+    (alarm,) = stack.emulator.client("cloudwatch").describe_alarms(AlarmNames=[name])["MetricAlarms"]
+
+    assert (alarm["Namespace"], alarm["MetricName"], alarm["Statistic"]) == ("AWS/SQS", "NumberOfMessagesSent", "Sum")
+    (dimension,) = alarm["Dimensions"]
+    assert dimension == {"Name": "QueueName", "Value": stack.queue_url("archive").rsplit("/", 1)[-1]}
+    assert (alarm["ComparisonOperator"], alarm["Threshold"]) == ("GreaterThanThreshold", 0)
+    assert alarm["AlarmActions"] == [stack.outputs["AlertsTopicArn"]]
 
 
 def test_what_is_no_webhook_is_answered_by_the_function(stack: Stack) -> None:

@@ -7,10 +7,9 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from infra.local.emulator import Emulator
-from infra.local.stack import Stack, create, new_signing_secret
+from infra.local.stack import CATEGORIES, Stack, create, new_signing_secret, unhandled
 from tests.conftest import MakeStack
 from tests.deliveries import Answer, Headers, event, send, sign, signed
-from tests.test_deploy import CATEGORIES
 from tests.waiting import wait_until
 
 MAX_BODY = 256 * 1024
@@ -25,7 +24,7 @@ MakeHeaders = Callable[[str, bytes], Headers]
 @pytest.fixture(scope="module")
 def stack(emulator: Emulator) -> Iterator[Stack]:
     """One stack for all that is refused, because nothing of it stays behind."""
-    stack = create(emulator, f"t-http-contract-{emulator.port}", NOBODY)
+    stack = create(emulator, f"t-http-contract-{emulator.port}", NOBODY, unhandled())
     stack.fill_secrets()
     yield stack
     stack.delete()
@@ -162,7 +161,7 @@ def test_an_endpoint_takes_nothing_but_posts(stack: Stack, method: str) -> None:
 
 
 def test_what_the_scheme_allows_gets_in(make_stack: MakeStack) -> None:
-    stack = make_stack()
+    stack = make_stack(**unhandled())
     secret, now = stack.signing_secrets["project"], int(time.time())
     plain, largest, early, late, padded, among_others, binary = (event() for _ in range(7))
     largest = largest.ljust(MAX_BODY)

@@ -6,38 +6,13 @@ from pathlib import Path
 import pytest
 
 from infra.local.processes import ROOT
-from infra.local.stack import Message, Stack
+from infra.local.stack import CATEGORIES, Message, Stack, unhandled
 from infra.local.stand_in import StandIn
-from tests.test_deploy import CATEGORIES
+from tests import schemas
+
+pytestmark = pytest.mark.stack(**unhandled())
 
 BODIES = sorted((ROOT / "events" / "bodies").glob("*.json"))
-
-CATEGORY_OF = {
-    "batch": "batch",
-    "response": "response",
-    "fine_tuning": "fine-tuning",
-    "fine_tune": "fine-tuning",
-    "eval": "eval",
-    "realtime": "realtime",
-    "live": "realtime",
-    "agent": "agent",
-    "safety": "safety",
-    "safety_identifier": "safety",
-    "file": "file",
-    "video": "archive",
-}
-"""By what stands before the first dot of the type."""
-
-
-@pytest.fixture
-def without_consumer(stack: Stack) -> Stack:
-    """A stack in which all events wait in their queues."""
-    functions = stack.emulator.client("lambda")
-    for consumer in ("batch", "response"):
-        mappings = functions.list_event_source_mappings(FunctionName=f"{stack.name}-{consumer}")
-        (mapping,) = mappings["EventSourceMappings"]
-        functions.update_event_source_mapping(UUID=mapping["UUID"], Enabled=False)
-    return stack
 
 
 def queued(stack: Stack) -> dict[str, list[Message]]:
@@ -48,14 +23,18 @@ def sample(path: Path) -> str:
     return path.read_text().removesuffix("\n")
 
 
-def test_there_is_a_sample_of_every_family() -> None:
-    assert {path.name.split(".")[0] for path in BODIES} >= CATEGORY_OF.keys() - {"fine_tune"}
+def documented(event_type: str) -> str:
+    """The category whose schema the schema of a type refers to."""
+    return schemas.schema_of(event_type)["$ref"].removesuffix(".json")
 
 
-def test_every_event_that_openai_sends_reaches_the_queue_of_its_category(
-    without_consumer: Stack, openai: StandIn
-) -> None:
-    stack = without_consumer
+def test_there_is_a_sample_of_every_prefix() -> None:
+    prefixes = {prefix for prefixes in CATEGORIES.values() for prefix in prefixes} - {"fine_tune."}
+
+    assert {prefix for prefix in prefixes if not any(path.name.startswith(prefix) for path in BODIES)} == set()
+
+
+def test_every_event_that_openai_sends_reaches_the_queue_of_its_category(stack: Stack, openai: StandIn) -> None:
     endpoint_of = {}
     for path in BODIES:
         body = sample(path)
@@ -70,7 +49,7 @@ def test_every_event_that_openai_sends_reaches_the_queue_of_its_category(
         message.json()["type"]: (category, message) for category, found in queued(stack).items() for message in found
     }
     assert {event_type: category for event_type, (category, _) in arrived.items()} == {
-        event_type: CATEGORY_OF[event_type.split(".")[0]] for event_type in endpoint_of
+        event_type: documented(event_type) for event_type in endpoint_of
     }
     assert {message.body for _, message in arrived.values()} == {sample(path) for path in BODIES}
     for event_type, (_, message) in arrived.items():

@@ -10,6 +10,7 @@ import json
 import time
 import zipfile
 from collections.abc import Mapping
+from copy import deepcopy
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -35,7 +36,7 @@ class DeployError(Exception):
 
 def functions() -> list[str]:
     """The names of the functions that the template deploys, which are those of their folders and binaries."""
-    resources = yaml_parse(TEMPLATE.read_text())["Resources"].values()
+    resources = _template()["Resources"].values()
     return [_function_name(resource) for resource in resources if resource["Type"] == "AWS::Serverless::Function"]
 
 
@@ -52,20 +53,26 @@ def deploy(
     `template` stands in for the one of the repository, for tests of what happens when something in it is missing.
     Raises `DeployError` when the change set or a resource fails.
     """
-    template = template if template is not None else yaml_parse(TEMPLATE.read_text())
+    template = deepcopy(_template()) if template is None else template
     _ensure_bucket(emulator)
     for resource in template["Resources"].values():
         match resource["Type"]:
             case "AWS::Serverless::Function":
                 code = _code(binaries / _function_name(resource))
-                resource["Properties"]["CodeUri"] = {"Bucket": _BUCKET, "Key": _upload(emulator, code, "zip")}
+                resource["Properties"]["CodeUri"] = {"Bucket": _BUCKET, "Key": _upload(emulator, *code, "zip")}
             case "AWS::CloudFormation::Stack":
                 nested = (ROOT / resource["Properties"]["TemplateURL"]).read_bytes()
-                resource["Properties"]["TemplateURL"] = _url(emulator, _upload(emulator, nested, "template"))
+                key = _upload(emulator, nested, _digest(nested), "template")
+                resource["Properties"]["TemplateURL"] = _url(emulator, key)
     body = json.dumps(template, default=str).encode()
-    _change(emulator, name, _url(emulator, _upload(emulator, body, "template")), parameters)
+    _change(emulator, name, _url(emulator, _upload(emulator, body, _digest(body), "template")), parameters)
     stack = emulator.client("cloudformation").describe_stacks(StackName=name)["Stacks"][0]
     return {output["OutputKey"]: output["OutputValue"] for output in stack.get("Outputs", [])}
+
+
+@cache
+def _template() -> dict[str, Any]:
+    return yaml_parse(TEMPLATE.read_text())
 
 
 def _change(emulator: Emulator, name: str, template_url: str, parameters: Mapping[str, str]) -> None:
@@ -121,22 +128,23 @@ def _function_name(resource: Mapping[str, Any]) -> str:
     return Path(resource["Properties"]["CodeUri"]).name
 
 
-def _code(binary: Path) -> bytes:
+def _code(binary: Path) -> tuple[bytes, str]:
+    """The zip of a function, and its digest."""
     if not binary.is_file():
         raise DeployError(f"{binary} does not exist. Build it: cargo build --profile local -p {binary.name}")
     return _zip(binary, binary.stat().st_mtime_ns)
 
 
 @cache
-def _zip(binary: Path, _modified: int) -> bytes:
+def _zip(binary: Path, _modified: int) -> tuple[bytes, str]:
     """The binary as Lambda wants it: an executable `bootstrap`. The same binary always makes the same zip."""
     entry = zipfile.ZipInfo("bootstrap", _ZIP_DATE)
     entry.external_attr = 0o100755 << 16
     packed = io.BytesIO()
-    # Stored: it only travels over the loopback device.
-    with zipfile.ZipFile(packed, "w", zipfile.ZIP_STORED) as archive:
-        archive.writestr(entry, binary.read_bytes())
-    return packed.getvalue()
+    # Packed once and deployed with every stack: the emulator hashes and copies it each time.
+    with zipfile.ZipFile(packed, "w") as archive:
+        archive.writestr(entry, binary.read_bytes(), zipfile.ZIP_DEFLATED, compresslevel=1)
+    return packed.getvalue(), _digest(packed.getvalue())
 
 
 def _ensure_bucket(emulator: Emulator) -> None:
@@ -147,8 +155,12 @@ def _ensure_bucket(emulator: Emulator) -> None:
         s3.create_bucket(Bucket=_BUCKET)
 
 
-def _upload(emulator: Emulator, content: bytes, suffix: str) -> str:
-    key, s3 = f"{hashlib.sha256(content).hexdigest()}.{suffix}", emulator.client("s3")
+def _digest(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()
+
+
+def _upload(emulator: Emulator, content: bytes, digest: str, suffix: str) -> str:
+    key, s3 = f"{digest}.{suffix}", emulator.client("s3")
     try:
         s3.head_object(Bucket=_BUCKET, Key=key)
     except ClientError:

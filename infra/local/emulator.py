@@ -26,8 +26,8 @@ _START_TIMEOUT_SECONDS = 60.0
 class Emulator:
     """A ministack of its own: own port, own data, own log, IAM policies enforced."""
 
-    def __init__(self, directory: Path, port: int | None = None) -> None:
-        """Start it, with everything it writes under `directory`.
+    def __init__(self, directory: Path, port: int | None = None, *, bind: str = "127.0.0.1") -> None:
+        """Start it, with everything it writes under `directory`. Containers reach it when `bind` is `0.0.0.0`.
 
         Raises `StartError` when it does not come up, or when something else listens on `port`.
         """
@@ -52,7 +52,7 @@ class Emulator:
                 "STATE_DIR": str(scratch / "state"),
                 "S3_DATA_DIR": str(scratch / "s3"),
                 "GATEWAY_PORT": str(self.port),
-                "BIND_HOST": "127.0.0.1",
+                "BIND_HOST": bind,
                 "MINISTACK_HOST": "127.0.0.1",
                 "MINISTACK_REGION": REGION,
                 "AWS_ENDPOINT_URL": self.endpoint_url,

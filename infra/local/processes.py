@@ -27,17 +27,28 @@ def require_free(port: int) -> None:
 class Process:
     """A supervised process with its output in a file.
 
-    It dies with this Python process however this one ends; `stop` ends it at once and returns when it is gone.
+    It dies with this Python process however this one ends; `stop` ends it and returns when it is gone.
     """
 
-    def __init__(self, name: str, command: Sequence[str | Path], log: Path, environment: Mapping[str, str]) -> None:
-        """Start it with this environment and no other variables, appending what it prints to `log`."""
+    def __init__(
+        self,
+        name: str,
+        command: Sequence[str | Path],
+        log: Path,
+        environment: Mapping[str, str],
+        *,
+        grace: float = 0.0,
+    ) -> None:
+        """Start it with this environment and no other variables, appending what it prints to `log`.
+
+        With `grace` it gets TERM at its end and that many seconds to tidy up; without, it is killed.
+        """
         self._name = name
         self.log = log
         log.parent.mkdir(parents=True, exist_ok=True)
         with log.open("ab") as output:
             self._supervisor = subprocess.Popen(
-                [sys.executable, "-m", "infra.local.supervise", *map(str, command)],
+                [sys.executable, "-m", "infra.local.supervise", "--grace", str(grace), *map(str, command)],
                 cwd=ROOT,
                 env=environment,
                 stdin=subprocess.PIPE,

@@ -1,5 +1,6 @@
 """What `make run` prints: steps while it works, a table of what came of it, and where to look further."""
 
+import json
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -11,7 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from infra.local.emulator import ACCESS_KEY, REGION
-from infra.local.scenario import Result
+from infra.local.scenario import Result, parsed
 from infra.local.stack import Stack
 from infra.local.stand_in import StandIn
 
@@ -60,21 +61,22 @@ class Reporter:
 def show(reporter: Reporter, stack: Stack, results: list[Result]) -> None:
     """Print the table: event, its state, the job it is about, what was kept of it; then what is wrong."""
     table = Table(box=box.ROUNDED if reporter.console.is_terminal else box.ASCII, show_lines=True)
-    for column in ("Event", "State", "Job", "Lines", "Artifacts"):
+    for column in ("Event", "State", "Job", "What became of it", "Artifacts"):
         table.add_column(column, overflow="fold")
     for result in results:
+        played = result.played
         table.add_row(
-            Text(f"{result.event.get('event_type', '-')}\n{result.batch.webhook_id}"),
+            Text(f"{played.event_type}\n{played.webhook_id}"),
             Text(result.event.get("state", "not recorded"), style="red" if result.faults else "green"),
-            Text(f"{result.job.get('status', 'not recorded')}\n{result.batch.id}"),
-            Text(_lines(result.summary)),
+            Text(f"{result.job.get('status', 'not recorded')}\n{played.object_id}"),
+            Text(_became(result)),
             Text("\n".join(_artifact(key, content) for key, content in result.artifacts.items())),
         )
     reporter.console.print(table)
-    reporter.say(f"The artifacts are under batch/<id>/ in the bucket {stack.outputs['BucketName']}.")
+    reporter.say(f"The artifacts are in the bucket {stack.outputs['BucketName']}.")
     for result in results:
         for fault in result.faults:
-            reporter.say(f"WRONG  {result.batch.id}: {fault}")
+            reporter.say(f"WRONG  {result.played.event_type} {result.played.object_id}: {fault}")
 
 
 def show_where_to_look(reporter: Reporter, stack: Stack, openai: StandIn) -> None:
@@ -91,7 +93,7 @@ OpenAI stand-in   {openai.base_url}
   deliver         curl {openai.url}/_control/deliver -H 'content-type: application/json' \\
                     -d '{{"type": "response.completed", "data": {{"id": "resp_123"}}}}'
 AWS, for the aws command
-  export AWS_ENDPOINT_URL={endpoint} AWS_REGION={REGION}
+  export AWS_ENDPOINT_URL={endpoint} AWS_REGION={REGION} AWS_DEFAULT_REGION={REGION}
   export AWS_ACCESS_KEY_ID={ACCESS_KEY} AWS_SECRET_ACCESS_KEY={ACCESS_KEY}
   results         aws s3 ls --recursive s3://{outputs["BucketName"]}/
   ledger          aws dynamodb scan --table-name {outputs["TableName"]}
@@ -103,11 +105,29 @@ Logs of the tools
   stand-in        {openai.log}""")
 
 
+def _became(result: Result) -> str:
+    """The lines of a batch; of everything else the fields that tell."""
+    if result.played.category == "batch":
+        return _lines(parsed(result.artifacts.get(f"batch/{result.played.object_id}/summary.json")))
+    found = ((path, _field(result.job.get("summary", {}), path)) for path in result.played.told)
+    return "\n".join(
+        f"{path.rsplit('.', 1)[-1]}: {value if isinstance(value, str) else json.dumps(value)}"
+        for path, value in found
+        if value is not None
+    )
+
+
 def _lines(summary: dict[str, Any]) -> str:
     """What `summary.json` counted: how the lines ended, and of the failed ones why."""
     counted = [(summary.get("lines", {}).get(name, 0), name) for name in ("succeeded", "failed", "malformed")]
     reasons = [(error["count"], f"  {code}") for code, error in summary.get("errors", {}).items()]
     return "\n".join(f"{count:>5,} {name}" for count, name in counted[:2] + reasons + counted[2:] if count)
+
+
+def _field(value: Any, path: str) -> Any:
+    for name in path.split("."):
+        value = value.get(name) if isinstance(value, dict) else None
+    return value
 
 
 def _artifact(key: str, content: bytes) -> str:

@@ -67,15 +67,15 @@ def _run(options: argparse.Namespace, reporter: Reporter, directory: Path, runni
         watch = Watch(stack)
         stack.fill_secrets()
         stack.subscribe(openai)
-    with reporter.step("Two batches at OpenAI: 1,000 requests with failures, and 200 that expired half way"):
-        batches = scenario.play(openai)
-    with reporter.step("Their webhooks, verified, queued and handled") as progress:
+    with reporter.step("Something of every category happens at OpenAI, two batches of 1,200 requests among it"):
+        played = scenario.play(openai, stack)
+    with reporter.step("The webhooks, verified, queued and handled") as progress:
         deadline = time.monotonic() + _HANDLED_TIMEOUT_SECONDS
-        while (handled := scenario.handled(stack, batches)) < len(batches) and time.monotonic() < deadline:
-            progress(f"{handled} of {len(batches)}")
+        while (handled := scenario.handled(stack, played)) < len(played) and time.monotonic() < deadline:
+            progress(f"{handled} of {len(played)}")
             time.sleep(0.1)
-        progress(f"{handled} of {len(batches)}")
-    results = [scenario.judge(stack, watch, batch) for batch in batches]
+        progress(f"{handled} of {len(played)}")
+    results = [scenario.judge(stack, watch, one) for one in played]
     report.show(reporter, stack, results)
     right = not any(result.faults for result in results)
     if not right:

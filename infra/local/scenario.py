@@ -1,47 +1,97 @@
-"""The main job, played: batches made with the official SDK, finished by the stand-in, and what must come of them."""
+"""What `make run` plays: an event of every category at OpenAI, made by its API and the stand-in's commands."""
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from infra.local.stack import Item, Stack
-from infra.local.stand_in import StandIn
+from infra.local.stand_in import Json, StandIn
 from infra.local.watch import Watch
 
-_MODEL = "gpt-6-luna"
+MODEL = "gpt-6-luna"
 _ENDPOINT = "/v1/responses"
 
 
 @dataclass(frozen=True)
-class Batch:
-    """A batch that the stand-in has finished and announced."""
+class Played:
+    """Something that happened at OpenAI and was announced, and what must come of it."""
 
-    id: str
-    status: str
+    category: str
+    event_type: str
     webhook_id: str
-    counts: dict[str, int]
-    """OpenAI's own counts of the requests."""
-    output: bytes | None
-    """What OpenAI offers as its output file; `None` when there is none."""
-    errors: bytes | None
+    object_id: str
+    status: str
+    """What the job must be in the end."""
+    kept: dict[str, bytes | None] = field(default_factory=dict)
+    """What must lie in the bucket, by key; `None` where the content is not OpenAI's, byte for byte."""
+    counts: dict[str, int] | None = None
+    """OpenAI's own counts, where it has some."""
+    told: tuple[str, ...] = ()
+    """The fields of the job's summary that say what became of it, with dots between names."""
+    endpoint: str = "project"
 
 
 @dataclass(frozen=True)
 class Result:
-    """What became of a batch."""
+    """What became of it."""
 
-    batch: Batch
+    played: Played
     event: Item
     job: Item
     artifacts: dict[str, bytes]
-    summary: dict[str, Any]
-    """`summary.json`, parsed."""
     faults: list[str]
     """What is not as it must be, in words. Empty when all is well."""
 
 
-def play(openai: StandIn) -> list[Batch]:
-    """A batch of 1,000 requests with failures of several kinds, and one that expired half way."""
+def play(openai: StandIn, stack: Stack) -> list[Played]:
+    """Let everything happen; each announces itself by its webhook."""
+    return [
+        *_batches(openai),
+        _response(openai),
+        _fine_tuning(openai),
+        _eval(openai),
+        _call(openai, stack),
+        _agent(openai),
+        _safety(openai),
+        _file(openai),
+        _archive(openai),
+    ]
+
+
+def handled(stack: Stack, played: list[Played]) -> int:
+    """How many of them are dealt with, well or not."""
+    events = (stack.event(one.webhook_id, one.endpoint) for one in played)
+    return sum(event is not None and event["state"] in ("done", "failed") for event in events)
+
+
+def judge(stack: Stack, watch: Watch, played: Played) -> Result:
+    """Compare everything that was kept and told with what OpenAI had."""
+    event = stack.event(played.webhook_id, played.endpoint) or {}
+    job = stack.job(played.category, played.object_id) or {}
+    kept = {key: stack.artifact(key) for key in played.kept}
+    told = [outcome for outcome in watch.outcomes(played.event_type) if outcome.detail["object_id"] == played.object_id]
+    faults = []
+    if event.get("state") != "done":
+        faults.append(f"its event is {event.get('state', 'not recorded')}: {event.get('error', 'no reason recorded')}")
+    if job.get("status") != played.status:
+        faults.append(f"the job is {job.get('status', 'not recorded')}, and must be {played.status}")
+    if played.counts is not None and job.get("counts") != played.counts:
+        faults.append(f"the job counts {job.get('counts', 'nothing')}, and OpenAI {played.counts}")
+    for key, content in played.kept.items():
+        if kept[key] is None:
+            faults.append(f"{key} is not kept")
+        elif content is not None and kept[key] != content:
+            faults.append(f"{key} is not what OpenAI offers")
+    if sorted(job.get("artifacts", [])) != sorted(played.kept):
+        faults.append(f"the job names {job.get('artifacts', 'no artifacts')}, and there must be {sorted(played.kept)}")
+    if [outcome.detail["status"] for outcome in told] != [played.status]:
+        faults.append(f"{len(told)} outcomes on the bus instead of one")
+    artifacts = {key: content for key, content in kept.items() if content is not None}
+    return Result(played, event, job, artifacts, faults + _miscounted(played, artifacts))
+
+
+def _batches(openai: StandIn) -> list[Played]:
+    """One of 1,000 requests with failures of several kinds, and one of 200 that expired half way."""
     mixed: dict[str, int | str] = {}
     mixed |= dict.fromkeys(_ids(900, 950), 429)
     mixed |= dict.fromkeys(_ids(950, 980), 400)
@@ -52,41 +102,7 @@ def play(openai: StandIn) -> list[Batch]:
     return [_batch(openai, 1000, "completed", mixed), _batch(openai, 200, "expired", expired)]
 
 
-def handled(stack: Stack, batches: list[Batch]) -> int:
-    """How many of them are dealt with, well or not."""
-    events = (stack.event(batch.webhook_id) for batch in batches)
-    return sum(event is not None and event["state"] in ("done", "failed") for event in events)
-
-
-def judge(stack: Stack, watch: Watch, batch: Batch) -> Result:
-    """Compare everything that was kept and told with what OpenAI had."""
-    event = stack.event(batch.webhook_id) or {}
-    job = stack.job("batch", batch.id) or {}
-    prefix = f"batch/{batch.id}/"
-    kept = {key: stack.artifact(key) or b"" for key in stack.artifacts(prefix)}
-    summary = _object(kept.get(f"{prefix}summary.json"))
-    told = [outcome for outcome in watch.outcomes(f"batch.{batch.status}") if outcome.detail["object_id"] == batch.id]
-    faults = []
-    if event.get("state") != "done":
-        faults.append(f"its event is {event.get('state', 'not recorded')}: {event.get('error', 'no reason recorded')}")
-    if job.get("status") != batch.status:
-        faults.append(f"the job is {job.get('status', 'not recorded')}, and {batch.status} at OpenAI")
-    if job.get("counts") != batch.counts:
-        faults.append(f"the job counts {job.get('counts', 'nothing')}, and OpenAI {batch.counts}")
-    for name, content in (("output.jsonl", batch.output), ("errors.jsonl", batch.errors)):
-        if kept.get(prefix + name) != content:
-            faults.append(f"{name} is not what OpenAI offers")
-    counted = {name: summary.get("lines", {}).get(name) for name in ("succeeded", "failed", "malformed")}
-    if counted != _count(batch):
-        faults.append(f"summary.json counts {counted}, and OpenAI's files have {_count(batch)}")
-    if sorted(job.get("artifacts", [])) != sorted(kept):
-        faults.append(f"the job names {job.get('artifacts', 'no artifacts')}, and there are {sorted(kept)}")
-    if [outcome.detail["status"] for outcome in told] != [batch.status]:
-        faults.append(f"{len(told)} outcomes on the bus instead of one")
-    return Result(batch, event, job, kept, summary, faults)
-
-
-def _batch(openai: StandIn, requests: int, status: str, outcomes: dict[str, int | str]) -> Batch:
+def _batch(openai: StandIn, requests: int, status: str, outcomes: dict[str, int | str]) -> Played:
     sdk = openai.sdk()
     lines = b"".join(_line(custom_id) for custom_id in _ids(0, requests))
     uploaded = sdk.files.create(file=("requests.jsonl", lines), purpose="batch")
@@ -94,19 +110,155 @@ def _batch(openai: StandIn, requests: int, status: str, outcomes: dict[str, int 
     openai.advance(made.id, "in_progress")
     ended = openai.advance(made.id, status, plan={"default": 200, "lines": outcomes})
     batch = sdk.batches.retrieve(made.id)
-
-    def content(file_id: str | None) -> bytes | None:
-        return sdk.files.content(file_id).read() if file_id else None
-
-    (delivery,) = ended["deliveries"]
-    return Batch(
-        id=batch.id,
+    files = {"output.jsonl": batch.output_file_id, "errors.jsonl": batch.error_file_id}
+    kept = {f"batch/{batch.id}/{name}": sdk.files.content(file).read() for name, file in files.items() if file}
+    return Played(
+        category="batch",
+        event_type=f"batch.{status}",
+        webhook_id=_announced(ended),
+        object_id=batch.id,
         status=status,
-        webhook_id=delivery["webhook_id"],
+        kept={**kept, f"batch/{batch.id}/summary.json": None},
         counts=batch.request_counts.to_dict() if batch.request_counts else {},
-        output=content(batch.output_file_id),
-        errors=content(batch.error_file_id),
     )
+
+
+def _response(openai: StandIn) -> Played:
+    made = openai.sdk().responses.create(model=MODEL, input="What is the answer?", background=True)
+    ended = openai.finish_response(made.id, text="Forty-two.")
+    return Played(
+        category="response",
+        event_type="response.completed",
+        webhook_id=_announced(ended),
+        object_id=made.id,
+        status="completed",
+        kept={f"response/{made.id}.json": None, f"response/{made.id}.txt": b"Forty-two."},
+        told=("model",),
+    )
+
+
+def _fine_tuning(openai: StandIn) -> Played:
+    """A job whose model answers, so that it is promoted."""
+    sdk = openai.sdk()
+    examples = sdk.files.create(file=("examples.jsonl", b'{"messages": []}\n'), purpose="fine-tune")
+    made = sdk.fine_tuning.jobs.create(
+        model="gpt-4.1-mini-2025-04-14", training_file=examples.id, metadata={"alias": "support"}
+    )
+    ended = openai.finish_fine_tuning(made.id, "succeeded", says="At your service.")
+    names = ("job", "checkpoints", "events", "smoke-test", "promotion")
+    return Played(
+        category="fine-tuning",
+        event_type="fine_tuning.job.succeeded",
+        webhook_id=_announced(ended),
+        object_id=made.id,
+        status="succeeded",
+        kept={f"fine-tuning/{made.id}/{name}.json": None for name in names},
+        told=("fine_tuned_model", "smoke_test.reply", "promotion.parameter"),
+    )
+
+
+def _eval(openai: StandIn) -> Played:
+    sdk = openai.sdk()
+    examples = sdk.files.create(file=("examples.jsonl", b'{"item": {}}\n'), purpose="evals")
+    source: Any = {"type": "custom", "item_schema": {"type": "object"}}
+    grader: Any = {"type": "string_check", "name": "exact", "input": "a", "reference": "a", "operation": "eq"}
+    made = sdk.evals.create(name="Nightly", data_source_config=source, testing_criteria=[grader])
+    runs: Any = {"type": "jsonl", "source": {"type": "file_id", "id": examples.id}}
+    run = sdk.evals.runs.create(made.id, data_source=runs)
+    ended = openai.finish_eval_run(made.id, run.id, "completed", passed=7, failed=2, errored=1)
+    return Played(
+        category="eval",
+        event_type="eval.run.succeeded",
+        webhook_id=_announced(ended),
+        object_id=run.id,
+        status="completed",
+        kept={f"eval/{run.id}/report.json": None},
+        counts={"total": 10, "passed": 7, "failed": 2, "errored": 1},
+        told=("eval_id", "result_counts.passed", "result_counts.failed", "result_counts.errored"),
+    )
+
+
+def _call(openai: StandIn, stack: Stack) -> Played:
+    """A phone call, answered by the policy that is stored first."""
+    policy = {
+        "answer_as": "realtime",
+        "rules": [
+            {
+                "name": "sales",
+                "when": [{"header": "To", "part": "user", "prefix": "+49"}],
+                "then": {"accept": {"session": {"model": "gpt-realtime-2.1", "instructions": "Say hello."}}},
+            }
+        ],
+        "default": {"reject": {"status_code": 486}},
+    }
+    stack.set_call_policy(json.dumps(policy))
+    came_in = openai.call_in(to="<sip:+4930123456@sip.api.openai.com>")
+    return Played(
+        category="realtime",
+        event_type="realtime.call.incoming",
+        webhook_id=_announced(came_in),
+        object_id=came_in["call"]["call_id"],
+        status="accepted",
+        told=("rule", "from", "to"),
+    )
+
+
+def _agent(openai: StandIn) -> Played:
+    """A session that waits for a function of ours to be called."""
+    session_id = openai.agent_session(deliver=False)["session"]["id"]
+    call = {
+        "type": "function_call",
+        "call_id": "call_1",
+        "turn_id": "turn_1",
+        "name": "pay",
+        "arguments": {"amount": 3},
+    }
+    moved = openai.move_agent_session(session_id, "requires_action", required_actions=[call])
+    return Played(
+        category="agent",
+        event_type="agent.session.action_required",
+        webhook_id=_announced(moved),
+        object_id=session_id,
+        status="requires_action",
+        kept={f"agent/session/{session_id}.json": None},
+        told=("required_actions",),
+    )
+
+
+def _safety(openai: StandIn) -> Played:
+    """A notice of the organization's endpoint."""
+    issued = openai.safety_case("warning", reason="Cyber.")
+    return Played(
+        category="safety",
+        event_type="safety.warning_issued",
+        webhook_id=_announced(issued),
+        object_id=issued["case"]["id"],
+        status="warning",
+        endpoint="organization",
+        kept={f"safety/{issued['case']['id']}.json": None},
+        told=("reason", "entity_identifier"),
+    )
+
+
+def _file(openai: StandIn) -> Played:
+    made = openai.sdk().files.create(file=("notes.txt", b"Notes."), purpose="user_data")
+    return _delivered(openai, "file", "file.processed", {"id": made.id}, "processed", told=("filename", "purpose"))
+
+
+def _archive(openai: StandIn) -> Played:
+    """A type that nobody has heard of."""
+    return _delivered(openai, "archive", "brand.new", {"id": "thing_1", "shiny": True}, "recorded", told=("data",))
+
+
+def _delivered(openai: StandIn, category: str, event_type: str, data: Json, status: str, **more: Any) -> Played:
+    """An event that OpenAI sends and that no command of the stand-in brings about."""
+    (delivery,) = openai.deliver(event_type, data)
+    return Played(category, event_type, delivery["webhook_id"], data["id"], status, **more)
+
+
+def _announced(ended: Json) -> str:
+    (delivery,) = ended["deliveries"]
+    return delivery["webhook_id"]
 
 
 def _ids(start: int, end: int) -> list[str]:
@@ -114,28 +266,33 @@ def _ids(start: int, end: int) -> list[str]:
 
 
 def _line(custom_id: str) -> bytes:
-    body = {"model": _MODEL, "input": f"Say hello to {custom_id}."}
+    body = {"model": MODEL, "input": f"Say hello to {custom_id}."}
     request: dict[str, Any] = {"custom_id": custom_id, "method": "POST", "url": _ENDPOINT, "body": body}
     return json.dumps(request).encode() + b"\n"
 
 
-def _object(content: bytes | None) -> dict[str, Any]:
-    try:
-        parsed = json.loads(content or b"")
-    except ValueError:
-        return {}
-    return parsed if isinstance(parsed, dict) else {}
-
-
-def _count(batch: Batch) -> dict[str, int]:
-    """What OpenAI's files say, counted here by other code than the function's."""
+def _miscounted(played: Played, artifacts: dict[str, bytes]) -> list[str]:
+    """Compare `summary.json` of a batch with OpenAI's files, counted here by other code than the function's."""
+    if played.category != "batch":
+        return []
     found = {"succeeded": 0, "failed": 0, "malformed": 0}
-    for line in (batch.output or b"").splitlines() + (batch.errors or b"").splitlines():
-        answer = _object(line)
+    for line in b"".join(content or b"" for content in played.kept.values()).splitlines():
+        answer = parsed(line)
         if not answer:
             found["malformed"] += 1
         elif (answer.get("response") or {}).get("status_code", 500) < 400:
             found["succeeded"] += 1
         else:
             found["failed"] += 1
-    return found
+    summary = parsed(artifacts.get(f"batch/{played.object_id}/summary.json"))
+    counted = {name: summary.get("lines", {}).get(name) for name in found}
+    return [] if counted == found else [f"summary.json counts {counted}, and OpenAI's files have {found}"]
+
+
+def parsed(content: bytes | None) -> dict[str, Any]:
+    """A JSON object, or an empty one where there is none."""
+    try:
+        value = json.loads(content or b"")
+    except ValueError:
+        return {}
+    return value if isinstance(value, dict) else {}

@@ -4,6 +4,7 @@ import base64
 import json
 import os
 import platform
+import re
 import secrets
 import signal
 from collections.abc import Mapping
@@ -17,10 +18,19 @@ from botocore.exceptions import ClientError
 
 from infra.local.deploy import BINARIES, deploy
 from infra.local.emulator import Emulator
+from infra.local.processes import ROOT
 from infra.local.stand_in import API_KEY, StandIn
 
 Secret = Literal["project", "organization", "api-key"]
 Item = dict[str, Any]
+
+CATEGORIES: Mapping[str, tuple[str, ...]] = {
+    name: tuple(re.findall(r'"(.+?)"', prefixes))
+    for name, prefixes in re.findall(
+        r'^    \w+ = "(.+?)":(.*);$', (ROOT / "shared/webhook/src/category.rs").read_text(), re.MULTILINE
+    )
+}
+"""The table of `category.rs`: every category with the prefixes of its event types."""
 
 _SECRET_OUTPUTS: Mapping[Secret, str] = {
     "project": "ProjectSigningSecretArn",
@@ -84,15 +94,20 @@ class Stack:
         for endpoint, secret in self.signing_secrets.items():
             openai.register(self.url(endpoint), secret, endpoint)
 
+    def set_call_policy(self, policy: str) -> None:
+        """Store a policy for calls where the stack has it by default."""
+        ssm, name = self.emulator.client("ssm"), f"/{self.name}/call-policy"
+        ssm.put_parameter(Name=name, Value=policy, Type="String", Overwrite=True)
+
     # Queues ----------------------------------------------------------------------------------------------------------
 
     def queue_url(self, category: str) -> str:
         """The queue of a category, such as `fine-tuning`."""
-        return self.outputs[f"{_logical(category)}QueueUrl"]
+        return self.outputs[f"{logical(category)}QueueUrl"]
 
     def dead_letter_queue_url(self, category: str) -> str:
         """The dead-letter queue of a category."""
-        return self.outputs[f"{_logical(category)}DeadLetterQueueUrl"]
+        return self.outputs[f"{logical(category)}DeadLetterQueueUrl"]
 
     def messages(self, category: str) -> list[Message]:
         """What is in a category's queue, messages that are being handled included."""
@@ -125,6 +140,12 @@ class Stack:
     def effect(self, key: str) -> Item | None:
         """The record of an effect, such as `batch.completed/batch_1`, or `None`."""
         return self._item(f"effect#{key}", "effect")
+
+    def expect(self, category: str, object_id: str, **attributes: str) -> None:
+        """Record what an object's event will not say, as the program does that created the object."""
+        keys = {"pk": f"expected#{category}#{object_id}", "sk": "expected"}
+        item = {name: {"S": value} for name, value in (keys | attributes).items()}
+        self.emulator.client("dynamodb").put_item(TableName=self.outputs["TableName"], Item=item)
 
     def ledger(self, kind: Literal["event", "effect", "job"] | None = None) -> list[Item]:
         """Every record, or those of a kind."""
@@ -230,6 +251,21 @@ def create(
     return Stack(emulator, name, deploy(emulator, name, given, template=template, binaries=binaries))
 
 
+def unhandled(*categories: str) -> dict[str, str]:
+    """The parameters of a stack in which these categories, by default all, wait in their queues."""
+    return {f"{logical(category)}Enabled": "false" for category in categories or CATEGORIES}
+
+
+def category_of(event_type: str) -> str:
+    """The category of an event type, known or not."""
+    return next((name for name, prefixes in CATEGORIES.items() if event_type.startswith(prefixes)), "archive")
+
+
+def logical(category: str) -> str:
+    """What the template's names of a category begin with, such as `FineTuning`."""
+    return "".join(word.capitalize() for word in category.split("-"))
+
+
 def new_signing_secret() -> str:
     """A signing secret as OpenAI makes them."""
     return "whsec_" + base64.b64encode(secrets.token_bytes(32)).decode()
@@ -248,10 +284,6 @@ def messages_in(emulator: Emulator, queue_url: str) -> list[Message]:
         )
         for message in emulator.messages(queue_url)
     ]
-
-
-def _logical(category: str) -> str:
-    return "".join(word.capitalize() for word in category.split("-"))
 
 
 def _plain(item: Mapping[str, Any]) -> Item:

@@ -23,11 +23,12 @@ Json = dict[str, Any]
 
 
 class StandIn:
-    """An OpenAI of its own: own port, own files, batches and responses, own webhooks."""
+    """An OpenAI of its own: own port, own files, batches, responses and evals, own webhooks."""
 
-    def __init__(self, directory: Path, *, port: int = 0, retry_factor: float = 0.001) -> None:
+    def __init__(self, directory: Path, *, port: int = 0, retry_factor: float = 0.001, bind: str = "127.0.0.1") -> None:
         """Start it, with its log in `directory`. `retry_factor` shortens the 72 hours of webhook retries.
 
+        Containers reach it when `bind` is `0.0.0.0`.
         Raises `StartError` when it does not come up, or when something else listens on `port`.
         """
         if not BINARY.is_file():
@@ -38,7 +39,7 @@ class StandIn:
         port_file = directory / "openai-stand-in.port"
         directory.mkdir(parents=True, exist_ok=True)
         port_file.unlink(missing_ok=True)
-        command: list[str | Path] = [BINARY, "--listen", f"127.0.0.1:{port}", "--port-file", port_file]
+        command: list[str | Path] = [BINARY, "--listen", f"{bind}:{port}", "--port-file", port_file]
         command += ["--api-key", API_KEY, "--retry-factor", str(retry_factor)]
         # Without the caller's proxies: its deliveries stay on the loopback device.
         self._process = Process("The OpenAI stand-in", command, self.log, {"PATH": os.environ.get("PATH", os.defpath)})
@@ -68,6 +69,51 @@ class StandIn:
     def finish_response(self, response_id: str, status: str = "completed", **options: Any) -> Json:
         """Bring a background response to its end, which delivers its webhook. Answers `{"response", "deliveries"}`."""
         return self.command("POST", f"responses/{response_id}/finish", {"status": status, **options})
+
+    def finish_fine_tuning(self, job_id: str, status: str = "succeeded", **options: Any) -> Json:
+        """Bring a fine-tuning job to its end, which delivers its webhook. Answers `{"job", "deliveries"}`."""
+        return self.command("POST", f"fine_tuning/{job_id}/finish", {"status": status, **options})
+
+    def finish_eval_run(self, eval_id: str, run_id: str, status: str = "completed", **options: Any) -> Json:
+        """Bring an eval run to its end, which delivers its webhook. Answers `{"run", "deliveries"}`."""
+        return self.command("POST", f"evals/{eval_id}/runs/{run_id}/finish", {"status": status, **options})
+
+    def end_evals(self, status: int = 410) -> None:
+        """From now on answer every call about evals with 410 or 404, as if the Evals API had ended."""
+        self.command("POST", "evals/end", {"status": status})
+
+    def agent_session(self, **options: Any) -> Json:
+        """Create a session of an agent, which delivers its webhook. Answers `{"session", "deliveries"}`."""
+        return self.command("POST", "agents/sessions", options)
+
+    def move_agent_session(self, session_id: str, status: str, **options: Any) -> Json:
+        """Move a session along, which delivers its webhook. Answers `{"session", "deliveries"}`."""
+        return self.command("POST", f"agents/sessions/{session_id}/move", {"status": status, **options})
+
+    def agent_environment(self, status: str, environment_id: str | None = None, **options: Any) -> Json:
+        """Create an environment, or move one along. Four of the statuses have a webhook."""
+        path = "agents/environments" if environment_id is None else f"agents/environments/{environment_id}/move"
+        return self.command("POST", path, {"status": status, **options})
+
+    def safety_alert(self, **options: Any) -> Json:
+        """Raise a safety alert, which delivers its webhook. Answers `{"alert", "deliveries"}`."""
+        return self.command("POST", "safety/alerts", options)
+
+    def safety_case(self, notice: str, **options: Any) -> Json:
+        """Issue a `warning` or a `deactivation`, which delivers its webhook. Answers `{"case", "deliveries"}`."""
+        return self.command("POST", "safety/cases", {"notice": notice, **options})
+
+    def block_identifier(self, safety_category: str, **options: Any) -> Json:
+        """Block a safety identifier, which delivers its webhook. Answers `{"deliveries"}`."""
+        return self.command("POST", "safety/blocked", {"safety_category": safety_category, **options})
+
+    def call_in(self, **options: Any) -> Json:
+        """Let a phone call come in, which delivers its events. Answers `{"call", "deliveries"}`."""
+        return self.command("POST", "calls", options)
+
+    def call(self, call_id: str) -> Json:
+        """A phone call, by its id at either API: its state, which API acted, and what that was told."""
+        return self.command("GET", f"calls/{call_id}")
 
     def put_file(self, **options: Any) -> Json:
         """Put a file there: `text=...`, or `line=..., lines=...` for one that is made while it is read."""

@@ -12,7 +12,9 @@ from openai import BaseModel, InvalidWebhookSignatureError, OpenAI
 from openai.types.webhooks import SafetyIdentifierBlockedWebhookEvent, UnwrapWebhookEvent
 from pydantic import TypeAdapter
 
-ROOT = Path(__file__).parents[2]
+from infra.local.processes import ROOT
+from infra.local.stack import CATEGORIES, category_of
+
 EVENTS = ROOT / "events"
 BODIES = {path.stem: path for path in sorted((EVENTS / "bodies").glob("*.json"))}
 QUEUED = {path.stem: path for path in sorted((EVENTS / "sqs").glob("*.json"))}
@@ -27,26 +29,12 @@ NOT_IN_THE_UNION = {
     "file.processed": "OpenAI sends no file event today; a sample for the category that waits for one",
 }
 
-PREFIXES = {
-    "batch": ("batch.",),
-    "response": ("response.",),
-    "fine-tuning": ("fine_tuning.", "fine_tune."),
-    "eval": ("eval.",),
-    "realtime": ("realtime.", "live."),
-    "agent": ("agent.",),
-    "safety": ("safety.", "safety_identifier."),
-    "file": ("file.",),
-}
 ORGANIZATION_TYPES = {"safety.warning_issued", "safety.deactivation_issued"}
 ATTRIBUTES = {"webhook-id", "webhook-timestamp", "endpoint", "event-type", "received-at", "source"}
 
 
 def body(event_type: str) -> str:
     return BODIES[event_type].read_text().removesuffix("\n")
-
-
-def category(event_type: str) -> str:
-    return next((name for name, prefixes in PREFIXES.items() if event_type.startswith(prefixes)), "archive")
 
 
 def unknown_fields(model: BaseModel) -> list[str]:
@@ -101,7 +89,7 @@ def test_one_phone_call_can_arrive_for_both_apis() -> None:
 
 
 def test_every_category_has_a_queued_event() -> None:
-    assert QUEUED.keys() == {*PREFIXES, "archive"}
+    assert QUEUED.keys() == CATEGORIES.keys()
 
 
 @pytest.mark.parametrize("name", QUEUED)
@@ -109,8 +97,9 @@ def test_a_queued_event_carries_a_body_and_attributes_that_agree(name: str) -> N
     [record] = json.loads(QUEUED[name].read_text())["Records"]
     attributes = {key: value["stringValue"] for key, value in record["messageAttributes"].items()}
     event_type = attributes["event-type"]
-    assert record["body"] == body(event_type)
-    assert category(event_type) == name
+    assert category_of(event_type) == name
+    if name != "archive":  # Its event is of a type that nobody has heard of, so that it stays the archive's.
+        assert record["body"] == body(event_type)
     assert record["eventSourceARN"].endswith(f"-{name}")
     assert record["md5OfBody"] == hashlib.md5(record["body"].encode()).hexdigest()
     assert attributes.keys() == ATTRIBUTES

@@ -1,8 +1,8 @@
 //! What a batch event means.
 
 use consumer::artifacts::{JSON, Key};
-use consumer::{Context, Event, Failure, Handler, OpenAi, Outcome, Setup, when};
-use openai::{Batch, BatchStatus, Class, Client};
+use consumer::{Context, Event, Failure, Handler, OpenAi, Outcome, Setup, found, object_id, when};
+use openai::{Batch, BatchStatus, Client};
 
 use crate::alert::{alert, cause};
 use crate::lines::Tally;
@@ -43,14 +43,12 @@ impl Batches {
 
 impl Handler for Batches {
     async fn handle(&self, event: &Event, context: &Context) -> Result<Outcome, Failure> {
-        let id = event.object_id().ok_or_else(|| Failure::permanent("no_object", "the event names no batch"))?;
+        let id = object_id(event, "batch")?;
         let keys = Keys::of(id)?;
         let openai = self.openai.client().await?;
         let as_of = when::now();
-        let batch = match openai.batch(id, context.deadline).await {
-            Ok(batch) => batch,
-            Err(error) if error.class() == Class::NotFound => return Ok(Outcome::not_found(id, as_of)),
-            Err(error) => return Err(error.into()),
+        let Some(batch) = found(openai.batch(id, context.deadline).await)? else {
+            return Ok(Outcome::not_found(id, as_of));
         };
         let seen = Outcome {
             object_id: Some(id.to_owned()),

@@ -139,8 +139,10 @@ impl Results<'_> {
 
 /// What is known of a batch from its beginning.
 pub(crate) fn about(batch: &Batch) -> Map<String, Value> {
-    let known = [("endpoint", &batch.endpoint), ("model", &batch.model)];
-    known.into_iter().filter_map(|(name, text)| Some((name.to_owned(), text.clone()?.into()))).collect()
+    let metadata = batch.raw.get("metadata").filter(|metadata| metadata.as_object().is_some_and(|own| !own.is_empty()));
+    let text = |text: &Option<String>| text.clone().map(Value::from);
+    let known = [("endpoint", text(&batch.endpoint)), ("model", text(&batch.model)), ("metadata", metadata.cloned())];
+    known.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?))).collect()
 }
 
 /// OpenAI's own counts of the requests, by name.

@@ -1,8 +1,8 @@
 //! What a response event means.
 
 use consumer::artifacts::{JSON, Key, TEXT};
-use consumer::{Context, Event, Failure, Handler, OpenAi, Outcome, Setup, when};
-use openai::{Class, Response};
+use consumer::{Context, Event, Failure, Handler, OpenAi, Outcome, Setup, found, object_id, when};
+use openai::Response;
 
 use crate::{alert, outcome};
 
@@ -19,14 +19,12 @@ impl Responses {
 
 impl Handler for Responses {
     async fn handle(&self, event: &Event, context: &Context) -> Result<Outcome, Failure> {
-        let id = event.object_id().ok_or_else(|| Failure::permanent("no_object", "the event names no response"))?;
+        let id = object_id(event, "response")?;
         let keys = Keys::of(id)?;
         let openai = self.openai.client().await?;
         let as_of = when::now();
-        let response = match openai.response(id, context.deadline).await {
-            Ok(response) => response,
-            Err(error) if error.class() == Class::NotFound => return Ok(outcome::gone(event, id, as_of)),
-            Err(error) => return Err(error.into()),
+        let Some(response) = found(openai.response(id, context.deadline).await)? else {
+            return Ok(outcome::gone(event, id, as_of));
         };
         let seen = outcome::of(&response, as_of);
         if response.status.is_under_way() {

@@ -8,6 +8,7 @@
 //! | event | `event#{endpoint}#{webhook-id}` | what a delivery said and what became of it |
 //! | effect | `effect#{effect key}` | which event acts, or has acted, for everything that means the same |
 //! | job | `job#{category}#{object id}` | what an object is now |
+//! | expectation | `expected#{category}#{object id}`, `sk` = `expected` | what somebody else recorded of an object before its event came |
 //!
 //! # One write decides
 //!
@@ -64,12 +65,13 @@
 //!
 //! # Permissions
 //!
-//! `dynamodb:UpdateItem` on the table. Nothing is read.
+//! `dynamodb:UpdateItem` on the table. Only an expectation is read, and needs `dynamodb:GetItem`.
 
 mod change;
 mod effect;
 mod error;
 mod event;
+mod expectation;
 mod job;
 mod value;
 

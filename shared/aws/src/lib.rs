@@ -18,8 +18,9 @@
 #![cfg_attr(feature = "ledger", doc = "| [`ledger`] | DynamoDB | which events, effects and jobs are where |")]
 #![cfg_attr(feature = "artifacts", doc = "| [`artifacts`] | S3 | what is worth keeping |")]
 #![cfg_attr(feature = "outcomes", doc = "| [`outcomes`] | EventBridge, SNS | telling other systems, and people |")]
+#![cfg_attr(feature = "parameters", doc = "| [`parameters`] | Systems Manager | settings that outlive a deployment |")]
 
-#[cfg(any(feature = "artifacts", feature = "ledger", feature = "outcomes", feature = "queue"))]
+#[cfg(any(feature = "artifacts", feature = "ledger", feature = "outcomes", feature = "parameters", feature = "queue"))]
 mod cause;
 mod config;
 #[cfg(feature = "send")]
@@ -33,6 +34,8 @@ pub mod artifacts;
 pub mod ledger;
 #[cfg(feature = "outcomes")]
 pub mod outcomes;
+#[cfg(feature = "parameters")]
+pub mod parameters;
 #[cfg(feature = "send")]
 pub mod queue;
 #[cfg(feature = "secrets")]

@@ -19,6 +19,12 @@ pub trait Handler: Send + Sync + 'static {
     /// It may be called again for an event whose work was done, when the process died before that could be recorded
     /// (and when somebody replays the event), so whatever it writes must be safe to write twice.
     fn handle(&self, event: &Event, context: &Context) -> impl Future<Output = Result<Outcome, Failure>> + Send;
+
+    /// Fetches ahead what the first event would have to wait for, while the function starts. It may take a few seconds;
+    /// what could not be fetched is fetched when it is needed.
+    fn warm_up(&self) -> impl Future<Output = ()> + Send {
+        std::future::ready(())
+    }
 }
 
 /// What a handler gets besides the event.
@@ -177,6 +183,9 @@ impl Failure {
     /// OpenAI refused the call for another reason that no retry can change.
     pub const REFUSED: &'static str = "refused_by_openai";
 
+    /// The reason of an event that names no object.
+    pub const NO_OBJECT: &'static str = "no_object";
+
     /// Try again later, no earlier than the queue's own backoff says.
     pub fn retry(message: impl Into<String>) -> Self {
         Self::Retry { after: None, message: message.into() }
@@ -188,17 +197,45 @@ impl Failure {
     }
 }
 
+/// The id of the object that the event is about, which is `what` for people.
+///
+/// # Errors
+///
+/// [`Failure::Permanent`] with [`Failure::NO_OBJECT`] when it names none.
+pub fn object_id<'a>(event: &'a Event, what: &str) -> Result<&'a str, Failure> {
+    event.object_id().ok_or_else(|| Failure::permanent(Failure::NO_OBJECT, format!("the event names no {what}")))
+}
+
+/// What OpenAI answered, or `None` when it answered that there is no such object, which is a normal end of an event.
+///
+/// # Errors
+///
+/// What every other refusal means for a retry.
+pub fn found<T>(answer: Result<T, openai::Error>) -> Result<Option<T>, Failure> {
+    match answer {
+        Ok(object) => Ok(Some(object)),
+        Err(error) if error.class() == openai::Class::NotFound => Ok(None),
+        Err(error) => Err(error.into()),
+    }
+}
+
 impl From<openai::Error> for Failure {
     /// By what the error means for a retry.
     ///
     /// Whether a 404 is a failure depends on what was asked for, so a handler looks for it first: the event's own
     /// object being unknown is [`Outcome::not_found`].
     fn from(error: openai::Error) -> Self {
-        let message = error.to_string();
+        let mut message = error.to_string();
         let reason = match error.class() {
             openai::Class::Retry => return Self::Retry { after: error.retry_after(), message },
             openai::Class::NotFound => Self::NOT_FOUND,
-            openai::Class::Unauthorized => Self::UNAUTHORIZED,
+            openai::Class::Unauthorized => {
+                message.push_str(
+                    ". The API key may not read this object: it is invalid, it lacks a permission, or it is another \
+                     project's (an object that does not exist, as in a test delivery, is answered by 404)",
+                );
+                Self::UNAUTHORIZED
+            }
             openai::Class::QuotaExhausted => Self::QUOTA_EXHAUSTED,
             openai::Class::Permanent => Self::REFUSED,
         };

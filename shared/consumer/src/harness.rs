@@ -9,7 +9,7 @@ use aws::outcomes::{Announcement, Notice, Outcomes};
 use aws::queue::{DeadLetter, Inbox, Source};
 use aws_lambda_events::sqs::{SqsBatchResponse, SqsEvent, SqsMessage};
 use futures::{FutureExt, StreamExt, stream};
-use tokio::time::{Instant, timeout_at};
+use tokio::time::{Instant, timeout, timeout_at};
 use webhook::Category;
 
 use crate::backoff::{backoff, until};
@@ -17,12 +17,15 @@ use crate::bounds::bounded;
 use crate::deadline::Deadline;
 use crate::record::{Delivered, decode, receives, sent_at};
 use crate::report::{Report, Verdict};
-use crate::when::now;
+use crate::when::{moment, now};
 use crate::{Alert, Context, Failure, Handler, OpenAi, Outcome, Severity};
 
 /// How many records of one batch are worked on at a time. Their work is waiting for others, so one thread serves them
 /// all; the bound keeps a full batch from opening a connection per record to everything at once.
 const CONCURRENT_RECORDS: usize = 5;
+
+/// How long a handler may prepare. Lambda gives a function ten seconds to start.
+const WARM_UP: Duration = Duration::from_secs(5);
 
 /// The message cannot be read.
 const UNDECODABLE_MESSAGE: &str = "undecodable_message";
@@ -71,6 +74,13 @@ struct Claims {
 impl<H: Handler> Harness<H> {
     pub(crate) fn with(category: Category, handler: H, services: Services, max_receives: u32) -> Self {
         Self { category, handler, services, max_receives }
+    }
+
+    /// Lets the handler prepare, for [`WARM_UP`] at most.
+    pub(crate) async fn warm_up(&self) {
+        if timeout(WARM_UP, self.handler.warm_up()).await.is_err() {
+            tracing::warn!("not all could be fetched ahead; the first event waits for it");
+        }
     }
 
     /// Works on the records of one invocation, which ends at `deadline` (milliseconds since the Unix epoch). The
@@ -393,28 +403,34 @@ fn give_up_alert(
     record: &SqsMessage,
     delivered: Option<&Delivered>,
     reason: &str,
-    message: &str,
+    why: &str,
 ) -> Alert {
-    let subject = |what: &str| format!("{what} could not be handled: {reason}");
-    let message_id = record.message_id.as_deref().unwrap_or("unknown");
-    let (subject, about) = match delivered {
-        Some(Delivered { message, event }) => {
-            let about = format!(
-                "event: {} ({})\nobject: {}\ndelivery: {} to the endpoint {}\n",
-                event.id,
+    let (kind, what, when) = match delivered {
+        Some(Delivered { message, event }) => (
+            event.event_type.as_str(),
+            format!(
+                "{} about {}, event {}, delivered to the endpoint {} as {}",
                 event.event_type,
-                event.object_id().unwrap_or("none"),
-                message.webhook_id,
-                message.endpoint
-            );
-            (subject(&event.event_type), about)
-        }
-        None => (subject("a message"), String::new()),
+                event.object_id().unwrap_or("no object"),
+                event.id,
+                message.endpoint,
+                message.webhook_id
+            ),
+            format!("created {}, received", moment(event.created_at)),
+        ),
+        None => ("a message", "a message that is no event of ours".to_owned(), "received".to_owned()),
     };
     let message = format!(
-        "{message}\n\nreason: {reason}\ncategory: {category}\n{about}SQS message: {message_id}, received {} times\n\n\
-         It is in the category's dead-letter queue. Redrive it from there once the cause is gone.\n",
-        receives(record)
+        "{kind} could not be handled, and is not tried again.\n\n\
+         What   {what}\n\
+         When   {when} {} times from its queue\n\
+         Why    {reason}: {why}\n\
+         To do  Remove the cause, then redrive the dead-letter queue: the event is handled as if it had just come. \
+         docs/operations.md says for each reason what helps.\n\
+         Where  the dead-letter queue of {category}, message {}\n",
+        receives(record),
+        record.message_id.as_deref().unwrap_or("unknown"),
     );
+    let subject = format!("{kind} could not be handled: {reason}");
     Alert { severity: Severity::Critical, subject, message }
 }

@@ -101,9 +101,10 @@
 //!
 //! # Permissions
 //!
-//! `dynamodb:UpdateItem` on the table; `s3:PutObject` and `s3:AbortMultipartUpload` on the bucket, as far as the handler
-//! stores anything; `events:PutEvents` on the bus; `sns:Publish` on the topic; `sqs:ChangeMessageVisibility` on the queue
-//! (beside what Lambda itself needs to read it) and `sqs:SendMessage` on the dead-letter queue;
+//! `dynamodb:UpdateItem` on the table, and `dynamodb:GetItem` for handlers that ask for [`Setup::ledger`];
+//! `s3:PutObject` and `s3:AbortMultipartUpload` on the bucket, as far as the handler stores anything;
+//! `events:PutEvents` on the bus; `sns:Publish` on the topic; `sqs:ChangeMessageVisibility` on the queue (beside what
+//! Lambda itself needs to read it) and `sqs:SendMessage` on the dead-letter queue;
 //! `secretsmanager:GetSecretValue` on the key's secret. The event source mapping must have
 //! `ReportBatchItemFailures`.
 
@@ -118,10 +119,12 @@ mod report;
 mod setup;
 pub mod when;
 
-pub use aws::{Environment, Faults, artifacts};
-pub use handler::{Alert, Context, Failure, Handler, Outcome, Severity};
+#[cfg(feature = "parameters")]
+pub use aws::parameters;
+pub use aws::{Environment, Faults, artifacts, ledger};
+pub use handler::{Alert, Context, Failure, Handler, Outcome, Severity, found, object_id};
 pub use harness::Harness;
 pub use lambda_runtime::Error;
 pub use openai_access::OpenAi;
 pub use setup::{Setup, run};
-pub use webhook::{Category, Event};
+pub use webhook::{Category, Event, EventData, SipInvite};

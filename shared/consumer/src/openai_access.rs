@@ -55,7 +55,7 @@ impl OpenAi {
     }
 
     /// Which key [`client`](Self::client) would use now, as a number that changes with it.
-    pub(crate) async fn generation(&self) -> u64 {
+    pub async fn generation(&self) -> u64 {
         match &*self.0 {
             Kind::Fixed(_) => 0,
             Kind::Keyed(keyed) => keyed.fresh().await.generation,
@@ -63,7 +63,10 @@ impl OpenAi {
     }
 
     /// OpenAI refused the key of this generation. Says whether there is another one by now.
-    pub(crate) async fn replaced(&self, generation: u64) -> bool {
+    ///
+    /// The harness asks this for every failure that is [`Failure::UNAUTHORIZED`]. It is for handlers whose events must
+    /// not end in such a failure.
+    pub async fn replaced(&self, generation: u64) -> bool {
         match &*self.0 {
             Kind::Fixed(_) => false,
             Kind::Keyed(keyed) => keyed.replaced(generation).await,

@@ -18,6 +18,7 @@ use crate::{Handler, Harness, OpenAi};
 pub struct Setup<'a> {
     environment: &'a mut Environment,
     config: Option<&'a Config>,
+    ledger: Option<&'a Ledger>,
     openai: Option<OpenAi>,
 }
 
@@ -44,6 +45,24 @@ impl Setup<'_> {
         self.openai = Some(openai.clone());
         Some(openai)
     }
+
+    /// The ledger, for handlers that look into it; the function needs `dynamodb:GetItem` on the table.
+    #[must_use]
+    pub fn ledger(&self) -> Option<Ledger> {
+        self.ledger.cloned()
+    }
+
+    /// The parameters of Systems Manager, for handlers that keep settings there.
+    #[cfg(feature = "parameters")]
+    pub fn parameters(&self) -> Option<aws::parameters::Parameters> {
+        self.config.map(aws::parameters::Parameters::new)
+    }
+
+    /// Another bucket than the stack's own, for handlers that keep settings there.
+    #[must_use]
+    pub fn bucket(&self, name: &str) -> Option<Artifacts> {
+        Some(Artifacts::new(self.config?, name))
+    }
 }
 
 impl<H: Handler> Harness<H> {
@@ -68,13 +87,15 @@ impl<H: Handler> Harness<H> {
         let max_receives = environment.parsed("MAX_RECEIVES", |text| {
             text.parse().ok().filter(|&receives: &u32| receives > 0).ok_or_else(|| "is not a number above 0".to_owned())
         });
-        let mut setup = Setup { environment: &mut environment, config: config.as_ref(), openai: None };
+        let ledger = config.as_ref().zip(table).map(|(config, table)| Ledger::new(config, table));
+        let mut setup =
+            Setup { environment: &mut environment, config: config.as_ref(), ledger: ledger.as_ref(), openai: None };
         let handler = handler(&mut setup);
         let openai = setup.openai;
         environment.finish(|| {
             let config = config?;
             let services = Services {
-                ledger: Ledger::new(&config, table?),
+                ledger: ledger?,
                 inbox: Inbox::new(&config, queue?, dead_letter_queue?),
                 outcomes: Outcomes::new(&config, bus?, topic?),
                 artifacts: Artifacts::new(&config, &bucket?),
@@ -119,6 +140,7 @@ pub async fn run<H: Handler>(
     let harness = Harness::new(category, Environment::of_process(), handler).inspect_err(|faults| {
         tracing::error!("the function cannot start, its environment is wrong: {faults}");
     })?;
+    harness.warm_up().await;
     let harness = &harness;
     let invocation = |event: LambdaEvent<SqsEvent>| async move {
         Ok::<_, Error>(harness.handle(event.payload, event.context.deadline).await)

@@ -1,4 +1,4 @@
-//! The client and its calls.
+//! The client: how a call is made. Which calls there are, the modules of their objects say.
 
 use std::fmt;
 use std::sync::Arc;
@@ -11,20 +11,14 @@ use rustls::RootCertStore;
 use serde_json::Value;
 use tokio::time::{Instant, timeout_at};
 
-use crate::content::FileContent;
 use crate::error::Error;
 use crate::key::ApiKey;
-use crate::objects::{Batch, File};
-use crate::response::Response;
 
 /// As in OpenAI's own clients.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// How long one object may take: a metadata look-up answers within a second, also on a bad day.
 const OBJECT_TIMEOUT: Duration = Duration::from_secs(30);
-
-/// How long the first byte of a file may take.
-const CONTENT_TIMEOUT: Duration = Duration::from_mins(1);
 
 /// A Lambda function is frozen between its invocations, and a connection does not outlive that by much. One that has
 /// been idle for longer is opened anew, which is cheaper than a call that fails on a dead one.
@@ -34,14 +28,13 @@ const POOL_IDLE_TIMEOUT: Duration = Duration::from_secs(10);
 /// still stays far below.
 const MAX_OBJECT_BYTES: usize = 8 * 1024 * 1024;
 
-/// The same for a response, which may hold a few pictures in base64.
-const MAX_RESPONSE_BYTES: usize = 48 * 1024 * 1024;
-
 /// How much of a refusal is read: its message is a sentence.
 const MAX_ERROR_BYTES: usize = 64 * 1024;
 
 /// Longer than any id that OpenAI gives out.
 const MAX_ID_LENGTH: usize = 128;
+
+const BETA: HeaderName = HeaderName::from_static("openai-beta");
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
@@ -99,83 +92,46 @@ impl Client {
         Self { api_key, ..self.clone() }
     }
 
-    /// Retrieves a model's response: `GET /responses/{id}`.
-    pub async fn response(&self, id: &str, deadline: Instant) -> Result<Response, Error> {
-        const CALL: &str = "retrieve response";
-        let (json, request_id) = self.json(CALL, &["responses", id], MAX_RESPONSE_BYTES, deadline).await?;
-        let object = serde_json::from_slice(&json).ok();
-        object
-            .and_then(|object| Response::from_json(object, json))
-            .ok_or_else(|| Error::unreadable(CALL, "a response").with_request_id(request_id))
+    /// Gets what is at the call's path.
+    pub(crate) async fn get(&self, call: Call<'_>, deadline: Instant) -> Result<Answer, Error> {
+        let until = earlier(deadline, call.timeout);
+        let response = self.send(call, self.http.get(self.url(call)?), "application/json", until).await?;
+        answer(call, response, until).await
     }
 
-    /// Retrieves a batch: `GET /batches/{id}`.
-    pub async fn batch(&self, id: &str, deadline: Instant) -> Result<Batch, Error> {
-        const CALL: &str = "retrieve batch";
-        let (object, request_id) = self.object(CALL, &["batches", id], deadline).await?;
-        Batch::from_value(object).ok_or_else(|| Error::unreadable(CALL, "a batch").with_request_id(request_id))
+    /// Posts a JSON body, or none. What is done by it may have been done when no answer comes.
+    pub(crate) async fn post(&self, call: Call<'_>, body: Option<&Value>, deadline: Instant) -> Result<Answer, Error> {
+        let until = earlier(deadline, call.timeout);
+        let request = self.http.post(self.url(call)?);
+        let request = match body {
+            Some(body) => request.json(body),
+            None => request,
+        };
+        answer(call, self.send(call, request, "application/json", until).await?, until).await
     }
 
-    /// Retrieves what OpenAI knows about a file: `GET /files/{id}`.
-    pub async fn file(&self, id: &str, deadline: Instant) -> Result<File, Error> {
-        const CALL: &str = "retrieve file";
-        let (object, request_id) = self.object(CALL, &["files", id], deadline).await?;
-        File::from_value(object).ok_or_else(|| Error::unreadable(CALL, "a file").with_request_id(request_id))
+    /// Gets what is at the call's path, without reading it.
+    pub(crate) async fn open(&self, call: Call<'_>, deadline: Instant) -> Result<reqwest::Response, Error> {
+        self.send(call, self.http.get(self.url(call)?), "application/binary", earlier(deadline, call.timeout)).await
     }
 
-    /// Opens a file for reading: `GET /files/{id}/content`.
-    pub async fn file_content(&self, id: &str, deadline: Instant) -> Result<FileContent, Error> {
-        const CALL: &str = "download file";
-        let url = self.url(CALL, &["files", id, "content"])?;
-        let response = self.get(CALL, url, "application/binary", earlier(deadline, CONTENT_TIMEOUT)).await?;
-        Ok(FileContent::new(CALL, response, deadline))
-    }
-
-    async fn object(
+    /// Waits for an answer with a status of success; any other becomes an error, which reads the refusal's body.
+    async fn send(
         &self,
-        call: &'static str,
-        path: &[&str],
-        deadline: Instant,
-    ) -> Result<(Value, Option<String>), Error> {
-        let (json, request_id) = self.json(call, path, MAX_OBJECT_BYTES, deadline).await?;
-        match serde_json::from_slice(&json) {
-            Ok(object) => Ok((object, request_id)),
-            Err(_) => Err(Error::unreadable(call, "JSON in full").with_request_id(request_id)),
-        }
-    }
-
-    /// Reads an answer of at most `limit` bytes, and its request id.
-    async fn json(
-        &self,
-        call: &'static str,
-        path: &[&str],
-        limit: usize,
-        deadline: Instant,
-    ) -> Result<(Bytes, Option<String>), Error> {
-        let until = earlier(deadline, OBJECT_TIMEOUT);
-        let response = self.get(call, self.url(call, path)?, "application/json", until).await?;
-        let request_id = request_id(response.headers());
-        match read(call, response, limit, until).await {
-            Ok(Body { complete: true, bytes }) => Ok((bytes.freeze(), request_id)),
-            Ok(_) => Err(Error::too_large(call, limit).with_request_id(request_id)),
-            Err(error) => Err(error.with_request_id(request_id)),
-        }
-    }
-
-    /// Gets an answer with a status of success; any other becomes an error, which reads the refusal's body.
-    async fn get(
-        &self,
-        call: &'static str,
-        url: Url,
+        call: Call<'_>,
+        request: reqwest::RequestBuilder,
         accept: &str,
         until: Instant,
     ) -> Result<reqwest::Response, Error> {
-        let request = self.http.get(url).header(ACCEPT, accept).header(AUTHORIZATION, self.api_key.authorization());
+        let mut request = request.header(ACCEPT, accept).header(AUTHORIZATION, self.api_key.authorization());
+        if let Some(beta) = call.beta {
+            request = request.header(BETA, beta);
+        }
         let response = match timeout_at(until, request.send()).await {
             Ok(Ok(response)) => response,
-            Ok(Err(error)) if error.is_timeout() => return Err(Error::timeout(call, "a connection")),
-            Ok(Err(error)) => return Err(Error::connection(call, error)),
-            Err(_) => return Err(Error::timeout(call, "an answer")),
+            Ok(Err(error)) if error.is_timeout() => return Err(Error::timeout(call.name, "a connection")),
+            Ok(Err(error)) => return Err(Error::connection(call.name, error)),
+            Err(_) => return Err(Error::timeout(call.name, "an answer")),
         };
         if response.status().is_success() {
             return Ok(response);
@@ -183,19 +139,61 @@ impl Client {
         let (status, headers) = (response.status(), response.headers().clone());
         // The status says more than a failure to read what comes with it.
         let body = read(call, response, MAX_ERROR_BYTES, until).await.map(|body| body.bytes).unwrap_or_default();
-        Err(Error::refused_with(call, status, &headers, &body).with_request_id(request_id(&headers)))
+        Err(Error::refused_with(call.name, status, &headers, &body).with_request_id(request_id(&headers)))
     }
 
-    fn url(&self, call: &'static str, path: &[&str]) -> Result<Url, Error> {
-        if !path.iter().all(|segment| is_id(segment)) {
-            return Err(Error::invalid_id(call));
+    fn url(&self, call: Call<'_>) -> Result<Url, Error> {
+        if !call.path.iter().all(|segment| is_id(segment)) {
+            return Err(Error::invalid_id(call.name));
         }
         let mut url = self.base_url.clone();
         match url.path_segments_mut() {
-            Ok(mut segments) => segments.pop_if_empty().extend(path),
-            Err(()) => return Err(Error::invalid_id(call)),
+            Ok(mut segments) => segments.pop_if_empty().extend(call.path),
+            Err(()) => return Err(Error::invalid_id(call.name)),
         };
+        if !call.query.is_empty() {
+            url.query_pairs_mut().extend_pairs(call.query);
+        }
         Ok(url)
+    }
+}
+
+/// Where a call goes, and what bounds it.
+#[derive(Clone, Copy)]
+pub(crate) struct Call<'a> {
+    /// What errors call it, such as `retrieve batch`.
+    pub(crate) name: &'static str,
+    /// Below the base URL, segment by segment. Each is a fixed word or an id.
+    pub(crate) path: &'a [&'a str],
+    pub(crate) query: &'a [(&'a str, &'a str)],
+    /// The value of `OpenAI-Beta`, where the call wants one.
+    pub(crate) beta: Option<&'static str>,
+    /// The most bytes that are read of the answer.
+    pub(crate) limit: usize,
+    /// How long the answer may take.
+    pub(crate) timeout: Duration,
+}
+
+impl<'a> Call<'a> {
+    pub(crate) const fn new(name: &'static str, path: &'a [&'a str]) -> Self {
+        Self { name, path, query: &[], beta: None, limit: MAX_OBJECT_BYTES, timeout: OBJECT_TIMEOUT }
+    }
+}
+
+/// A successful answer, whole. Some calls are answered by nothing.
+pub(crate) struct Answer {
+    call: &'static str,
+    pub(crate) bytes: Bytes,
+    request_id: Option<String>,
+}
+
+impl Answer {
+    /// Reads the answer's JSON as `what`; a call that is answered by something else may work later.
+    pub(crate) fn read<T>(self, what: &'static str, from: impl FnOnce(Value) -> Option<T>) -> Result<T, Error> {
+        let value = serde_json::from_slice(&self.bytes);
+        let value = value.map_err(|_| Error::unreadable(self.call, "JSON in full"));
+        let read = value.and_then(|value| from(value).ok_or_else(|| Error::unreadable(self.call, what)));
+        read.map_err(|error| error.with_request_id(self.request_id))
     }
 }
 
@@ -224,12 +222,16 @@ struct Body {
     complete: bool,
 }
 
-async fn read(
-    call: &'static str,
-    mut response: reqwest::Response,
-    limit: usize,
-    until: Instant,
-) -> Result<Body, Error> {
+async fn answer(call: Call<'_>, response: reqwest::Response, until: Instant) -> Result<Answer, Error> {
+    let request_id = request_id(response.headers());
+    match read(call, response, call.limit, until).await {
+        Ok(Body { complete: true, bytes }) => Ok(Answer { call: call.name, bytes: bytes.freeze(), request_id }),
+        Ok(_) => Err(Error::too_large(call.name, call.limit).with_request_id(request_id)),
+        Err(error) => Err(error.with_request_id(request_id)),
+    }
+}
+
+async fn read(call: Call<'_>, mut response: reqwest::Response, limit: usize, until: Instant) -> Result<Body, Error> {
     let mut bytes = BytesMut::new();
     loop {
         match timeout_at(until, response.chunk()).await {
@@ -239,8 +241,8 @@ async fn read(
             }
             Ok(Ok(Some(chunk))) => bytes.extend_from_slice(&chunk),
             Ok(Ok(None)) => return Ok(Body { bytes, complete: true }),
-            Ok(Err(error)) => return Err(Error::interrupted(call, error)),
-            Err(_) => return Err(Error::timeout(call, "the rest of the answer")),
+            Ok(Err(error)) => return Err(Error::interrupted(call.name, error)),
+            Err(_) => return Err(Error::timeout(call.name, "the rest of the answer")),
         }
     }
 }

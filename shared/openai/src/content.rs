@@ -7,12 +7,25 @@ use bytes::Bytes;
 use reqwest::Response;
 use tokio::time::{Instant, timeout_at};
 
-use crate::client::request_id;
+use crate::client::{Call, Client, request_id};
 use crate::error::Error;
+
+/// How long the first byte of a file may take.
+const CONTENT_TIMEOUT: Duration = Duration::from_mins(1);
 
 /// How long the next piece may take. A file of hundreds of megabytes has no sensible limit as a whole, but a connection
 /// that is silent for this long is dead.
 const IDLE_TIMEOUT: Duration = Duration::from_secs(30);
+
+impl Client {
+    /// Opens a file for reading: `GET /files/{id}/content`.
+    pub async fn file_content(&self, id: &str, deadline: Instant) -> Result<FileContent, Error> {
+        const CALL: &str = "download file";
+        let path = ["files", id, "content"];
+        let call = Call { timeout: CONTENT_TIMEOUT, ..Call::new(CALL, &path) };
+        Ok(FileContent::new(CALL, self.open(call, deadline).await?, deadline))
+    }
+}
 
 /// A file that is being downloaded.
 pub struct FileContent {
@@ -23,7 +36,7 @@ pub struct FileContent {
 }
 
 impl FileContent {
-    pub(crate) fn new(call: &'static str, response: Response, deadline: Instant) -> Self {
+    fn new(call: &'static str, response: Response, deadline: Instant) -> Self {
         let request_id = request_id(response.headers());
         Self { call, response, request_id, deadline }
     }

@@ -32,20 +32,30 @@
 //! # }
 //! ```
 
+mod agents;
+mod calls;
 mod client;
 mod content;
 mod error;
+mod evals;
+mod fine_tuning;
 mod key;
 mod objects;
 mod response;
+mod safety;
 mod text;
 
+pub use agents::{AgentEnvironment, AgentSession, AgentTurn};
+pub use calls::CallApi;
 pub use client::{Client, ClientConfig, SetupError};
 pub use content::FileContent;
 pub use error::{Class, Error};
+pub use evals::{EvalPage, EvalRun};
+pub use fine_tuning::{FineTuningJob, FineTuningList};
 pub use key::{ApiKey, InvalidApiKey};
 pub use objects::{Batch, BatchError, BatchStatus, File, RequestCounts};
 /// The type of [`ClientConfig::base_url`].
 pub use reqwest::Url;
-pub use response::{Response, ResponseStatus};
+pub use response::{Question, Response, ResponseStatus};
+pub use safety::{SafetyAlert, SafetyCase};
 pub use text::for_display;

@@ -6,6 +6,10 @@
 use std::fmt;
 
 use serde_json::Value;
+use tokio::time::Instant;
+
+use crate::client::{Call, Client};
+use crate::error::Error;
 
 /// Where a batch stands. `Other` is a status that did not exist when this was written.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -135,6 +139,20 @@ pub struct Batch {
     pub raw: Value,
 }
 
+impl Client {
+    /// Retrieves a batch: `GET /batches/{id}`.
+    pub async fn batch(&self, id: &str, deadline: Instant) -> Result<Batch, Error> {
+        let answer = self.get(Call::new("retrieve batch", &["batches", id]), deadline).await?;
+        answer.read("a batch", Batch::from_value)
+    }
+
+    /// Retrieves what OpenAI knows about a file: `GET /files/{id}`.
+    pub async fn file(&self, id: &str, deadline: Instant) -> Result<File, Error> {
+        let answer = self.get(Call::new("retrieve file", &["files", id]), deadline).await?;
+        answer.read("a file", File::from_value)
+    }
+}
+
 impl Batch {
     /// OpenAI's fields with a time, in the order in which they come to pass.
     const TIMES: [&str; 9] = [
@@ -224,7 +242,7 @@ pub(crate) fn text(object: &Value, name: &str) -> Option<String> {
     object.get(name)?.as_str().filter(|text| !text.is_empty()).map(str::to_owned)
 }
 
-fn count(object: &Value, name: &str) -> Option<u64> {
+pub(crate) fn count(object: &Value, name: &str) -> Option<u64> {
     object.get(name)?.as_u64()
 }
 

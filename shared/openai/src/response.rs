@@ -1,11 +1,21 @@
 //! A model's response, reduced to what is used.
 
 use std::fmt;
+use std::time::Duration;
 
 use bytes::Bytes;
-use serde_json::Value;
+use serde_json::{Value, json};
+use tokio::time::Instant;
 
+use crate::client::{Call, Client};
+use crate::error::Error;
 use crate::objects::{text, time};
+
+/// Bounds what an answer can make us hold. A response may hold a few pictures in base64.
+const MAX_RESPONSE_BYTES: usize = 48 * 1024 * 1024;
+
+/// How long a model may take for its answer: the first one of a model that is loaded for it takes a while.
+const ANSWER_TIMEOUT: Duration = Duration::from_mins(1);
 
 /// Where a response stands. `Other` is a status that did not exist when this was written.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -98,6 +108,40 @@ pub struct Response {
     pub json: Bytes,
 }
 
+/// A question to a model, to be answered at once.
+#[derive(Clone, Copy, Debug)]
+pub struct Question<'a> {
+    /// The model's name.
+    pub model: &'a str,
+    /// What it is asked.
+    pub input: &'a str,
+    /// The most tokens that the answer may take, thinking included; 16 at least.
+    pub max_output_tokens: u32,
+}
+
+impl Client {
+    /// Has a model answer: `POST /responses`, within 60 seconds. OpenAI does not store the answer.
+    ///
+    /// A call that is repeated, because no answer came, is answered and billed again, and does nothing else.
+    pub async fn ask(&self, question: Question<'_>, deadline: Instant) -> Result<Response, Error> {
+        let Question { model, input, max_output_tokens } = question;
+        let body = json!({"model": model, "input": input, "max_output_tokens": max_output_tokens, "store": false});
+        let call = Call { timeout: ANSWER_TIMEOUT, ..Call::new("create response", &["responses"]) };
+        let answer = self.post(call, Some(&body), deadline).await?;
+        let json = answer.bytes.clone();
+        answer.read("a response", |raw| Response::from_json(raw, json))
+    }
+
+    /// Retrieves a model's response: `GET /responses/{id}`.
+    pub async fn response(&self, id: &str, deadline: Instant) -> Result<Response, Error> {
+        let path = ["responses", id];
+        let call = Call { limit: MAX_RESPONSE_BYTES, ..Call::new("retrieve response", &path) };
+        let answer = self.get(call, deadline).await?;
+        let json = answer.bytes.clone();
+        answer.read("a response", |raw| Response::from_json(raw, json))
+    }
+}
+
 impl Response {
     /// `None` when it is no response: an object without an id or a status.
     pub(crate) fn from_json(raw: Value, json: Bytes) -> Option<Self> {
@@ -120,7 +164,7 @@ impl Response {
     #[must_use]
     pub fn output_text(&self) -> String {
         let mut output = String::new();
-        for part in messages(&self.raw).filter_map(|message| message.get("content")?.as_array()).flatten() {
+        for part in self.parts() {
             let said = |name| part.get(name).and_then(Value::as_str);
             match part.get("type").and_then(Value::as_str) {
                 Some("output_text") => output.push_str(said("text").unwrap_or_default()),
@@ -136,6 +180,17 @@ impl Response {
             }
         }
         output
+    }
+
+    /// Whether the model refused to answer, or to go on.
+    #[must_use]
+    pub fn is_refused(&self) -> bool {
+        self.parts().any(|part| part.get("type").and_then(Value::as_str) == Some("refusal"))
+    }
+
+    /// What the messages consist of.
+    fn parts(&self) -> impl Iterator<Item = &Value> {
+        messages(&self.raw).filter_map(|message| message.get("content")?.as_array()).flatten()
     }
 }
 
@@ -169,12 +224,14 @@ mod tests {
             message(json!("text")), {"type": "message"}, 7,
         ]});
         assert_eq!(response(&output).output_text(), "One, two.\n[refusal] Not that.\nThree.");
+        assert!(response(&output).is_refused());
     }
 
     #[test]
     fn a_response_without_messages_says_nothing() {
         for output in [json!({}), json!({"output": null}), json!({"output": []}), json!({"output": "text"})] {
             assert_eq!(response(&output).output_text(), "");
+            assert!(!response(&output).is_refused());
         }
     }
 

@@ -18,9 +18,12 @@ const TERMINAL: [&str; 7] = ["completed", "succeeded", "failed", "expired", "can
 ///
 /// | events | key |
 /// |---|---|
-/// | an incoming call | `call/` and the SIP `Call-ID`, because one call can arrive as both `realtime.call.incoming` and `live.transport.incoming`; without that header the call's or session's own id |
+/// | an incoming call | `call/`, the API that it waits for (`realtime/` or `live/`) and the SIP `Call-ID`, because one call can arrive as both `live.transport.incoming` and `live.call.incoming`; without that header the call's or session's own id |
 /// | an object's end, such as `batch.completed` | the type and the object's id |
 /// | everything else; and all of `agent.`, `safety.`, `safety_identifier.`, which repeat themselves | `event/` and the event's id |
+///
+/// One call may also arrive for both APIs. Those are two events with a key each: only one of the APIs is to answer, and
+/// the event for the other one, which does nothing, must not stand in its way.
 ///
 /// A key that would be longer than 512 bytes is `sha256/` and its own hash instead.
 #[derive(Clone, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
@@ -30,10 +33,11 @@ impl EffectKey {
     pub(crate) fn of(event: &Event) -> Self {
         let event_type = event.event_type.as_str();
         let (kind, id) = match (&event.data, event.object_id()) {
-            (EventData::RealtimeCall { invite, .. } | EventData::LiveTransport { invite, .. }, Some(object_id))
-                if event_type.ends_with(".incoming") =>
-            {
-                ("call", invite.call_id.as_deref().unwrap_or(object_id))
+            (EventData::RealtimeCall { invite, .. }, Some(object_id)) => {
+                ("call/realtime", invite.call_id.as_deref().unwrap_or(object_id))
+            }
+            (EventData::LiveTransport { invite, .. }, Some(object_id)) if event_type.ends_with(".incoming") => {
+                ("call/live", invite.call_id.as_deref().unwrap_or(object_id))
             }
             (_, Some(object_id)) if is_terminal(event_type) => (event_type, object_id),
             _ => ("event", event.id.as_str()),

@@ -83,7 +83,7 @@ fn each_category_has_its_own_queue() {
         ("agent.session.completed", "agent"),
         ("safety_identifier.blocked", "safety"),
         ("file.ready", "file"),
-        ("video.completed", "archive"),
+        ("brand.new", "archive"),
     ] {
         let body = json!({"id": "evt_1", "type": event_type, "data": {}}).to_string();
         assert_eq!(stand.deliver(&pairs(&signed(PROJECT, 0, body.as_bytes())), &body).status, 200);

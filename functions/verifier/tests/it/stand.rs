@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 use sha2::Sha256;
 use std::path::Path;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use webhook::Category;
 
 pub(crate) const ID: &str = "wh_685c059ae39c8190af8c71ed1022a24d";
 pub(crate) const BODY: &str = r#"{"id":"evt_685c059ae3a481909bdc86819b066fb6","object":"event","created_at":1750861210,"type":"batch.completed","data":{"id":"batch_123"}}"#;
@@ -111,8 +112,7 @@ pub(crate) fn run(environment: &[(&str, &str)]) -> Function {
 }
 
 pub(crate) fn queue_urls(url: &str) -> String {
-    let categories = ["batch", "response", "fine-tuning", "eval", "realtime", "agent", "safety", "file", "archive"];
-    let urls = categories.map(|category| (category.to_owned(), format!("{url}/000000000000/{category}").into()));
+    let urls = Category::ALL.map(|category| (category.to_string(), format!("{url}/000000000000/{category}").into()));
     Value::from(serde_json::Map::from_iter(urls)).to_string()
 }
 

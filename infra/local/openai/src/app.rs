@@ -2,11 +2,16 @@
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use crate::agents::Agents;
 use crate::batches::Batches;
+use crate::calls::Calls;
+use crate::evals::Evals;
 use crate::faults::Faults;
 use crate::files::Files;
+use crate::fine_tuning::Jobs;
 use crate::requests::RequestLog;
 use crate::responses::Responses;
+use crate::safety::Safety;
 use crate::webhooks::Webhooks;
 
 pub(crate) type Shared = Arc<App>;
@@ -17,7 +22,12 @@ pub(crate) struct App {
     pub(crate) faults: Faults,
     pub(crate) files: Files,
     pub(crate) batches: Batches,
+    pub(crate) calls: Calls,
     pub(crate) responses: Responses,
+    pub(crate) fine_tuning: Jobs,
+    pub(crate) evals: Evals,
+    pub(crate) agents: Agents,
+    pub(crate) safety: Safety,
     pub(crate) webhooks: Arc<Webhooks>,
 }
 
@@ -29,7 +39,12 @@ impl App {
             faults: Faults::default(),
             files: Files::default(),
             batches: Batches::default(),
+            calls: Calls::default(),
             responses: Responses::default(),
+            fine_tuning: Jobs::default(),
+            evals: Evals::default(),
+            agents: Agents::default(),
+            safety: Safety::default(),
             webhooks: Arc::new(Webhooks::new(retry_factor)),
         }
     }

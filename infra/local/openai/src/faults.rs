@@ -48,7 +48,7 @@ enum Fault {
     },
     /// 429 that waiting doesn't mend.
     InsufficientQuota {},
-    /// Any other status, in OpenAI's error shape, or with `body` as it stands.
+    /// Any other status, in OpenAI's error shape, or with `body` as it stands. 200 only with a body.
     Status {
         status: u16,
         #[serde(skip_serializing_if = "Option::is_none")]
@@ -110,8 +110,9 @@ impl Switch {
             return Err(format!("route path {path:?} doesn't start with /v1/; faults strike OpenAI's API only"));
         }
         match self.fault {
+            Fault::Status { status: 200, body: Some(_), .. } => Ok(()),
             Fault::Status { status, .. } if !(400..=599).contains(&status) => {
-                Err(format!("status {status} is no error; use 400 to 599"))
+                Err(format!("status {status} is no error; use 400 to 599, or 200 with a body"))
             }
             Fault::Slow { bytes_per_second: 0 } => {
                 Err("bytes_per_second must be above 0; for no bytes at all use the fault stall or pause".to_owned())

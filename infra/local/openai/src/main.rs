@@ -1,19 +1,24 @@
-//! Plays OpenAI for local runs and tests: files, batches, responses, signed webhook deliveries.
+//! Plays OpenAI for local runs and tests: its objects, and the signed deliveries of its webhooks.
 //!
 //! The wire format is OpenAI's; what happens, and when, is commanded through `/_control`. Each family of OpenAI's API
 //! is one module that offers its routes (`api`), its commands (`control`) and its state, which [`app::App`] holds.
 //! A new family is a new module plus one line in `app` and two in `server`.
 
 mod access;
+mod agents;
 mod app;
 mod batches;
+mod calls;
 mod errors;
+mod evals;
 mod faults;
 mod files;
+mod fine_tuning;
 mod ids;
 mod metadata;
 mod requests;
 mod responses;
+mod safety;
 mod server;
 mod shelf;
 #[cfg(test)]
@@ -39,7 +44,7 @@ const CANNOT_START: u8 = 2;
 /// How long answers under way may go on after a stop was asked for. A stalled answer would go on for ever.
 const LAST_ANSWERS: Duration = Duration::from_secs(1);
 
-/// Plays OpenAI for local runs and tests: files, batches, responses, signed webhook deliveries.
+/// Plays OpenAI for local runs and tests: its objects, and the signed deliveries of its webhooks.
 ///
 /// OpenAI's API is served under /v1, and commanded under /_control (see README.md).
 #[derive(Debug, Parser)]

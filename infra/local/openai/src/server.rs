@@ -8,14 +8,21 @@ use tokio::net::TcpListener;
 use tokio::sync::oneshot;
 
 use crate::app::Shared;
-use crate::{access, batches, errors, faults, files, requests, responses, webhooks};
+use crate::{
+    access, agents, batches, calls, errors, evals, faults, files, fine_tuning, requests, responses, safety, webhooks,
+};
 
 fn router(app: Shared) -> Router {
     // Read from the bottom: a request is logged, then its key is checked, and only then a fault may strike.
     let api = Router::new()
         .merge(files::api())
         .merge(batches::api())
+        .merge(calls::api())
         .merge(responses::api())
+        .merge(fine_tuning::api())
+        .merge(evals::api())
+        .merge(agents::api())
+        .merge(safety::api())
         .fallback(errors::unknown_url)
         .method_not_allowed_fallback(errors::unknown_url)
         .layer(from_fn_with_state(app.clone(), faults::inject))
@@ -25,7 +32,12 @@ fn router(app: Shared) -> Router {
     let control = Router::new()
         .merge(files::control())
         .merge(batches::control())
+        .merge(calls::control())
         .merge(responses::control())
+        .merge(fine_tuning::control())
+        .merge(evals::control())
+        .merge(agents::control())
+        .merge(safety::control())
         .merge(webhooks::control())
         .merge(faults::control())
         .merge(requests::control())

@@ -30,6 +30,7 @@ pub(crate) struct Outgoing<'a> {
     path: &'a str,
     bearer: Option<&'a str>,
     content_type: &'a str,
+    headers: Vec<(&'a str, &'a str)>,
     body: Bytes,
 }
 
@@ -52,7 +53,15 @@ impl Server {
     }
 
     pub(crate) fn request<'a>(&'a self, method: &'a str, path: &'a str) -> Outgoing<'a> {
-        Outgoing { server: self, method, path, bearer: Some(KEY), content_type: "application/json", body: Bytes::new() }
+        Outgoing {
+            server: self,
+            method,
+            path,
+            bearer: Some(KEY),
+            content_type: "application/json",
+            headers: Vec::new(),
+            body: Bytes::new(),
+        }
     }
 
     pub(crate) async fn get(&self, path: &str) -> Answer {
@@ -88,6 +97,11 @@ impl<'a> Outgoing<'a> {
         self
     }
 
+    pub(crate) fn header(mut self, name: &'a str, value: &'a str) -> Self {
+        self.headers.push((name, value));
+        self
+    }
+
     pub(crate) fn body(mut self, content_type: &'a str, body: impl Into<Bytes>) -> Self {
         self.content_type = content_type;
         self.body = body.into();
@@ -109,6 +123,9 @@ impl<'a> Outgoing<'a> {
         let mut request = Request::builder().method(self.method).uri(url).header("content-type", self.content_type);
         if let Some(key) = self.bearer {
             request = request.header("authorization", format!("Bearer {key}"));
+        }
+        for (name, value) in self.headers {
+            request = request.header(name, value);
         }
         let response = self.server.client.request(request.body(Full::from(self.body)).unwrap()).await.unwrap();
         let (parts, mut stream) = response.into_parts();

@@ -1,14 +1,13 @@
-//! Why an artifact was not stored.
+//! Why an artifact was not stored, or not read.
 
 use std::fmt;
 
 use aws_sdk_s3::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_s3::operation::RequestId;
 
-use super::Key;
 use crate::cause::cause;
 
-/// An artifact was not stored, after the SDK's own retries. It may work later: also a missing bucket or permission is
+/// An artifact was not stored or read, after the SDK's own retries. It may work later: also a missing bucket or permission is
 /// put right by somebody, and what is to be kept should still be there then.
 #[derive(Debug, thiserror::Error)]
 #[error("could not {action} {key}: {cause}")]
@@ -19,7 +18,7 @@ pub struct Error {
 }
 
 impl Error {
-    pub(super) fn new<E, R>(action: &'static str, key: &Key, error: &SdkError<E, R>) -> Self
+    pub(super) fn new<E, R>(action: &'static str, key: &impl fmt::Display, error: &SdkError<E, R>) -> Self
     where
         SdkError<E, R>: RequestId,
         E: ProvideErrorMetadata + std::error::Error + 'static,
@@ -34,7 +33,7 @@ impl Error {
         Self::because(action, key, cause)
     }
 
-    pub(super) fn because(action: &'static str, key: &Key, cause: impl Into<String>) -> Self {
+    pub(super) fn because(action: &'static str, key: &impl fmt::Display, cause: impl Into<String>) -> Self {
         Self { action, key: key.to_string(), cause: cause.into() }
     }
 }

@@ -6,7 +6,7 @@ use aws_sdk_dynamodb::error::{ProvideErrorMetadata, SdkError};
 
 use crate::cause::cause;
 
-/// The table could not be written to, after the SDK's own retries. It may work later.
+/// The table could not be written to, or read, after the SDK's own retries. It may work later.
 #[derive(Debug, thiserror::Error)]
 #[error("could not {action}: {cause}")]
 pub struct LedgerError {

@@ -6,4 +6,6 @@
 mod inbox;
 mod ledger;
 mod outcomes;
+#[cfg(feature = "parameters")]
+mod parameters;
 mod stack;

@@ -58,6 +58,12 @@ impl Table {
         Self { ledger: Ledger::new(&config, &name), client, name }
     }
 
+    /// Writes an item as another program does.
+    pub(crate) async fn put(&self, attributes: &[(&str, AttributeValue)]) {
+        let item = attributes.iter().map(|(name, value)| ((*name).to_owned(), value.clone())).collect();
+        self.client.put_item().table_name(&self.name).set_item(Some(item)).send().await.unwrap();
+    }
+
     /// The item with these keys.
     pub(crate) async fn item(&self, pk: &str, sk: &str) -> HashMap<String, AttributeValue> {
         let request = self.client.get_item().table_name(&self.name).consistent_read(true);

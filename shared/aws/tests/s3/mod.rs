@@ -1,4 +1,5 @@
-//! As much of S3 as storing objects needs, on loopback: objects put at once and in parts, with checksums.
+//! As much of S3 as storing objects and reading them needs, on loopback: objects put at once and in parts, with
+//! checksums.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex};
@@ -73,7 +74,7 @@ impl S3 {
         self.0.lock().unwrap().objects.keys().cloned().collect()
     }
 
-    /// The requests so far by kind: `put`, `begin`, `part`, `complete`, `abort`.
+    /// The requests so far by kind: `get`, `put`, `begin`, `part`, `complete`, `abort`.
     pub(crate) fn requests(&self) -> Vec<String> {
         self.0.lock().unwrap().requests.clone()
     }
@@ -104,6 +105,7 @@ impl S3 {
         };
         let (upload, number) = (argument("uploadId"), argument("partNumber"));
         let kind = match (request.method(), &upload) {
+            (&Method::GET, None) => "get",
             (&Method::PUT, None) => "put",
             (&Method::PUT, Some(_)) => "part",
             (&Method::POST, None) => "begin",
@@ -132,6 +134,18 @@ impl S3 {
         let mut answer = Response::builder();
         let mut text = String::new();
         match kind {
+            "get" => match state.objects.get(&key) {
+                None => {
+                    answer = answer.status(404);
+                    text.push_str("<Error><Code>NoSuchKey</Code><Message>There is none.</Message></Error>");
+                }
+                Some(object) => {
+                    let etag = format!("\"{:08x}\"", crc32(&object.bytes));
+                    let unchanged = headers.get("if-none-match").is_some_and(|known| *known == *etag);
+                    let (status, bytes) = if unchanged { (304, Bytes::new()) } else { (200, object.bytes.clone()) };
+                    return answer.status(status).header("etag", etag).body(bytes.into()).unwrap();
+                }
+            },
             "put" => {
                 checksum(&headers, &body);
                 state.objects.insert(key, Object { content_type: content_type(&headers), bytes: body });

@@ -238,22 +238,23 @@ fn what_repeats_itself_acts_for_each_event() {
 }
 
 #[test]
-fn one_call_acts_once_in_whatever_events_it_arrives() {
+fn one_call_acts_once_for_each_api_that_it_waits_for() {
     for name in ["Call-ID", "call-id", "CALL-ID", " Call-Id ", "i", "I"] {
         for event_type in ["realtime.call.incoming", "live.transport.incoming", "live.call.incoming"] {
             let event =
                 call(event_type, &format!(r#"{{"name":"To","value":"x"}},{{"name":"{name}","value":" abc@host "}}"#));
-            assert_eq!(event.effect_key().to_string(), "call/abc@host", "{event_type} {name}");
+            let api = event_type.split('.').next().unwrap();
+            assert_eq!(event.effect_key().to_string(), format!("call/{api}/abc@host"), "{event_type} {name}");
         }
     }
 }
 
 #[test]
 fn a_call_without_call_id_is_known_by_its_own_id() {
-    assert_eq!(call("realtime.call.incoming", "").effect_key().to_string(), "call/rtc_1");
+    assert_eq!(call("realtime.call.incoming", "").effect_key().to_string(), "call/realtime/rtc_1");
     assert_eq!(
         call("live.transport.incoming", r#"{"name":"Call-ID","value":" "}"#).effect_key().to_string(),
-        "call/live_1"
+        "call/live/live_1"
     );
 }
 
@@ -283,7 +284,7 @@ fn a_long_key_is_hashed_and_stays_its_own() {
         let call_id = "c".repeat(length) + last;
         call("realtime.call.incoming", &format!(r#"{{"name":"Call-ID","value":"{call_id}"}}"#)).effect_key().to_string()
     };
-    assert_eq!(key(506, "a"), format!("call/{}a", "c".repeat(506)));
+    assert_eq!(key(497, "a"), format!("call/realtime/{}a", "c".repeat(497)));
     assert!(key(507, "a").starts_with("sha256/"));
     assert!(key(100_000, "a").len() < 60);
     assert_ne!(key(100_000, "a"), key(100_000, "b"));

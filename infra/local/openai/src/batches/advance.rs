@@ -30,17 +30,13 @@ pub(super) struct Advance {
     /// Instead of the derived ones.
     request_counts: Option<Counts>,
     /// Batches from before September 2025 have no usage.
-    #[serde(default = "yes")]
+    #[serde(default = "crate::webhooks::yes")]
     usage: bool,
     /// Of a failed batch, instead of the usual one.
     errors: Option<Vec<BatchError>>,
     /// `false` plays a lost webhook.
-    #[serde(default = "yes")]
+    #[serde(default = "crate::webhooks::yes")]
     deliver: bool,
-}
-
-fn yes() -> bool {
-    true
 }
 
 #[derive(Debug, Clone, Copy, Default, Deserialize)]

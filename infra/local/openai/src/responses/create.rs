@@ -8,6 +8,7 @@ use serde_json::{Map, Value, json};
 use super::{Response, Status, TEXT, message, tokens};
 use crate::app::Shared;
 use crate::errors::ApiError;
+use crate::fine_tuning::says;
 use crate::ids::{hex_id, now};
 use crate::metadata::metadata;
 
@@ -47,7 +48,8 @@ pub(super) async fn create(State(app): State<Shared>, body: Bytes) -> Result<Jso
     });
     let mut response = Response { id, status: Status::Queued, background, input_tokens: tokens(input), shown };
     if !background {
-        response.answer(vec![message(Status::Completed, Some(TEXT), None)], None);
+        let text = says(&app, model, TEXT);
+        response.answer(vec![message(Status::Completed, text.as_deref(), None)], None);
         response.reach(Status::Completed);
     }
     app.responses.insert(response.clone());

@@ -27,7 +27,7 @@ pub(super) struct Finish {
     #[serde(default)]
     fields: Map<String, Value>,
     /// `false` plays a lost webhook.
-    #[serde(default = "yes")]
+    #[serde(default = "crate::webhooks::yes")]
     deliver: bool,
 }
 
@@ -43,10 +43,6 @@ struct Failure {
 #[expect(clippy::unnecessary_wraps, reason = "the default of an optional field")]
 fn usual_text() -> Option<String> {
     Some(TEXT.to_owned())
-}
-
-fn yes() -> bool {
-    true
 }
 
 pub(super) async fn finish(

@@ -76,7 +76,7 @@ struct Deliver {
     headers: BTreeMap<String, Option<String>>,
     #[serde(default = "one")]
     copies: usize,
-    #[serde(default = "yes")]
+    #[serde(default = "crate::webhooks::yes")]
     retry: bool,
     #[serde(default)]
     wait: bool,
@@ -91,10 +91,6 @@ enum Timestamp {
 
 fn one() -> usize {
     1
-}
-
-fn yes() -> bool {
-    true
 }
 
 impl Deliver {

@@ -16,7 +16,7 @@ pub(crate) enum Scope {
 }
 
 impl Scope {
-    pub(super) fn of(event_type: &str) -> Self {
+    pub(crate) fn of(event_type: &str) -> Self {
         match event_type {
             "safety.warning_issued" | "safety.deactivation_issued" => Self::Organization,
             _ => Self::Project,

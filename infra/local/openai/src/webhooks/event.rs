@@ -16,6 +16,16 @@ impl Event {
         Self::with(hex_id("evt_"), kind, now(), &format!(r#"{{"id": {}}}"#, quote(object_id)))
     }
 
+    /// Now something happened that takes more words than an id.
+    pub(crate) fn of(kind: String, data: &serde_json::Value) -> Self {
+        Self::at(kind, now(), data)
+    }
+
+    /// The same of another time than now.
+    pub(crate) fn at(kind: String, created_at: i64, data: &serde_json::Value) -> Self {
+        Self::with(hex_id("evt_"), kind, created_at, &data.to_string())
+    }
+
     /// Key order and spaces as in OpenAI's example; `data` is JSON and stands as it is.
     pub(super) fn with(id: String, kind: String, created_at: i64, data: &str) -> Self {
         let body = format!(

@@ -1,103 +1,17 @@
-//! The client against a server on loopback that answers as OpenAI does, or as a broken network does.
-
-#![expect(clippy::unwrap_used, reason = "a test fails by panicking, in its helpers too")]
+//! Batches, files and responses; and what holds for every call, shown by one.
 
 use std::time::Duration;
 
-use axum::Router;
-use axum::body::Body;
-use axum::extract::Request;
-use axum::http::Response;
-use openai::{ApiKey, BatchStatus, Class, Client, ClientConfig, Error, ResponseStatus};
+use openai::{BatchStatus, Class, Error, ResponseStatus};
 use serde_json::{Value, json};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
 use tokio::time::Instant;
 
-/// Starts a server that gives every request the same answer, and a client that calls it.
-async fn client_of<A>(answer: A) -> Client
-where
-    A: Fn(&Request) -> Response<Body> + Clone + Send + Sync + 'static,
-{
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let port = listener.local_addr().unwrap().port();
-    let app = Router::new().fallback(move |request: Request| {
-        let response = answer(&request);
-        async move { response }
-    });
-    tokio::spawn(async move { axum::serve(listener, app).await.unwrap() });
-    client_at(port)
-}
+use crate::server::{Headers, answer, client_at, client_of, client_of_bytes, error, soon};
 
-/// Starts a server that reads a request and writes these bytes, whatever they are, and then hangs or hangs up.
-async fn client_of_bytes(bytes: &'static str, then_close: bool) -> Client {
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let port = listener.local_addr().unwrap().port();
-    tokio::spawn(async move {
-        let mut open = Vec::new();
-        loop {
-            let (mut connection, _) = listener.accept().await.unwrap();
-            let mut request = [0; 4096];
-            let _ = connection.read(&mut request).await;
-            connection.write_all(bytes.as_bytes()).await.unwrap();
-            if !then_close {
-                open.push(connection);
-            }
-        }
-    });
-    client_at(port)
-}
-
-fn client_at(port: u16) -> Client {
-    let api_key: ApiKey = "sk-local".parse().unwrap();
-    let base_url = format!("http://127.0.0.1:{port}/v1").parse().unwrap();
-    Client::new(ClientConfig { base_url, api_key }).unwrap()
-}
-
-fn soon() -> Instant {
-    Instant::now() + Duration::from_secs(10)
-}
-
-fn answer(status: u16, headers: &[(&str, &str)], body: impl Into<Body>) -> Response<Body> {
-    let mut response = Response::builder().status(status);
-    for (name, value) in headers {
-        response = response.header(*name, *value);
-    }
-    response.body(body.into()).unwrap()
-}
-
-/// An error as OpenAI writes it.
-fn error(kind: &str, code: &Value) -> String {
-    json!({"error": {"message": "No.", "type": kind, "param": null, "code": code}}).to_string()
-}
-
-async fn refusal(status: u16, headers: &'static [(&'static str, &'static str)], body: String) -> Error {
+async fn refusal(status: u16, headers: Headers, body: String) -> Error {
     let client = client_of(move |_| answer(status, headers, body.clone())).await;
     client.batch("batch_1", soon()).await.unwrap_err()
-}
-
-#[tokio::test]
-async fn every_refusal_has_its_class() {
-    let plain = || error("some_error", &Value::Null);
-    let cases = [
-        (400, plain(), Class::Permanent),
-        (401, error("invalid_request_error", &json!("invalid_api_key")), Class::Unauthorized),
-        (403, plain(), Class::Unauthorized),
-        (404, plain(), Class::NotFound),
-        (408, plain(), Class::Retry),
-        (409, plain(), Class::Retry),
-        (422, plain(), Class::Permanent),
-        (429, error("requests", &json!("rate_limit_exceeded")), Class::Retry),
-        (429, error("insufficient_quota", &json!("insufficient_quota")), Class::QuotaExhausted),
-        (429, error("insufficient_quota", &Value::Null), Class::QuotaExhausted),
-        (500, plain(), Class::Retry),
-        (502, "<html>Bad gateway</html>".to_owned(), Class::Retry),
-        (503, String::new(), Class::Retry),
-    ];
-    for (status, body, class) in cases {
-        let error = refusal(status, &[], body.clone()).await;
-        assert_eq!((error.class(), error.status()), (class, Some(status)), "{status} {body}");
-    }
 }
 
 #[tokio::test]
@@ -122,14 +36,6 @@ async fn a_refused_key_is_not_repeated() {
 }
 
 #[tokio::test]
-async fn the_server_may_say_whether_to_try_again() {
-    let permanent = refusal(500, &[("x-should-retry", "false")], String::new()).await;
-    assert_eq!(permanent.class(), Class::Permanent);
-    let retry = refusal(400, &[("x-should-retry", "true")], String::new()).await;
-    assert_eq!(retry.class(), Class::Retry);
-}
-
-#[tokio::test]
 async fn the_key_goes_into_the_header_and_the_id_into_the_path() {
     let client = client_of(|request| {
         let body = json!({
@@ -147,30 +53,11 @@ async fn the_key_goes_into_the_header_and_the_id_into_the_path() {
 }
 
 #[tokio::test]
-async fn an_id_that_would_change_the_path_is_not_sent() {
-    let client = client_of(|_| answer(200, &[], r#"{"id":"x","status":"completed"}"#)).await;
-    for id in ["", "..", ".", "a/b", "a?b", "a#b", "a%2fb", "a b", "\u{e4}", &"a".repeat(129)] {
-        let error = client.batch(id, soon()).await.unwrap_err();
-        assert_eq!((error.class(), error.status()), (Class::Permanent, None), "{id:?}");
-    }
-}
-
-#[tokio::test]
 async fn an_answer_with_unknown_fields_and_an_unknown_status_is_read() {
     let client = client_of(|_| answer(200, &[], r#"{"id":"batch_1","status":"paused","new":[{}],"errors":7}"#)).await;
     let batch = client.batch("batch_1", soon()).await.unwrap();
     assert_eq!(batch.status, BatchStatus::Other("paused".to_owned()));
     assert_eq!(batch.raw["new"], json!([{}]));
-}
-
-#[tokio::test]
-async fn an_answer_that_cannot_be_read_is_worth_another_try() {
-    for body in ["", "<html>", r#"{"id":"batch_1","#, "[]", "{}"] {
-        let client = client_of(move |_| answer(200, &[("x-request-id", "req_7")], body)).await;
-        let error = client.batch("batch_1", soon()).await.unwrap_err();
-        assert_eq!((error.class(), error.status()), (Class::Retry, None), "{body:?}");
-        assert_eq!(error.request_id(), Some("req_7"));
-    }
 }
 
 #[tokio::test]
@@ -216,25 +103,6 @@ async fn nobody_listening_is_worth_another_try() {
     let error = client_at(port).file("file-1", soon()).await.unwrap_err();
     assert_eq!((error.class(), error.status()), (Class::Retry, None));
     assert!(error.to_string().contains("refused"), "{error}");
-}
-
-#[tokio::test]
-async fn a_cut_connection_is_worth_another_try() {
-    for bytes in ["", "HTTP/1.1 200 OK\r\n", "HTTP/1.1 200 OK\r\ncontent-length: 60\r\n\r\n{\"id\":"] {
-        let client = client_of_bytes(bytes, true).await;
-        let error = client.batch("batch_1", soon()).await.unwrap_err();
-        assert_eq!(error.class(), Class::Retry, "{bytes:?}");
-    }
-}
-
-#[tokio::test]
-async fn a_server_that_falls_silent_is_left_at_the_deadline() {
-    for bytes in ["", "HTTP/1.1 200 OK\r\ncontent-length: 60\r\n\r\n{\"id\":"] {
-        let client = client_of_bytes(bytes, false).await;
-        let error = client.batch("batch_1", Instant::now() + Duration::from_millis(100)).await.unwrap_err();
-        assert_eq!(error.class(), Class::Retry, "{bytes:?}");
-        assert!(error.to_string().contains("timed out"), "{error}");
-    }
 }
 
 #[tokio::test]

@@ -1,0 +1,186 @@
+//! What people are told of a safety notice.
+
+use consumer::{Alert, Event, Severity, when};
+use openai::{SafetyAlert, SafetyCase, for_display};
+use serde_json::{Map, Value};
+
+use crate::notice::{Object, Subject, severity};
+
+const LOGS: &str = "https://platform.openai.com/logs";
+const KEYS: &str = "https://platform.openai.com/api-keys";
+const ORGANIZATION: &str = "https://platform.openai.com/settings/organization/general";
+
+/// Of a notice whose object was retrieved; `place` is where that was kept.
+pub(crate) fn found(event: &Event, subject: Subject, object: &Object, place: Option<&str>) -> Alert {
+    let place = place.unwrap_or("it could not be kept");
+    let (subject_line, message) = match object {
+        Object::Alert(alert) => alert_text(event, subject, alert, place),
+        Object::Case(case) => case_text(event, case, place),
+    };
+    Alert { severity: severity(event, subject, Some(object)), subject: subject_line, message }
+}
+
+fn alert_text(event: &Event, subject: Subject, alert: &SafetyAlert, place: &str) -> (String, String) {
+    let id = for_display(&alert.id);
+    let what = match alert.error_type.as_deref() {
+        Some("potentially_unintended_data_transfer") => "a model may have sent data where it should not",
+        Some("potentially_unintended_data_access") => "a model may have read data that it should not",
+        Some("potentially_unintended_destructive_activity") => "a model may have deleted or damaged something",
+        _ => "a model did something that was perhaps not intended",
+    };
+    let kind = shown(alert.error_type.as_deref());
+    let (model, request, response) =
+        (shown(alert.model.as_deref()), shown(alert.request_id.as_deref()), shown(alert.response_id.as_deref()));
+    let paused = match alert.request_paused {
+        Some(true) => "OpenAI has blocked the request, which does not prove that its execution stopped",
+        Some(false) => "OpenAI has NOT blocked the request, which may still be running",
+        None => "OpenAI does not say whether it has blocked the request",
+    };
+    let why = alert.reason.as_deref().map_or_else(|| "OpenAI does not say".to_owned(), for_display);
+    let explained = match alert.detailed_explanation {
+        Some(_) => "\n       A detailed explanation was kept with it; OpenAI deletes its own after a while.",
+        None => "",
+    };
+    let created = since(alert.created_at.unwrap_or(event.created_at));
+    let message = format!(
+        "OpenAI raised the {} {id}: {what}.\n\n\
+         What   {kind}\n       model {model}, request {request}, response {response}\n       {paused}\n\
+         When   {created}\n\
+         Why    {why}{explained}\n\
+         To do  Stop the agent or job that made this request, see what its tools did (what was sent, read or deleted), \
+         and undo it. Give it narrower tools before it runs again.\n\
+         Where  {place}\n       {LOGS}/{response}\n",
+        subject.name()
+    );
+    (format!("{}: {kind}", capital(&format!("{} {id}", subject.name()))), message)
+}
+
+fn case_text(event: &Event, case: &SafetyCase, place: &str) -> (String, String) {
+    let id = for_display(&case.id);
+    let announced = if event.event_type == "safety.deactivation_issued" { "deactivation" } else { "warning" };
+    let notice = for_display(case.notice.as_deref().unwrap_or(announced));
+    let identifier = shown(case.entity_identifier.as_deref());
+    let why = case.reason.as_deref().map_or_else(|| "OpenAI does not say".to_owned(), for_display);
+    let created = since(case.created_at.unwrap_or(event.created_at));
+    let message = format!(
+        "OpenAI issued a {notice} for a safety identifier of your organization.\n\n\
+         What   {notice}, case {id}\n       safety identifier {identifier}\n\
+         When   {created}\n\
+         Why    {why}\n\
+         To do  {}\n\
+         Where  {place}\n       {ORGANIZATION}\n",
+        to_do(&notice)
+    );
+    (format!("Safety {notice}, case {id}"), message)
+}
+
+/// Of a blocked identifier, whose event says it all.
+pub(crate) fn blocked(event: &Event, data: &Map<String, Value>) -> Alert {
+    let known = |name: &str| shown(data.get(name).and_then(Value::as_str));
+    let (category, request) = (known("safety_category"), known("request_id"));
+    let message = format!(
+        "OpenAI blocked a request of one of your users.\n\n\
+         What   safety identifier {}\n       model {}, request {request}, project {}\n\
+         When   {}\n\
+         Why    safety category {category}\n\
+         To do  Find the user behind this identifier (your application made it) and see what they asked for. Stop their \
+         access if it was no mistake: more of it can lead to a warning or a deactivation.\n\
+         Where  {LOGS}\n",
+        known("safety_identifier"),
+        known("model"),
+        known("project_id"),
+        since(event.created_at),
+    );
+    let subject = format!("A safety identifier was blocked ({category})");
+    Alert { severity: Severity::Warning, subject, message }
+}
+
+/// Of a notice whose object could not be retrieved.
+pub(crate) fn failed(event: &Event, subject: Subject, id: Option<&str>, why: &str) -> Alert {
+    let (name, kind) = (subject.name(), for_display(&event.event_type));
+    let id = id.map_or_else(|| "without an id".to_owned(), for_display);
+    let to_do = match event.event_type.as_str() {
+        "safety.warning_issued" => to_do("warning"),
+        "safety.deactivation_issued" => to_do("deactivation"),
+        _ => "Look at it at OpenAI, and stop the agent or job that it is about.",
+    };
+    let message = format!(
+        "OpenAI sent a {}, and its details could not be read.\n\n\
+         What   {kind}, {id}\n\
+         When   {}\n\
+         Why    not known. The look-up failed: {why}\n\
+         To do  {to_do} To see the details, mend the look-up and have the event handled again. The key needs {}.\n\
+         Where  {}\n       {KEYS}\n",
+        name,
+        since(event.created_at),
+        subject.permission(),
+        call(subject, &id),
+    );
+    let subject_line = capital(&format!("{name} {id} ({kind}), details unknown"));
+    Alert { severity: severity(event, subject, None), subject: subject_line, message }
+}
+
+/// Of a notice whose object OpenAI does not have, which `said` says in OpenAI's words.
+pub(crate) fn not_found(event: &Event, subject: Subject, id: &str, said: &str) -> Alert {
+    let (name, kind, id) = (subject.name(), for_display(&event.event_type), for_display(id));
+    let message = format!(
+        "OpenAI sent a notice of a {} that it does not have. This is probably a test delivery.\n\n\
+         What   {kind}, {id}\n\
+         When   {}\n\
+         Why    {}. A test delivery names an object that never was; the key was accepted, and no permission was \
+         refused.\n\
+         To do  Nothing, if somebody sent a test. Otherwise the API key may belong to another project or organization: \
+         it needs {}.\n\
+         Where  {}\n",
+        name,
+        since(event.created_at),
+        for_display(said),
+        subject.permission(),
+        call(subject, &id),
+    );
+    let subject_line = capital(&format!("{name} {id} is unknown to OpenAI, probably a test"));
+    Alert { severity: Severity::Warning, subject: subject_line, message }
+}
+
+/// Of a type that nobody has seen yet.
+pub(crate) fn unknown(event: &Event) -> Alert {
+    let kind = for_display(&event.event_type);
+    let id = event.object_id().map_or_else(|| "without an id".to_owned(), for_display);
+    let message = format!(
+        "OpenAI sent a safety notice of a kind that is unknown here.\n\n\
+         What   {kind}, {id}\n\
+         When   {}\n\
+         Why    not known: nothing was looked up\n\
+         To do  See in OpenAI's documentation of webhook events what it means. The event is in the ledger, whole.\n\
+         Where  {ORGANIZATION}\n",
+        since(event.created_at)
+    );
+    Alert { severity: Severity::Warning, subject: format!("Unknown safety notice {kind}"), message }
+}
+
+fn to_do(notice: &str) -> &'static str {
+    if notice == "deactivation" {
+        "Take this user's access away in your application. If it is a mistake, write to OpenAI's support with the case's \
+         id."
+    } else {
+        "Find the user behind this identifier and see what they asked for. Stop it: a deactivation can follow."
+    }
+}
+
+fn call(subject: Subject, id: &str) -> String {
+    let kind = if subject == Subject::Case { "cases" } else { "alerts" };
+    format!("GET https://api.openai.com/v1/safety/{kind}/{id}")
+}
+
+fn shown(text: Option<&str>) -> String {
+    text.map_or_else(|| "unknown".to_owned(), for_display)
+}
+
+fn since(seconds: i64) -> String {
+    if seconds > 0 { when::moment(seconds) } else { "unknown".to_owned() }
+}
+
+fn capital(text: &str) -> String {
+    let (first, rest) = text.split_at(text.chars().next().map_or(0, char::len_utf8));
+    format!("{}{rest}", first.to_uppercase())
+}

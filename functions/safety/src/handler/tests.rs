@@ -1,0 +1,239 @@
+//! The handler, against as much of OpenAI and of S3 as it calls.
+
+use std::time::Duration;
+
+use aws::{Config, Environment};
+use axum::Router;
+use axum::body::Body;
+use axum::extract::Request;
+use axum::http::Response;
+use consumer::Severity;
+use consumer::artifacts::Artifacts;
+use openai::{Client, ClientConfig};
+use serde_json::json;
+use tokio::net::TcpListener;
+use tokio::time::Instant;
+
+use super::*;
+
+const CREATED: i64 = 1_795_219_200;
+
+/// The status of an answer that never comes.
+const SILENCE: u16 = 0;
+
+/// What both OpenAI and S3 are answered with: by OpenAI's status and body, and by S3's status.
+async fn handle(attempt: u32, event: &Value, openai: (u16, Value), s3: u16) -> Result<Outcome, Failure> {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    let (status, body) = (openai.0, openai.1.to_string());
+    let app = Router::new().fallback(move |request: Request| {
+        let is_openai = request.uri().path().starts_with("/v1/");
+        let (status, body) = if is_openai { (status, body.clone()) } else { (s3, String::new()) };
+        async move {
+            if status == SILENCE {
+                std::future::pending::<()>().await;
+            }
+            Response::builder().status(status).body(Body::from(body)).unwrap()
+        }
+    });
+    tokio::spawn(async move { axum::serve(listener, app).await.unwrap() });
+    let mut environment = Environment::of([
+        ("AWS_REGION", "eu-central-1"),
+        ("AWS_ACCESS_KEY_ID", "key"),
+        ("AWS_SECRET_ACCESS_KEY", "secret"),
+        ("AWS_ENDPOINT_URL", &url),
+    ]);
+    let artifacts = Artifacts::new(&Config::from_env(&mut environment).unwrap(), "artifacts");
+    let base_url = format!("{url}/v1").parse().unwrap();
+    let client = Client::new(ClientConfig { base_url, api_key: "sk-local".parse().unwrap() }).unwrap();
+    let context = Context::new(Instant::now() + Duration::from_secs(3), attempt, artifacts);
+    let event = Event::parse(&event.to_string()).unwrap();
+    Safety { openai: OpenAi::fixed(client) }.handle(&event, &context).await
+}
+
+fn event(kind: &str, data: &Value) -> Value {
+    json!({"id": "evt_1", "type": kind, "created_at": CREATED, "data": data})
+}
+
+fn refusal(code: &str) -> Value {
+    json!({"error": {"message": "No.", "type": "invalid_request_error", "param": null, "code": code}})
+}
+
+fn alert_object() -> Value {
+    json!({
+        "id": "alert_1", "object": "safety.alert", "created_at": CREATED - 60, "model": "gpt-6-astra",
+        "error_type": "potentially_unintended_destructive_activity", "request_id": "req_1", "response_id": "resp_1",
+        "request_paused": true, "reason": "It deleted files.", "detailed_explanation": "rm -rf of somebody's home",
+    })
+}
+
+fn alert_of(outcome: &Outcome) -> (&str, &str, Severity) {
+    let alert = outcome.alert.as_ref().unwrap();
+    (&alert.subject, &alert.message, alert.severity)
+}
+
+#[tokio::test]
+async fn an_alert_says_what_happened_and_keeps_the_explanation_out_of_mails() {
+    let event = event("safety.alert.created", &json!({"id": "alert_1"}));
+    let outcome = handle(1, &event, (200, alert_object()), 200).await.unwrap();
+    assert_eq!((outcome.status.as_str(), outcome.terminal), ("created", true));
+    assert_eq!(outcome.artifacts, ["safety/alert_1.json"]);
+    assert_eq!(outcome.summary["request_paused"], true);
+    assert!(!outcome.summary.contains_key("detailed_explanation"));
+    let (subject, message, severity) = alert_of(&outcome);
+    assert_eq!(subject, "Safety alert alert_1: potentially_unintended_destructive_activity");
+    assert_eq!(severity, Severity::Critical);
+    for words in [
+        "may have deleted",
+        "gpt-6-astra",
+        "req_1",
+        "resp_1",
+        "It deleted files.",
+        "does not prove",
+        "/logs/resp_1",
+        "2026-11-20T23:59:00Z",
+        "s3://artifacts/safety/alert_1.json",
+        "detailed explanation was kept",
+    ] {
+        assert!(message.contains(words), "{words} is not in {message}");
+    }
+    assert!(!message.contains("rm -rf"), "{message}");
+}
+
+#[tokio::test]
+async fn an_object_with_hardly_a_field_is_still_told() {
+    let warned = event("safety.warning_issued", &json!({"id": "C-1"}));
+    let outcome = handle(1, &warned, (200, json!({"id": "C-1", "notice": 7, "reason": null})), 200).await.unwrap();
+    assert_eq!(outcome.status, "warning");
+    assert_eq!(alert_of(&outcome).0, "Safety warning, case C-1");
+    let alerted = event("safety.alert.created", &json!({"id": "alert_1"}));
+    let outcome = handle(1, &alerted, (200, json!({"id": "alert_1"})), 200).await.unwrap();
+    assert!(alert_of(&outcome).1.contains("does not say whether it has blocked"));
+}
+
+#[tokio::test]
+async fn a_deactivation_is_critical_and_a_warning_is_not() {
+    for (kind, notice, severity) in [
+        ("safety.warning_issued", "warning", Severity::Warning),
+        ("safety.deactivation_issued", "deactivation", Severity::Critical),
+        ("safety.notice_changed", "deactivation", Severity::Critical),
+    ] {
+        let case = json!({"id": "C-1", "notice": {"type": notice}, "entity_identifier": "user_7", "reason": "Cyber."});
+        let outcome = handle(1, &event(kind, &json!({"id": "C-1"})), (200, case), 200).await.unwrap();
+        assert_eq!(outcome.status, notice);
+        assert_eq!(outcome.summary["entity_identifier"], "user_7");
+        let (subject, message, found) = alert_of(&outcome);
+        assert_eq!((subject, found), (format!("Safety {notice}, case C-1").as_str(), severity), "{kind}");
+        assert!(message.contains("safety identifier user_7") && message.contains("Cyber."), "{message}");
+    }
+}
+
+#[tokio::test]
+async fn a_blocked_identifier_needs_no_look_up_and_makes_no_job() {
+    let data = json!({"safety_category": "bio", "safety_identifier": "user_7", "request_id": "req_1"});
+    let outcome = handle(1, &event("safety_identifier.blocked", &data), (500, Value::Null), 500).await.unwrap();
+    assert_eq!((outcome.status.as_str(), &outcome.object_id), ("blocked", &None));
+    assert_eq!(outcome.summary["safety_identifier"], "user_7");
+    let (subject, message, severity) = alert_of(&outcome);
+    assert_eq!((subject, severity), ("A safety identifier was blocked (bio)", Severity::Warning));
+    assert!(message.contains("user_7") && message.contains("req_1") && message.contains("model unknown"), "{message}");
+}
+
+#[tokio::test]
+async fn every_final_refusal_is_told_at_once_with_its_reason() {
+    let case = event("safety.deactivation_issued", &json!({"id": "C-1"}));
+    for (status, code, name, words) in [
+        (401, "invalid_api_key", "unauthorized", "store one that is"),
+        (403, "missing_scope", "forbidden", "api.safety.read"),
+        (429, "insufficient_quota", "quota_exhausted", "billing"),
+        (422, "odd", "refused", "OpenAI answered 422"),
+        (400, "odd", "refused", "OpenAI answered 400"),
+    ] {
+        let outcome = handle(1, &case, (status, refusal(code)), 200).await.unwrap();
+        assert_eq!((outcome.status.as_str(), outcome.terminal), (LOOKUP_FAILED, false), "{status}");
+        assert_eq!(outcome.summary["lookup_error"], name);
+        assert!(outcome.note.as_ref().unwrap().contains(words), "{:?}", outcome.note);
+        let (subject, message, severity) = alert_of(&outcome);
+        assert_eq!(subject, "Safety case C-1 (safety.deactivation_issued), details unknown");
+        assert_eq!(severity, Severity::Critical);
+        assert!(message.contains(words) && message.contains("Take this user's access away"), "{message}");
+    }
+}
+
+#[tokio::test]
+async fn each_subject_names_the_permission_that_is_missing() {
+    for (kind, id, permission) in [
+        ("safety.alert.created", "alert_1", "api.safety.alerts.read"),
+        ("safety.org_alert.created", "alert_1", "api.chatgpt.com with an admin key"),
+        ("safety.warning_issued", "C-1", "api.safety.read"),
+    ] {
+        let event = event(kind, &json!({"id": id}));
+        let outcome = handle(1, &event, (403, refusal("missing_scope")), 200).await.unwrap();
+        assert!(alert_of(&outcome).1.contains(permission), "{kind}: {}", alert_of(&outcome).1);
+    }
+}
+
+#[tokio::test]
+async fn what_may_pass_is_tried_twice_more_and_then_told() {
+    let case = event("safety.warning_issued", &json!({"id": "C-1"}));
+    for (status, body) in
+        [(500, Value::Null), (429, refusal("rate_limit_exceeded")), (409, Value::Null), (200, json!([]))]
+    {
+        for attempt in [1, 2] {
+            let failure = handle(attempt, &case, (status, body.clone()), 200).await.unwrap_err();
+            // OpenAI may ask for any pause: people must not wait for it.
+            assert!(matches!(failure, Failure::Retry { after: None, .. }), "{failure:?}");
+        }
+        let outcome = handle(3, &case, (status, body), 200).await.unwrap();
+        assert_eq!((outcome.status.as_str(), &outcome.summary["lookup_error"]), (LOOKUP_FAILED, &"unreachable".into()));
+        assert!(outcome.alert.is_some());
+    }
+}
+
+#[tokio::test]
+async fn what_cannot_be_kept_is_told_in_the_end() {
+    let event = event("safety.alert.created", &json!({"id": "alert_1"}));
+    assert!(matches!(handle(1, &event, (200, alert_object()), 403).await, Err(Failure::Retry { .. })));
+    let outcome = handle(3, &event, (200, alert_object()), 403).await.unwrap();
+    assert_eq!((outcome.status.as_str(), outcome.artifacts.len()), ("created", 0));
+    assert!(outcome.note.as_ref().unwrap().contains("could not be kept"));
+    assert!(alert_of(&outcome).1.contains("could not be kept"));
+}
+
+#[tokio::test]
+async fn silence_costs_nobody_the_alert() {
+    let event = event("safety.alert.created", &json!({"id": "alert_1"}));
+    for (openai, s3, status) in [(SILENCE, 200, LOOKUP_FAILED), (200, SILENCE, "created")] {
+        let handled = handle(3, &event, (openai, alert_object()), s3);
+        let outcome = tokio::time::timeout(Duration::from_secs(3), handled).await.unwrap().unwrap();
+        assert_eq!(outcome.status, status);
+        assert!(outcome.note.is_some() && outcome.alert.is_some());
+    }
+}
+
+#[tokio::test]
+async fn an_object_that_openai_does_not_have_is_probably_a_test() {
+    let event = event("safety.deactivation_issued", &json!({"id": "C-1"}));
+    let outcome = handle(1, &event, (404, refusal("not_found")), 200).await.unwrap();
+    assert_eq!((outcome.status.as_str(), outcome.terminal), (Outcome::NOT_FOUND, false));
+    let (subject, message, severity) = alert_of(&outcome);
+    assert_eq!((subject, severity), ("Safety case C-1 is unknown to OpenAI, probably a test", Severity::Warning));
+    assert!(message.contains("probably a test delivery") && message.contains("no permission was refused"), "{message}");
+}
+
+#[tokio::test]
+async fn a_notice_that_names_nothing_or_nonsense_is_told_too() {
+    let nameless = event("safety.warning_issued", &json!({}));
+    let outcome = handle(1, &nameless, (500, Value::Null), 200).await.unwrap();
+    assert_eq!((outcome.status.as_str(), &outcome.summary["lookup_error"]), (LOOKUP_FAILED, &"no_object".into()));
+    let odd = event("safety.warning_issued", &json!({"id": "../../files"}));
+    let outcome = handle(1, &odd, (200, json!({"id": "x"})), 200).await.unwrap();
+    assert_eq!((outcome.status.as_str(), &outcome.summary["lookup_error"]), (LOOKUP_FAILED, &"refused".into()));
+    let new = event("safety.limit_changed", &json!({"id": "lim_1"}));
+    let outcome = handle(1, &new, (500, Value::Null), 200).await.unwrap();
+    assert_eq!(outcome.status, "recorded");
+    assert_eq!(alert_of(&outcome).0, "Unknown safety notice safety.limit_changed");
+    let bare = event("safety_identifier.blocked", &json!({"safety_category": "bio"}));
+    let outcome = handle(1, &bare, (500, Value::Null), 200).await.unwrap();
+    assert_eq!(alert_of(&outcome).0, "Unknown safety notice safety_identifier.blocked");
+}

@@ -1,0 +1,220 @@
+"""`make sam-local`: every function in Docker, as `sam local` runs it, judged by what then lies in the stack.
+
+The stack is deployed to the emulator and its functions' variables are taken from there. There the functions themselves
+do nothing: no request reaches the emulator's HTTP API, and no queue is read. What is verified and handled was verified
+and handled in a container.
+
+1. `sam local start-api` gets OpenAI's webhooks: signed ones must be answered with 200 and lie in their category's
+   queue, a forged one must be answered with 401 and lie nowhere.
+2. `sam local invoke` gives each consumer its event of `events/sqs`, filled in with what was queued (the samples'
+   objects are invented), so that everything that is kept can be judged too, as `make run` does.
+"""
+
+import hashlib
+import json
+import re
+import shutil
+import signal
+import sys
+import tempfile
+import time
+import traceback
+from contextlib import ExitStack
+from pathlib import Path
+
+from samtranslator.yaml_helper import yaml_parse
+
+from infra.local import report, scenario
+from infra.local.deploy import TEMPLATE, DeployError
+from infra.local.docker import DockerError, docker
+from infra.local.emulator import Emulator
+from infra.local.processes import ROOT, StartError
+from infra.local.report import Reporter
+from infra.local.sam import BINARIES, HOST, SamError, Settings, invoke, start_api
+from infra.local.scenario import Played
+from infra.local.stack import CATEGORIES, Message, Stack, create, unhandled
+from infra.local.stand_in import StandIn
+from infra.local.watch import Watch
+
+NEWEST_GLIBC = (2, 34)
+"""What Amazon Linux 2023 has. The stand-in image has this machine's, so it would not tell."""
+
+_STACK = "openai-webhooks"
+_DELIVERED_SECONDS = 30.0
+
+
+def main() -> int:
+    """Answer the exit code: 0 only if everything came out right and nothing is left."""
+    # TERM ends it as Ctrl-C does.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    reporter = Reporter()
+    parent = ROOT / ".local"
+    parent.mkdir(exist_ok=True)
+    directory = Path(tempfile.mkdtemp(prefix="sam-local-", dir=parent))
+    code, left = 1, list[str]()
+    try:
+        with ExitStack() as running:
+            try:
+                code = _run(reporter, directory, running, left)
+            finally:
+                # From here on everything is being stopped, which must not be stopped itself.
+                for interruption in (signal.SIGINT, signal.SIGTERM):
+                    signal.signal(interruption, signal.SIG_IGN)
+                stopping = time.monotonic()
+    except (StartError, DeployError, DockerError, SamError) as error:
+        reporter.say(str(error))
+        code = 1
+    except KeyboardInterrupt:
+        reporter.say("Stopped.")
+        code = 130
+    except Exception:
+        reporter.say(traceback.format_exc())
+        code = 1
+    reporter.say(f"{time.monotonic() - stopping:6.1f} s  Stopping all of it")
+    for remain in (*left, *_processes(directory)):
+        reporter.say(f"LEFT   {remain}")
+        code = 1
+    if code == 1:
+        reporter.say(f"FAILED. The logs are in {directory}: sam.log has what sam local and the functions printed")
+    else:
+        shutil.rmtree(directory)
+    return code
+
+
+def _run(reporter: Reporter, directory: Path, running: ExitStack, left: list[str]) -> int:
+    template = yaml_parse(TEMPLATE.read_text())["Resources"]
+    functions = {
+        Path(resource["Properties"]["CodeUri"]).name: logical_id
+        for logical_id, resource in template.items()
+        if resource["Type"] == "AWS::Serverless::Function"
+    }
+    faults = [fault for name in functions if (fault := _glibc_fault(BINARIES / name / "bootstrap"))]
+    if faults:
+        reporter.say("\n".join(faults))
+        return 1
+    with reporter.step("Getting a Docker"):
+        found = running.enter_context(docker(directory))
+        running.callback(lambda: left.extend(found.clear()))
+    reporter.say(f"          {found.description}")
+    with reporter.step("Getting the image that functions run on"):
+        image = found.image(BINARIES / "verifier" / "bootstrap")
+    reporter.say(f"          {image.description}")
+    with reporter.step("Starting ministack and the OpenAI stand-in"):
+        emulator = running.enter_context(Emulator(directory, bind="0.0.0.0"))
+        openai = running.enter_context(StandIn(directory, bind="0.0.0.0"))
+    with reporter.step("Deploying template.yaml"):
+        reached = openai.base_url.replace("127.0.0.1", HOST)
+        # Starting a container takes its time, during which the call rings.
+        stack = create(emulator, _STACK, reached, {**unhandled(), "CallMaximumAge": "300"})
+        watch = Watch(stack)
+        stack.fill_secrets()
+        settings = Settings(found, image, stack, directory)
+        settings.write()
+    with reporter.step("Starting sam local start-api"):
+        api = running.enter_context(start_api(settings))
+        for endpoint, secret in stack.signing_secrets.items():
+            openai.register(f"{api}/webhooks/{endpoint}", secret, endpoint)
+    with reporter.step("A forged delivery, which must be answered with 401 and queued nowhere"):
+        faults += _forge(openai, stack)
+    with reporter.step("Something of every category, whose deliveries must be answered with 200 and queued"):
+        played, undelivered = _announce(openai, stack)
+        faults += undelivered
+    with reporter.step("Every consumer, invoked with its event") as progress:
+        for number, one in enumerate(played, 1):
+            progress(f"{one.category}, {number} of {len(played)}")
+            faults += _handle(settings, functions[one.category], one)
+    results = [scenario.judge(stack, watch, one) for one in played]
+    report.show(reporter, stack, results)
+    for fault in faults:
+        reporter.say(f"WRONG  {fault}")
+    if faults or any(result.faults for result in results):
+        return 1
+    reporter.say("All of it came out right.")
+    return 0
+
+
+# Start-api ------------------------------------------------------------------------------------------------------------
+
+
+def _forge(openai: StandIn, stack: Stack) -> list[str]:
+    """Deliver an event that somebody else signed, and answer what is wrong with what came of it."""
+    forged = openai.deliver("batch.completed", {"id": "batch_1"}, forged=True, retry=False, wait=True)
+    attempt = forged[0]["attempts"][0]
+    faults = []
+    if attempt["status"] != 401 or "no_matching_signature" not in (attempt["answer"] or ""):
+        faults.append(f"a forged delivery was answered with {attempt['status']} {attempt['answer']}")
+    faults += [f"a forged delivery lies in the queue of {name}" for name in CATEGORIES if stack.messages(name)]
+    return faults
+
+
+def _announce(openai: StandIn, stack: Stack) -> tuple[list[Played], list[str]]:
+    """Have OpenAI deliver what happened, one event of every category, and answer also what is wrong with that."""
+    played = list({one.category: one for one in scenario.play(openai, stack)}.values())
+    deadline = time.monotonic() + _DELIVERED_SECONDS
+    while any(delivery["state"] == "pending" for delivery in openai.deliveries()) and time.monotonic() < deadline:
+        time.sleep(0.1)
+    faults = [f"nothing of {category} happened" for category in set(CATEGORIES) - {one.category for one in played}]
+    for one in played:
+        answers = [[a["status"] for a in d["attempts"]] for d in openai.deliveries(webhook_id=one.webhook_id)]
+        if answers != [[200]]:
+            faults.append(f"the delivery of {one.category} was answered with {answers} instead of 200 at once")
+        if _queued(stack, one) is None:
+            faults.append(f"{one.event_type} is not in the queue of {one.category}")
+    return played, faults
+
+
+def _queued(stack: Stack, played: Played) -> Message | None:
+    messages = stack.messages(played.category)
+    found = [message for message in messages if message.attributes.get("webhook-id") == played.webhook_id]
+    return found[0] if len(found) == 1 else None
+
+
+# Invoke ---------------------------------------------------------------------------------------------------------------
+
+
+def _handle(settings: Settings, logical_id: str, played: Played) -> list[str]:
+    """Invoke a consumer with its event. Answers what is wrong with what it answered."""
+    message = _queued(settings.stack, played)
+    if message is None:
+        return []
+    event = json.loads((ROOT / "events" / "sqs" / f"{played.category}.json").read_text())
+    (record,) = event["Records"]
+    record["body"], record["md5OfBody"] = message.body, hashlib.md5(message.body.encode()).hexdigest()
+    for name, value in message.attributes.items():
+        record["messageAttributes"][name]["stringValue"] = value
+    try:
+        answer = invoke(settings, logical_id, event)
+    except SamError as error:
+        return [f"{played.category}: {error}"]
+    return [] if answer == {"batchItemFailures": []} else [f"{played.category} answered {json.dumps(answer)}"]
+
+
+# The binaries and what is left ----------------------------------------------------------------------------------------
+
+
+def _glibc_fault(binary: Path) -> str | None:
+    """What keeps a binary from running on Amazon Linux 2023, if something does."""
+    if not binary.is_file():
+        return f"{binary} does not exist: make sam-local builds before it runs"
+    newest = max(tuple(map(int, found)) for found in re.findall(rb"GLIBC_(\d+)\.(\d+)", binary.read_bytes()))
+    if newest <= NEWEST_GLIBC:
+        return None
+    return f"{binary} asks for glibc {newest[0]}.{newest[1]}; Amazon Linux 2023 has {NEWEST_GLIBC[0]}.{NEWEST_GLIBC[1]}"
+
+
+def _processes(directory: Path) -> list[str]:
+    """The processes that were started for this run, on Linux: its directory is in their arguments or environment."""
+    found = []
+    for entry in Path("/proc").glob("[0-9]*"):
+        try:
+            arguments = (entry / "cmdline").read_bytes()
+            environment = (entry / "environ").read_bytes()
+        except OSError:
+            continue
+        if str(directory).encode() in arguments + environment:
+            found.append(f"process {entry.name}: {arguments.replace(bytes(1), b' ').decode(errors='replace')[:120]}")
+    return found
+
+
+if __name__ == "__main__":
+    sys.exit(main())

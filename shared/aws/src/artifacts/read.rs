@@ -1,0 +1,52 @@
+//! Reading a small object that somebody else put there, such as a setting.
+
+use aws_sdk_s3::operation::get_object::GetObjectError;
+use bytes::{Bytes, BytesMut};
+
+use super::{Artifacts, Error};
+
+/// What is at a key.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Read {
+    /// Nothing.
+    Absent,
+    /// The object with the `ETag` that the caller has already.
+    Unchanged,
+    /// More bytes than the caller wanted.
+    TooLarge,
+    /// This object.
+    Object {
+        /// The whole content.
+        bytes: Bytes,
+        /// Another one whenever the content is another one.
+        etag: Option<String>,
+    },
+}
+
+impl Artifacts {
+    /// Reads the object at `key`, as S3 knows it, unless it still has the `ETag` `known` or has more than `limit`
+    /// bytes. Without `s3:ListBucket`, S3 refuses a key that is absent instead of saying so.
+    pub async fn get(&self, key: &str, known: Option<&str>, limit: usize) -> Result<Read, Error> {
+        const ACTION: &str = "read";
+        let request = self.client.get_object().bucket(&*self.bucket).key(key);
+        let mut output = match request.set_if_none_match(known.map(str::to_owned)).send().await {
+            Ok(output) => output,
+            Err(error) if error.raw_response().is_some_and(|response| response.status().as_u16() == 304) => {
+                return Ok(Read::Unchanged);
+            }
+            Err(error) if error.as_service_error().is_some_and(GetObjectError::is_no_such_key) => {
+                return Ok(Read::Absent);
+            }
+            Err(error) => return Err(Error::new(ACTION, &key, &error)),
+        };
+        let mut bytes = BytesMut::new();
+        while let Some(chunk) = output.body.next().await {
+            let chunk = chunk.map_err(|error| Error::because(ACTION, &key, format!("it broke off: {error}")))?;
+            if bytes.len() + chunk.len() > limit {
+                return Ok(Read::TooLarge);
+            }
+            bytes.extend_from_slice(&chunk);
+        }
+        Ok(Read::Object { bytes: bytes.freeze(), etag: output.e_tag })
+    }
+}

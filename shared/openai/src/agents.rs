@@ -1,0 +1,135 @@
+//! Sessions of agents, their turns and their environments, reduced to what is used.
+//!
+//! Their statuses stay text: all but a few are passed on, and more may come while the API is in beta.
+
+use bytes::Bytes;
+use serde_json::Value;
+use tokio::time::Instant;
+
+use crate::client::{Call, Client};
+use crate::error::Error;
+use crate::objects::{text, time};
+
+const BETA: &str = "agents=v1";
+
+/// A session of an agent.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct AgentSession {
+    /// `sess_...`
+    pub id: String,
+    /// `idle`, `in_progress`, `requires_action` or `failed`, or something newer.
+    pub status: String,
+    /// Why it failed, in OpenAI's words.
+    pub error: Option<String>,
+    /// `none`, `openai_hosted` or `self_hosted`, or something newer.
+    pub environment_type: Option<String>,
+    /// `env_...`, where it has an environment.
+    pub environment_id: Option<String>,
+    /// What it waits for, each as OpenAI wrote it.
+    pub required_actions: Vec<Value>,
+    /// When it was created, in seconds since the epoch.
+    pub created_at: Option<i64>,
+    /// When something last happened in it, in seconds since the epoch.
+    pub last_active_at: Option<i64>,
+    /// The whole object as OpenAI sent it. `environment.remote_url` may hold credentials.
+    pub raw: Value,
+    /// The same, byte for byte.
+    pub json: Bytes,
+}
+
+/// A turn of a session: what an agent did with one input.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct AgentTurn {
+    /// `turn_...`
+    pub id: String,
+    /// `queued`, `in_progress`, `waiting`, `completed`, `failed` or `cancelled`, or something newer.
+    pub status: String,
+    /// Why it failed: a short name such as `sandbox_error`, and a sentence.
+    pub error: Option<(Option<String>, Option<String>)>,
+}
+
+/// An environment that a session works in.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct AgentEnvironment {
+    /// `env_...`
+    pub id: String,
+    /// `pending`, `ready`, `connected`, `disconnected`, `suspended`, `expired` or `failed`, or something newer.
+    pub status: String,
+    /// `openai_hosted` or `self_hosted`, or something newer.
+    pub kind: Option<String>,
+    /// The whole object, byte for byte.
+    pub json: Bytes,
+}
+
+impl Client {
+    /// Retrieves a session of an agent: `GET /agents/sessions/{id}`.
+    pub async fn agent_session(&self, id: &str, deadline: Instant) -> Result<AgentSession, Error> {
+        let path = ["agents", "sessions", id];
+        let call = Call { beta: Some(BETA), ..Call::new("retrieve agent session", &path) };
+        let answer = self.get(call, deadline).await?;
+        let json = answer.bytes.clone();
+        answer.read("an agent session", |raw| AgentSession::from_json(raw, json))
+    }
+
+    /// Retrieves the newest turn of a session, if it has any: `GET /agents/sessions/{id}/turns`.
+    pub async fn last_agent_turn(&self, session_id: &str, deadline: Instant) -> Result<Option<AgentTurn>, Error> {
+        let path = ["agents", "sessions", session_id, "turns"];
+        let query = [("order", "desc"), ("limit", "1")];
+        let call = Call { beta: Some(BETA), query: &query, ..Call::new("list agent turns", &path) };
+        self.get(call, deadline).await?.read("a list of agent turns", |page| {
+            match page.get("data")?.as_array()?.first() {
+                Some(turn) => AgentTurn::from_json(turn).map(Some),
+                None => Some(None),
+            }
+        })
+    }
+
+    /// Retrieves an environment of agents: `GET /agents/environments/{id}`.
+    pub async fn agent_environment(&self, id: &str, deadline: Instant) -> Result<AgentEnvironment, Error> {
+        let path = ["agents", "environments", id];
+        let call = Call { beta: Some(BETA), ..Call::new("retrieve agent environment", &path) };
+        let answer = self.get(call, deadline).await?;
+        let json = answer.bytes.clone();
+        answer.read("an agent environment", |raw| AgentEnvironment::from_json(&raw, json))
+    }
+}
+
+impl AgentSession {
+    /// `None` when it is no session: an object without an id or a status.
+    fn from_json(raw: Value, json: Bytes) -> Option<Self> {
+        let environment = raw.get("environment");
+        Some(Self {
+            id: text(&raw, "id")?,
+            status: text(&raw, "status")?,
+            error: text(&raw, "error"),
+            environment_type: environment.and_then(|environment| text(environment, "type")),
+            environment_id: environment.and_then(|environment| text(environment, "id")),
+            required_actions: raw.get("required_actions").and_then(Value::as_array).cloned().unwrap_or_default(),
+            created_at: time(&raw, "created_at"),
+            last_active_at: time(&raw, "last_active_at"),
+            raw,
+            json,
+        })
+    }
+}
+
+impl AgentTurn {
+    fn from_json(raw: &Value) -> Option<Self> {
+        let error = raw.get("error").filter(|error| error.is_object());
+        Some(Self {
+            id: text(raw, "id")?,
+            status: text(raw, "status")?,
+            error: error.map(|error| (text(error, "code"), text(error, "message"))),
+        })
+    }
+}
+
+impl AgentEnvironment {
+    /// `None` when it is no environment: an object without an id or a status.
+    fn from_json(raw: &Value, json: Bytes) -> Option<Self> {
+        Some(Self { id: text(raw, "id")?, status: text(raw, "status")?, kind: text(raw, "type"), json })
+    }
+}

@@ -1,0 +1,89 @@
+//! What can be done with a phone call that waits to be answered.
+//!
+//! None of it is idempotent: the second time, OpenAI refuses. Success is a status and no body.
+
+use std::fmt;
+use std::time::Duration;
+
+use serde_json::{Map, Value, json};
+use tokio::time::Instant;
+
+use crate::client::{Call, Client};
+use crate::error::Error;
+
+/// A caller waits. What has not been answered by then is better tried again.
+const CALL_TIMEOUT: Duration = Duration::from_secs(4);
+
+/// The API that a call waits for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum CallApi {
+    /// The Realtime API, whose calls have ids like `rtc_...`.
+    Realtime,
+    /// The Live API, whose calls are sessions with ids like `live_...`.
+    Live,
+}
+
+impl CallApi {
+    /// `realtime` or `live`, which is also the `type` of its sessions.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Realtime => "realtime",
+            Self::Live => "live",
+        }
+    }
+
+    const fn path<'a>(self, id: &'a str, action: &'a str) -> [&'a str; 4] {
+        match self {
+            Self::Realtime => ["realtime", "calls", id, action],
+            Self::Live => ["live", "sessions", id, action],
+        }
+    }
+}
+
+impl fmt::Display for CallApi {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+impl Client {
+    /// Answers a call with a session of this configuration. Its `type` is set here; without a `model` OpenAI refuses.
+    pub async fn accept_call(
+        &self,
+        api: CallApi,
+        id: &str,
+        mut session: Map<String, Value>,
+        deadline: Instant,
+    ) -> Result<(), Error> {
+        session.insert("type".to_owned(), api.as_str().into());
+        let body = match api {
+            CallApi::Realtime => Value::Object(session),
+            CallApi::Live => json!({ "session": session }),
+        };
+        self.control_call("accept call", &api.path(id, "accept"), &body, deadline).await
+    }
+
+    /// Turns a call away with a SIP status from 300 to 699, such as 486 (busy) or 603 (decline).
+    pub async fn reject_call(&self, api: CallApi, id: &str, status_code: u16, deadline: Instant) -> Result<(), Error> {
+        let body = json!({ "status_code": status_code });
+        self.control_call("reject call", &api.path(id, "reject"), &body, deadline).await
+    }
+
+    /// Sends a caller on to a `tel:` or `sip:` URI.
+    pub async fn refer_call(&self, api: CallApi, id: &str, target_uri: &str, deadline: Instant) -> Result<(), Error> {
+        let body = json!({ "target_uri": target_uri });
+        self.control_call("refer call", &api.path(id, "refer"), &body, deadline).await
+    }
+
+    async fn control_call(
+        &self,
+        name: &'static str,
+        path: &[&str],
+        body: &Value,
+        deadline: Instant,
+    ) -> Result<(), Error> {
+        let call = Call { timeout: CALL_TIMEOUT, ..Call::new(name, path) };
+        self.post(call, Some(body), deadline).await.map(|_| ())
+    }
+}

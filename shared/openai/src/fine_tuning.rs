@@ -1,0 +1,175 @@
+//! Fine-tuning jobs, reduced to what is used.
+
+use bytes::Bytes;
+use serde_json::Value;
+use tokio::time::Instant;
+
+use crate::client::{Call, Client};
+use crate::error::Error;
+use crate::objects::{count, text, time};
+
+/// One page of the most that OpenAI gives.
+const ONE_PAGE: [(&str, &str); 1] = [("limit", "100")];
+
+/// A fine-tuning job.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct FineTuningJob {
+    /// `ftjob-...`
+    pub id: String,
+    /// Where it stands, as OpenAI writes it: `validating_files`, `queued`, `running`, `succeeded`, `failed`...
+    pub status: String,
+    /// The model that is trained further.
+    pub model: Option<String>,
+    /// The model that came of it, such as `ft:gpt-4.1-mini:acme:support:B1`.
+    pub fine_tuned_model: Option<String>,
+    /// What its author wanted in the new model's name.
+    pub suffix: Option<String>,
+    /// What went wrong: a short name such as `invalid_training_file`, and a sentence.
+    pub error: Option<(Option<String>, Option<String>)>,
+    /// How many tokens were trained, which is what is billed.
+    pub trained_tokens: Option<u64>,
+    /// When it was created, in seconds since the epoch.
+    pub created_at: Option<i64>,
+    /// When it came to its end, in seconds since the epoch.
+    pub finished_at: Option<i64>,
+    /// The whole object as OpenAI sent it.
+    pub raw: Value,
+    /// The same, byte for byte.
+    pub json: Bytes,
+}
+
+/// One page of what belongs to a job.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct FineTuningList {
+    /// How many are in it, at most 100.
+    pub count: usize,
+    /// The page as OpenAI sent it, byte for byte.
+    pub json: Bytes,
+}
+
+impl Client {
+    /// Retrieves a fine-tuning job: `GET /fine_tuning/jobs/{id}`.
+    pub async fn fine_tuning_job(&self, id: &str, deadline: Instant) -> Result<FineTuningJob, Error> {
+        let path = ["fine_tuning", "jobs", id];
+        let answer = self.get(Call::new("retrieve fine-tuning job", &path), deadline).await?;
+        let json = answer.bytes.clone();
+        answer.read("a fine-tuning job", |raw| FineTuningJob::from_json(raw, json))
+    }
+
+    /// Lists a job's checkpoints, the last 100: `GET /fine_tuning/jobs/{id}/checkpoints`.
+    pub async fn fine_tuning_checkpoints(&self, id: &str, deadline: Instant) -> Result<FineTuningList, Error> {
+        let path = ["fine_tuning", "jobs", id, "checkpoints"];
+        self.fine_tuning_list(Call::new("list fine-tuning checkpoints", &path), deadline).await
+    }
+
+    /// Lists what a job has reported, the last 100: `GET /fine_tuning/jobs/{id}/events`.
+    pub async fn fine_tuning_events(&self, id: &str, deadline: Instant) -> Result<FineTuningList, Error> {
+        let path = ["fine_tuning", "jobs", id, "events"];
+        self.fine_tuning_list(Call::new("list fine-tuning events", &path), deadline).await
+    }
+
+    async fn fine_tuning_list(&self, call: Call<'_>, deadline: Instant) -> Result<FineTuningList, Error> {
+        let answer = self.get(Call { query: &ONE_PAGE, ..call }, deadline).await?;
+        let json = answer.bytes.clone();
+        answer.read("a list", |raw| Some(FineTuningList { count: raw.get("data")?.as_array()?.len(), json }))
+    }
+}
+
+impl FineTuningJob {
+    /// The status of a job that made a model.
+    pub const SUCCEEDED: &'static str = "succeeded";
+    /// The status of a job that went wrong, and [`error`](Self::error) says why.
+    pub const FAILED: &'static str = "failed";
+    /// The status of a job that was cancelled.
+    pub const CANCELLED: &'static str = "cancelled";
+
+    /// `None` when it is no job: an object without an id or a status.
+    pub(crate) fn from_json(raw: Value, json: Bytes) -> Option<Self> {
+        // A job without an error has `null`, `{}`, or an error whose fields are null.
+        let error = raw.get("error").map(|error| (text(error, "code"), text(error, "message")));
+        Some(Self {
+            id: text(&raw, "id")?,
+            status: text(&raw, "status")?,
+            model: text(&raw, "model"),
+            fine_tuned_model: text(&raw, "fine_tuned_model"),
+            suffix: text(&raw, "user_provided_suffix"),
+            error: error.filter(|(code, message)| code.is_some() || message.is_some()),
+            trained_tokens: count(&raw, "trained_tokens"),
+            created_at: time(&raw, "created_at"),
+            finished_at: time(&raw, "finished_at"),
+            raw,
+            json,
+        })
+    }
+
+    /// Whether there is still something to come. Of an unknown status neither this nor its opposite can be said.
+    #[must_use]
+    pub fn is_under_way(&self) -> bool {
+        matches!(self.status.as_str(), "validating_files" | "queued" | "running" | "paused")
+    }
+
+    /// Whether the job has reached its end.
+    #[must_use]
+    pub fn is_terminal(&self) -> bool {
+        [Self::SUCCEEDED, Self::FAILED, Self::CANCELLED].contains(&self.status.as_str())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn job(raw: Value) -> Option<FineTuningJob> {
+        let json = Bytes::from(raw.to_string());
+        FineTuningJob::from_json(raw, json)
+    }
+
+    #[test]
+    fn a_job_is_read() {
+        let read = job(json!({
+            "id": "ftjob-1", "status": "succeeded", "model": "gpt-4.1-mini", "user_provided_suffix": "support",
+            "fine_tuned_model": "ft:gpt-4.1-mini:acme:support:B1", "error": {"code": null, "message": null},
+            "trained_tokens": 7, "created_at": 1_700_000_000, "finished_at": 1_700_000_060, "shiny": [1],
+        }))
+        .unwrap();
+        assert_eq!((read.status.as_str(), read.suffix.as_deref()), (FineTuningJob::SUCCEEDED, Some("support")));
+        assert_eq!((read.trained_tokens, read.finished_at), (Some(7), Some(1_700_000_060)));
+        assert_eq!((read.error, &read.raw["shiny"]), (None, &json!([1])));
+    }
+
+    #[test]
+    fn what_went_wrong_is_read() {
+        let error = json!({"code": "invalid_training_file", "message": "Line 3.", "param": "training_file"});
+        let failed = job(json!({"id": "ftjob-1", "status": "failed", "error": error})).unwrap();
+        assert_eq!(failed.error, Some((Some("invalid_training_file".to_owned()), Some("Line 3.".to_owned()))));
+    }
+
+    #[test]
+    fn a_field_of_an_unexpected_kind_is_a_missing_field() {
+        let odd = json!({"id": "ftjob-1", "status": "x", "model": 4, "fine_tuned_model": "", "error": "no",
+            "trained_tokens": "many", "created_at": "yesterday", "finished_at": -1, "user_provided_suffix": []});
+        let odd = job(odd).unwrap();
+        assert_eq!((odd.model, odd.fine_tuned_model, odd.suffix, odd.error), (None, None, None, None));
+        assert_eq!((odd.trained_tokens, odd.created_at, odd.finished_at), (None, None, None));
+    }
+
+    #[test]
+    fn each_known_status_is_under_way_or_an_end_and_an_unknown_one_neither() {
+        let of = |status: &str| job(json!({"id": "ftjob-1", "status": status})).unwrap();
+        for status in ["validating_files", "queued", "running", "paused", "succeeded", "failed", "cancelled"] {
+            assert_ne!(of(status).is_under_way(), of(status).is_terminal(), "{status}");
+        }
+        assert!(!of("shelved").is_under_way() && !of("shelved").is_terminal());
+    }
+
+    #[test]
+    fn something_without_an_id_or_a_status_is_no_job() {
+        for other in [json!(null), json!([]), json!({"status": "failed"}), json!({"id": "ftjob-1"})] {
+            assert!(job(other.clone()).is_none(), "{other}");
+        }
+    }
+}

@@ -1,0 +1,171 @@
+//! Every call, and every way in which OpenAI or the network may let it down.
+
+use std::time::Duration;
+
+use openai::{CallApi, Class, Client, Error, Question};
+use serde_json::{Map, Value, json};
+use tokio::time::Instant;
+
+use crate::server::{Headers, answer, client_of, client_of_bytes, client_of_json, error, soon};
+
+/// Every call, as its errors name it.
+const CALLS: [&str; 18] = [
+    "retrieve batch",
+    "retrieve file",
+    "download file",
+    "retrieve response",
+    "create response",
+    "retrieve fine-tuning job",
+    "list fine-tuning checkpoints",
+    "list fine-tuning events",
+    "list evals",
+    "retrieve eval run",
+    "accept call",
+    "reject call",
+    "refer call",
+    "retrieve agent session",
+    "list agent turns",
+    "retrieve agent environment",
+    "retrieve safety alert",
+    "retrieve safety case",
+];
+
+/// Calls whose answer says nothing.
+const ANSWERED_BY_NOTHING: [&str; 3] = ["accept call", "reject call", "refer call"];
+
+async fn make(call: &str, client: &Client, id: &str, deadline: Instant) -> Result<(), Error> {
+    match call {
+        "retrieve batch" => client.batch(id, deadline).await.map(drop),
+        "retrieve file" => client.file(id, deadline).await.map(drop),
+        "download file" => whole_file(client, id, deadline).await,
+        "retrieve response" => client.response(id, deadline).await.map(drop),
+        "create response" => {
+            let question = Question { model: "ft:gpt:acme::1", input: "Say hello.", max_output_tokens: 64 };
+            client.ask(question, deadline).await.map(drop)
+        }
+        "retrieve fine-tuning job" => client.fine_tuning_job(id, deadline).await.map(drop),
+        "list fine-tuning checkpoints" => client.fine_tuning_checkpoints(id, deadline).await.map(drop),
+        "list fine-tuning events" => client.fine_tuning_events(id, deadline).await.map(drop),
+        "list evals" => client.evals(Some("eval_1"), 50, deadline).await.map(drop),
+        "retrieve eval run" => client.eval_run("eval_1", id, deadline).await.map(drop),
+        "accept call" => client.accept_call(CallApi::Realtime, id, Map::new(), deadline).await,
+        "reject call" => client.reject_call(CallApi::Live, id, 603, deadline).await,
+        "refer call" => client.refer_call(CallApi::Realtime, id, "tel:+4930", deadline).await,
+        "retrieve agent session" => client.agent_session(id, deadline).await.map(drop),
+        "list agent turns" => client.last_agent_turn(id, deadline).await.map(drop),
+        "retrieve agent environment" => client.agent_environment(id, deadline).await.map(drop),
+        "retrieve safety alert" => client.safety_alert(id, deadline).await.map(drop),
+        "retrieve safety case" => client.safety_case(id, deadline).await.map(drop),
+        other => panic!("{other} is no call"),
+    }
+}
+
+async fn whole_file(client: &Client, id: &str, deadline: Instant) -> Result<(), Error> {
+    let mut content = client.file_content(id, deadline).await?;
+    while content.chunk().await?.is_some() {}
+    Ok(())
+}
+
+async fn fails(call: &str, client: &Client, deadline: Instant) -> Error {
+    match make(call, client, "x_1", deadline).await {
+        Ok(()) => panic!("{call} succeeded"),
+        Err(error) => error,
+    }
+}
+
+#[tokio::test]
+async fn every_refusal_of_every_call_has_its_class() {
+    let plain = || error("some_error", &Value::Null);
+    let limited = || error("requests", &json!("rate_limit_exceeded"));
+    let cases: [(u16, Headers, String, Class); 17] = [
+        (400, &[], plain(), Class::Permanent),
+        (401, &[], error("invalid_request_error", &json!("invalid_api_key")), Class::Unauthorized),
+        (403, &[], plain(), Class::Unauthorized),
+        (404, &[], plain(), Class::NotFound),
+        (408, &[], plain(), Class::Retry),
+        (409, &[], plain(), Class::Retry),
+        // Whoever asks knows whether an API has ended.
+        (410, &[], plain(), Class::Permanent),
+        (422, &[], plain(), Class::Permanent),
+        (429, &[], limited(), Class::Retry),
+        (429, &[("retry-after", "20")], limited(), Class::Retry),
+        (429, &[], error("insufficient_quota", &json!("insufficient_quota")), Class::QuotaExhausted),
+        (429, &[], error("insufficient_quota", &Value::Null), Class::QuotaExhausted),
+        (500, &[], plain(), Class::Retry),
+        (500, &[("x-should-retry", "false")], plain(), Class::Permanent),
+        (400, &[("x-should-retry", "true")], plain(), Class::Retry),
+        (502, &[], "<html>Bad gateway</html>".to_owned(), Class::Retry),
+        (503, &[], String::new(), Class::Retry),
+    ];
+    for (status, headers, body, class) in cases {
+        let said = body.clone();
+        let client = client_of(move |_| answer(status, headers, said.clone())).await;
+        for call in CALLS {
+            let error = fails(call, &client, soon()).await;
+            assert_eq!((error.class(), error.status()), (class, Some(status)), "{call}: {status} {body}");
+            let asked_for = headers.contains(&("retry-after", "20")).then_some(Duration::from_secs(20));
+            assert_eq!(error.retry_after(), asked_for, "{call}: {status}");
+            assert!(error.to_string().starts_with(&format!("{call}: OpenAI answered {status}")), "{error}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn an_answer_that_cannot_be_read_is_worth_another_try() {
+    for body in ["<html>", "[]", "7", r#"{"id": "x_1","#, r#"{"data": 7}"#] {
+        let client = client_of(move |_| answer(200, &[("x-request-id", "req_7")], body)).await;
+        for call in CALLS.into_iter().filter(|call| *call != "download file" && !ANSWERED_BY_NOTHING.contains(call)) {
+            let error = fails(call, &client, soon()).await;
+            assert_eq!((error.class(), error.status()), (Class::Retry, None), "{call}: {body:?}");
+            assert_eq!(error.request_id(), Some("req_7"), "{call}");
+        }
+        for call in ANSWERED_BY_NOTHING {
+            assert!(make(call, &client, "x_1", soon()).await.is_ok(), "{call}: {body:?}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn unknown_fields_and_statuses_never_make_an_answer_unreadable() {
+    let odd = json!({"id": "x_1", "status": "somersaulting", "shiny": {"new": [1]}, "created_at": "today", "model": 7,
+        "error": 5, "usage": [], "metadata": "none", "data": [{"id": "y_1", "status": "dancing", "new": true}]});
+    let client = client_of_json(odd).await;
+    for call in CALLS {
+        let read = make(call, &client, "x_1", soon()).await;
+        assert!(read.is_ok(), "{call}: {read:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_cut_connection_is_worth_another_try() {
+    for bytes in ["", "HTTP/1.1 200 OK\r\n", "HTTP/1.1 200 OK\r\ncontent-length: 60\r\n\r\n{\"id\":"] {
+        let client = client_of_bytes(bytes, true).await;
+        for call in CALLS {
+            assert_eq!(fails(call, &client, soon()).await.class(), Class::Retry, "{call}: {bytes:?}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_server_that_falls_silent_is_left_at_the_deadline() {
+    for bytes in ["", "HTTP/1.1 200 OK\r\ncontent-length: 60\r\n\r\n{\"id\":"] {
+        let client = client_of_bytes(bytes, false).await;
+        for call in CALLS {
+            let error = fails(call, &client, Instant::now() + Duration::from_millis(100)).await;
+            assert_eq!(error.class(), Class::Retry, "{call}: {bytes:?}");
+            assert!(error.to_string().contains("timed out"), "{error}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn an_id_that_would_change_the_path_is_not_sent() {
+    let client = client_of(|_| panic!("it was sent")).await;
+    let without_id = ["create response", "list evals"];
+    for call in CALLS.into_iter().filter(|call| !without_id.contains(call)) {
+        for id in ["", "..", ".", "a/b", "a?b", "a#b", "a%2fb", "a b", "\u{e4}", &"a".repeat(129)] {
+            let error = make(call, &client, id, soon()).await.unwrap_err();
+            assert_eq!((error.class(), error.status()), (Class::Permanent, None), "{call}: {id:?}");
+        }
+    }
+}

@@ -1,0 +1,37 @@
+"""The documented shape of outcomes, `docs/outcomes/schemas`, checked against what is published."""
+
+import json
+from functools import cache
+from typing import Any
+
+from jsonschema import Draft202012Validator
+from referencing import Registry, Resource
+
+from infra.local.processes import ROOT
+from infra.local.stack import category_of
+from infra.local.watch import Outcome
+
+FOLDER = ROOT / "docs" / "outcomes" / "schemas"
+
+
+def faults(outcome: Outcome) -> list[str]:
+    """What in an outcome is not as it is documented, in words."""
+    found = _validator(outcome.detail_type).iter_errors(outcome.detail)
+    return [f"{outcome.detail_type}: {error.json_path}: {error.message}" for error in found]
+
+
+def schema_of(event_type: str) -> dict[str, Any]:
+    """The schema of an event type: its own, or its category's where the type is none that OpenAI is known to send."""
+    return _schemas().get(event_type) or _schemas()[category_of(event_type)]
+
+
+@cache
+def _schemas() -> dict[str, dict[str, Any]]:
+    return {path.stem: json.loads(path.read_text()) for path in FOLDER.glob("*.json")}
+
+
+@cache
+def _validator(event_type: str) -> Draft202012Validator:
+    resources = [(schema["$id"], Resource.from_contents(schema)) for schema in _schemas().values()]
+    registry: Registry[Any] = Registry().with_resources(resources)
+    return Draft202012Validator(schema_of(event_type), registry=registry)
