@@ -25,10 +25,7 @@ use flate2::write::DeflateEncoder;
 use hmac::{Hmac, KeyInit, Mac};
 use lambda_stand_in::{Answer, Aws, Function, http_event};
 use sha2::Sha256;
-
-/// Categories that the verifier wants a queue for.
-const CATEGORIES: [&str; 9] =
-    ["batch", "response", "fine-tuning", "eval", "realtime", "agent", "safety", "file", "archive"];
+use webhook::Category;
 
 const KEY: &[u8; 32] = b"a key of thirty-two bytes or so.";
 const WEBHOOK_ID: &str = "wh_685c059ae39c8190af8c71ed1022a24d";
@@ -124,9 +121,8 @@ fn main() -> Result<(), Box<dyn Error>> {
         Duration::from_secs(9),
     );
     let url = aws.url();
-    let queues: serde_json::Map<_, _> =
-        CATEGORIES.iter().map(|name| ((*name).to_owned(), format!("{url}/000000000000/{name}").into())).collect();
-    let queues = serde_json::Value::from(queues).to_string();
+    let queues = Category::ALL.map(|category| (category.to_string(), format!("{url}/000000000000/{category}").into()));
+    let queues = serde_json::Value::from(serde_json::Map::from_iter(queues)).to_string();
     let environment = [
         ("AWS_ENDPOINT_URL", url.as_str()),
         ("SIGNING_SECRETS", r#"{"project":"project","organization":"organization"}"#),
