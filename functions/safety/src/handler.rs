@@ -14,8 +14,12 @@ use crate::notice::{Object, Subject};
 /// The status of a notice whose object could not be retrieved.
 const LOOKUP_FAILED: &str = "lookup_failed";
 
-/// At which attempt people are told, whatever is missing. It comes within a minute of the first.
+/// From which attempt on people are told, whatever is missing. It comes within a minute of the first.
 const LAST_ATTEMPT: u32 = 3;
+
+/// How old the event must be for that, in milliseconds. Copies of one delivery take each other's attempts up at once, so
+/// their number alone says nothing about the time that something had to recover.
+const LAST_ATTEMPT_AGE: i64 = 20_000;
 
 /// Handles safety events.
 pub(crate) struct Safety {
@@ -42,7 +46,7 @@ impl Handler for Safety {
             (_, None) => Ok(failed(event, subject, None, "no_object", "the event names no object", as_of)),
             (_, Some(id)) => match look_up(&self.openai, subject, id, context).await {
                 Ok(object) => keep(event, subject, object, as_of, context).await,
-                Err(Missed::ForNow(why)) if context.attempt < LAST_ATTEMPT => Err(Failure::retry(why)),
+                Err(Missed::ForNow(why)) if is_early(context) => Err(Failure::retry(why)),
                 Err(Missed::ForNow(why)) => Ok(failed(event, subject, Some(id), "unreachable", &why, as_of)),
                 Err(Missed::ForGood(name, why)) => Ok(failed(event, subject, Some(id), name, &why, as_of)),
                 Err(Missed::Unknown(said)) => Ok(Outcome {
@@ -52,6 +56,11 @@ impl Handler for Safety {
             },
         }
     }
+}
+
+/// Whether there is still time to try again before people are told.
+fn is_early(context: &Context) -> bool {
+    context.attempt < LAST_ATTEMPT || when::now() - context.received_at < LAST_ATTEMPT_AGE
 }
 
 /// Keeps the object: OpenAI has the explanation in it for a while only.
@@ -75,7 +84,7 @@ async fn keep(
     };
     let (artifacts, artifact_bytes, note) = match stored {
         Ok(key) => (vec![key.to_string()], json.len() as u64, None),
-        Err(why) if context.attempt < LAST_ATTEMPT => return Err(Failure::retry(why)),
+        Err(why) if is_early(context) => return Err(Failure::retry(why)),
         // Without the artifact people still learn what there is to learn.
         Err(why) => (Vec::new(), 0, Some(format!("it could not be kept: {why}"))),
     };

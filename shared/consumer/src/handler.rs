@@ -35,6 +35,8 @@ pub struct Context {
     pub deadline: Instant,
     /// How many times this event has been taken up, this time included: 1 at first.
     pub attempt: u32,
+    /// When the event came into this system, in milliseconds since the Unix epoch.
+    pub received_at: i64,
     /// Where to keep what is worth keeping.
     pub artifacts: Artifacts,
 }
@@ -42,8 +44,8 @@ pub struct Context {
 impl Context {
     /// A context of its own, as a handler's tests need it.
     #[must_use]
-    pub fn new(deadline: Instant, attempt: u32, artifacts: Artifacts) -> Self {
-        Self { deadline, attempt, artifacts }
+    pub fn new(deadline: Instant, attempt: u32, received_at: i64, artifacts: Artifacts) -> Self {
+        Self { deadline, attempt, received_at, artifacts }
     }
 }
 

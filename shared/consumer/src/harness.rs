@@ -220,7 +220,8 @@ impl<H: Handler> Harness<H> {
 
     /// Lets the handler work, until its deadline.
     async fn call(&self, delivered: &Delivered, hold: &Hold, deadline: Deadline) -> Result<Outcome, Failure> {
-        let context = Context::new(deadline.handler, hold.attempt(), self.services.artifacts.clone());
+        let received_at = delivered.message.received_at.cast_signed();
+        let context = Context::new(deadline.handler, hold.attempt(), received_at, self.services.artifacts.clone());
         let key = match &self.services.openai {
             Some(openai) => Some((openai, openai.generation().await)),
             None => None,

@@ -18,6 +18,9 @@ const KEEP: Duration = Duration::from_mins(5);
 /// secret that cannot be read. A backlog of failing events must not become as many calls.
 const COOLDOWN: Duration = Duration::from_secs(30);
 
+/// How long a failed read is believed while there is no key at all. Whatever waits for it is tried again within seconds.
+const UNREADABLE: Duration = Duration::from_secs(5);
+
 /// The way to OpenAI, with the API key of the moment. Cheap to clone.
 ///
 /// The key is read when it is first needed, again after five minutes, and when OpenAI refuses it, so a rotated key is
@@ -146,6 +149,7 @@ impl<S: Source> Keyed<S> {
                 // A key that worked so far goes on.
                 if state.client.is_err() {
                     state.client = Err(message);
+                    state.fresh_until = Some(now + UNREADABLE);
                 }
                 return;
             }
@@ -297,8 +301,13 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn without_any_key_an_unreadable_secret_is_a_reason_to_retry() {
-        let (_, keyed) = Fake::keyed(None);
+    async fn without_any_key_an_unreadable_secret_is_a_reason_to_retry_and_is_read_again_soon() {
+        let (fake, keyed) = Fake::keyed(None);
         assert!(keyed.client().await.unwrap_err().contains("could not be read"));
+        fake.becomes(Some("sk-1"));
+        keyed.client().await.unwrap_err();
+        assert_eq!(fake.reads(), 1);
+        advance(UNREADABLE).await;
+        keyed.client().await.unwrap();
     }
 }

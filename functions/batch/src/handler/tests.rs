@@ -56,7 +56,7 @@ impl Bench {
 
     async fn handle_event(&self, event: &Value) -> Result<Outcome, Failure> {
         let event = Event::parse(&event.to_string()).unwrap();
-        let context = Context::new(Instant::now() + Duration::from_mins(1), 1, self.artifacts.clone());
+        let context = Context::new(Instant::now() + Duration::from_mins(1), 1, 0, self.artifacts.clone());
         self.handler.handle(&event, &context).await
     }
 

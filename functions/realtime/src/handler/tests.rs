@@ -44,7 +44,7 @@ impl Bench {
     }
 
     async fn handle(&self, event: &Event, attempt: u32) -> Result<Outcome, Failure> {
-        let context = Context::new(Instant::now() + Duration::from_mins(1), attempt, self.artifacts.clone());
+        let context = Context::new(Instant::now() + Duration::from_mins(1), attempt, 0, self.artifacts.clone());
         self.handler.handle(event, &context).await
     }
 

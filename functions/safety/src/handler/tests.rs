@@ -23,6 +23,16 @@ const SILENCE: u16 = 0;
 
 /// What both OpenAI and S3 are answered with: by OpenAI's status and body, and by S3's status.
 async fn handle(attempt: u32, event: &Value, openai: (u16, Value), s3: u16) -> Result<Outcome, Failure> {
+    handle_at(attempt, when::now() - LAST_ATTEMPT_AGE, event, openai, s3).await
+}
+
+async fn handle_at(
+    attempt: u32,
+    received_at: i64,
+    event: &Value,
+    openai: (u16, Value),
+    s3: u16,
+) -> Result<Outcome, Failure> {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());
     let (status, body) = (openai.0, openai.1.to_string());
@@ -46,7 +56,7 @@ async fn handle(attempt: u32, event: &Value, openai: (u16, Value), s3: u16) -> R
     let artifacts = Artifacts::new(&Config::from_env(&mut environment).unwrap(), "artifacts");
     let base_url = format!("{url}/v1").parse().unwrap();
     let client = Client::new(ClientConfig { base_url, api_key: "sk-local".parse().unwrap() }).unwrap();
-    let context = Context::new(Instant::now() + Duration::from_secs(3), attempt, artifacts);
+    let context = Context::new(Instant::now() + Duration::from_secs(3), attempt, received_at, artifacts);
     let event = Event::parse(&event.to_string()).unwrap();
     Safety { openai: OpenAi::fixed(client) }.handle(&event, &context).await
 }
@@ -188,6 +198,13 @@ async fn what_may_pass_is_tried_twice_more_and_then_told() {
         assert_eq!((outcome.status.as_str(), &outcome.summary["lookup_error"]), (LOOKUP_FAILED, &"unreachable".into()));
         assert!(outcome.alert.is_some());
     }
+}
+
+#[tokio::test]
+async fn copies_that_use_up_the_attempts_at_once_leave_time_to_recover() {
+    let case = event("safety.warning_issued", &json!({"id": "C-1"}));
+    let failure = handle_at(5, when::now(), &case, (500, Value::Null), 200).await.unwrap_err();
+    assert!(matches!(failure, Failure::Retry { .. }), "{failure:?}");
 }
 
 #[tokio::test]
