@@ -10,7 +10,7 @@ use crate::client::{Call, Client};
 use crate::error::Error;
 use crate::objects::{text, time};
 
-const BETA: &str = "agents=v1";
+pub(crate) const BETA: &str = "agents=v1";
 
 /// A session of an agent.
 #[derive(Clone, Debug)]
@@ -99,7 +99,7 @@ impl Client {
 
 impl AgentSession {
     /// `None` when it is no session: an object without an id or a status.
-    fn from_json(raw: Value, json: Bytes) -> Option<Self> {
+    pub(crate) fn from_json(raw: Value, json: Bytes) -> Option<Self> {
         let environment = raw.get("environment");
         Some(Self {
             id: text(&raw, "id")?,

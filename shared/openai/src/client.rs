@@ -75,15 +75,7 @@ impl Client {
         {
             return Err(SetupError::BaseUrl);
         }
-        let http = reqwest::Client::builder()
-            .tls_backend_preconfigured(tls().map_err(|error| SetupError::Http(error.to_string()))?)
-            .user_agent(concat!("openai-webhooks/", env!("CARGO_PKG_VERSION")))
-            .connect_timeout(CONNECT_TIMEOUT)
-            .pool_idle_timeout(POOL_IDLE_TIMEOUT)
-            .redirect(redirect::Policy::limited(3))
-            .build()
-            .map_err(|error| SetupError::Http(error.to_string()))?;
-        Ok(Self { http, base_url, api_key })
+        Ok(Self { http: http_client()?, base_url, api_key })
     }
 
     /// The same client, over the same connections, with another key: for a key that was changed meanwhile.
@@ -108,6 +100,12 @@ impl Client {
             None => request,
         };
         answer(call, self.send(call, request, "application/json", until).await?, until).await
+    }
+
+    /// Deletes what is at the call's path.
+    pub(crate) async fn delete(&self, call: Call<'_>, deadline: Instant) -> Result<Answer, Error> {
+        let until = earlier(deadline, call.timeout);
+        answer(call, self.send(call, self.http.delete(self.url(call)?), "application/json", until).await?, until).await
     }
 
     /// Gets what is at the call's path, without reading it.
@@ -156,6 +154,19 @@ impl Client {
         }
         Ok(url)
     }
+}
+
+/// The HTTP client that OpenAI is called with, for whoever must call somebody else, too. Its answers and their time are
+/// unbounded: bound them.
+pub fn http_client() -> Result<reqwest::Client, SetupError> {
+    reqwest::Client::builder()
+        .tls_backend_preconfigured(tls().map_err(|error| SetupError::Http(error.to_string()))?)
+        .user_agent(concat!("openai-webhooks/", env!("CARGO_PKG_VERSION")))
+        .connect_timeout(CONNECT_TIMEOUT)
+        .pool_idle_timeout(POOL_IDLE_TIMEOUT)
+        .redirect(redirect::Policy::limited(3))
+        .build()
+        .map_err(|error| SetupError::Http(error.to_string()))
 }
 
 /// Where a call goes, and what bounds it.

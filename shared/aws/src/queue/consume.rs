@@ -46,8 +46,8 @@ pub struct DeadLetter<'a> {
 #[derive(Debug, thiserror::Error)]
 #[error("could not {action}: {cause}")]
 pub struct InboxError {
-    action: &'static str,
-    cause: String,
+    pub(super) action: &'static str,
+    pub(super) cause: String,
 }
 
 impl Inbox {

@@ -6,6 +6,8 @@
 #[cfg(feature = "queue")]
 mod consume;
 mod message;
+#[cfg(feature = "queue")]
+mod outbox;
 mod send;
 
 #[cfg(feature = "queue")]
@@ -14,4 +16,6 @@ pub use message::{
     ENDPOINT, EVENT_TYPE, FAILURE_MESSAGE, FAILURE_REASON, MalformedMessage, Message, RECEIVED_AT, SOURCE, Source,
     WEBHOOK_ID, WEBHOOK_TIMESTAMP,
 };
+#[cfg(feature = "queue")]
+pub use outbox::Outbox;
 pub use send::{Queues, SendError};

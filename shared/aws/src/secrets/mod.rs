@@ -9,7 +9,7 @@ mod store;
 mod tests;
 
 pub use signing::{Live, SigningSecret};
-pub use store::{ReadError, Source, Stage, Store, Version};
+pub use store::{ReadError, Source, Stage, Store, Version, WriteError};
 
 /// What a secret holds before anybody has set it: the template has to create it with some text.
 pub const PLACEHOLDER: &str = "unset";

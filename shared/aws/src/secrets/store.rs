@@ -60,6 +60,11 @@ impl fmt::Debug for Version {
 #[error("{0}")]
 pub struct ReadError(pub String);
 
+/// A secret could not be written. Says why, never what was to be stored.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub struct WriteError(pub String);
+
 /// Where values of secrets come from.
 pub trait Source {
     /// The value of secret `id` at `stage`; `None` where the secret has none at that stage.
@@ -89,6 +94,15 @@ impl Store {
     pub async fn text(&self, id: &str) -> Result<String, ReadError> {
         let version = self.read(id, Stage::Current).await?;
         version.map(|version| version.text).ok_or_else(|| ReadError("there is no such secret".to_owned()))
+    }
+}
+
+impl Store {
+    /// Puts a value into use: it becomes `AWSCURRENT`, and what was in use `AWSPREVIOUS`. Needs
+    /// `secretsmanager:PutSecretValue`.
+    pub async fn put(&self, id: &str, text: &str) -> Result<(), WriteError> {
+        let result = self.client.put_secret_value().secret_id(id).secret_string(text).send().await;
+        result.map(drop).map_err(|error| WriteError(DisplayErrorContext(&error).to_string()))
     }
 }
 

@@ -2,14 +2,14 @@
 
 use std::time::Duration;
 
-use openai::{CallApi, Class, Client, Error, Question};
+use openai::{CallApi, Class, Client, EndpointChange, Error, Question};
 use serde_json::{Map, Value, json};
 use tokio::time::Instant;
 
 use crate::server::{Headers, answer, client_of, client_of_bytes, client_of_json, error, soon};
 
 /// Every call, as its errors name it.
-const CALLS: [&str; 18] = [
+const CALLS: [&str; 29] = [
     "retrieve batch",
     "retrieve file",
     "download file",
@@ -28,10 +28,21 @@ const CALLS: [&str; 18] = [
     "retrieve agent environment",
     "retrieve safety alert",
     "retrieve safety case",
+    "list batches",
+    "list fine-tuning jobs",
+    "list agent sessions",
+    "list webhook endpoints",
+    "retrieve webhook endpoint",
+    "create webhook endpoint",
+    "update webhook endpoint",
+    "delete webhook endpoint",
+    "rotate webhook secret",
+    "test webhook endpoint",
+    "list webhook event types",
 ];
 
 /// Calls whose answer says nothing.
-const ANSWERED_BY_NOTHING: [&str; 3] = ["accept call", "reject call", "refer call"];
+const ANSWERED_BY_NOTHING: [&str; 4] = ["accept call", "reject call", "refer call", "delete webhook endpoint"];
 
 async fn make(call: &str, client: &Client, id: &str, deadline: Instant) -> Result<(), Error> {
     match call {
@@ -56,6 +67,21 @@ async fn make(call: &str, client: &Client, id: &str, deadline: Instant) -> Resul
         "retrieve agent environment" => client.agent_environment(id, deadline).await.map(drop),
         "retrieve safety alert" => client.safety_alert(id, deadline).await.map(drop),
         "retrieve safety case" => client.safety_case(id, deadline).await.map(drop),
+        "list batches" => client.batches(None, 100, deadline).await.map(drop),
+        "list fine-tuning jobs" => client.fine_tuning_jobs(Some("ftjob-1"), 100, deadline).await.map(drop),
+        "list agent sessions" => client.agent_sessions(None, 100, deadline).await.map(drop),
+        "list webhook endpoints" => client.webhook_endpoints(None, 100, deadline).await.map(drop),
+        "retrieve webhook endpoint" => client.webhook_endpoint(id, deadline).await.map(drop),
+        "create webhook endpoint" => {
+            client.create_webhook_endpoint("name", "https://example.com", &[], deadline).await.map(drop)
+        }
+        "update webhook endpoint" => {
+            client.update_webhook_endpoint(id, EndpointChange::default(), deadline).await.map(drop)
+        }
+        "delete webhook endpoint" => client.delete_webhook_endpoint(id, deadline).await,
+        "rotate webhook secret" => client.rotate_webhook_secret(id, true, deadline).await.map(drop),
+        "test webhook endpoint" => client.test_webhook_endpoint(id, "batch.completed", deadline).await.map(drop),
+        "list webhook event types" => client.webhook_event_types(deadline).await.map(drop),
         other => panic!("{other} is no call"),
     }
 }
@@ -128,7 +154,8 @@ async fn an_answer_that_cannot_be_read_is_worth_another_try() {
 #[tokio::test]
 async fn unknown_fields_and_statuses_never_make_an_answer_unreadable() {
     let odd = json!({"id": "x_1", "status": "somersaulting", "shiny": {"new": [1]}, "created_at": "today", "model": 7,
-        "error": 5, "usage": [], "metadata": "none", "data": [{"id": "y_1", "status": "dancing", "new": true}]});
+        "error": 5, "usage": [], "metadata": "none", "data": [{"id": "y_1", "status": "dancing", "new": true}],
+        "signing_secret": "whsec_1", "status_code": 200, "url": 7, "has_more": "yes"});
     let client = client_of_json(odd).await;
     for call in CALLS {
         let read = make(call, &client, "x_1", soon()).await;
@@ -161,8 +188,10 @@ async fn a_server_that_falls_silent_is_left_at_the_deadline() {
 #[tokio::test]
 async fn an_id_that_would_change_the_path_is_not_sent() {
     let client = client_of(|_| panic!("it was sent")).await;
-    let without_id = ["create response", "list evals"];
-    for call in CALLS.into_iter().filter(|call| !without_id.contains(call)) {
+    let without_id = |call: &&str| {
+        call.starts_with("create") || (call.starts_with("list") && !call.ends_with("turns") && !call.contains("tuning c"))
+    };
+    for call in CALLS.into_iter().filter(|call| !without_id(call)) {
         for id in ["", "..", ".", "a/b", "a?b", "a#b", "a%2fb", "a b", "\u{e4}", &"a".repeat(129)] {
             let error = make(call, &client, id, soon()).await.unwrap_err();
             assert_eq!((error.class(), error.status()), (Class::Permanent, None), "{call}: {id:?}");

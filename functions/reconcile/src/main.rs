@@ -1,0 +1,3 @@
+//! Finds what ended at OpenAI without a webhook, and what was expected and never came.
+
+fn main() {}

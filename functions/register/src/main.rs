@@ -1,0 +1,3 @@
+//! Registers the stack's webhook endpoint at OpenAI.
+
+fn main() {}

@@ -1,0 +1,3 @@
+//! Rotates the signing secret of the stack's webhook endpoint.
+
+fn main() {}

@@ -1,0 +1,172 @@
+//! Webhook endpoints: where OpenAI delivers a project's events, and the secrets that it signs them with.
+//!
+//! The key needs `api.webhooks.read`; writing needs `api.webhooks.write` and a principal who owns the project. Admin keys
+//! are refused. An organization's endpoints are managed in the dashboard alone.
+
+use std::fmt;
+
+use serde_json::{Map, Value, json};
+use tokio::time::Instant;
+
+use crate::client::{Call, Client};
+use crate::error::Error;
+use crate::objects::{text, time};
+use crate::page::Page;
+
+/// A webhook endpoint of a project.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct WebhookEndpoint {
+    /// `whe_...`
+    pub id: String,
+    /// What people call it, 1 to 256 characters.
+    pub name: String,
+    /// Where it delivers to.
+    pub url: String,
+    /// What it delivers.
+    pub event_types: Vec<String>,
+    /// When it was created, in seconds since the epoch.
+    pub created_at: Option<i64>,
+    /// When its configuration or its secret last changed, in seconds since the epoch.
+    pub updated_at: Option<i64>,
+    /// A few characters of the signing secret.
+    pub signing_secret_hint: Option<String>,
+}
+
+/// A signing secret (`whsec_...`), which OpenAI shows when it makes one and never again.
+#[derive(Clone, PartialEq, Eq)]
+pub struct EndpointSecret(String);
+
+impl EndpointSecret {
+    /// The secret, to be stored.
+    #[must_use]
+    pub fn expose(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for EndpointSecret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("EndpointSecret(..)")
+    }
+}
+
+/// What to change of an endpoint. What is `None` stays.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct EndpointChange<'a> {
+    /// Another name.
+    pub name: Option<&'a str>,
+    /// Another URL.
+    pub url: Option<&'a str>,
+    /// Other event types, instead of all that it has.
+    pub event_types: Option<&'a [String]>,
+}
+
+impl Client {
+    /// Lists the project's endpoints: `GET /webhook_endpoints`, at most `limit` (1 to 100) of those behind `after`.
+    pub async fn webhook_endpoints(
+        &self,
+        after: Option<&str>,
+        limit: u8,
+        deadline: Instant,
+    ) -> Result<Page<WebhookEndpoint>, Error> {
+        let call = Call::new("list webhook endpoints", &["webhook_endpoints"]);
+        let page = self.page(call, after, limit, deadline).await?;
+        page.read("a list of webhook endpoints", |raw| Page::from_json(&raw, |raw| WebhookEndpoint::from_json(&raw)))
+    }
+
+    /// Retrieves an endpoint: `GET /webhook_endpoints/{id}`.
+    pub async fn webhook_endpoint(&self, id: &str, deadline: Instant) -> Result<WebhookEndpoint, Error> {
+        let path = ["webhook_endpoints", id];
+        let answer = self.get(Call::new("retrieve webhook endpoint", &path), deadline).await?;
+        answer.read("a webhook endpoint", |raw| WebhookEndpoint::from_json(&raw))
+    }
+
+    /// Creates an endpoint: `POST /webhook_endpoints`. Not idempotent.
+    pub async fn create_webhook_endpoint(
+        &self,
+        name: &str,
+        url: &str,
+        event_types: &[String],
+        deadline: Instant,
+    ) -> Result<(WebhookEndpoint, EndpointSecret), Error> {
+        let body = json!({ "name": name, "url": url, "event_types": event_types });
+        let answer = self.post(Call::new("create webhook endpoint", &["webhook_endpoints"]), Some(&body), deadline);
+        answer.await?.read("a webhook endpoint with its secret", with_secret)
+    }
+
+    /// Changes an endpoint: `POST /webhook_endpoints/{id}`.
+    pub async fn update_webhook_endpoint(
+        &self,
+        id: &str,
+        change: EndpointChange<'_>,
+        deadline: Instant,
+    ) -> Result<WebhookEndpoint, Error> {
+        let mut body = Map::new();
+        body.extend(change.name.map(|name| ("name".to_owned(), name.into())));
+        body.extend(change.url.map(|url| ("url".to_owned(), url.into())));
+        body.extend(change.event_types.map(|types| ("event_types".to_owned(), types.into())));
+        let path = ["webhook_endpoints", id];
+        let call = Call::new("update webhook endpoint", &path);
+        let answer = self.post(call, Some(&Value::Object(body)), deadline).await?;
+        answer.read("a webhook endpoint", |raw| WebhookEndpoint::from_json(&raw))
+    }
+
+    /// Deletes an endpoint: `DELETE /webhook_endpoints/{id}`.
+    pub async fn delete_webhook_endpoint(&self, id: &str, deadline: Instant) -> Result<(), Error> {
+        let path = ["webhook_endpoints", id];
+        self.delete(Call::new("delete webhook endpoint", &path), deadline).await.map(drop)
+    }
+
+    /// Gives an endpoint a new secret: `POST /webhook_endpoints/{id}/rotate_secret`. Not idempotent.
+    ///
+    /// With `keep_old` OpenAI signs with both for 24 hours; without, the old one ends at once.
+    pub async fn rotate_webhook_secret(
+        &self,
+        id: &str,
+        keep_old: bool,
+        deadline: Instant,
+    ) -> Result<(WebhookEndpoint, EndpointSecret), Error> {
+        let path = ["webhook_endpoints", id, "rotate_secret"];
+        let body = json!({ "keep_old_secret_active_for_24_hours": keep_old });
+        let answer = self.post(Call::new("rotate webhook secret", &path), Some(&body), deadline).await?;
+        answer.read("a webhook endpoint with its secret", with_secret)
+    }
+
+    /// Has OpenAI deliver a sample event: `POST /webhook_endpoints/{id}/test`. The status that the endpoint answered.
+    pub async fn test_webhook_endpoint(&self, id: &str, event_type: &str, deadline: Instant) -> Result<u16, Error> {
+        let path = ["webhook_endpoints", id, "test"];
+        let body = json!({ "event_type": event_type });
+        let answer = self.post(Call::new("test webhook endpoint", &path), Some(&body), deadline).await?;
+        answer.read("a test's result", |raw| raw.get("status_code")?.as_u64()?.try_into().ok())
+    }
+
+    /// Lists the event types that the project may subscribe to: `GET /webhook_event_types`.
+    pub async fn webhook_event_types(&self, deadline: Instant) -> Result<Vec<String>, Error> {
+        let answer = self.get(Call::new("list webhook event types", &["webhook_event_types"]), deadline).await?;
+        answer.read("a list of event types", |raw| raw.get("data").map(texts))
+    }
+}
+
+impl WebhookEndpoint {
+    /// `None` when it is no endpoint: an object without an id.
+    fn from_json(raw: &Value) -> Option<Self> {
+        Some(Self {
+            id: text(raw, "id")?,
+            name: text(raw, "name").unwrap_or_default(),
+            url: text(raw, "url").unwrap_or_default(),
+            event_types: raw.get("event_types").map(texts).unwrap_or_default(),
+            created_at: time(raw, "created_at"),
+            updated_at: time(raw, "updated_at"),
+            signing_secret_hint: text(raw, "signing_secret_hint"),
+        })
+    }
+}
+
+fn with_secret(raw: Value) -> Option<(WebhookEndpoint, EndpointSecret)> {
+    Some((WebhookEndpoint::from_json(&raw)?, EndpointSecret(text(&raw, "signing_secret")?)))
+}
+
+fn texts(list: &Value) -> Vec<String> {
+    list.as_array().into_iter().flatten().filter_map(Value::as_str).map(str::to_owned).collect()
+}
