@@ -45,15 +45,12 @@ impl Desk {
         let result = within(end, |until| async move { registrar.handle(&request, until).await }).await;
         report(&kind, &result);
         let (status, physical_id, reason) = match result {
-            Ok(done) => ("SUCCESS", done.physical_id, String::new()),
-            Err(failed) => {
-                let reason = failed.reason(&kind).chars().take(MAX_REASON).collect();
-                ("FAILED", physical_id.unwrap_or(failed.physical_id), reason)
-            }
+            Ok(done) => ("SUCCESS", done.physical_id, done.left_behind.map(|why| why.to_string()).unwrap_or_default()),
+            Err(failed) => ("FAILED", physical_id.unwrap_or_else(|| failed.physical_id.clone()), failed.reason(&kind)),
         };
         let answer = json!({
             "Status": status,
-            "Reason": reason,
+            "Reason": reason.chars().take(MAX_REASON).collect::<String>(),
             "PhysicalResourceId": physical_id,
             "StackId": event["StackId"],
             "RequestId": event["RequestId"],

@@ -21,8 +21,9 @@ pub(crate) enum Trouble {
     #[error("the OpenAI API key in the secret {0} is unusable: {1}. Store it again, then deploy again")]
     KeyUnusable(String, InvalidApiKey),
     #[error(
-        "the secret {0} with the OpenAI API key could not be read: {why}. See that it exists, and that the function's \
-         role may read it and use its KMS key, then deploy again", why = for_display(&.1.0)
+        "the secret {0} with the OpenAI API key could not be read: see that it exists, and that the function's role may \
+         read it and use its KMS key, then deploy again. ({why})",
+        why = for_display(&.1.0)
     )]
     KeyUnreadable(String, ReadError),
     #[error("{}", advice(.0))]
@@ -33,8 +34,8 @@ pub(crate) enum Trouble {
     )]
     TooManyEndpoints,
     #[error(
-        "the endpoint is registered, but its signing secret could not be stored in {0}: {why}. See that the secret \
-         exists, and that the function's role may write it and use its KMS key, then deploy again",
+        "the endpoint is registered, but its signing secret could not be stored in {0}: see that the secret exists, and \
+         that the function's role may write it and use its KMS key, then deploy again. ({why})",
         why = for_display(&.1.0)
     )]
     NotStored(String, WriteError),
