@@ -23,7 +23,7 @@ const PUT_TIMEOUT: Duration = Duration::from_secs(5);
 /// The wait between two of them.
 const PUT_PAUSE: Duration = Duration::from_millis(500);
 
-/// CloudFormation reads 4096 bytes of an answer, ids included, and shows about a thousand characters of a reason.
+/// In bytes. CloudFormation refuses an answer of more than 4096, ids included.
 const MAX_REASON: usize = 1000;
 
 /// Takes requests and answers them.
@@ -50,7 +50,7 @@ impl Desk {
         };
         let answer = json!({
             "Status": status,
-            "Reason": reason.chars().take(MAX_REASON).collect::<String>(),
+            "Reason": reason[..reason.floor_char_boundary(MAX_REASON)],
             "PhysicalResourceId": physical_id,
             "StackId": event["StackId"],
             "RequestId": event["RequestId"],
