@@ -20,7 +20,14 @@
 #![cfg_attr(feature = "outcomes", doc = "| [`outcomes`] | EventBridge, SNS | telling other systems, and people |")]
 #![cfg_attr(feature = "parameters", doc = "| [`parameters`] | Systems Manager | settings that outlive a deployment |")]
 
-#[cfg(any(feature = "artifacts", feature = "ledger", feature = "outcomes", feature = "parameters", feature = "queue"))]
+#[cfg(any(
+    feature = "artifacts",
+    feature = "ledger",
+    feature = "outcomes",
+    feature = "parameters",
+    feature = "queue",
+    feature = "rotation"
+))]
 mod cause;
 mod config;
 #[cfg(feature = "send")]
