@@ -3,9 +3,13 @@
 //! mods follow
 
 mod failure;
+#[cfg(test)]
+mod loopback;
 mod probe;
 mod rotator;
 mod step;
+#[cfg(test)]
+mod tests;
 mod time;
 
 use aws::Environment;
