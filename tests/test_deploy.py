@@ -14,7 +14,7 @@ from tests.waiting import wait_until
 
 
 def test_every_category_has_a_function() -> None:
-    assert set(functions()) == {"verifier", *CATEGORIES}
+    assert set(functions()) == {"verifier", "rotate", *CATEGORIES}
 
 
 def test_every_category_has_a_queue_whose_failures_go_to_its_dead_letter_queue(stack: Stack) -> None:

@@ -178,9 +178,7 @@ def test_bad_actions_are_refused(client: OpenAI, path: str, body: dict, param: s
     assert (caught.value.param, caught.value.code) == (param, code or "invalid_type")
 
 
-def test_an_endpoint_gets_the_events_that_it_subscribes_to(
-    openai: StandIn, client: OpenAI, receiver: Receiver
-) -> None:
+def test_an_endpoint_gets_the_events_that_it_subscribes_to(openai: StandIn, client: OpenAI, receiver: Receiver) -> None:
     endpoint = created(client, receiver.url)
     openai.register(f"{receiver.url}?all", "whsec_c29tZXRoaW5nIGVsc2U=")
     openai.deliver("batch.expired", {"id": "batch_1"}, wait=True)
