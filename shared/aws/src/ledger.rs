@@ -8,6 +8,7 @@
 //! | event | `event#{endpoint}#{webhook-id}` | what a delivery said and what became of it |
 //! | effect | `effect#{effect key}` | which event acts, or has acted, for everything that means the same |
 //! | job | `job#{category}#{object id}` | what an object is now |
+//! | lease | `lease#{name}` | who does something that only one may do at a time |
 //! | expectation | `expected#{category}#{object id}`, `sk` = `expected` | what somebody else recorded of an object before its event came |
 //!
 //! # One write decides
@@ -73,6 +74,7 @@ mod error;
 mod event;
 mod expectation;
 mod job;
+mod lease;
 mod value;
 
 use std::time::{Duration, SystemTime};
@@ -86,6 +88,7 @@ pub use effect::EffectClaim;
 pub use error::LedgerError;
 pub use event::{Again, Claim, Delivery, Ending, Hold, Recorded};
 pub use job::Job;
+pub use lease::Lease;
 
 /// How long anything stays in the table after it was last claimed or written.
 const LIFETIME: Duration = Duration::from_hours(35 * 24);
