@@ -71,7 +71,12 @@ def test_what_is_overdue_is_told_once_and_still_gets_its_context(stack: Stack, o
     (alert,) = wait_until("people are alerted", watch.alerts)
     assert alert.subject == f"Batch {batch_id} has not ended in time"
     assert alert.attributes == {"category": "batch", "event-type": "expectation.overdue", "severity": "warning"}
-    for words in ("2 h ago; expected since", "No event of it has been handled.", "To do  See at OpenAI", "Where  https"):
+    for words in (
+        "2 h ago; expected since",
+        "No event of it has been handled.",
+        "To do  See at OpenAI",
+        "Where  https",
+    ):
         assert words in alert.message
     assert "zoe" not in alert.message
     item = stack.expected("batch", batch_id)

@@ -131,7 +131,9 @@ def test_runs_at_the_same_time_make_one_effect(stack: Stack, openai: StandIn, wa
         caught(stack, "batch.completed", batch_id)
     assert 5 <= sum(results) <= 15
     # A copy that came while the first one was handled waits until its lease would have ended.
-    stays("each is announced once", lambda: sorted(it.detail["object_id"] for it in watch.outcomes()) == sorted(batches))
+    stays(
+        "each is announced once", lambda: sorted(it.detail["object_id"] for it in watch.outcomes()) == sorted(batches)
+    )
 
 
 def test_what_was_handled_or_has_failed_is_left_alone(stack: Stack, openai: StandIn) -> None:
@@ -187,9 +189,7 @@ def test_a_session_that_rests_again_is_caught_again(stack: Stack, openai: StandI
     assert sent(reconcile(stack)) == NOTHING
 
 
-def test_a_session_that_waits_for_an_action_is_announced_with_it(
-    stack: Stack, openai: StandIn, watch: Watch
-) -> None:
+def test_a_session_that_waits_for_an_action_is_announced_with_it(stack: Stack, openai: StandIn, watch: Watch) -> None:
     action = {"type": "function_call", "call_id": "call_1", "turn_id": "turn_1", "name": "pay", "arguments": {}}
     session_id = lost_session(openai, "requires_action", required_actions=[action])
 
