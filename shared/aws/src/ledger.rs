@@ -65,7 +65,8 @@
 //!
 //! # Permissions
 //!
-//! `dynamodb:UpdateItem` on the table. Only an expectation is read, and needs `dynamodb:GetItem`.
+//! `dynamodb:UpdateItem` on the table. Only an expectation is read, and needs `dynamodb:GetItem`. People who look into the
+//! log need `dynamodb:GetItem` on the table and `dynamodb:Query` on its indexes.
 
 mod change;
 mod effect;
@@ -73,6 +74,7 @@ mod error;
 mod event;
 mod expectation;
 mod job;
+mod log;
 mod value;
 
 use std::time::{Duration, SystemTime};
@@ -86,6 +88,7 @@ pub use effect::EffectClaim;
 pub use error::LedgerError;
 pub use event::{Again, Claim, Delivery, Ending, Hold, Recorded};
 pub use job::Job;
+pub use log::{Entries, Entry, EntryError, Wanted};
 
 /// How long anything stays in the table after it was last claimed or written.
 const LIFETIME: Duration = Duration::from_hours(35 * 24);

@@ -18,9 +18,17 @@
 #![cfg_attr(feature = "ledger", doc = "| [`ledger`] | DynamoDB | which events, effects and jobs are where |")]
 #![cfg_attr(feature = "artifacts", doc = "| [`artifacts`] | S3 | what is worth keeping |")]
 #![cfg_attr(feature = "outcomes", doc = "| [`outcomes`] | EventBridge, SNS | telling other systems, and people |")]
+#![cfg_attr(feature = "metrics", doc = "| [`metrics`] | CloudWatch | what was counted, for people |")]
 #![cfg_attr(feature = "parameters", doc = "| [`parameters`] | Systems Manager | settings that outlive a deployment |")]
 
-#[cfg(any(feature = "artifacts", feature = "ledger", feature = "outcomes", feature = "parameters", feature = "queue"))]
+#[cfg(any(
+    feature = "artifacts",
+    feature = "ledger",
+    feature = "metrics",
+    feature = "outcomes",
+    feature = "parameters",
+    feature = "queue"
+))]
 mod cause;
 mod config;
 #[cfg(feature = "send")]
@@ -32,6 +40,8 @@ mod http;
 pub mod artifacts;
 #[cfg(feature = "ledger")]
 pub mod ledger;
+#[cfg(feature = "metrics")]
+pub mod metrics;
 #[cfg(feature = "outcomes")]
 pub mod outcomes;
 #[cfg(feature = "parameters")]
