@@ -143,26 +143,20 @@ impl Ledger {
 
     /// One event with its body. Needs `dynamodb:GetItem` on the table.
     pub async fn entry(&self, endpoint: &str, webhook_id: &str) -> Result<Option<Entry>, LedgerError> {
-        let item = self.item("read the event", format!("event#{endpoint}#{webhook_id}"), "event").await?;
+        let item = self.item("read the event", &format!("event#{endpoint}#{webhook_id}"), "event").await?;
         item.map(|item| Entry::read(&item)).transpose()
     }
 
-    /// What an object was when it was last looked at, as [`record_job`](Self::record_job) wrote it.
-    pub async fn job(&self, category: &str, object_id: &str) -> Result<Option<Map<String, Value>>, LedgerError> {
-        let item = self.item("read the job", format!("job#{category}#{object_id}"), "job").await?;
+    /// Everything that is recorded of an object, by the names of [`Job`](super::Job).
+    pub async fn job_details(&self, category: &str, object_id: &str) -> Result<Option<Map<String, Value>>, LedgerError> {
+        let item = self.item("read the job", &format!("job#{category}#{object_id}"), "job").await?;
         Ok(item.as_ref().map(without_keys))
     }
 
     /// Who acts, or has acted, for everything that has this effect key: `event`, `state`, `lease_until`, `handled_at`.
-    pub async fn effect(&self, key: &str) -> Result<Option<Map<String, Value>>, LedgerError> {
-        let item = self.item("read the effect", format!("effect#{key}"), "effect").await?;
+    pub async fn effect_details(&self, key: &str) -> Result<Option<Map<String, Value>>, LedgerError> {
+        let item = self.item("read the effect", &format!("effect#{key}"), "effect").await?;
         Ok(item.as_ref().map(without_keys))
-    }
-
-    async fn item(&self, action: &'static str, pk: String, sk: &str) -> Result<Option<Item>, LedgerError> {
-        let request = self.client.get_item().table_name(&self.table).key("pk", text(pk)).key("sk", text(sk));
-        let found = request.consistent_read(true).send().await.map_err(|error| LedgerError::new(action, &error))?;
-        Ok(found.item)
     }
 }
 
