@@ -148,7 +148,11 @@ impl Ledger {
     }
 
     /// Everything that is recorded of an object, by the names of [`Job`](super::Job).
-    pub async fn job_details(&self, category: &str, object_id: &str) -> Result<Option<Map<String, Value>>, LedgerError> {
+    pub async fn job_details(
+        &self,
+        category: &str,
+        object_id: &str,
+    ) -> Result<Option<Map<String, Value>>, LedgerError> {
         let item = self.item("read the job", &format!("job#{category}#{object_id}"), "job").await?;
         Ok(item.as_ref().map(without_keys))
     }
