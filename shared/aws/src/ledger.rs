@@ -85,6 +85,7 @@ mod event;
 mod expectation;
 mod job;
 mod lease;
+mod log;
 mod value;
 
 use std::time::{Duration, SystemTime};
@@ -101,6 +102,7 @@ pub use event::{Again, Claim, Delivery, Ending, Hold, Recorded};
 pub use expectation::{ExpectError, Expectation, Expected, MAX_CONTEXT, Waiting, WaitingPage};
 pub use job::{Job, JobRecord};
 pub use lease::Lease;
+pub use log::{Entries, Entry, EntryError, Wanted};
 
 /// How long anything stays in the table after it was last claimed or written.
 const LIFETIME: Duration = Duration::from_hours(35 * 24);
