@@ -189,7 +189,8 @@ async fn a_server_that_falls_silent_is_left_at_the_deadline() {
 async fn an_id_that_would_change_the_path_is_not_sent() {
     let client = client_of(|_| panic!("it was sent")).await;
     let without_id = |call: &&str| {
-        call.starts_with("create") || (call.starts_with("list") && !call.ends_with("turns") && !call.contains("tuning c"))
+        call.starts_with("create")
+            || (call.starts_with("list") && !call.ends_with("turns") && !call.contains("tuning c"))
     };
     for call in CALLS.into_iter().filter(|call| !without_id(call)) {
         for id in ["", "..", ".", "a/b", "a?b", "a#b", "a%2fb", "a b", "\u{e4}", &"a".repeat(129)] {
