@@ -12,9 +12,14 @@
 //! | 3 | AWS or OpenAI could not be reached, or refused |
 
 mod context;
+mod dlq;
+mod events;
+mod expect;
 mod failure;
 mod output;
 mod shell;
+mod status;
+mod when;
 
 use std::env;
 use std::process::ExitCode;
@@ -43,12 +48,20 @@ struct Cli {
 
 #[derive(Subcommand, Debug)]
 enum Command {
+    Events(events::EventsArgs),
+    Dlq(dlq::DlqArgs),
+    Expect(expect::ExpectArgs),
+    Status(status::StatusArgs),
     Completions(shell::CompletionsArgs),
     Man(shell::ManArgs),
 }
 
 async fn run(command: Command, context: &Context) -> Result<Exit, Failure> {
     match command {
+        Command::Events(args) => events::run(&args, context).await,
+        Command::Dlq(args) => dlq::run(&args, context).await,
+        Command::Expect(args) => expect::run(&args, context).await,
+        Command::Status(args) => status::run(&args, context).await,
         Command::Completions(args) => shell::completions(&args, context),
         Command::Man(shell::ManArgs {}) => shell::man(context),
     }

@@ -83,6 +83,7 @@ mod error;
 mod event;
 mod expectation;
 mod job;
+mod log;
 mod value;
 
 use std::time::{Duration, SystemTime};
@@ -98,6 +99,7 @@ pub use error::LedgerError;
 pub use event::{Again, Claim, Delivery, Ending, Hold, Recorded};
 pub use expectation::{ExpectError, Expectation, Expected, MAX_CONTEXT, Waiting, WaitingPage};
 pub use job::{Job, JobRecord};
+pub use log::{Entries, Entry, EntryError, Wanted};
 
 /// How long anything stays in the table after it was last claimed or written.
 const LIFETIME: Duration = Duration::from_hours(35 * 24);
