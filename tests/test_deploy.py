@@ -10,7 +10,6 @@ from infra.local.deploy import TEMPLATE, functions
 from infra.local.stack import CATEGORIES, Stack, unhandled
 from infra.local.stand_in import StandIn
 from tests.conftest import MakeStack
-from tests.waiting import wait_until
 
 
 MANAGERS = {"register", "rotate", "reconcile"}
@@ -185,19 +184,3 @@ def test_what_is_no_webhook_is_answered_by_the_function(stack: Stack) -> None:
 
     assert answer("POST", "/webhooks/nobody") == (404, "unknown_endpoint")
     assert answer("GET", "/webhooks/project") == (405, "method_not_allowed")
-
-
-def test_deleting_a_stack_keeps_its_results(make_stack: MakeStack) -> None:
-    stack = make_stack(fill_secrets=False)
-    emulator, bucket, table = stack.emulator, stack.outputs["BucketName"], stack.outputs["TableName"]
-
-    stack.delete()
-
-    def gone() -> bool:
-        return stack.name not in {
-            found["StackName"] for found in emulator.client("cloudformation").describe_stacks()["Stacks"]
-        }
-
-    wait_until("the stack is deleted", gone)
-    assert emulator.client("s3").head_bucket(Bucket=bucket)
-    assert emulator.client("dynamodb").describe_table(TableName=table)["Table"]["TableStatus"] == "ACTIVE"
