@@ -12,7 +12,6 @@ from infra.local.stand_in import StandIn
 from tests.conftest import MakeStack
 from tests.waiting import wait_until
 
-
 MANAGERS = {"register", "rotate", "reconcile"}
 """The functions that handle no category: they look after the endpoint, and after what it has not delivered."""
 
