@@ -11,7 +11,6 @@ from infra.local.stack import CATEGORIES, Stack, unhandled
 from infra.local.stand_in import StandIn
 from tests.conftest import MakeStack
 
-
 MANAGERS = {"register", "rotate", "reconcile"}
 """The functions that handle no category: they look after the endpoint, and after what it has not delivered."""
 

@@ -264,7 +264,7 @@ def test_without_the_permission_to_store_the_secret_the_stack_fails(registering:
     statements = registering.template["Resources"]["RegisterRole"]["Properties"]["Policies"][0]["PolicyDocument"]
     statements["Statement"] = [one for one in statements["Statement"] if one["Sid"] != "StoreSigningSecret"]
 
-    with pytest.raises(DeployError, match="its signing secret could not be stored in arn:.*AccessDenied") as failure:
+    with pytest.raises(DeployError, match=r"its signing secret could not be stored in arn:.*AccessDenied") as failure:
         registering.deploy()
 
     assert registering.endpoint()["signing_secrets"][0].removeprefix("whsec_") not in str(failure.value)
