@@ -26,7 +26,7 @@
     feature = "outcomes",
     feature = "parameters",
     feature = "queue",
-    feature = "rotation"
+    feature = "secrets"
 ))]
 mod cause;
 mod config;

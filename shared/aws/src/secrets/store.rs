@@ -1,9 +1,9 @@
 //! Reading from Secrets Manager.
 
+use crate::cause::cause;
 use crate::config::Config;
 use aws_config::retry::RetryConfig;
 use aws_config::timeout::TimeoutConfig;
-use aws_sdk_secretsmanager::error::DisplayErrorContext;
 use aws_sdk_secretsmanager::operation::get_secret_value::{GetSecretValueError, GetSecretValueOutput};
 use std::fmt;
 use std::future::Future;
@@ -102,7 +102,7 @@ impl Store {
     /// `secretsmanager:PutSecretValue`.
     pub async fn put(&self, id: &str, text: &str) -> Result<(), WriteError> {
         let result = self.client.put_secret_value().secret_id(id).secret_string(text).send().await;
-        result.map(drop).map_err(|error| WriteError(DisplayErrorContext(&error).to_string()))
+        result.map(drop).map_err(|error| WriteError(cause(&error)))
     }
 }
 
@@ -118,7 +118,7 @@ impl Source for Store {
             {
                 return Ok(None);
             }
-            Err(error) => return Err(ReadError(DisplayErrorContext(&error).to_string())),
+            Err(error) => return Err(ReadError(cause(&error))),
         };
         Version::from_answer(output)
     }
