@@ -88,10 +88,10 @@ class Rotated:
         ]
 
 
-def rotated(make_stack: MakeStack, openai: StandIn, **parameters: str) -> Rotated:
+def rotated(make_stack: MakeStack, openai: StandIn, template: dict[str, Any] | None = None) -> Rotated:
     """Deploy a stack that manages its endpoint, without a schedule, which ministack does not know."""
     given = {"RegisterEndpoint": "true", "RotateSecretDays": "0", "EvalEnabled": "false"}
-    stack = make_stack(fill_secrets=False, **given, **parameters)
+    stack = make_stack(fill_secrets=False, template=template, **given)
     endpoint = openai.sdk().webhooks.create(name=stack.name, url=stack.url(), event_types=[EVENT_TYPE])
     stack.set_secret("project", endpoint.signing_secret)
     stack.set_secret("api-key", API_KEY)

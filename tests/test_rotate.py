@@ -6,7 +6,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import pytest
+from samtranslator.yaml_helper import yaml_parse
 
+from infra.local.deploy import TEMPLATE
 from infra.local.stack import Stack
 from infra.local.stand_in import StandIn
 from infra.local.watch import Watch
@@ -218,6 +220,37 @@ def test_a_key_that_may_not_rotate_leaves_everything_as_it_is(make_stack: MakeSt
 
     assert it.openai_signs_with() == secrets == [it.in_use()]
     assert it.delivered() == 200
+
+
+@pytest.mark.parametrize(
+    ("sid", "step", "reason"),
+    [
+        ("DescribeSigningSecret", "createSecret", "secret_unreadable"),
+        ("RotateOneAtATime", "createSecret", "ledger"),
+        ("ReadSigningSecret", "createSecret", "secret_unreadable"),
+        ("ReadApiKey", "createSecret", "no_api_key"),
+        ("StoreSigningSecret", "createSecret", "secret_not_writable"),
+        ("PutSigningSecretIntoUse", "finishSecret", "not_in_use"),
+    ],
+)
+def test_a_function_without_a_permission_is_refused_and_shuts_nobody_out(
+    make_stack: MakeStack, openai: StandIn, sid: str, step: str, reason: str
+) -> None:
+    template = yaml_parse(TEMPLATE.read_text())
+    whole = template["Resources"]["RotateRole"]["Properties"]["Policies"][0]["PolicyDocument"]["Statement"]
+    left = [statement for statement in whole if statement["Sid"] != sid]
+    assert len(left) == len(whole) - 1, f"there is no statement {sid}"
+    whole[:] = left
+    it = rotated(make_stack, openai, template)
+    version = it.begin()
+    for before in STEPS[: STEPS.index(step)]:
+        it.step(before, version)
+
+    with pytest.raises(StepError, match=reason):
+        it.step(step, version)
+
+    assert it.delivered() == 200
+    assert len(it.openai_signs_with()) == (2 if step == "finishSecret" else 1)
 
 
 def test_secrets_never_reach_the_log(make_stack: MakeStack, openai: StandIn) -> None:

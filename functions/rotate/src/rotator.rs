@@ -82,21 +82,20 @@ impl Rotator {
     pub(crate) async fn handle(&self, event: Value, deadline: u64) -> Result<(), Failure> {
         let request = Request::read(event);
         let result = match &request {
-            Ok(request) => self.step(request, Time::until(deadline)).await,
-            Err(_) => Err(Failure::UnusableEvent),
+            Some(request) => self.step(request, Time::until(deadline)).await,
+            None => Err(Failure::UnusableEvent),
         };
         let line = match &result {
             Ok(done) => Line::info("rotation step done").text("outcome", done.as_str()),
-            Err(failure) => {
-                let line = Line::error("rotation step failed").text("outcome", failure.reason());
-                line.text("error", &failure.to_string())
-            }
+            Err(failure) => Line::error("rotation step failed")
+                .text("outcome", failure.reason())
+                .text("error", &failure.to_string()),
         };
         let line = match &request {
-            Ok(Request { step, secret, version }) => {
+            Some(Request { step, secret, version }) => {
                 line.text("rotation.step", step.as_str()).text("secret.id", secret).text("secret.version_id", version)
             }
-            Err(_) => line,
+            None => line,
         };
         line.emit();
         result.map(drop)

@@ -121,6 +121,18 @@ async fn wherever_the_process_dies_openai_gets_through_and_the_next_try_ends_it(
 }
 
 #[tokio::test]
+async fn two_secrets_that_get_lost_in_a_row_shut_openai_out_until_the_next_is_stored() {
+    let bench = Bench::new().await;
+    for gets_through in [true, false] {
+        bench.die_after("rotate", Step::Create).await;
+        assert_eq!(bench.server.state().openai_gets_through(), gets_through);
+        bench.server.let_the_lease_end();
+    }
+    bench.rotate().await;
+    bench.assert_rotated();
+}
+
+#[tokio::test]
 async fn of_two_tries_at_once_one_asks_openai() {
     let bench = Bench::new().await;
     bench.die_after("rotate", Step::Create).await;
@@ -276,9 +288,10 @@ async fn without_one_endpoint_and_a_key_nothing_is_rotated() {
     let url = format!("{}/webhooks/project", bench.server.url);
     bench.server.state().endpoints = vec![vec![url.clone()], vec![url.clone()]];
     let failure = bench.step(Step::Create).await.unwrap_err();
-    assert_eq!(failure.to_string(), format!(
-        "OpenAI has 2 endpoints with the URL {url}, each with a secret of its own; delete all but one"
-    ));
+    assert_eq!(
+        failure.to_string(),
+        format!("OpenAI has 2 endpoints with the URL {url}, each with a secret of its own; delete all but one")
+    );
     bench.server.state().endpoints = vec![vec!["https://a".to_owned()]];
     assert_eq!(bench.reason(Step::Create).await, "no_endpoint");
     for (key, says) in [("unset", "was never set"), ("sk a", "no key has")] {
