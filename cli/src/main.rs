@@ -13,8 +13,15 @@
 
 mod context;
 mod failure;
+mod input;
 mod output;
+mod samples;
+mod secret;
+mod send;
 mod shell;
+mod sign;
+mod signing;
+mod verify;
 
 use std::env;
 use std::process::ExitCode;
@@ -43,12 +50,20 @@ struct Cli {
 
 #[derive(Subcommand, Debug)]
 enum Command {
+    Sign(sign::SignArgs),
+    Send(send::SendArgs),
+    Verify(verify::VerifyArgs),
+    Secret(secret::SecretCommand),
     Completions(shell::CompletionsArgs),
     Man(shell::ManArgs),
 }
 
 async fn run(command: Command, context: &Context) -> Result<Exit, Failure> {
     match command {
+        Command::Sign(args) => sign::run(args, context).await,
+        Command::Send(args) => send::run(args, context).await,
+        Command::Verify(args) => verify::run(args, context).await,
+        Command::Secret(args) => secret::run(args, context).await,
         Command::Completions(args) => shell::completions(&args, context),
         Command::Man(shell::ManArgs {}) => shell::man(context),
     }
