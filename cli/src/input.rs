@@ -64,7 +64,8 @@ pub(crate) fn time(text: &str) -> Result<u64, String> {
     if let Ok(seconds) = text.parse() {
         return Ok(seconds);
     }
-    let time = OffsetDateTime::parse(text, &Rfc3339).map_err(|_| "neither Unix seconds nor like 2026-11-21T09:30:00Z")?;
+    let time =
+        OffsetDateTime::parse(text, &Rfc3339).map_err(|_| "neither Unix seconds nor like 2026-11-21T09:30:00Z")?;
     u64::try_from(time.unix_timestamp()).map_err(|_| "before 1970".to_owned())
 }
 

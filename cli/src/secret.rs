@@ -108,10 +108,8 @@ fn check(which: Which, text: &str) -> Result<(), Failure> {
         Which::Project | Which::Organization => {
             Secret::parse(text).map(drop).map_err(|error| Failure::usage(error.to_string()))
         }
-        Which::ApiKey if text.starts_with("whsec_") => {
-            Err(Failure::usage("this is a signing secret, not an API key")
-                .hint("Store it with `openai-webhooks secret set project`."))
-        }
+        Which::ApiKey if text.starts_with("whsec_") => Err(Failure::usage("this is a signing secret, not an API key")
+            .hint("Store it with `openai-webhooks secret set project`.")),
         Which::ApiKey if text.starts_with("sk-admin-") => {
             Err(Failure::usage("this is an admin key, which OpenAI refuses for everything that the functions do")
                 .hint("Create a project key at https://platform.openai.com/api-keys."))

@@ -125,7 +125,12 @@ impl Sender {
     }
 
     /// Signs a delivery and makes it, now.
-    pub(crate) async fn deliver(&self, secret: &Secret, webhook_id: String, body: Vec<u8>) -> Result<Delivered, Failure> {
+    pub(crate) async fn deliver(
+        &self,
+        secret: &Secret,
+        webhook_id: String,
+        body: Vec<u8>,
+    ) -> Result<Delivered, Failure> {
         let mut request = self.http.post(self.url.clone()).header("content-type", "application/json");
         for (name, value) in webhook::sign(secret, &webhook_id, now(), &body) {
             request = request.header(name, value);
@@ -141,7 +146,8 @@ impl Sender {
     }
 
     fn unreached(&self, why: &str) -> Failure {
-        Failure::remote(format!("no answer from {}: {why}", self.url)).hint("Is the URL right, and is it reached from here?")
+        Failure::remote(format!("no answer from {}: {why}", self.url))
+            .hint("Is the URL right, and is it reached from here?")
     }
 }
 

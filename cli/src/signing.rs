@@ -134,5 +134,6 @@ pub(crate) fn parse(endpoint: Endpoint, text: &str) -> Result<Secret, Failure> {
         let message = format!("the stack's signing secret of the {} endpoint was never set", endpoint.as_str());
         return Err(Failure::no(message).hint(fix));
     }
-    Secret::parse(text).map_err(|error| Failure::no(format!("the stack's {} secret: {error}", endpoint.as_str())).hint(fix))
+    Secret::parse(text)
+        .map_err(|error| Failure::no(format!("the stack's {} secret: {error}", endpoint.as_str())).hint(fix))
 }

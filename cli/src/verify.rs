@@ -68,7 +68,8 @@ impl Keys {
 }
 
 fn capture(args: &VerifyArgs) -> Result<Capture, Failure> {
-    let from_stdin = [&args.capture, &args.body, &args.headers].into_iter().flatten().filter(|path| input::is_stdin(path));
+    let from_stdin =
+        [&args.capture, &args.body, &args.headers].into_iter().flatten().filter(|path| input::is_stdin(path));
     if from_stdin.count() + usize::from(args.secret.takes_stdin()) > 1 {
         return Err(Failure::usage("only one of the files can be stdin"));
     }

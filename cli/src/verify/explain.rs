@@ -66,10 +66,13 @@ pub(super) fn explain(capture: &Capture, keys: &Keys, at: u64) -> Report {
         })
         .collect();
     // A capture is mostly judged too late. What the rest of the check would have said, it can say as well.
-    if let (Some(Refusal::TimestampTooOld | Refusal::TimestampTooNew), Some(then)) = (refusal, timestamp(&capture.headers)) {
+    if let (Some(Refusal::TimestampTooOld | Refusal::TimestampTooNew), Some(then)) =
+        (refusal, timestamp(&capture.headers))
+    {
         let then = explain(capture, keys, then);
         for (row, then) in rows.iter_mut().zip(then.rows).skip(3) {
-            row.detail = format!("at its own time: {}", if then.detail.is_empty() { "not reached" } else { &then.detail });
+            row.detail =
+                format!("at its own time: {}", if then.detail.is_empty() { "not reached" } else { &then.detail });
             row.fix = then.fix;
         }
     }

@@ -46,7 +46,8 @@ pub(crate) fn standard_webhooks<'a>(
 
 /// Whether one of the signatures in the header is this tag.
 fn any_is(signatures: &[u8], tag: &Tag) -> bool {
-    let is_tag = |item: &[u8]| item.strip_prefix(VERSION.as_bytes()).and_then(from_base64).is_some_and(|given| *tag == given);
+    let is_tag =
+        |item: &[u8]| item.strip_prefix(VERSION.as_bytes()).and_then(from_base64).is_some_and(|given| *tag == given);
     signatures.split(u8::is_ascii_whitespace).fold(false, |matched, item| matched | is_tag(item))
 }
 
