@@ -10,9 +10,9 @@ use serde_json::{Value, json};
 
 use crate::context::{Context, deadline};
 use crate::failure::{Exit, Failure};
-use crate::input::shown_time;
 use crate::output::{Decision, table};
 use crate::signing::Endpoint;
+use crate::when::Moment;
 
 /// The most endpoints that OpenAI gives in one page.
 const PAGE: u8 = 100;
@@ -84,7 +84,7 @@ async fn list(args: &ListArgs, context: &Context) -> Result<Exit, Failure> {
     context.out.result(&json!({ "endpoints": documents }), || {
         let row = |endpoint: &WebhookEndpoint| {
             let WebhookEndpoint { id, name, url, event_types, created_at, signing_secret_hint, .. } = endpoint;
-            let created = created_at.and_then(|seconds| seconds.try_into().ok()).map(shown_time).unwrap_or_default();
+            let created = created_at.map(|seconds| Moment::of_seconds(seconds).text()).unwrap_or_default();
             let hint = signing_secret_hint.clone().unwrap_or_default();
             [id.clone(), name.clone(), url.clone(), event_types.len().to_string(), created, hint]
         };
@@ -109,7 +109,9 @@ async fn test(args: TestArgs, context: &Context) -> Result<Exit, Failure> {
     context.out.result(&json!({ "endpoint": id, "event_type": args.event_type, "status": status }), || {
         let meaning = match status {
             200 => "the delivery was accepted",
-            400 | 401 | 413 => "the receiver refuses the delivery: has it the secret of this endpoint? (openai-webhooks doctor)",
+            400 | 401 | 413 => {
+                "the receiver refuses the delivery: has it the secret of this endpoint? (openai-webhooks doctor)"
+            }
             404 => "the receiver knows no such URL",
             503 => "the receiver has no usable signing secret (openai-webhooks doctor)",
             _ => "only 200 counts",

@@ -12,6 +12,11 @@
 //! | 3 | AWS or OpenAI could not be reached, or refused |
 
 mod context;
+mod dlq;
+mod doctor;
+mod endpoints;
+mod events;
+mod expect;
 mod failure;
 mod input;
 mod output;
@@ -21,7 +26,9 @@ mod send;
 mod shell;
 mod sign;
 mod signing;
+mod status;
 mod verify;
+mod when;
 
 use std::env;
 use std::process::ExitCode;
@@ -53,7 +60,13 @@ enum Command {
     Sign(sign::SignArgs),
     Send(send::SendArgs),
     Verify(verify::VerifyArgs),
+    Endpoints(endpoints::EndpointsCommand),
     Secret(secret::SecretCommand),
+    Doctor(doctor::DoctorArgs),
+    Events(events::EventsArgs),
+    Dlq(dlq::DlqArgs),
+    Expect(expect::ExpectArgs),
+    Status(status::StatusArgs),
     Completions(shell::CompletionsArgs),
     Man(shell::ManArgs),
 }
@@ -63,7 +76,13 @@ async fn run(command: Command, context: &Context) -> Result<Exit, Failure> {
         Command::Sign(args) => sign::run(args, context).await,
         Command::Send(args) => send::run(args, context).await,
         Command::Verify(args) => verify::run(args, context).await,
+        Command::Endpoints(args) => endpoints::run(args, context).await,
+        Command::Doctor(args) => doctor::run(&args, context).await,
         Command::Secret(args) => secret::run(args, context).await,
+        Command::Events(args) => events::run(&args, context).await,
+        Command::Dlq(args) => dlq::run(&args, context).await,
+        Command::Expect(args) => expect::run(&args, context).await,
+        Command::Status(args) => status::run(&args, context).await,
         Command::Completions(args) => shell::completions(&args, context),
         Command::Man(shell::ManArgs {}) => shell::man(context),
     }

@@ -15,9 +15,15 @@ use crate::failure::{Exit, Failure};
 use crate::input;
 use crate::output::visible;
 use crate::signing::{self, Endpoint, Found, SecretArgs, stack_version};
+use crate::when::Moment;
 
 use capture::Capture;
 use explain::{Outcome, Report, Row};
+
+/// Seconds since the epoch as people read them.
+fn shown_time(seconds: u64) -> String {
+    Moment::of_seconds(seconds.try_into().unwrap_or(i64::MAX)).json()
+}
 
 /// Seconds for which the verifier accepts `AWSPREVIOUS` after `AWSCURRENT` was made.
 const PREVIOUS_LIFETIME: u64 = 24 * 60 * 60;
@@ -153,7 +159,7 @@ fn text(report: &Report, at: u64) -> String {
             text.push_str(&format!("{:17}{fix}\n", ""));
         }
     }
-    let at = input::shown_time(at);
+    let at = shown_time(at);
     match report.refusal {
         None => text + &format!("Accepted: a delivery at {at} is answered 200."),
         Some(refusal) => {

@@ -47,15 +47,15 @@ impl Keeper {
                 Err(error) => (error.to_string(), "the file"),
             },
         };
-        let lost = format!("OpenAI has made a new secret for {endpoint_id}, but storing it in {place} failed: {failed}");
+        let lost =
+            format!("OpenAI has made a new secret for {endpoint_id}, but storing it in {place} failed: {failed}");
         Err(match rescue(endpoint_id, secret) {
             Ok(path) => Failure::remote(format!("{lost}. It is in {} instead", path.display())).hint(format!(
                 "Store it now, then delete the file: openai-webhooks secret set project --file {0} && rm {0}",
                 path.display()
             )),
-            Err(error) => Failure::remote(format!("{lost}; writing it to a file failed, too: {error}")).hint(format!(
-                "It is lost. When storing works again: openai-webhooks endpoints rotate {endpoint_id}"
-            )),
+            Err(error) => Failure::remote(format!("{lost}; writing it to a file failed, too: {error}"))
+                .hint(format!("It is lost. When storing works again: openai-webhooks endpoints rotate {endpoint_id}")),
         })
     }
 

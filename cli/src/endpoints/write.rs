@@ -94,7 +94,8 @@ pub(super) async fn create(args: CreateArgs, context: &Context) -> Result<Exit, 
     }
     let event_types = event_types(args.event_types, openai).await?;
     drop(spinner);
-    let replaces = args.secret_out.is_none() && stack_version(context, Endpoint::Project, Stage::Current).await?.is_some();
+    let replaces =
+        args.secret_out.is_none() && stack_version(context, Endpoint::Project, Stage::Current).await?.is_some();
     let decision = if replaces || args.consent.dry_run {
         let question = format!(
             "The stack {} has the signing secret of another endpoint; that endpoint's deliveries will be refused in 24 \
@@ -107,7 +108,12 @@ pub(super) async fn create(args: CreateArgs, context: &Context) -> Result<Exit, 
     };
     if decision != Decision::Go {
         let document = json!({ "name": name, "url": url, "event_types": event_types });
-        return not_done(context, decision, document, &format!("create an endpoint for {url} ({} types)", event_types.len()));
+        return not_done(
+            context,
+            decision,
+            document,
+            &format!("create an endpoint for {url} ({} types)", event_types.len()),
+        );
     }
     let keeper = keeper(args.secret_out, context).await?;
     let (endpoint, secret) = match openai.create_webhook_endpoint(&name, &url, &event_types, deadline()).await {
@@ -120,8 +126,11 @@ pub(super) async fn create(args: CreateArgs, context: &Context) -> Result<Exit, 
     let kept = keeper.keep(&endpoint.id, &secret).await?;
     context.out.result(&json!({ "endpoint": document(&endpoint), "kept": kept.document() }), || {
         let WebhookEndpoint { id, url, event_types, .. } = &endpoint;
-        format!("Created {id}, which delivers {} types to {url}. {}\nTry it: openai-webhooks endpoints test {id}",
-            event_types.len(), kept.text())
+        format!(
+            "Created {id}, which delivers {} types to {url}. {}\nTry it: openai-webhooks endpoints test {id}",
+            event_types.len(),
+            kept.text()
+        )
     })?;
     Ok(Exit::Yes)
 }
@@ -154,7 +163,12 @@ pub(super) async fn delete(args: DeleteArgs, context: &Context) -> Result<Exit, 
     let decision = context.out.consent(args.consent, &question)?;
     if decision != Decision::Go {
         let document = json!({ "endpoint": document(&endpoint) });
-        return not_done(context, decision, document, &format!("delete {}, which delivers to {}", endpoint.id, endpoint.url));
+        return not_done(
+            context,
+            decision,
+            document,
+            &format!("delete {}, which delivers to {}", endpoint.id, endpoint.url),
+        );
     }
     openai.delete_webhook_endpoint(&args.id, deadline()).await?;
     context.out.result(&json!({ "deleted": args.id }), || {
@@ -255,7 +269,9 @@ async fn event_types(given: Vec<String>, openai: &openai::Client) -> Result<Vec<
         Some(unknown) if unknown.starts_with("live.") || unknown.starts_with("safety.") => {
             Err(Failure::usage(format!("{unknown} is not offered over OpenAI's API")).hint(super::DASHBOARD))
         }
-        Some(unknown) => Err(Failure::usage(format!("OpenAI offers no event type {}", crate::output::visible(unknown)))
-            .hint("`openai-webhooks endpoints types` lists them.")),
+        Some(unknown) => {
+            Err(Failure::usage(format!("OpenAI offers no event type {}", crate::output::visible(unknown)))
+                .hint("`openai-webhooks endpoints types` lists them."))
+        }
     }
 }

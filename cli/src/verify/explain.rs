@@ -5,9 +5,8 @@ use serde::Serialize;
 use serde_json::{Value, json};
 use webhook::{MAX_BODY, Refusal, Scheme, Secret, TOLERANCE, Verified};
 
-use super::Keys;
 use super::capture::Capture;
-use crate::input::shown_time;
+use super::{Keys, shown_time};
 use crate::signing::Found;
 
 /// The rows, in the order in which they are checked.
