@@ -3,7 +3,7 @@
 use aws::ledger::Ledger;
 use aws::secrets::{PLACEHOLDER, Put, Rotation, Stage, Store, Version, Versions};
 use aws::{Config, Environment, Faults};
-use openai::{ApiKey, Client, ClientConfig};
+use openai::{ApiKey, Class, Client, ClientConfig};
 use serde_json::Value;
 use telemetry::Line;
 
@@ -11,13 +11,6 @@ use crate::failure::Failure;
 use crate::probe::Probe;
 use crate::step::{Request, Step};
 use crate::time::Time;
-
-/// How many pages of OpenAI's list are searched for the endpoint. More endpoints than that have nobody who looks after
-/// them.
-const MAX_PAGES: usize = 10;
-
-/// Entries per page, the most there can be.
-const PAGE: u8 = 100;
 
 /// Rotates the signing secret of one endpoint.
 pub(crate) struct Rotator {
@@ -27,8 +20,8 @@ pub(crate) struct Rotator {
     /// OpenAI; the key is read anew for every rotation.
     openai: Client,
     api_key_secret: String,
-    /// The endpoint at OpenAI, where the deployment knows it.
-    endpoint: Option<String>,
+    /// The endpoint's id at OpenAI.
+    endpoint: String,
     probe: Probe,
 }
 
@@ -63,7 +56,7 @@ impl Rotator {
         });
         let api_key_secret = environment.required("OPENAI_API_KEY_SECRET");
         let probe = environment.parsed("WEBHOOK_URL", Probe::new);
-        let endpoint = environment.optional("ENDPOINT_ID");
+        let endpoint = environment.required("ENDPOINT_ID");
         environment.finish(|| {
             let config = config?;
             Some(Self {
@@ -72,7 +65,7 @@ impl Rotator {
                 ledger: Ledger::new(&config, table?),
                 openai: openai?,
                 api_key_secret: api_key_secret?,
-                endpoint,
+                endpoint: endpoint?,
                 probe: probe?,
             })
         })
@@ -142,9 +135,12 @@ impl Rotator {
         }
         // What can fail fails before OpenAI has made a secret, for each one that gets lost ends an older one.
         let openai = self.openai().await?;
-        let endpoint = self.endpoint(&openai, time).await?;
         self.secrets.try_writing(secret).await.map_err(Failure::NotWritable)?;
-        let (_, made) = openai.rotate_webhook_secret(&endpoint, true, time.to_rotate()).await?;
+        let made = openai.rotate_webhook_secret(&self.endpoint, true, time.to_rotate()).await;
+        let (_, made) = made.map_err(|error| match error.class() {
+            Class::NotFound => Failure::NoEndpoint(self.endpoint.clone()),
+            _ => error.into(),
+        })?;
         let put = async |version| self.secrets.put_pending(secret, version, made.expose()).await;
         match put(Some(version)).await.map_err(Failure::NotStored)? {
             Put::Stored => Ok(Done::Done),
@@ -189,28 +185,5 @@ impl Rotator {
         }
         let key = text.parse::<ApiKey>().map_err(|error| Failure::ApiKey(error.to_string()))?;
         Ok(self.openai.with_api_key(key))
-    }
-
-    /// The id of the endpoint whose secret it is.
-    async fn endpoint(&self, openai: &Client, time: Time) -> Result<String, Failure> {
-        if let Some(id) = &self.endpoint {
-            return Ok(id.clone());
-        }
-        let url = self.probe.url();
-        let (mut found, mut after) = (Vec::new(), None);
-        for _ in 0..MAX_PAGES {
-            let page = openai.webhook_endpoints(after.as_deref(), PAGE, time.to_prepare()).await?;
-            found.extend(page.items.into_iter().filter(|endpoint| endpoint.url == url).map(|endpoint| endpoint.id));
-            after = page.next;
-            if after.is_none() {
-                break;
-            }
-        }
-        let count = found.len();
-        match (found.pop(), count) {
-            (Some(id), 1) => Ok(id),
-            (None, _) => Err(Failure::NoEndpoint(url.to_owned())),
-            _ => Err(Failure::SeveralEndpoints { count, url: url.to_owned() }),
-        }
     }
 }
