@@ -10,7 +10,6 @@ from infra.local.deploy import TEMPLATE, functions
 from infra.local.stack import CATEGORIES, Stack, unhandled
 from infra.local.stand_in import StandIn
 from tests.conftest import MakeStack
-from tests.waiting import wait_until
 
 MANAGERS = {"register", "rotate", "reconcile"}
 """The functions that handle no category: they look after the endpoint, and after what it has not delivered."""
@@ -79,10 +78,15 @@ def test_every_function_has_a_role_of_its_own() -> None:
 
 
 def test_every_statement_allows_one_action_on_named_resources() -> None:
-    resources = yaml_parse(TEMPLATE.read_text())["Resources"].values()
-    roles = [resource["Properties"] for resource in resources if resource["Type"] == "AWS::IAM::Role"]
+    resources = yaml_parse(TEMPLATE.read_text())["Resources"]
+    roles = {name: it["Properties"] for name, it in resources.items() if it["Type"] == "AWS::IAM::Role"}
+    used = [it["Properties"]["Role"]["Fn::GetAtt"] for it in resources.values() if "Role" in it.get("Properties", {})]
+    assert len(used) == len(functions())
+    assert len({role for role, _ in used}) == len(functions()), "each function has a role of its own"
+    schedules = [it["Properties"]["Target"] for it in resources.values() if it["Type"] == "AWS::Scheduler::Schedule"]
+    assert set(roles) == {role for role, _ in used} | {target["RoleArn"]["Fn::GetAtt"][0] for target in schedules}
 
-    for role in roles:
+    for role in roles.values():
         assert "ManagedPolicyArns" not in role
         for policy in role["Policies"]:
             for statement in policy["PolicyDocument"]["Statement"]:
@@ -137,6 +141,37 @@ def test_an_event_of_a_type_that_no_consumer_knows_alerts(stack: Stack) -> None:
     assert alarm["AlarmActions"] == [stack.outputs["AlertsTopicArn"]]
 
 
+def test_both_tasks_of_reconcile_are_scheduled(make_stack: MakeStack) -> None:
+    def schedules(stack: Stack) -> dict[str, tuple[str, str]]:
+        scheduler = stack.emulator.client("scheduler")
+        found = scheduler.list_schedules(NamePrefix=f"{stack.name}-")["Schedules"]
+        described = [scheduler.get_schedule(Name=schedule["Name"]) for schedule in found]
+        assert all(it["Target"]["Arn"].endswith(f":{stack.outputs['ReconcileFunctionName']}") for it in described)
+        return {
+            it["Name"].removeprefix(f"{stack.name}-"): (
+                it["ScheduleExpression"],
+                json.loads(it["Target"]["Input"])["task"],
+            )
+            for it in described
+        }
+
+    usual, without = make_stack(fill_secrets=False), make_stack(fill_secrets=False, ReconcileSchedule="")
+
+    expectations = ("rate(15 minutes)", "expectations")
+    assert schedules(usual) == {"reconcile": ("rate(6 hours)", "reconcile"), "expectations": expectations}
+    assert schedules(without) == {"expectations": expectations}
+
+
+def test_reconciliation_that_keeps_failing_alerts(stack: Stack) -> None:
+    name = f"{stack.name}-reconcile-errors"
+
+    (alarm,) = stack.emulator.client("cloudwatch").describe_alarms(AlarmNames=[name])["MetricAlarms"]
+
+    assert (alarm["Namespace"], alarm["MetricName"], alarm["Statistic"]) == ("AWS/Lambda", "Errors", "Sum")
+    assert alarm["Dimensions"] == [{"Name": "FunctionName", "Value": stack.outputs["ReconcileFunctionName"]}]
+    assert alarm["AlarmActions"] == [stack.outputs["AlertsTopicArn"]]
+
+
 def test_what_is_no_webhook_is_answered_by_the_function(stack: Stack) -> None:
     def answer(method: str, path: str) -> tuple[int, str]:
         request = urllib.request.Request(stack.base_url() + path, method=method, data=b"" if method == "POST" else None)
@@ -148,19 +183,3 @@ def test_what_is_no_webhook_is_answered_by_the_function(stack: Stack) -> None:
 
     assert answer("POST", "/webhooks/nobody") == (404, "unknown_endpoint")
     assert answer("GET", "/webhooks/project") == (405, "method_not_allowed")
-
-
-def test_deleting_a_stack_keeps_its_results(make_stack: MakeStack) -> None:
-    stack = make_stack(fill_secrets=False)
-    emulator, bucket, table = stack.emulator, stack.outputs["BucketName"], stack.outputs["TableName"]
-
-    stack.delete()
-
-    def gone() -> bool:
-        return stack.name not in {
-            found["StackName"] for found in emulator.client("cloudformation").describe_stacks()["Stacks"]
-        }
-
-    wait_until("the stack is deleted", gone)
-    assert emulator.client("s3").head_bucket(Bucket=bucket)
-    assert emulator.client("dynamodb").describe_table(TableName=table)["Table"]["TableStatus"] == "ACTIVE"
