@@ -197,14 +197,24 @@ def test_an_event_type_that_openai_does_not_have_fails_the_stack(registering: Re
         registering.deploy(EndpointEventTypes="batch.succeeded")
 
 
-def test_without_the_permission_to_store_the_secret_the_stack_fails(registering: Registering) -> None:
-    statements = registering.template["Resources"]["RegisterRole"]["Properties"]["Policies"][0]["PolicyDocument"]
-    statements["Statement"] = [one for one in statements["Statement"] if one["Sid"] != "StoreSigningSecret"]
+@pytest.mark.parametrize(
+    ("sid", "reason"),
+    [
+        ("ReadApiKey", r"with the OpenAI API key could not be read: .*\(AccessDenied"),
+        ("StoreSigningSecret", r"its signing secret could not be stored in arn:.*\(AccessDenied"),
+    ],
+)
+def test_without_a_permission_the_stack_fails_and_still_shows_no_secret(
+    registering: Registering, openai: StandIn, sid: str, reason: str
+) -> None:
+    policy = registering.template["Resources"]["RegisterRole"]["Properties"]["Policies"][0]["PolicyDocument"]
+    policy["Statement"] = [statement for statement in policy["Statement"] if statement["Sid"] != sid]
 
-    with pytest.raises(DeployError, match=r"its signing secret could not be stored in arn:.*AccessDenied") as failure:
+    with pytest.raises(DeployError, match=reason) as failure:
         registering.deploy()
 
-    assert registering.endpoint()["signing_secrets"][0].removeprefix("whsec_") not in str(failure.value)
+    for endpoint in openai.endpoints():
+        assert endpoint["signing_secrets"][0].removeprefix("whsec_") not in str(failure.value)
 
 
 # Deleted -------------------------------------------------------------------------------------------------------------
