@@ -3,6 +3,8 @@
 mod at_openai;
 mod in_aws;
 
+use std::fmt::Write as _;
+
 use clap::Args;
 use serde::Serialize;
 use serde_json::json;
@@ -103,9 +105,9 @@ fn text(findings: &Findings, errors: usize, warnings: usize) -> String {
             Level::Warning => "warn",
             Level::Error => "ERROR",
         };
-        text.push_str(&format!("{mark:5}  {check:width$}  {}\n", visible(detail)));
+        let _ = writeln!(text, "{mark:5}  {check:width$}  {}", visible(detail));
         if let Some(fix) = fix {
-            text.push_str(&format!("{:5}  {:width$}  -> {fix}\n", "", ""));
+            let _ = writeln!(text, "{:5}  {:width$}  -> {fix}", "", "");
         }
     }
     let summary = match (errors, warnings) {

@@ -61,12 +61,11 @@ enum Body {
 pub(crate) async fn run(args: SendArgs, context: &Context) -> Result<Exit, Failure> {
     let body = body(&args)?;
     let secret = args.secret.current(context).await?;
-    let url = match args.url {
-        Some(url) => url,
-        None => {
-            let url = context.output(args.secret.endpoint().url_output()).await?;
-            url.parse().map_err(|error| Failure::no(format!("the stack's URL {url} is no URL: {error}")))?
-        }
+    let url = if let Some(url) = args.url {
+        url
+    } else {
+        let url = context.output(args.secret.endpoint().url_output()).await?;
+        url.parse().map_err(|error| Failure::no(format!("the stack's URL {url} is no URL: {error}")))?
     };
     let sender = Sender::new(url)?;
     let progress = context.out.bar(format!("Delivering to {}", sender.url), args.count.into());

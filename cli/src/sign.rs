@@ -1,5 +1,6 @@
 //! `sign`: the headers that a body would be delivered with.
 
+use std::fmt::Write as _;
 use std::path::PathBuf;
 
 use clap::Args;
@@ -76,7 +77,7 @@ pub(crate) fn webhook_id(text: &str) -> Result<String, String> {
 fn curl(url: &str, headers: &[(&str, String)], file: &str) -> String {
     let mut command = "curl --include --header 'content-type: application/json'".to_owned();
     for (name, value) in headers {
-        command.push_str(&format!(" \\\n  --header {}", quoted(&format!("{name}: {value}"))));
+        let _ = write!(command, " \\\n  --header {}", quoted(&format!("{name}: {value}")));
     }
     command + &format!(" \\\n  --data-binary {} {}", quoted(&format!("@{file}")), quoted(url))
 }

@@ -61,7 +61,7 @@ pub(crate) struct SecretArgs {
     #[arg(long, value_enum)]
     pub(crate) endpoint: Option<Endpoint>,
     /// Read the signing secret from a file (`-` for stdin), not from the stack. Without this and
-    /// without --endpoint, OPENAI_WEBHOOK_SECRET is used if it is set
+    /// without --endpoint, `OPENAI_WEBHOOK_SECRET` is used if it is set
     #[arg(long, value_name = "FILE")]
     pub(crate) secret_file: Option<PathBuf>,
 }

@@ -3,6 +3,7 @@
 mod capture;
 mod explain;
 
+use std::fmt::Write as _;
 use std::path::PathBuf;
 
 use aws::secrets::Stage;
@@ -156,7 +157,7 @@ fn text(report: &Report, at: u64) -> String {
         text.push_str(format!("{mark:4}  {name:9}  {}", visible(detail)).trim_end());
         text.push('\n');
         if let Some(fix) = fix {
-            text.push_str(&format!("{:17}{fix}\n", ""));
+            let _ = writeln!(text, "{:17}-> {fix}", "");
         }
     }
     let at = shown_time(at);

@@ -67,6 +67,8 @@ pub(super) async fn stack(context: &Context, findings: &mut Findings) -> Result<
 
 /// The shapes of the three secrets. Answers the API key, if it can be one.
 pub(super) async fn secrets(context: &Context, findings: &mut Findings) -> Option<ApiKey> {
+    const CHECK: &str = "secret api-key";
+    const FIX: &str = "openai-webhooks secret set api-key";
     for endpoint in Endpoint::ALL {
         let name = endpoint.as_str();
         let check = format!("secret {name}");
@@ -91,8 +93,6 @@ pub(super) async fn secrets(context: &Context, findings: &mut Findings) -> Optio
             },
         }
     }
-    const CHECK: &str = "secret api-key";
-    const FIX: &str = "openai-webhooks secret set api-key";
     match text(context, "OpenAIApiKeySecretArn").await {
         Err(failure) => findings.unknown(CHECK, failure),
         Ok(text) if text == PLACEHOLDER => {
