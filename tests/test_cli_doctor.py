@@ -130,6 +130,14 @@ def test_each_fault_is_found(stack: Stack, openai: StandIn, cli: Cli) -> None:
     assert "dlq redrive batch" in found[0]["fix"]
     assert "AgentEnabled=true" in found[1]["fix"]
 
+    # It is a secret, but not the endpoint's: only OpenAI's own delivery shows that.
+    stack.set_secret("project", new_signing_secret())
+    stack.set_secret("project", new_signing_secret())
+    assert [finding["check"] for finding in findings(cli)[1]] == ["queue batch", "queue agent"]
+    code, found = findings(cli, "--deliver")
+    assert (code, found[0]["check"]) == (1, "OpenAI's delivery")
+    assert "endpoints rotate whe_" in found[0]["fix"]
+
     stack.set_secret("project", "pasted wrongly")
     code, found = findings(cli)
     assert (code, found[0]["check"]) == (1, "secret project")
@@ -141,7 +149,10 @@ def test_a_delivery_that_the_stack_refuses_is_an_error(stack: Stack, cli: Cli) -
     stack.set_environment("verifier", SIGNING_SECRETS="{}")
     code, found = findings(cli, "--deliver")
     assert code == 1
-    assert only(found, "delivery")["level"] == "error"
+    assert [(finding["check"], finding["level"]) for finding in found] == [
+        ("OpenAI's delivery", "error"),
+        ("delivery", "error"),
+    ]
 
 
 def test_no_stack_is_1_and_no_access_is_3(stack: Stack, tmp_path: Path) -> None:
