@@ -16,7 +16,7 @@ use crate::input;
 use crate::output::{table, visible};
 use crate::samples;
 use crate::sign::{new_webhook_id, webhook_id};
-use crate::signing::SecretArgs;
+use crate::signing::{self, SecretArgs};
 
 /// How long an answer may take. OpenAI waits a few seconds.
 const TIMEOUT: Duration = Duration::from_secs(30);
@@ -131,7 +131,7 @@ impl Sender {
         body: Vec<u8>,
     ) -> Result<Delivered, Failure> {
         let mut request = self.http.post(self.url.clone()).header("content-type", "application/json");
-        for (name, value) in webhook::sign(secret, &webhook_id, now(), &body) {
+        for (name, value) in signing::headers(secret, &webhook_id, now(), &body) {
             request = request.header(name, value);
         }
         let begun = Instant::now();

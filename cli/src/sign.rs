@@ -10,7 +10,7 @@ use crate::context::{Context, now};
 use crate::failure::{Exit, Failure};
 use crate::input;
 use crate::samples::random_hex;
-use crate::signing::SecretArgs;
+use crate::signing::{self, SecretArgs};
 
 /// Print the headers that OpenAI would send with a body
 #[derive(Args, Debug)]
@@ -40,7 +40,7 @@ pub(crate) async fn run(args: SignArgs, context: &Context) -> Result<Exit, Failu
     let body = input::bytes(&args.file, input::MAX_BODY)?;
     let secret = args.secret.current(context).await?;
     let id = args.id.unwrap_or_else(new_webhook_id);
-    let headers = webhook::sign(&secret, &id, args.timestamp.unwrap_or_else(now), &body);
+    let headers = signing::headers(&secret, &id, args.timestamp.unwrap_or_else(now), &body);
     let curl = if args.curl {
         let url = match args.url {
             Some(url) => url,

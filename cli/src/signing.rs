@@ -109,6 +109,16 @@ fn shown(file: &Path) -> String {
     if input::is_stdin(file) { "the secret of stdin".to_owned() } else { format!("the secret of {}", file.display()) }
 }
 
+/// The three headers that OpenAI signs a delivery with.
+pub(crate) fn headers(secret: &Secret, webhook_id: &str, timestamp: u64, body: &[u8]) -> [(&'static str, String); 3] {
+    let signature = secret.sign(webhook_id, timestamp, body);
+    [
+        ("webhook-id", webhook_id.to_owned()),
+        ("webhook-timestamp", timestamp.to_string()),
+        ("webhook-signature", signature),
+    ]
+}
+
 /// The stack's current signing secret of an endpoint.
 pub(crate) async fn stack_secret(context: &Context, endpoint: Endpoint) -> Result<Secret, Failure> {
     let id = context.output(endpoint.secret_output()).await?;

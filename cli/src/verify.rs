@@ -6,7 +6,7 @@ mod explain;
 use std::fmt::Write as _;
 use std::path::PathBuf;
 
-use aws::secrets::Stage;
+use aws::secrets::{PREVIOUS_LIFETIME, Stage};
 use clap::Args;
 use serde_json::json;
 use webhook::Secret;
@@ -25,9 +25,6 @@ use explain::{Outcome, Report, Row};
 fn shown_time(seconds: u64) -> String {
     Moment::of_seconds(seconds.try_into().unwrap_or(i64::MAX)).json()
 }
-
-/// Seconds for which the verifier accepts `AWSPREVIOUS` after `AWSCURRENT` was made.
-const PREVIOUS_LIFETIME: u64 = 24 * 60 * 60;
 
 /// Say which row of the check a captured delivery passes, and why it fails
 #[derive(Args, Debug)]
