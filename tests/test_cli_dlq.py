@@ -70,6 +70,8 @@ def test_five_hundred_dead_letters_are_redriven_after_the_fault_is_gone_and_each
     assert {event["attempts"] for event in stack.ledger("event")} == {2}
     assert sorted(job["object_id"] for job in stack.ledger("job")) == sorted(files)
     assert Counter(outcome.detail["object_id"] for outcome in watch.outcomes()) == Counter(files)
+    asked = {call["path"]: call["statuses"] for call in openai.requests() if call["method"] == "GET"}
+    assert asked == {f"/v1/files/{file}": [401, 200] for file in files}
     assert stack.dead_letters("file") == []
 
 
@@ -159,6 +161,26 @@ def test_a_letter_that_sqs_moved_because_its_function_kept_dying_is_redriven_too
     assert handled(stack, delivery)["attempts"] == 2
     assert len(wait_until("the outcome is there", watch.outcomes)) == 1
     assert stack.dead_letters("file") == []
+
+
+def test_a_copy_that_a_redrive_left_behind_when_it_died_does_no_harm(
+    stack: Stack, openai: StandIn, watch: Watch, cli: Cli
+) -> None:
+    file = openai.put_file(text="four")["id"]
+    openai.fault(f"GET /v1/files/{file}", "status", times=1, status=403)
+    (delivery,) = openai.deliver("file.processed", {"id": file}, wait=True)
+    given_up(stack, delivery)
+    # It was sent, and then the process died before it could delete the letter.
+    (letter,) = stack.dead_letters("file")
+    stack.send("file", letter.body, letter.attributes)
+    assert handled(stack, delivery)["attempts"] == 2
+
+    assert cli.ok("dlq", "redrive", "--yes")["letters"] == 1
+
+    wait_until("the copy is dropped", lambda: stack.messages("file") == [])
+    assert handled(stack, delivery)["attempts"] == 2
+    assert len(watch.outcomes()) == 1
+    assert openai.calls("GET", f"/v1/files/{file}") == 2
 
 
 def test_what_fails_again_is_a_dead_letter_again_and_not_redriven_in_circles(

@@ -221,11 +221,19 @@ impl DeadLetters {
                     let letters = self.clone();
                     calls.spawn(async move { (page.len(), letters.page(deed, page).await) });
                 }
+                let mut fault = None;
                 while let Some(page) = calls.join_next().await {
-                    let (size, page) =
-                        page.map_err(|error| InboxError { action: deed.action(), cause: error.to_string() })?;
-                    done.add(page?, &mut seen);
-                    progress(size);
+                    match page {
+                        Ok((size, Ok(page))) => {
+                            done.add(page, &mut seen);
+                            progress(size);
+                        }
+                        Ok((_, Err(error))) => fault = Some(error),
+                        Err(error) => fault = Some(InboxError { action: deed.action(), cause: error.to_string() }),
+                    }
+                }
+                if let Some(fault) = fault {
+                    return Err(fault);
                 }
             }
             Ok(())
