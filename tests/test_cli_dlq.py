@@ -1,6 +1,7 @@
 """`dlq`: dead letters are looked at without being taken away, redriven once the cause is gone, and purged."""
 
 import json
+import subprocess
 import uuid
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
@@ -11,7 +12,7 @@ from infra.local.stack import Stack, unhandled
 from infra.local.stand_in import StandIn
 from infra.local.watch import Watch
 from tests.batches import given_up, handled
-from tests.cli import Cli
+from tests.cli import BINARY, Cli
 from tests.waiting import wait_until
 
 LETTERS = 500
@@ -161,6 +162,23 @@ def test_a_letter_that_sqs_moved_because_its_function_kept_dying_is_redriven_too
     assert handled(stack, delivery)["attempts"] == 2
     assert len(wait_until("the outcome is there", watch.outcomes)) == 1
     assert stack.dead_letters("file") == []
+
+
+@pytest.mark.stack(**unhandled("batch"))
+def test_a_redrive_that_is_killed_loses_no_letter(stack: Stack, cli: Cli) -> None:
+    with ThreadPoolExecutor(8) as pool:
+        sent = set(pool.map(lambda _: dead_letter(stack, "batch"), range(200)))
+    process = subprocess.Popen(
+        [str(BINARY), "dlq", "redrive", "--yes"], env=cli.environment, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE
+    )
+    wait_until("it is at work", lambda: stack.messages("batch"))
+    process.kill()
+    process.communicate()
+
+    moved = {message.attributes["webhook-id"] for message in stack.messages("batch")}
+    left = {letter.attributes["webhook-id"] for letter in stack.dead_letters("batch")}
+    assert left, "it was done before it was killed"
+    assert moved | left == sent
 
 
 def test_a_copy_that_a_redrive_left_behind_when_it_died_does_no_harm(

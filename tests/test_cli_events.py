@@ -73,7 +73,10 @@ def test_events_are_listed_by_what_is_asked_for_the_newest_first(stack: Stack, c
         *(by_age["now"], failed, other),
         *(by_age["yesterday"], by_age["last week"]),
     ]
-    assert ids(cli.ok("events", "list", "--since", "31d", "--until", "6d")) == [by_age["last week"], by_age["last month"]]
+    assert ids(cli.ok("events", "list", "--since", "31d", "--until", "6d")) == [
+        by_age["last week"],
+        by_age["last month"],
+    ]
     assert ids(cli.ok("events", "list", "--state", "failed")) == [failed]
     assert ids(cli.ok("events", "list", "--category", "batch")) == [failed]
     assert ids(cli.ok("events", "list", "--type", "batch.*")) == [failed]
@@ -269,6 +272,15 @@ def test_what_will_end_is_written_down(stack: Stack, cli: Cli, kind: str, object
     assert json.loads(item["context"]) == {"order": 7}
 
 
+def test_what_has_ended_already_is_not_expected_any_more(stack: Stack, openai: StandIn, cli: Cli) -> None:
+    batch_id = new_batch(openai)
+    handled(stack, finish(openai, batch_id))
+    result = cli.run("expect", "batch", batch_id, "--by", "1h")
+    assert (result.code, result.out) == (1, "")
+    assert f"{batch_id} has ended already: completed" in result.err
+    assert [item for item in stack.ledger() if item["sk"] == "expected"] == []
+
+
 def test_a_context_comes_from_a_file_and_an_eval_is_named(stack: Stack, cli: Cli, tmp_path: Path) -> None:
     file = tmp_path / "context.json"
     file.write_text('{"who": "nightly"}')
@@ -296,9 +308,7 @@ def test_a_context_comes_from_a_file_and_an_eval_is_named(stack: Stack, cli: Cli
         (("batch", "batch_1", "--by", "1h", "--context", "@/nonexistent/file"), "/nonexistent/file"),
     ],
 )
-def test_what_cannot_be_expected_is_told(
-    stack: Stack, cli: Cli, arguments: tuple[str, ...], said: str
-) -> None:
+def test_what_cannot_be_expected_is_told(stack: Stack, cli: Cli, arguments: tuple[str, ...], said: str) -> None:
     result = cli.run("expect", *arguments)
     assert (result.code, result.out) == (2, "")
     assert said in result.err

@@ -3,12 +3,18 @@
 use std::collections::HashSet;
 
 use aws::queue::{DeadLetters, Deed, Depth, Done};
-use aws_sdk_sqs::types::{MessageAttributeValue, SendMessageBatchRequestEntry};
+use aws_sdk_sqs::types::{MessageAttributeValue, QueueAttributeName, SendMessageBatchRequestEntry};
 
 use crate::stack::{config, next, queue};
 
 /// The letters of a category of its own, with so many in the dead-letter queue; and its queue's URL.
 async fn letters(count: usize) -> (DeadLetters, aws_sdk_sqs::Client, String) {
+    let (letters, sqs, queue_url, _) = queues(count).await;
+    (letters, sqs, queue_url)
+}
+
+/// The same with the URL of the dead-letter queue.
+async fn queues(count: usize) -> (DeadLetters, aws_sdk_sqs::Client, String, String) {
     let config = config();
     let sqs = aws_sdk_sqs::Client::new(config.sdk());
     let ((queue_url, _), (dead_url, _)) = (queue(&sqs).await, queue(&sqs).await);
@@ -22,7 +28,7 @@ async fn letters(count: usize) -> (DeadLetters, aws_sdk_sqs::Client, String) {
         });
         sqs.send_message_batch().queue_url(&dead_url).set_entries(Some(entries.collect())).send().await.unwrap();
     }
-    (DeadLetters::new(&config, &queue_url, dead_url), sqs, queue_url)
+    (DeadLetters::new(&config, &queue_url, &dead_url), sqs, queue_url, dead_url)
 }
 
 fn waiting(visible: u64) -> Depth {
@@ -60,6 +66,23 @@ async fn the_letters_that_were_chosen_move_with_all_their_attributes_and_no_othe
     let moved = next(&sqs, &queue_url).await.unwrap().message_attributes.unwrap();
     assert_eq!(moved["failure-reason"].string_value.as_deref(), Some("even"));
     assert_eq!(moved["of-somebody-else"].string_value.as_deref(), Some("kept"));
+}
+
+#[tokio::test]
+async fn a_letter_that_sqs_refuses_stays_and_its_neighbours_move() {
+    let (letters, sqs, queue_url, dead_url) = queues(9).await;
+    let large = sqs.send_message().queue_url(dead_url).message_body("x".repeat(2048));
+    let large = large.send().await.unwrap().message_id.unwrap();
+    let smaller = sqs.set_queue_attributes().queue_url(&queue_url);
+    smaller.attributes(QueueAttributeName::MaximumMessageSize, "1024").send().await.unwrap();
+    let ids: HashSet<_> = letters.look(usize::MAX, |letter| Some(letter.id)).await.unwrap().into_iter().collect();
+
+    let done = letters.act(Deed::Redrive, &ids, |_| {}).await.unwrap();
+
+    assert_eq!((done.letters, done.copied, done.refused), (9, 0, 1));
+    assert!(done.cause.unwrap().contains("1024"));
+    let left = letters.look(usize::MAX, |letter| Some(letter.id)).await.unwrap();
+    assert_eq!(left, [large]);
 }
 
 #[tokio::test]
