@@ -1,11 +1,13 @@
 """What is expected: its context comes back, and people hear of it when it does not end in time."""
 
 import json
+import re
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
 
+from infra.local.processes import ROOT
 from infra.local.stack import Stack
 from infra.local.stand_in import StandIn
 from infra.local.watch import Watch
@@ -61,6 +63,20 @@ def test_a_run_is_expected_with_its_eval_and_a_context(stack: Stack, openai: Sta
     assert openai.calls("GET", f"/v1/evals/{eval_id}/runs/{run_id}") == 1
 
 
+def test_the_documented_item_is_an_expectation(stack: Stack, openai: StandIn, watch: Watch) -> None:
+    text = (ROOT / "docs" / "expectations.md").read_text()
+    (documented,) = re.findall(r"--item '(\{.*?\})'", text, re.DOTALL)
+    batch_id = new_batch(openai)
+    item = json.loads(documented.replace("BATCH_ID", batch_id))
+    stack.emulator.client("dynamodb").put_item(TableName=stack.outputs["TableName"], Item=item)
+
+    handled(stack, finish(openai, batch_id))
+
+    assert [outcome.detail["context"] for outcome in watch.outcomes()] == [{"order": 4711}]
+    assert set(item) <= set(re.findall(r"`(\w+)`", text))
+    assert "waiting" not in (stack.expected("batch", batch_id) or {"waiting": "no item"})
+
+
 def test_what_is_overdue_is_told_once_and_still_gets_its_context(stack: Stack, openai: StandIn, watch: Watch) -> None:
     batch_id = new_batch(openai)
     stack.expect("batch", batch_id, due_in=-2 * HOUR, age=26 * HOUR, context=json.dumps(CONTEXT))
@@ -71,12 +87,18 @@ def test_what_is_overdue_is_told_once_and_still_gets_its_context(stack: Stack, o
     (alert,) = wait_until("people are alerted", watch.alerts)
     assert alert.subject == f"Batch {batch_id} has not ended in time"
     assert alert.attributes == {"category": "batch", "event-type": "expectation.overdue", "severity": "warning"}
-    for words in ("2 h ago; expected since", "No event of it has been handled.", "To do  See at OpenAI", "Where  https"):
+    for words in (
+        "2 h ago; expected since",
+        "No event of it has been handled.",
+        "To do  See at OpenAI",
+        "Where  https",
+    ):
         assert words in alert.message
     assert "zoe" not in alert.message
     item = stack.expected("batch", batch_id)
     assert item is not None
-    assert "overdue_at" in item and "waiting" not in item
+    assert "overdue_at" in item
+    assert "waiting" not in item
 
     handled(stack, finish(openai, batch_id))
     (outcome,) = watch.outcomes()

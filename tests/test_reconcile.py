@@ -32,7 +32,7 @@ def sent(lists: Json) -> dict[str, int]:
     return {name: found["sent"] for name, found in lists.items()}
 
 
-NOTHING = {"batches": 0, "fine-tuning-jobs": 0, "agent-sessions": 0}
+NOTHING = {"batches": 0, "fine_tuning_jobs": 0, "agent_sessions": 0}
 
 
 def ago(seconds: int) -> int:
@@ -96,7 +96,7 @@ def test_a_lost_webhook_is_caught_once_whatever_else_happens(stack: Stack, opena
         ("response.completed", response_id),
     }
 
-    assert sent(reconcile(stack)) == {"batches": 2, "fine-tuning-jobs": 1, "agent-sessions": 2}
+    assert sent(reconcile(stack)) == {"batches": 2, "fine_tuning_jobs": 1, "agent_sessions": 2}
     assert expectations(stack)["sent"] == 1
     events = {event["event_type"]: event for event in (caught(stack, *one) for one in lost)}
 
@@ -131,7 +131,8 @@ def test_runs_at_the_same_time_make_one_effect(stack: Stack, openai: StandIn, wa
         caught(stack, "batch.completed", batch_id)
     assert 5 <= sum(results) <= 15
     # A copy that came while the first one was handled waits until its lease would have ended.
-    stays("each is announced once", lambda: sorted(it.detail["object_id"] for it in watch.outcomes()) == sorted(batches))
+    stays("each is announced once", lambda: len(watch.outcomes()) == len(batches))
+    assert {it.detail["object_id"] for it in watch.outcomes()} == batches
 
 
 def test_what_was_handled_or_has_failed_is_left_alone(stack: Stack, openai: StandIn) -> None:
@@ -146,7 +147,7 @@ def test_what_was_handled_or_has_failed_is_left_alone(stack: Stack, openai: Stan
     lists = reconcile(stack)
 
     assert sent(lists) == NOTHING
-    assert (lists["batches"]["entries"], lists["agent-sessions"]["entries"]) == (2, 1)
+    assert (lists["batches"]["entries"], lists["agent_sessions"]["entries"]) == (2, 1)
     assert len(stack.dead_letters("batch")) == 1
 
 
@@ -182,14 +183,12 @@ def test_a_session_that_rests_again_is_caught_again(stack: Stack, openai: StandI
     )
     openai.move_agent_session(session_id, "idle", deliver=False, fields={"last_active_at": ago(HOUR)})
 
-    assert sent(reconcile(stack))["agent-sessions"] == 1
+    assert sent(reconcile(stack))["agent_sessions"] == 1
     wait_until("it is looked at anew", lambda: (stack.job("agent", session_id) or {})["as_of"] > ago(HOUR) * 1000)
     assert sent(reconcile(stack)) == NOTHING
 
 
-def test_a_session_that_waits_for_an_action_is_announced_with_it(
-    stack: Stack, openai: StandIn, watch: Watch
-) -> None:
+def test_a_session_that_waits_for_an_action_is_announced_with_it(stack: Stack, openai: StandIn, watch: Watch) -> None:
     action = {"type": "function_call", "call_id": "call_1", "turn_id": "turn_1", "name": "pay", "arguments": {}}
     session_id = lost_session(openai, "requires_action", required_actions=[action])
 
@@ -208,7 +207,7 @@ def test_a_key_that_must_not_read_one_list_keeps_the_others_going(stack: Stack, 
     lists = reconcile(stack)
 
     caught(stack, "batch.completed", batch_id)
-    assert "list agent sessions: OpenAI answered 403" in lists["agent-sessions"]["skipped"]
+    assert "list agent sessions: OpenAI answered 403" in lists["agent_sessions"]["skipped"]
     assert "skipped" not in lists["batches"]
 
 
@@ -216,7 +215,7 @@ def test_an_error_of_one_list_fails_the_run_and_keeps_the_others_going(stack: St
     batch_id, session_id = lost_batch(openai), lost_session(openai)
     openai.fault("GET /v1/batches", "status", times=1, status=500)
 
-    with pytest.raises(FunctionError, match="^batches: list batches: OpenAI answered 500"):
+    with pytest.raises(FunctionError, match=r"^batches: list batches: OpenAI answered 500"):
         reconcile(stack)
 
     caught(stack, "agent.session.idle", session_id)
@@ -236,5 +235,5 @@ def test_without_an_api_key_nothing_is_looked_at_and_the_result_says_so(make_sta
 
 @pytest.mark.parametrize("payload", [{}, [], {"task": "other"}, {"task": 7}])
 def test_a_task_that_is_none_is_refused(stack: Stack, payload: Any) -> None:
-    with pytest.raises(FunctionError, match="task|map|sequence|object|struct"):
+    with pytest.raises(FunctionError, match=r"task|struct"):
         stack.invoke("reconcile", payload)

@@ -35,8 +35,8 @@ impl Kind {
     pub(crate) const fn as_str(self) -> &'static str {
         match self {
             Self::Batches => "batches",
-            Self::FineTuningJobs => "fine-tuning-jobs",
-            Self::AgentSessions => "agent-sessions",
+            Self::FineTuningJobs => "fine_tuning_jobs",
+            Self::AgentSessions => "agent_sessions",
         }
     }
 
