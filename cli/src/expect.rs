@@ -70,6 +70,11 @@ pub(crate) async fn run(args: &ExpectArgs, context: &Context) -> Result<Exit, Fa
     }
     let carried = args.context.as_deref().map(read_context).transpose()?;
     let (category, ledger) = (args.kind.category(), ledger(context).await?);
+    if let Some(job) = ledger.job(category, &args.id).await?.filter(|job| job.terminal) {
+        let (status, seen) = (job.status, Moment(job.as_of).text());
+        return Err(Failure::no(format!("{} has ended already: {status}, seen {seen} UTC", args.id))
+            .hint(format!("`openai-webhooks events list --since 35d --object {}` shows its events.", args.id)));
+    }
     let expectation = Expectation {
         category,
         object_id: &args.id,
