@@ -1,4 +1,4 @@
-"""`batch`: files are checked before they are sent, batches watched to their end, their results fetched, or cancelled."""
+"""`batch`: a file is checked before it is sent, a batch watched to its end and its results fetched, or cancelled."""
 
 import json
 import os
@@ -131,7 +131,7 @@ def test_what_is_no_file_or_too_large_is_refused(tmp_path: Path, cli: Cli) -> No
         (["--metadata", "x" * 65 + "=1"], "NAME=VALUE"),
         (["--metadata", "a=1"] * 17, "16"),
         (["--endpoint", "responses"], "/v1/responses"),
-        (["--expect-by", "soon"], "26h"),
+        (["--expect-by", "soon"], "24h"),
         (["--expect-by", "2020-01-01"], "in the past"),
         (["--context", "[]"], "is no JSON object"),
         (["--context", json.dumps({"a": "x" * 4096})], "larger than 4096 bytes"),
@@ -195,6 +195,19 @@ def test_without_a_stack_the_results_come_from_openai(good: Path, tmp_path: Path
     for name, bytes_ in content(openai, batch_id).items():
         assert (tmp_path / batch_id / Path(name).name).read_bytes() == bytes_
     assert json.loads((tmp_path / batch_id / "summary.json").read_text())["id"] == batch_id
+
+
+def test_a_submitted_batch_can_be_watched_at_once(good: Path, tmp_path: Path, cli: Cli, openai: StandIn) -> None:
+    out = ("--out", tmp_path / "results")
+    submitting = started(cli, "batch", "submit", good, "--no-stack", "--watch", "--json", *out)
+    (batch,) = wait_until("the batch is created", lambda: list(openai.sdk().batches.list()))
+    openai.advance(batch.id, "completed")
+
+    said, err = submitting.communicate(timeout=20)
+
+    assert submitting.returncode == 0, err
+    assert json.loads(said)["request_counts"]["completed"] == 3
+    assert len((tmp_path / "results" / "output.jsonl").read_text().splitlines()) == 3
 
 
 def test_a_batch_that_was_created_unheard_is_found_and_not_created_twice(good: Path, cli: Cli, openai: StandIn) -> None:
@@ -323,10 +336,12 @@ def test_a_batch_that_is_not_there_is_1(command: str, cli: Cli) -> None:
     assert "another project" in result.err
 
 
-def test_what_cannot_be_an_id_never_becomes_a_folder(tmp_path: Path, cli: Cli) -> None:
-    result = cli.run("batch", "watch", "../elsewhere", "--no-stack", cwd=tmp_path)
+@pytest.mark.parametrize("command", ["watch", "cancel"])
+def test_what_cannot_be_an_id_never_becomes_a_path(command: str, cli: Cli, openai: StandIn) -> None:
+    result = cli.run("batch", command, "../elsewhere")
     assert result.code == 2
     assert "is no id of a batch" in result.err
+    assert openai.requests() == []
 
 
 # Cancel ---------------------------------------------------------------------------------------------------------------

@@ -6,6 +6,7 @@ mod results;
 mod submit;
 mod watch;
 
+use aws::artifacts::Key;
 use clap::{Args, Subcommand};
 use openai::{Batch, RequestCounts};
 use serde_json::{Value, json};
@@ -32,6 +33,14 @@ pub(crate) async fn run(args: &BatchArgs, context: &Context) -> Result<Exit, Fai
         Command::Submit(args) => submit::run(args, context).await,
         Command::Watch(args) => watch::run(args, context).await,
         Command::Cancel(args) => cancel::run(args, context).await,
+    }
+}
+
+/// Refuses what cannot be the id of a batch: it becomes a part of a path, here and at OpenAI.
+fn check_id(id: &str) -> Result<(), Failure> {
+    match Key::new(&[id]) {
+        Ok(_) => Ok(()),
+        Err(_) => Err(Failure::usage(format!("{id} is no id of a batch, like batch_123"))),
     }
 }
 

@@ -4,7 +4,7 @@ use clap::Args;
 use openai::BatchStatus;
 use serde_json::json;
 
-use super::{counts_document, counts_text};
+use super::{check_id, counts_document, counts_text};
 use crate::context::{Context, deadline};
 use crate::failure::{Exit, Failure};
 use crate::output::{Consent, Decision};
@@ -21,6 +21,7 @@ pub(crate) struct CancelArgs {
 }
 
 pub(crate) async fn run(args: &CancelArgs, context: &Context) -> Result<Exit, Failure> {
+    check_id(&args.id)?;
     let openai = context.openai().await?;
     let batch = openai.batch(&args.id, deadline()).await?;
     if batch.status.is_terminal() {

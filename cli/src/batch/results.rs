@@ -34,21 +34,11 @@ const DOWNLOAD_TIMEOUT: Duration = Duration::from_hours(6);
 pub(super) struct Results {
     id: String,
     folder: PathBuf,
-    /// Where the stack keeps the three of them.
-    output: Key,
-    errors: Key,
-    summary: Key,
 }
 
 impl Results {
-    /// Refuses an id that is none.
-    pub(super) fn new(id: &str, folder: PathBuf) -> Result<Self, Failure> {
-        let key = |name| {
-            Key::new(&["batch", id, name])
-                .map_err(|_| Failure::usage(format!("{id} is no id of a batch, like batch_123")))
-        };
-        let (output, errors, summary) = (key(OUTPUT)?, key(ERRORS)?, key(SUMMARY)?);
-        Ok(Self { id: id.to_owned(), folder, output, errors, summary })
+    pub(super) const fn new(id: String, folder: PathBuf) -> Self {
+        Self { id, folder }
     }
 
     pub(super) fn folder(&self) -> &Path {
@@ -61,8 +51,8 @@ impl Results {
         let spinner = context.out.spinner("Waiting for the stack to keep the results");
         let summary = self.kept_summary(&artifacts).await?;
         let mut files = Vec::new();
-        for (name, key) in [(OUTPUT, &self.output), (ERRORS, &self.errors)] {
-            if let Some(mut object) = artifacts.open(key).await? {
+        for name in [OUTPUT, ERRORS] {
+            if let Some(mut object) = artifacts.open(&self.key(name)?).await? {
                 let mut target = Target::new(&self.folder, name)?;
                 while let Some(piece) = object.chunk().await? {
                     target.write(&piece, &spinner)?;
@@ -102,12 +92,17 @@ impl Results {
         Ok(files)
     }
 
+    /// Where the stack keeps a file.
+    fn key(&self, name: &str) -> Result<Key, Failure> {
+        Key::new(&["batch", &self.id, name]).map_err(|error| Failure::usage(error.to_string()))
+    }
+
     async fn kept_summary(&self, artifacts: &Artifacts) -> Result<Vec<u8>, Failure> {
-        let until = Instant::now() + KEPT_TIMEOUT;
+        let (key, until) = (self.key(SUMMARY)?, Instant::now() + KEPT_TIMEOUT);
         loop {
-            match artifacts.get(self.summary.as_str(), None, MAX_SUMMARY).await? {
+            match artifacts.get(key.as_str(), None, MAX_SUMMARY).await? {
                 Read::Object { bytes, .. } => return Ok(bytes.to_vec()),
-                Read::TooLarge => return Err(Failure::no(format!("{} is no summary: it is too large", self.summary))),
+                Read::TooLarge => return Err(Failure::no(format!("{key} is no summary: it is too large"))),
                 Read::Absent | Read::Unchanged if Instant::now() >= until => {
                     return Err(Failure::no(format!("{} has ended, and the stack has not kept its results", self.id))
                         .hint(format!(

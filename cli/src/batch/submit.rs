@@ -5,7 +5,7 @@
 //! batch that nobody expects, whose event is handled all the same.
 
 use std::fs::File;
-use std::io::{BufReader, Read as _};
+use std::io::{BufReader, Read as _, Seek as _};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -57,6 +57,9 @@ pub(crate) struct SubmitArgs {
     /// Watch it to its end, and fetch its results
     #[arg(long)]
     watch: bool,
+    /// With --watch, the folder for its results [default: one named like the batch]
+    #[arg(long, value_name = "DIR", requires = "watch")]
+    out: Option<PathBuf>,
     /// Do without a stack: record no expectation, and take the results from OpenAI
     #[arg(long)]
     no_stack: bool,
@@ -79,7 +82,7 @@ pub(crate) async fn run(args: &SubmitArgs, context: &Context) -> Result<Exit, Fa
     let ledger = if args.no_stack { None } else { Some(ledger(context).await?) };
     let openai = context.openai().await?;
 
-    let file_id = upload(openai, args, length, context).await?;
+    let file_id = upload(openai, &args.file, file, length, context).await?;
     context.out.note(&format!("Uploaded {} as {file_id}", args.file.display()));
     let batch = create(openai, &checked, &file_id, &args.metadata).await?;
     context.out.note(&format!("Created {} of {} requests to {}", batch.id, checked.lines, checked.endpoint));
@@ -88,7 +91,7 @@ pub(crate) async fn run(args: &SubmitArgs, context: &Context) -> Result<Exit, Fa
         None => true,
     };
     if args.watch {
-        let exit = watch::run(&WatchArgs::of(batch.id, args.no_stack), context).await?;
+        let exit = watch::run(&WatchArgs::of(batch.id, args.out.clone(), args.no_stack), context).await?;
         return Ok(if expected { exit } else { Exit::No });
     }
     context.out.note(&format!("Watch it: openai-webhooks batch watch {}", batch.id));
@@ -115,10 +118,10 @@ fn open(path: &Path) -> Result<(File, u64), Failure> {
             .hint("The requests are read twice, to be checked and to be sent, so they must be in a file."));
     }
     if found.len() > MAX_BYTES {
-        let (is, most) = (found.len() >> 20, MAX_BYTES >> 20);
         return Err(Failure::usage(format!(
-            "{} has {is} MiB, and OpenAI takes {most} at most (too_large)",
-            path.display()
+            "{} has {} bytes, and OpenAI takes {MAX_BYTES} at most (too_large)",
+            path.display(),
+            found.len()
         ))
         .hint("Split it into several batches."));
     }
@@ -143,15 +146,19 @@ fn check_file(
     })
 }
 
-/// Uploads the file and answers its id.
-async fn upload(openai: &Client, args: &SubmitArgs, length: u64, context: &Context) -> Result<String, Failure> {
-    let path = &args.file;
-    let content = tokio::fs::File::open(path).await;
-    let content = content.map_err(|error| Failure::usage(format!("cannot read {}: {error}", path.display())))?;
+/// Uploads the file that was checked and answers its id.
+async fn upload(
+    openai: &Client,
+    path: &Path,
+    mut file: File,
+    length: u64,
+    context: &Context,
+) -> Result<String, Failure> {
+    file.rewind().map_err(|error| Failure::usage(format!("cannot read {} again: {error}", path.display())))?;
     let name = path.file_name().map_or_else(|| "requests.jsonl".into(), |name| name.to_string_lossy().into_owned());
     let bar = context.out.bar(format!("Uploading {} (KiB)", path.display()), length >> 10);
     let progress = move |bytes| bar.at(bytes >> 10);
-    let upload = Upload { name, content, length };
+    let upload = Upload { name, content: tokio::fs::File::from_std(file), length };
     let uploaded = openai.upload_batch_file(upload, progress, Instant::now() + UPLOAD_TIMEOUT).await;
     Ok(uploaded?.id)
 }

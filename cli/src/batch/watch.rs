@@ -11,7 +11,7 @@ use tokio::signal::ctrl_c;
 use tokio::time::sleep;
 
 use super::results::Results;
-use super::{counts_document, counts_text};
+use super::{check_id, counts_document, counts_text};
 use crate::context::{Context, deadline};
 use crate::failure::{Exit, Failure};
 use crate::output::pairs;
@@ -44,14 +44,15 @@ pub(crate) struct WatchArgs {
 }
 
 impl WatchArgs {
-    pub(super) fn of(id: String, no_stack: bool) -> Self {
-        Self { id, out: None, interval: None, no_stack }
+    pub(super) const fn of(id: String, out: Option<PathBuf>, no_stack: bool) -> Self {
+        Self { id, out, interval: None, no_stack }
     }
 }
 
 pub(crate) async fn run(args: &WatchArgs, context: &Context) -> Result<Exit, Failure> {
     let id = &args.id;
-    let results = Results::new(id, args.out.clone().unwrap_or_else(|| PathBuf::from(id)))?;
+    check_id(id)?;
+    let results = Results::new(id.clone(), args.out.clone().unwrap_or_else(|| PathBuf::from(id)));
     let watched = async {
         let openai = context.openai().await?;
         // Where the results will be must be known before hours are spent on waiting for them.
