@@ -15,7 +15,6 @@ from tests.cli import Cli
 from tests.waiting import wait_until
 
 LETTERS = 500
-ONLY_FILES = unhandled(*(category for category in ("batch", "response", "eval", "agent", "safety", "archive")))
 
 
 @pytest.fixture

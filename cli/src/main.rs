@@ -14,12 +14,21 @@
 mod batch;
 mod context;
 mod dlq;
+mod doctor;
+mod endpoints;
 mod events;
 mod expect;
 mod failure;
+mod input;
 mod output;
+mod samples;
+mod secret;
+mod send;
 mod shell;
+mod sign;
+mod signing;
 mod status;
+mod verify;
 mod when;
 
 use std::env;
@@ -49,6 +58,12 @@ struct Cli {
 
 #[derive(Subcommand, Debug)]
 enum Command {
+    Sign(sign::SignArgs),
+    Send(send::SendArgs),
+    Verify(verify::VerifyArgs),
+    Endpoints(endpoints::EndpointsCommand),
+    Secret(secret::SecretCommand),
+    Doctor(doctor::DoctorArgs),
     Events(events::EventsArgs),
     Dlq(dlq::DlqArgs),
     Expect(expect::ExpectArgs),
@@ -60,6 +75,12 @@ enum Command {
 
 async fn run(command: Command, context: &Context) -> Result<Exit, Failure> {
     match command {
+        Command::Sign(args) => sign::run(args, context).await,
+        Command::Send(args) => send::run(args, context).await,
+        Command::Verify(args) => verify::run(args, context).await,
+        Command::Endpoints(args) => endpoints::run(args, context).await,
+        Command::Doctor(args) => doctor::run(&args, context).await,
+        Command::Secret(args) => secret::run(args, context).await,
         Command::Events(args) => events::run(&args, context).await,
         Command::Dlq(args) => dlq::run(&args, context).await,
         Command::Expect(args) => expect::run(&args, context).await,

@@ -30,6 +30,7 @@
     feature = "outcomes",
     feature = "parameters",
     feature = "queue",
+    feature = "secrets",
     feature = "stack"
 ))]
 mod cause;

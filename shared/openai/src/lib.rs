@@ -60,6 +60,8 @@ pub use fine_tuning::{FineTuningJob, FineTuningList};
 pub use key::{ApiKey, InvalidApiKey};
 pub use objects::{Batch, BatchError, BatchStatus, File, RequestCounts};
 pub use page::Page;
+/// What [`http_client`] makes.
+pub use reqwest::Client as HttpClient;
 /// The type of [`ClientConfig::base_url`].
 pub use reqwest::Url;
 pub use response::{Question, Response, ResponseStatus};
