@@ -10,11 +10,13 @@ from infra.local.deploy import TEMPLATE, functions
 from infra.local.stack import CATEGORIES, Stack, unhandled
 from infra.local.stand_in import StandIn
 from tests.conftest import MakeStack
-from tests.waiting import wait_until
+
+MANAGERS = {"register", "rotate", "reconcile"}
+"""The functions that handle no category: they look after the endpoint, and after what it has not delivered."""
 
 
 def test_every_category_has_a_function() -> None:
-    assert set(functions()) == {"verifier", "reconcile", *CATEGORIES}
+    assert set(functions()) - MANAGERS == {"verifier", *CATEGORIES}
 
 
 def test_every_category_has_a_queue_whose_failures_go_to_its_dead_letter_queue(stack: Stack) -> None:
@@ -64,6 +66,15 @@ def test_a_function_without_the_permission_is_refused(make_stack: MakeStack, ope
     assert attempt["status"] == 503
     assert json.loads(attempt["answer"])["reason"] == "queue_unavailable"
     assert stack.messages("eval") == []
+
+
+def test_every_function_has_a_role_of_its_own() -> None:
+    resources = yaml_parse(TEMPLATE.read_text())["Resources"]
+    roles = [one["Properties"]["Role"] for one in resources.values() if one["Type"] == "AWS::Serverless::Function"]
+
+    names = {role["Fn::GetAtt"][0] for role in roles}
+    assert len(names) == len(functions())
+    assert {resources[name]["Type"] for name in names} == {"AWS::IAM::Role"}
 
 
 def test_every_statement_allows_one_action_on_named_resources() -> None:
@@ -172,19 +183,3 @@ def test_what_is_no_webhook_is_answered_by_the_function(stack: Stack) -> None:
 
     assert answer("POST", "/webhooks/nobody") == (404, "unknown_endpoint")
     assert answer("GET", "/webhooks/project") == (405, "method_not_allowed")
-
-
-def test_deleting_a_stack_keeps_its_results(make_stack: MakeStack) -> None:
-    stack = make_stack(fill_secrets=False)
-    emulator, bucket, table = stack.emulator, stack.outputs["BucketName"], stack.outputs["TableName"]
-
-    stack.delete()
-
-    def gone() -> bool:
-        return stack.name not in {
-            found["StackName"] for found in emulator.client("cloudformation").describe_stacks()["Stacks"]
-        }
-
-    wait_until("the stack is deleted", gone)
-    assert emulator.client("s3").head_bucket(Bucket=bucket)
-    assert emulator.client("dynamodb").describe_table(TableName=table)["Table"]["TableStatus"] == "ACTIVE"

@@ -52,15 +52,31 @@ class StandIn:
         self.base_url = f"{self.url}/v1"
         """What the official SDK and the functions take as OpenAI's base URL."""
 
-    def sdk(self) -> OpenAI:
+    def sdk(self, api_key: str = API_KEY) -> OpenAI:
         """The official Python SDK, pointed here."""
         http = DefaultHttpxClient(trust_env=False)
-        return OpenAI(base_url=self.base_url, api_key=API_KEY, max_retries=0, http_client=http)
+        return OpenAI(base_url=self.base_url, api_key=api_key, max_retries=0, http_client=http)
+
+    def restrict(self, api_key: str, *permissions: str) -> None:
+        """Let a key, new or not, do this and nothing else, such as `api.webhooks.read`."""
+        self.command("POST", "keys", {"key": api_key, "permissions": permissions})
+
+    def clear_keys(self) -> None:
+        """Let the usual key do all again, and no other key anything."""
+        self.command("DELETE", "keys")
 
     def register(self, url: str, secret: str | Sequence[str], endpoint: str = "project") -> None:
         """Send this scope's events to `url`, signed with the secret; with several, each delivery is signed by each."""
         named = {"secret": secret} if isinstance(secret, str) else {"secrets": list(secret)}
         self.command("POST", "webhooks", {"url": url, "endpoint": endpoint, **named})
+
+    def endpoints(self) -> list[Json]:
+        """The endpoints created through `/v1`, newest first, with `signing_secrets`: those that sign, newest first."""
+        return self.command("GET", "webhook_endpoints")["webhook_endpoints"]
+
+    def end_old_secret(self, endpoint_id: str) -> None:
+        """Let the 24 hours be over that an old secret was kept for."""
+        self.command("POST", f"webhook_endpoints/{endpoint_id}/end_old_secret")
 
     def advance(self, batch_id: str, status: str, **options: Any) -> Json:
         """Move a batch along; a terminal state delivers its webhook. Answers `{"batch", "deliveries"}`."""

@@ -8,6 +8,7 @@
 //! | event | `event#{endpoint}#{webhook-id}` | what a delivery said and what became of it |
 //! | effect | `effect#{effect key}` | which event acts, or has acted, for everything that means the same |
 //! | job | `job#{category}#{object id}` | what an object is now |
+//! | lease | `lease#{name}` | who does something that only one may do at a time |
 //! | expectation | `expected#{category}#{object id}`, `sk` = `expected` | that an object will end, by when, and what its outcome shall carry |
 //! | bookmark | `reconcile#{kind}`, `sk` = `bookmark` | how far reconciliation got in a list of OpenAI's |
 //!
@@ -83,6 +84,8 @@ mod error;
 mod event;
 mod expectation;
 mod job;
+mod lease;
+mod log;
 mod value;
 
 use std::time::{Duration, SystemTime};
@@ -98,6 +101,8 @@ pub use error::LedgerError;
 pub use event::{Again, Claim, Delivery, Ending, Hold, Recorded};
 pub use expectation::{ExpectError, Expectation, Expected, MAX_CONTEXT, Waiting, WaitingPage};
 pub use job::{Job, JobRecord};
+pub use lease::Lease;
+pub use log::{Entries, Entry, EntryError, Wanted};
 
 /// How long anything stays in the table after it was last claimed or written.
 const LIFETIME: Duration = Duration::from_hours(35 * 24);

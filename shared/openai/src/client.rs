@@ -1,11 +1,14 @@
 //! The client: how a call is made. Which calls there are, the modules of their objects say.
 
 use std::fmt;
+use std::pin::pin;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use reqwest::header::{ACCEPT, AUTHORIZATION, HeaderMap, HeaderName};
+use reqwest::multipart::Form;
 use reqwest::{Url, redirect};
 use rustls::RootCertStore;
 use serde_json::Value;
@@ -35,6 +38,8 @@ const MAX_ERROR_BYTES: usize = 64 * 1024;
 const MAX_ID_LENGTH: usize = 128;
 
 const BETA: HeaderName = HeaderName::from_static("openai-beta");
+
+const JSON: &str = "application/json";
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
@@ -87,7 +92,7 @@ impl Client {
     /// Gets what is at the call's path.
     pub(crate) async fn get(&self, call: Call<'_>, deadline: Instant) -> Result<Answer, Error> {
         let until = earlier(deadline, call.timeout);
-        let response = self.send(call, self.http.get(self.url(call)?), "application/json", until).await?;
+        let response = self.send(call, self.http.get(self.url(call)?), JSON, until).await?;
         answer(call, response, until).await
     }
 
@@ -99,13 +104,36 @@ impl Client {
             Some(body) => request.json(body),
             None => request,
         };
-        answer(call, self.send(call, request, "application/json", until).await?, until).await
+        answer(call, self.send(call, request, JSON, until).await?, until).await
+    }
+
+    /// Posts a form. It may take until the deadline as long as `sent` grows, and stand still for the call's time.
+    pub(crate) async fn post_form(
+        &self,
+        call: Call<'_>,
+        form: Form,
+        sent: &AtomicU64,
+        deadline: Instant,
+    ) -> Result<Answer, Error> {
+        let mut sending = pin!(self.send(call, self.http.post(self.url(call)?).multipart(form), JSON, deadline));
+        let mut before = 0;
+        let response = loop {
+            let so_far = match timeout_at(earlier(deadline, call.timeout), &mut sending).await {
+                Ok(response) => break response?,
+                Err(_) => sent.load(Ordering::Relaxed),
+            };
+            if so_far == before || Instant::now() >= deadline {
+                return Err(Error::timeout(call.name, "an answer"));
+            }
+            before = so_far;
+        };
+        answer(call, response, earlier(deadline, call.timeout)).await
     }
 
     /// Deletes what is at the call's path.
     pub(crate) async fn delete(&self, call: Call<'_>, deadline: Instant) -> Result<Answer, Error> {
         let until = earlier(deadline, call.timeout);
-        answer(call, self.send(call, self.http.delete(self.url(call)?), "application/json", until).await?, until).await
+        answer(call, self.send(call, self.http.delete(self.url(call)?), JSON, until).await?, until).await
     }
 
     /// Gets what is at the call's path, without reading it.

@@ -92,7 +92,7 @@ impl Client {
     ) -> Result<(WebhookEndpoint, EndpointSecret), Error> {
         let body = json!({ "name": name, "url": url, "event_types": event_types });
         let answer = self.post(Call::new("create webhook endpoint", &["webhook_endpoints"]), Some(&body), deadline);
-        answer.await?.read("a webhook endpoint with its secret", with_secret)
+        answer.await?.read("a webhook endpoint with its secret", |raw| with_secret(&raw))
     }
 
     /// Changes an endpoint: `POST /webhook_endpoints/{id}`.
@@ -130,7 +130,7 @@ impl Client {
         let path = ["webhook_endpoints", id, "rotate_secret"];
         let body = json!({ "keep_old_secret_active_for_24_hours": keep_old });
         let answer = self.post(Call::new("rotate webhook secret", &path), Some(&body), deadline).await?;
-        answer.read("a webhook endpoint with its secret", with_secret)
+        answer.read("a webhook endpoint with its secret", |raw| with_secret(&raw))
     }
 
     /// Has OpenAI deliver a sample event: `POST /webhook_endpoints/{id}/test`. The status that the endpoint answered.
@@ -144,7 +144,7 @@ impl Client {
     /// Lists the event types that the project may subscribe to: `GET /webhook_event_types`.
     pub async fn webhook_event_types(&self, deadline: Instant) -> Result<Vec<String>, Error> {
         let answer = self.get(Call::new("list webhook event types", &["webhook_event_types"]), deadline).await?;
-        answer.read("a list of event types", |raw| raw.get("data").map(texts))
+        answer.read("a list of event types", |raw| texts(&raw, "data"))
     }
 }
 
@@ -155,7 +155,7 @@ impl WebhookEndpoint {
             id: text(raw, "id")?,
             name: text(raw, "name").unwrap_or_default(),
             url: text(raw, "url").unwrap_or_default(),
-            event_types: raw.get("event_types").map(texts).unwrap_or_default(),
+            event_types: texts(raw, "event_types").unwrap_or_default(),
             created_at: time(raw, "created_at"),
             updated_at: time(raw, "updated_at"),
             signing_secret_hint: text(raw, "signing_secret_hint"),
@@ -163,10 +163,10 @@ impl WebhookEndpoint {
     }
 }
 
-fn with_secret(raw: Value) -> Option<(WebhookEndpoint, EndpointSecret)> {
-    Some((WebhookEndpoint::from_json(&raw)?, EndpointSecret(text(&raw, "signing_secret")?)))
+fn with_secret(raw: &Value) -> Option<(WebhookEndpoint, EndpointSecret)> {
+    Some((WebhookEndpoint::from_json(raw)?, EndpointSecret(text(raw, "signing_secret")?)))
 }
 
-fn texts(list: &Value) -> Vec<String> {
-    list.as_array().into_iter().flatten().filter_map(Value::as_str).map(str::to_owned).collect()
+fn texts(object: &Value, name: &str) -> Option<Vec<String>> {
+    Some(object.get(name)?.as_array()?.iter().filter_map(Value::as_str).map(str::to_owned).collect())
 }

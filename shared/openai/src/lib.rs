@@ -1,7 +1,8 @@
-//! A thin, tolerant client for the OpenAI calls that the consumers make.
+//! A thin, tolerant client for the OpenAI calls that are made here.
 //!
 //! A webhook names an object and says next to nothing about it, so every consumer begins by retrieving that object.
-//! [`Client`] has exactly those calls. Four rules hold for all of them:
+//! [`Client`] has those calls, and the ones that submit batches, list what there is and manage webhook endpoints. Four
+//! rules hold for all of them:
 //!
 //! - **Tolerant.** A type has the few fields that are used, and [`Batch::raw`] the rest. A field that is missing, of
 //!   an unexpected kind or unknown, and a status that nobody has seen yet, never make an answer unreadable.
@@ -45,6 +46,7 @@ mod objects;
 mod page;
 mod response;
 mod safety;
+mod submit;
 mod text;
 
 pub use agents::{AgentEnvironment, AgentSession, AgentTurn};
@@ -58,8 +60,11 @@ pub use fine_tuning::{FineTuningJob, FineTuningList};
 pub use key::{ApiKey, InvalidApiKey};
 pub use objects::{Batch, BatchError, BatchStatus, File, RequestCounts};
 pub use page::Page;
+/// What [`http_client`] makes.
+pub use reqwest::Client as HttpClient;
 /// The type of [`ClientConfig::base_url`].
 pub use reqwest::Url;
 pub use response::{Question, Response, ResponseStatus};
 pub use safety::{SafetyAlert, SafetyCase};
+pub use submit::{NewBatch, Upload};
 pub use text::for_display;

@@ -96,6 +96,14 @@ impl Secret {
         Ok(Self { key: Key::new(key), scheme })
     }
 
+    /// The `webhook-signature` of a delivery, for whoever makes one: by Standard Webhooks, whatever the secret's scheme.
+    #[must_use]
+    pub fn sign(&self, webhook_id: &str, timestamp: u64, body: &[u8]) -> String {
+        let timestamp = timestamp.to_string();
+        let tag = self.key.tag(&[webhook_id.as_bytes(), timestamp.as_bytes(), body]);
+        format!("v1,{}", STANDARD.encode(tag.into_bytes()))
+    }
+
     /// The scheme that this secret signs with.
     #[must_use]
     pub const fn scheme(&self) -> Scheme {
@@ -105,6 +113,11 @@ impl Secret {
     /// The key, for the scheme that it belongs to.
     pub(crate) fn key(&self, scheme: Scheme) -> Option<&Key> {
         (self.scheme == scheme).then_some(&self.key)
+    }
+
+    /// The key, whatever its scheme.
+    pub(crate) const fn key_for_signing(&self) -> &Key {
+        &self.key
     }
 }
 

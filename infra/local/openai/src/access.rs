@@ -1,21 +1,100 @@
 //! Who may call, and what every answer of OpenAI carries.
 
+use std::collections::BTreeMap;
+use std::sync::Mutex;
+
 use axum::extract::{Request, State};
 use axum::http::header::AUTHORIZATION;
-use axum::http::{HeaderValue, StatusCode};
+use axum::http::{HeaderValue, Method, StatusCode};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
+use axum::routing::post;
+use axum::{Json, Router};
+use serde::Deserialize;
+use serde_json::{Value, json};
 
-use crate::app::Shared;
+use crate::app::{Shared, lock};
 use crate::errors::ApiError;
 use crate::ids::hex_id;
 
-/// Lets only the configured API key through.
+/// What a key must be allowed for below each path: to read by `.read`, anything else by `.write`.
+const SCOPES: [(&str, &str); 11] = [
+    ("/v1/agents", "api.agents"),
+    ("/v1/batches", "api.batches"),
+    ("/v1/evals", "api.evals"),
+    ("/v1/files", "api.files"),
+    ("/v1/fine_tuning", "api.fine_tuning"),
+    ("/v1/live", "api.live"),
+    ("/v1/realtime", "api.realtime"),
+    ("/v1/responses", "api.responses"),
+    ("/v1/safety/alerts", "api.safety.alerts"),
+    ("/v1/safety", "api.safety"),
+    ("/v1/webhook_", "api.webhooks"),
+];
+
+/// The keys that may call. The one given at the start may do all, unless a command says otherwise.
+pub(crate) struct Keys {
+    usual: String,
+    restricted: Mutex<BTreeMap<String, Vec<String>>>,
+}
+
+impl Keys {
+    pub(crate) fn new(usual: String) -> Self {
+        Self { usual, restricted: Mutex::default() }
+    }
+
+    fn check(&self, key: &str, method: &Method, path: &str) -> Result<(), ApiError> {
+        if key.starts_with("sk-admin-") {
+            return Err(ApiError::invalid("Admin API keys can't be used here. Use the API key of a project.")
+                .status(StatusCode::FORBIDDEN));
+        }
+        match lock(&self.restricted).get(key) {
+            Some(permissions) => match scope(method, path) {
+                Some(scope) if !permissions.contains(&scope) => Err(ApiError::missing_scope(&scope)),
+                _ => Ok(()),
+            },
+            None if key == self.usual => Ok(()),
+            None => Err(ApiError::of_status(StatusCode::UNAUTHORIZED)),
+        }
+    }
+}
+
+fn scope(method: &Method, path: &str) -> Option<String> {
+    let (_, scope) = SCOPES.iter().find(|(prefix, _)| path.starts_with(prefix))?;
+    Some(format!("{scope}.{}", if method == Method::GET { "read" } else { "write" }))
+}
+
+pub(crate) fn control() -> Router<Shared> {
+    Router::new().route("/keys", post(restrict).delete(clear))
+}
+
+/// A key, and all that it may do.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Restricted {
+    key: String,
+    permissions: Vec<String>,
+}
+
+async fn restrict(State(app): State<Shared>, Json(command): Json<Restricted>) -> Json<Value> {
+    let permissions = json!(command.permissions);
+    lock(&app.keys.restricted).insert(command.key, command.permissions);
+    Json(json!({ "permissions": permissions }))
+}
+
+async fn clear(State(app): State<Shared>) -> Json<Value> {
+    lock(&app.keys.restricted).clear();
+    Json(json!({}))
+}
+
+/// Lets only known keys through, each to what it may do.
 pub(crate) async fn check_key(State(app): State<Shared>, request: Request, next: Next) -> Response {
     let given = request.headers().get(AUTHORIZATION).and_then(|value| value.to_str().ok());
     match given.and_then(|value| value.strip_prefix("Bearer ")) {
-        Some(key) if key == app.api_key => next.run(request).await,
-        Some(_) => ApiError::of_status(StatusCode::UNAUTHORIZED).into_response(),
+        Some(key) => match app.keys.check(key, request.method(), request.uri().path()) {
+            Ok(()) => next.run(request).await,
+            Err(error) => error.into_response(),
+        },
         None => ApiError::invalid(
             "You didn't provide an API key. You need to provide your API key in an Authorization header using Bearer \
              auth (i.e. Authorization: Bearer YOUR_KEY).",

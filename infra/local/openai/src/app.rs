@@ -2,6 +2,7 @@
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use crate::access::Keys;
 use crate::agents::Agents;
 use crate::batches::Batches;
 use crate::calls::Calls;
@@ -17,7 +18,7 @@ use crate::webhooks::Webhooks;
 pub(crate) type Shared = Arc<App>;
 
 pub(crate) struct App {
-    pub(crate) api_key: String,
+    pub(crate) keys: Keys,
     pub(crate) requests: RequestLog,
     pub(crate) faults: Faults,
     pub(crate) files: Files,
@@ -34,7 +35,7 @@ pub(crate) struct App {
 impl App {
     pub(crate) fn new(api_key: String, retry_factor: f64) -> Self {
         Self {
-            api_key,
+            keys: Keys::new(api_key),
             requests: RequestLog::default(),
             faults: Faults::default(),
             files: Files::default(),

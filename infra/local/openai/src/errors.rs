@@ -40,6 +40,16 @@ impl ApiError {
         Self::invalid(format!("Missing required parameter: '{name}'.")).param(name).code("missing_required_parameter")
     }
 
+    pub(crate) fn invalid_type(name: &'static str, expected: &str) -> Self {
+        Self::invalid(format!("Invalid type for '{name}': expected {expected}.")).param(name).code("invalid_type")
+    }
+
+    /// A key that may not do this.
+    pub(crate) fn missing_scope(scope: &str) -> Self {
+        let message = format!("You have insufficient permissions for this operation. Missing scopes: {scope}.");
+        Self::new(StatusCode::FORBIDDEN, "invalid_request_error", message).code("missing_scope")
+    }
+
     pub(crate) fn invalid_value(name: &'static str, message: impl Into<String>) -> Self {
         Self::invalid(message).param(name).code("invalid_value")
     }
@@ -48,12 +58,7 @@ impl ApiError {
     pub(crate) fn of_status(status: StatusCode) -> Self {
         match status.as_u16() {
             401 => Self::new(status, "invalid_request_error", "Incorrect API key provided.").code("invalid_api_key"),
-            403 => Self::new(
-                status,
-                "invalid_request_error",
-                "You have insufficient permissions for this operation. Missing scopes: api.files.read.",
-            )
-            .code("missing_scope"),
+            403 => Self::missing_scope("api.files.read"),
             404 => Self::not_found("The requested resource was not found."),
             409 => Self::new(status, "invalid_request_error", "The resource was changed by another request."),
             429 => Self::new(status, "requests", "Rate limit reached for requests. Please try again later.")

@@ -23,6 +23,7 @@ fn router(app: Shared) -> Router {
         .merge(evals::api())
         .merge(agents::api())
         .merge(safety::api())
+        .merge(webhooks::api())
         .fallback(errors::unknown_url)
         .method_not_allowed_fallback(errors::unknown_url)
         .layer(from_fn_with_state(app.clone(), faults::inject))
@@ -41,6 +42,7 @@ fn router(app: Shared) -> Router {
         .merge(webhooks::control())
         .merge(faults::control())
         .merge(requests::control())
+        .merge(access::control())
         .fallback(errors::unknown_command);
     api.nest("/_control", control).with_state(app)
 }

@@ -1,31 +1,41 @@
 //! Webhook deliveries: the endpoints they go to, their signatures, their retries, and a record of every attempt.
 
+mod api;
+mod checks;
 mod control;
 mod delivery;
 mod endpoint;
 mod event;
+mod managed;
 mod parcel;
 mod retries;
+mod samples;
 mod signing;
 
 use std::sync::{Arc, Mutex};
 
 use tokio::sync::oneshot;
 
+pub(crate) use self::api::api;
 pub(crate) use self::control::control;
 pub(crate) use self::delivery::Delivery;
 use self::delivery::{HttpClient, Ledger};
 use self::endpoint::Endpoint;
 pub(crate) use self::endpoint::Scope;
 pub(crate) use self::event::Event;
+use self::managed::Managed;
 use self::parcel::Parcel;
 use self::retries::Retries;
 use crate::app::lock;
 use crate::ids::hex_id;
+use crate::shelf::{Order, Shelf};
 
 /// Where deliveries go, and what became of them.
 pub(crate) struct Webhooks {
+    /// Registered by command: they get every event of their scope.
     endpoints: Mutex<Vec<Endpoint>>,
+    /// Managed through `/v1`: they get what they subscribe to.
+    managed: Shelf<Managed>,
     ledger: Mutex<Ledger>,
     client: HttpClient,
     retries: Retries,
@@ -35,22 +45,23 @@ impl Webhooks {
     pub(crate) fn new(retry_factor: f64) -> Self {
         Self {
             endpoints: Mutex::default(),
+            managed: Shelf::default(),
             ledger: Mutex::default(),
             client: delivery::client(),
             retries: Retries::shortened_by(retry_factor),
         }
     }
 
-    /// Delivers an event to every endpoint of the scope, as OpenAI would, and doesn't wait for it.
+    /// Delivers an event to every endpoint that it is for, as OpenAI would, and doesn't wait for it.
     pub(crate) fn send(self: &Arc<Self>, scope: Scope, event: Event) -> Vec<Delivery> {
         let numbers: Vec<u64> =
             self.dispatch(scope, &Parcel::of(event), 1).into_iter().map(|(number, _)| number).collect();
         self.deliveries(|delivery| numbers.contains(&delivery.number))
     }
 
-    /// Starts `copies` deliveries to every endpoint of the scope. Their numbers, and word of their first attempts.
+    /// Starts `copies` deliveries to every endpoint that they are for. Their numbers, and word of their first attempts.
     fn dispatch(self: &Arc<Self>, scope: Scope, parcel: &Parcel, copies: usize) -> Vec<(u64, oneshot::Receiver<()>)> {
-        self.endpoints_of(scope)
+        self.endpoints_for(scope, parcel.event_type.as_deref())
             .iter()
             .flat_map(|endpoint| {
                 // OpenAI gives every endpoint's delivery an id of its own; copies of it share that.
@@ -66,8 +77,18 @@ impl Webhooks {
         lock(&self.ledger).deliveries.values().filter(|delivery| wanted(delivery)).cloned().collect()
     }
 
-    fn endpoints_of(&self, scope: Scope) -> Vec<Endpoint> {
-        lock(&self.endpoints).iter().filter(|endpoint| endpoint.scope == scope).cloned().collect()
+    fn endpoints_for(&self, scope: Scope, event_type: Option<&str>) -> Vec<Endpoint> {
+        let registered = lock(&self.endpoints).iter().filter(|endpoint| endpoint.scope == scope).cloned().collect();
+        let wants = |endpoint: &Managed| scope == Scope::Project && endpoint.wants(event_type);
+        let managed = self.managed.page(None, usize::MAX, Order::Asc, wants).map(|page| page.data);
+        let managed = managed.iter().flatten().map(Managed::endpoint);
+        Vec::into_iter(registered).chain(managed).collect()
+    }
+
+    /// As it is now.
+    fn endpoint(&self, id: &str) -> Option<Endpoint> {
+        let registered = lock(&self.endpoints).iter().find(|endpoint| endpoint.id == id).cloned();
+        registered.or_else(|| self.managed.get(id).map(|endpoint| endpoint.endpoint()))
     }
 }
 

@@ -1,13 +1,17 @@
 //! Secrets Manager: the signing secrets with their rotation, and single secrets such as an API key.
 //!
 //! A function needs `secretsmanager:GetSecretValue` on the secrets it reads, and nothing else: stages are read one by
-//! one, so no permission to list or describe versions is asked for.
+//! one, so no permission to list or describe versions is asked for. Only what rotates a secret needs more.
 
+#[cfg(feature = "rotation")]
+mod rotation;
 mod signing;
 mod store;
 #[cfg(test)]
 mod tests;
 
+#[cfg(feature = "rotation")]
+pub use rotation::{Put, Rotation, Versions};
 pub use signing::{Live, SigningSecret};
 pub use store::{ReadError, Source, Stage, Store, Version, WriteError};
 

@@ -10,6 +10,10 @@
 //! | a failed read leaves what was read before in use, and is not repeated at once | [`RETRY_PAUSE`] | an outage of Secrets Manager is none of ours |
 //! | without any usable secret, reading is tried again soon | [`UNUSABLE_PAUSE`] | whoever sets the secret for the first time sees it work |
 //!
+//! A value's age counts from when it was stored, not from when it was put into use. That is when OpenAI made it, and from
+//! then on OpenAI signs with it and keeps the one before for a day, however long a rotation takes to its end. A rotation
+//! may leave `AWSPENDING` on the version in use, which is then read once more for nothing.
+//!
 //! At init `AWSCURRENT` alone is read, which nearly every delivery is signed with. The others are read when a
 //! signature does not match, or with the next refresh; a cold start pays for one call instead of three.
 //!

@@ -1,10 +1,10 @@
 //! Reading from Secrets Manager.
 
+use crate::cause::cause;
 use crate::config::Config;
 use aws_config::retry::RetryConfig;
 use aws_config::timeout::TimeoutConfig;
-use aws_sdk_secretsmanager::error::DisplayErrorContext;
-use aws_sdk_secretsmanager::operation::get_secret_value::GetSecretValueError;
+use aws_sdk_secretsmanager::operation::get_secret_value::{GetSecretValueError, GetSecretValueOutput};
 use std::fmt;
 use std::future::Future;
 use std::time::Duration;
@@ -102,7 +102,7 @@ impl Store {
     /// `secretsmanager:PutSecretValue`.
     pub async fn put(&self, id: &str, text: &str) -> Result<(), WriteError> {
         let result = self.client.put_secret_value().secret_id(id).secret_string(text).send().await;
-        result.map(drop).map_err(|error| WriteError(DisplayErrorContext(&error).to_string()))
+        result.map(drop).map_err(|error| WriteError(cause(&error)))
     }
 }
 
@@ -118,12 +118,23 @@ impl Source for Store {
             {
                 return Ok(None);
             }
-            Err(error) => return Err(ReadError(DisplayErrorContext(&error).to_string())),
+            Err(error) => return Err(ReadError(cause(&error))),
         };
-        let created_at = output.created_date.map_or(0, |date| date.secs());
-        let text = output.secret_string.ok_or_else(|| ReadError("the secret is binary, not text".to_owned()))?;
-        Ok(Some(Version {
-            id: output.version_id.unwrap_or_default(),
+        Version::from_answer(output)
+    }
+}
+
+impl Version {
+    /// `None` for a version that a rotation has begun and nobody has filled yet.
+    pub(super) fn from_answer(answer: GetSecretValueOutput) -> Result<Option<Self>, ReadError> {
+        let text = match (answer.secret_string, answer.secret_binary) {
+            (Some(text), _) => text,
+            (None, Some(_)) => return Err(ReadError("the secret is binary, not text".to_owned())),
+            (None, None) => return Ok(None),
+        };
+        let created_at = answer.created_date.map_or(0, |date| date.secs());
+        Ok(Some(Self {
+            id: answer.version_id.unwrap_or_default(),
             text,
             created_at: u64::try_from(created_at).unwrap_or_default(),
         }))

@@ -272,3 +272,23 @@ async fn a_table_that_is_not_there_is_a_failure_and_not_nothing_recorded() {
     let error = ledger.expected("eval", "run_1", "eval_id").await.unwrap_err();
     assert!(error.to_string().starts_with("could not read what is expected: "), "{error}");
 }
+
+#[tokio::test]
+async fn of_twenty_who_want_a_lease_one_gets_it_until_it_ends_or_is_given_back() {
+    let table = Arc::new(Table::new().await);
+    let mut wishes = JoinSet::new();
+    for _ in 0..20 {
+        let table = Arc::clone(&table);
+        wishes.spawn(async move { table.ledger.lease("work", LATER).await.unwrap() });
+    }
+    let mut taken: Vec<_> = wishes.join_all().await.into_iter().flatten().collect();
+    assert_eq!(taken.len(), 1);
+    assert!(table.ledger.lease("work", LATER).await.unwrap().is_none());
+    assert!(table.ledger.lease("other work", LATER).await.unwrap().is_some());
+
+    table.ledger.end_lease(&taken.remove(0)).await.unwrap();
+    let over = table.ledger.lease("work", EARLIER).await.unwrap().unwrap();
+    assert!(table.ledger.lease("work", LATER).await.unwrap().is_some());
+    table.ledger.end_lease(&over).await.unwrap();
+    assert!(table.ledger.lease("work", LATER).await.unwrap().is_none(), "a lease that is over gives nothing back");
+}

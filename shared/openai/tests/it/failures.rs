@@ -2,17 +2,20 @@
 
 use std::time::Duration;
 
-use openai::{CallApi, Class, Client, EndpointChange, Error, Question};
+use openai::{CallApi, Class, Client, EndpointChange, Error, NewBatch, Question, Upload};
 use serde_json::{Map, Value, json};
 use tokio::time::Instant;
 
 use crate::server::{Headers, answer, client_of, client_of_bytes, client_of_json, error, soon};
 
 /// Every call, as its errors name it.
-const CALLS: [&str; 29] = [
+const CALLS: [&str; 32] = [
     "retrieve batch",
     "retrieve file",
     "download file",
+    "upload file",
+    "create batch",
+    "cancel batch",
     "retrieve response",
     "create response",
     "retrieve fine-tuning job",
@@ -41,6 +44,20 @@ const CALLS: [&str; 29] = [
     "list webhook event types",
 ];
 
+/// Calls without an id in their path.
+const WITHOUT_ID: [&str; 10] = [
+    "upload file",
+    "create batch",
+    "create response",
+    "list evals",
+    "list batches",
+    "list fine-tuning jobs",
+    "list agent sessions",
+    "list webhook endpoints",
+    "create webhook endpoint",
+    "list webhook event types",
+];
+
 /// Calls whose answer says nothing.
 const ANSWERED_BY_NOTHING: [&str; 4] = ["accept call", "reject call", "refer call", "delete webhook endpoint"];
 
@@ -49,6 +66,16 @@ async fn make(call: &str, client: &Client, id: &str, deadline: Instant) -> Resul
         "retrieve batch" => client.batch(id, deadline).await.map(drop),
         "retrieve file" => client.file(id, deadline).await.map(drop),
         "download file" => whole_file(client, id, deadline).await,
+        "upload file" => {
+            let upload = Upload { name: "input.jsonl".to_owned(), content: &b"{}\n"[..], length: 3 };
+            client.upload_batch_file(upload, |_| {}, deadline).await.map(drop)
+        }
+        "create batch" => {
+            let (input_file_id, endpoint) = ("file-1", "/v1/responses");
+            let batch = NewBatch { input_file_id, endpoint, metadata: &[], output_expires_after: None };
+            client.create_batch(batch, deadline).await.map(drop)
+        }
+        "cancel batch" => client.cancel_batch(id, deadline).await.map(drop),
         "retrieve response" => client.response(id, deadline).await.map(drop),
         "create response" => {
             let question = Question { model: "ft:gpt:acme::1", input: "Say hello.", max_output_tokens: 64 };
@@ -188,11 +215,7 @@ async fn a_server_that_falls_silent_is_left_at_the_deadline() {
 #[tokio::test]
 async fn an_id_that_would_change_the_path_is_not_sent() {
     let client = client_of(|_| panic!("it was sent")).await;
-    let without_id = |call: &&str| {
-        call.starts_with("create")
-            || (call.starts_with("list") && !call.ends_with("turns") && !call.contains("tuning c"))
-    };
-    for call in CALLS.into_iter().filter(|call| !without_id(call)) {
+    for call in CALLS.into_iter().filter(|call| !WITHOUT_ID.contains(call)) {
         for id in ["", "..", ".", "a/b", "a?b", "a#b", "a%2fb", "a b", "\u{e4}", &"a".repeat(129)] {
             let error = make(call, &client, id, soon()).await.unwrap_err();
             assert_eq!((error.class(), error.status()), (Class::Permanent, None), "{call}: {id:?}");

@@ -4,8 +4,10 @@
 
 mod agents_and_safety;
 mod batches_and_files;
+mod endpoints_and_pages;
 mod evals;
 mod failures;
 mod fine_tuning;
 mod phone_calls;
 mod server;
+mod submitting;

@@ -86,9 +86,7 @@ fn text<'a>(request: &'a Map<String, Value>, name: &'static str) -> Result<&'a s
     match request.get(name) {
         None | Some(Value::Null) => Err(ApiError::missing_parameter(name)),
         Some(Value::String(text)) => Ok(text),
-        Some(_) => Err(ApiError::invalid(format!("Invalid type for '{name}': expected a string."))
-            .param(name)
-            .code("invalid_type")),
+        Some(_) => Err(ApiError::invalid_type(name, "a string")),
     }
 }
 

@@ -23,12 +23,12 @@ pub(super) async fn eval(_: Open, State(app): State<Shared>, body: Bytes) -> Res
         Some(kind @ ("logs" | "stored_completions")) => {
             json!({ "type": kind, "metadata": config.get("metadata"), "schema": schema(&json!({ "type": "object" })) })
         }
-        _ => return Err(invalid_type("data_source_config.type", "'custom', 'logs' or 'stored_completions'")),
+        _ => return Err(ApiError::invalid_type("data_source_config.type", "'custom', 'logs' or 'stored_completions'")),
     };
     let testing_criteria = match request.get("testing_criteria") {
         None => return Err(ApiError::missing_parameter("testing_criteria")),
         Some(Value::Array(graders)) if graders.iter().all(|grader| grader["type"].is_string()) => graders.clone(),
-        Some(_) => return Err(invalid_type("testing_criteria", "an array of graders, each with a type")),
+        Some(_) => return Err(ApiError::invalid_type("testing_criteria", "an array of graders, each with a type")),
     };
     let eval = Eval {
         object: "eval",
@@ -56,7 +56,7 @@ pub(super) async fn run(
         .get("type")
         .is_some_and(|kind| ["jsonl", "completions", "responses"].iter().any(|known| kind == known))
     {
-        return Err(invalid_type("data_source.type", "'jsonl', 'completions' or 'responses'"));
+        return Err(ApiError::invalid_type("data_source.type", "'jsonl', 'completions' or 'responses'"));
     }
     let id = hex_id("evalrun_");
     let shown = json!({
@@ -89,19 +89,15 @@ fn object(body: &[u8]) -> Result<Map<String, Value>, ApiError> {
 
 fn part<'a>(request: &'a Map<String, Value>, name: &'static str) -> Result<&'a Map<String, Value>, ApiError> {
     let part = request.get(name).ok_or_else(|| ApiError::missing_parameter(name))?;
-    part.as_object().ok_or_else(|| invalid_type(name, "an object"))
+    part.as_object().ok_or_else(|| ApiError::invalid_type(name, "an object"))
 }
 
 fn name(request: &Map<String, Value>, otherwise: &str) -> Result<String, ApiError> {
     match request.get("name") {
         None | Some(Value::Null) => Ok(otherwise.to_owned()),
         Some(Value::String(name)) => Ok(name.clone()),
-        Some(_) => Err(invalid_type("name", "a string")),
+        Some(_) => Err(ApiError::invalid_type("name", "a string")),
     }
-}
-
-fn invalid_type(name: &'static str, expected: &str) -> ApiError {
-    ApiError::invalid(format!("Invalid type for '{name}': expected {expected}.")).param(name).code("invalid_type")
 }
 
 /// What a grader finds under `item`.

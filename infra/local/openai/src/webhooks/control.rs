@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use axum::extract::{Query, State};
+use axum::extract::{Path, Query, State};
 use axum::http::{HeaderName, HeaderValue};
 use axum::routing::{get, post};
 use axum::{Json, Router};
@@ -14,11 +14,13 @@ use serde_json::{Value, json};
 use super::delivery::Delivery;
 use super::endpoint::{Registration, Scope, Shown};
 use super::event::Event;
+use super::managed::Managed;
 use super::parcel::Parcel;
 use super::signing::Signature;
 use crate::app::{Shared, lock};
 use crate::errors::ControlError;
 use crate::ids::{hex_id, now};
+use crate::shelf::Order;
 
 /// The most copies that one command delivers.
 const MAX_COPIES: usize = 1000;
@@ -26,6 +28,8 @@ const MAX_COPIES: usize = 1000;
 pub(crate) fn control() -> Router<Shared> {
     Router::new()
         .route("/webhooks", get(endpoints).post(register).delete(forget))
+        .route("/webhook_endpoints", get(managed))
+        .route("/webhook_endpoints/{id}/end_old_secret", post(end_old_secret))
         .route("/deliver", post(deliver))
         .route("/deliveries", get(deliveries).delete(stop))
 }
@@ -54,6 +58,22 @@ async fn endpoints(State(app): State<Shared>) -> Json<Value> {
 async fn forget(State(app): State<Shared>) -> Json<Value> {
     lock(&app.webhooks.endpoints).clear();
     Json(json!({ "webhooks": [] }))
+}
+
+/// With the secrets that OpenAI doesn't show again, for whoever checks what was kept of them.
+async fn managed(State(app): State<Shared>) -> Json<Value> {
+    let page = app.webhooks.managed.page(None, usize::MAX, Order::Desc, |_| true);
+    let shown: Vec<Value> = page.iter().flat_map(|page| &page.data).map(Managed::with_all_secrets).collect();
+    Json(json!({ "webhook_endpoints": shown }))
+}
+
+/// Lets the 24 hours of an old secret be over.
+async fn end_old_secret(State(app): State<Shared>, Path(id): Path<String>) -> Result<Json<Value>, ControlError> {
+    let ended = app.webhooks.managed.update(&id, |endpoint| {
+        endpoint.end_old_secret();
+        endpoint.with_all_secrets()
+    });
+    ended.map(Json).ok_or_else(|| ControlError::not_found(format!("no endpoint {id:?}")))
 }
 
 /// Any event, well made or not.
@@ -135,7 +155,7 @@ async fn deliver(State(app): State<Shared>, Json(command): Json<Deliver>) -> Res
     let dispatched = app.webhooks.dispatch(scope, &parcel, copies);
     if dispatched.is_empty() {
         return Err(ControlError::conflict(format!(
-            "no {scope:?} endpoint is registered; use POST /_control/webhooks first"
+            "no {scope:?} endpoint takes this event; use POST /_control/webhooks first"
         )));
     }
     let (numbers, first_attempts): (Vec<u64>, Vec<_>) = dispatched.into_iter().unzip();

@@ -89,6 +89,14 @@ struct Attempt {
     answer: String,
 }
 
+impl Delivery {
+    /// The status that the first attempt was answered with, or what went wrong.
+    pub(super) fn first_answer(&self) -> Result<u16, String> {
+        let attempt = self.attempts.first().ok_or("the endpoint is gone")?;
+        attempt.status.ok_or_else(|| attempt.answer.clone())
+    }
+}
+
 impl Webhooks {
     /// Starts one delivery. Its number, and word of its first attempt.
     pub(super) fn start(self: &Arc<Self>, endpoint: &Endpoint, parcel: Parcel) -> (u64, oneshot::Receiver<()>) {
@@ -127,8 +135,7 @@ impl Webhooks {
         let mut delays = self.retries.delays().take_while(|_| parcel.retry);
         loop {
             // Looked up every time: a retry is signed with the secrets that the endpoint has by then.
-            let endpoint = lock(&self.endpoints).iter().find(|endpoint| endpoint.id == endpoint_id).cloned();
-            let Some(endpoint) = endpoint else { break };
+            let Some(endpoint) = self.endpoint(endpoint_id) else { break };
             let attempt = self.attempt(&endpoint, webhook_id, parcel).await;
             let accepted = attempt.status.is_some_and(|status| (200..300).contains(&status));
             let delay = if accepted { None } else { delays.next() };
