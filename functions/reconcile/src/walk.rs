@@ -66,11 +66,11 @@ impl<B: Books> Walk<'_, B> {
     /// Goes through the list and sends the events of those that ended without one.
     pub(crate) async fn walk(&self) -> Walked {
         let mut walked = Walked::default();
-        walked.fault = self.from_bookmark(&mut walked).await.err();
+        walked.fault = self.resume(&mut walked).await.err();
         walked
     }
 
-    async fn from_bookmark(&self, walked: &mut Walked) -> Result<(), Fault> {
+    async fn resume(&self, walked: &mut Walked) -> Result<(), Fault> {
         let first = Bookmark { since: self.now - FIRST_LOOK_BACK, after: None };
         let mut place = self.books.bookmark(self.kind).await?.unwrap_or(first);
         let gone = self.go(&mut place, walked).await;

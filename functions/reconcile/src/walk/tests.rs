@@ -35,7 +35,12 @@ fn batch(id: &str, status: &str, ended: i64) -> Value {
 
 /// Batches that completed one after the other, the newest two hours ago.
 fn completed(count: usize) -> Vec<Value> {
-    (0..count).map(|n| batch(&format!("batch_{n}"), "completed", NOW - 2 * HOUR - n as i64)).collect()
+    (NOW - 2 * HOUR - 100..NOW - 2 * HOUR)
+        .rev()
+        .take(count)
+        .enumerate()
+        .map(|(n, ended)| batch(&format!("batch_{n}"), "completed", ended))
+        .collect()
 }
 
 impl Batches {
