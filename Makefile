@@ -8,17 +8,22 @@ export SAM_CLI_TELEMETRY := 0
 
 PYTHON ?= python3
 VENV := .venv
-BIN := $(CURDIR)/$(VENV)/bin
+BIN := $(abspath $(VENV))/bin
 PY := $(BIN)/python
 # Older ones reject hashes beside extras.
 PIP_VERSION := 26.3
 TOOLS := target/tools
 FUNCTIONS := $(notdir $(wildcard functions/*))
+# What `make deploy` deploys: `release`, or `local`, the debug build of `make run`, to an AWS that this machine plays.
+PROFILE ?= release
+HOST_ARCH := $(if $(filter arm64 aarch64,$(shell uname -m)),arm64,x86_64)
 # The architecture that `make build` and `make deploy` build for: arm64 or x86_64.
-ARCH ?= arm64
+ARCH ?= $(if $(filter local,$(PROFILE)),$(HOST_ARCH),arm64)
 RUST_TARGET := $(if $(filter arm64,$(ARCH)),aarch64,x86_64)-unknown-linux-gnu
 # What `make sam-local` builds for: Linux, on this machine's processor.
-HOST_TARGET := $(if $(filter arm64 aarch64,$(shell uname -m)),aarch64,x86_64)-unknown-linux-gnu
+HOST_TARGET := $(if $(filter arm64,$(HOST_ARCH)),aarch64,x86_64)-unknown-linux-gnu
+# Where the functions lie that are deployed.
+PACKAGES := $(if $(filter local,$(PROFILE)),target/lambda-local,target/lambda)
 FUZZ_SECONDS ?= 60
 
 .PHONY: help
@@ -46,7 +51,7 @@ check: $(VENV)/stamp $(TOOLS)/stamp ## Check format, lints, dependencies, spelli
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/sam validate --lint --template template.yaml --region us-east-1
-	$(BIN)/cfn-lint docs/outcomes/rules.yaml
+	$(BIN)/cfn-lint docs/outcomes/rules.yaml infra/custom-domain.yaml
 
 .PHONY: bench
 bench: $(VENV)/stamp need-cargo ## Measure every number of the README (QUICK=1: fewer rounds)
@@ -71,10 +76,23 @@ sam-local: local ## Run every function in Docker with sam local, on sample event
 		--lambda-dir target/sam-local $(FUNCTIONS:%=--package %)
 	@$(PY) -m infra.local.sam_local
 
+# `sam build` would build the functions one after the other, each with dependencies of its own features. Hence
+# `sam deploy` gets a template that says where `make build` has put them, and for which processor.
 .PHONY: deploy
-deploy: $(VENV)/stamp need-cargo ## Build and deploy into your AWS account (SAM_ARGS="--config-env prod" for another environment)
-	rustup target add $(RUST_TARGET)
-	source $(VENV)/bin/activate && sam build $(SAM_ARGS) && sam deploy $(SAM_ARGS)
+deploy: package-$(PROFILE) ## Build and deploy into your AWS account (SAM_ARGS="--config-env prod" for another environment)
+	sed -e 's#CodeUri: functions/#CodeUri: #' -e 's#TemplateURL: #&../../#' -e 's#!Ref Architecture\]#$(ARCH)]#' \
+		template.yaml > $(PACKAGES)/template.yaml
+	$(BIN)/sam deploy --template-file $(PACKAGES)/template.yaml --config-file $(CURDIR)/samconfig.toml $(SAM_ARGS)
+
+.PHONY: package-release
+package-release: build
+
+.PHONY: package-local
+package-local: local
+	for function in $(FUNCTIONS); do \
+		mkdir -p $(PACKAGES)/$$function; \
+		strip -o $(PACKAGES)/$$function/bootstrap target/local/$$function; \
+	done
 
 .PHONY: fuzz
 fuzz: $(TOOLS)/bin/cargo-fuzz ## Fuzz the signature check for FUZZ_SECONDS (needs a nightly toolchain)

@@ -10,11 +10,13 @@ from infra.local.deploy import TEMPLATE, functions
 from infra.local.stack import CATEGORIES, Stack, unhandled
 from infra.local.stand_in import StandIn
 from tests.conftest import MakeStack
-from tests.waiting import wait_until
+
+MANAGERS = {"register", "rotate", "reconcile"}
+"""The functions that handle no category: they look after the endpoint, and after what it has not delivered."""
 
 
 def test_every_category_has_a_function() -> None:
-    assert set(functions()) == {"verifier", "rotate", *CATEGORIES}
+    assert set(functions()) - MANAGERS == {"verifier", *CATEGORIES}
 
 
 def test_every_category_has_a_queue_whose_failures_go_to_its_dead_letter_queue(stack: Stack) -> None:
@@ -66,12 +68,25 @@ def test_a_function_without_the_permission_is_refused(make_stack: MakeStack, ope
     assert stack.messages("eval") == []
 
 
-def test_every_statement_allows_one_action_on_named_resources() -> None:
-    resources = yaml_parse(TEMPLATE.read_text())["Resources"].values()
-    roles = [resource["Properties"] for resource in resources if resource["Type"] == "AWS::IAM::Role"]
-    assert len(roles) == len(functions())
+def test_every_function_has_a_role_of_its_own() -> None:
+    resources = yaml_parse(TEMPLATE.read_text())["Resources"]
+    roles = [one["Properties"]["Role"] for one in resources.values() if one["Type"] == "AWS::Serverless::Function"]
 
-    for role in roles:
+    names = {role["Fn::GetAtt"][0] for role in roles}
+    assert len(names) == len(functions())
+    assert {resources[name]["Type"] for name in names} == {"AWS::IAM::Role"}
+
+
+def test_every_statement_allows_one_action_on_named_resources() -> None:
+    resources = yaml_parse(TEMPLATE.read_text())["Resources"]
+    roles = {name: it["Properties"] for name, it in resources.items() if it["Type"] == "AWS::IAM::Role"}
+    used = [it["Properties"]["Role"]["Fn::GetAtt"] for it in resources.values() if "Role" in it.get("Properties", {})]
+    assert len(used) == len(functions())
+    assert len({role for role, _ in used}) == len(functions()), "each function has a role of its own"
+    schedules = [it["Properties"]["Target"] for it in resources.values() if it["Type"] == "AWS::Scheduler::Schedule"]
+    assert set(roles) == {role for role, _ in used} | {target["RoleArn"]["Fn::GetAtt"][0] for target in schedules}
+
+    for role in roles.values():
         assert "ManagedPolicyArns" not in role
         for policy in role["Policies"]:
             for statement in policy["PolicyDocument"]["Statement"]:
@@ -126,6 +141,37 @@ def test_an_event_of_a_type_that_no_consumer_knows_alerts(stack: Stack) -> None:
     assert alarm["AlarmActions"] == [stack.outputs["AlertsTopicArn"]]
 
 
+def test_both_tasks_of_reconcile_are_scheduled(make_stack: MakeStack) -> None:
+    def schedules(stack: Stack) -> dict[str, tuple[str, str]]:
+        scheduler = stack.emulator.client("scheduler")
+        found = scheduler.list_schedules(NamePrefix=f"{stack.name}-")["Schedules"]
+        described = [scheduler.get_schedule(Name=schedule["Name"]) for schedule in found]
+        assert all(it["Target"]["Arn"].endswith(f":{stack.outputs['ReconcileFunctionName']}") for it in described)
+        return {
+            it["Name"].removeprefix(f"{stack.name}-"): (
+                it["ScheduleExpression"],
+                json.loads(it["Target"]["Input"])["task"],
+            )
+            for it in described
+        }
+
+    usual, without = make_stack(fill_secrets=False), make_stack(fill_secrets=False, ReconcileSchedule="")
+
+    expectations = ("rate(15 minutes)", "expectations")
+    assert schedules(usual) == {"reconcile": ("rate(6 hours)", "reconcile"), "expectations": expectations}
+    assert schedules(without) == {"expectations": expectations}
+
+
+def test_reconciliation_that_keeps_failing_alerts(stack: Stack) -> None:
+    name = f"{stack.name}-reconcile-errors"
+
+    (alarm,) = stack.emulator.client("cloudwatch").describe_alarms(AlarmNames=[name])["MetricAlarms"]
+
+    assert (alarm["Namespace"], alarm["MetricName"], alarm["Statistic"]) == ("AWS/Lambda", "Errors", "Sum")
+    assert alarm["Dimensions"] == [{"Name": "FunctionName", "Value": stack.outputs["ReconcileFunctionName"]}]
+    assert alarm["AlarmActions"] == [stack.outputs["AlertsTopicArn"]]
+
+
 def test_what_is_no_webhook_is_answered_by_the_function(stack: Stack) -> None:
     def answer(method: str, path: str) -> tuple[int, str]:
         request = urllib.request.Request(stack.base_url() + path, method=method, data=b"" if method == "POST" else None)
@@ -137,19 +183,3 @@ def test_what_is_no_webhook_is_answered_by_the_function(stack: Stack) -> None:
 
     assert answer("POST", "/webhooks/nobody") == (404, "unknown_endpoint")
     assert answer("GET", "/webhooks/project") == (405, "method_not_allowed")
-
-
-def test_deleting_a_stack_keeps_its_results(make_stack: MakeStack) -> None:
-    stack = make_stack(fill_secrets=False)
-    emulator, bucket, table = stack.emulator, stack.outputs["BucketName"], stack.outputs["TableName"]
-
-    stack.delete()
-
-    def gone() -> bool:
-        return stack.name not in {
-            found["StackName"] for found in emulator.client("cloudformation").describe_stacks()["Stacks"]
-        }
-
-    wait_until("the stack is deleted", gone)
-    assert emulator.client("s3").head_bucket(Bucket=bucket)
-    assert emulator.client("dynamodb").describe_table(TableName=table)["Table"]["TableStatus"] == "ACTIVE"

@@ -4,6 +4,7 @@ import pytest
 from samtranslator.yaml_helper import yaml_parse
 
 from infra.local.deploy import TEMPLATE
+from infra.local.stack import FunctionError
 from infra.local.stand_in import StandIn
 from infra.local.watch import Watch
 from tests.batches import finish, new_batch
@@ -53,3 +54,26 @@ def test_a_consumer_without_a_permission_is_refused_and_loses_nothing(
     assert event is None or event["state"] == "in_progress"
     assert len(stack.messages("batch")) == 1
     assert watch.outcomes() == []
+
+
+@pytest.mark.parametrize(
+    ("sid", "task"),
+    [
+        ("LookIntoLedger", "reconcile"),
+        ("KeepLedger", "reconcile"),
+        ("QueueLostEvents", "reconcile"),
+        ("ReadApiKey", "reconcile"),
+        ("ListExpectations", "expectations"),
+    ],
+)
+def test_reconciliation_without_a_permission_fails(make_stack: MakeStack, openai: StandIn, sid: str, task: str) -> None:
+    template = yaml_parse(TEMPLATE.read_text())
+    whole = template["Resources"]["ReconcileRole"]["Properties"]["Policies"][0]["PolicyDocument"]["Statement"]
+    left = [statement for statement in whole if statement["Sid"] != sid]
+    assert len(left) == len(whole) - 1, f"there is no statement {sid}"
+    whole[:] = left
+    stack = make_stack(template=template)
+    openai.advance(new_batch(openai), "completed", deliver=False, age_seconds=3600)
+
+    with pytest.raises(FunctionError, match="AccessDenied"):
+        stack.invoke("reconcile", {"task": task})

@@ -1,3 +1,121 @@
-//! The command line.
+//! The command line of a stack: sign and send deliveries, explain refusals, manage OpenAI's endpoints and their secrets,
+//! look at events, replay and redrive, submit batches.
+//!
+//! A module per group of commands. Each has a struct of its arguments and a function `run`, which gets the [`Context`]:
+//! the stack by its name, AWS and OpenAI, each looked up when it is first needed. `docs/cli.md` has every command.
+//!
+//! | exit code | meaning |
+//! |---|---|
+//! | 0 | done |
+//! | 1 | it ran, and the answer is no: a check failed, something is not there, something is wrong |
+//! | 2 | the arguments or the input cannot be worked with |
+//! | 3 | AWS or OpenAI could not be reached, or refused |
 
-fn main() {}
+mod context;
+mod dlq;
+mod doctor;
+mod endpoints;
+mod events;
+mod expect;
+mod failure;
+mod input;
+mod output;
+mod samples;
+mod secret;
+mod send;
+mod shell;
+mod sign;
+mod signing;
+mod status;
+mod verify;
+mod when;
+
+use std::env;
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+use context::{Context, Global};
+use failure::{Exit, Failure};
+use output::Output;
+
+/// Manage a stack that receives OpenAI's webhooks
+#[derive(Parser, Debug)]
+#[command(
+    name = "openai-webhooks",
+    version,
+    max_term_width = 100,
+    subcommand_required = true,
+    arg_required_else_help = true
+)]
+struct Cli {
+    #[command(flatten)]
+    global: Global,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand, Debug)]
+enum Command {
+    Sign(sign::SignArgs),
+    Send(send::SendArgs),
+    Verify(verify::VerifyArgs),
+    Endpoints(endpoints::EndpointsCommand),
+    Secret(secret::SecretCommand),
+    Doctor(doctor::DoctorArgs),
+    Events(events::EventsArgs),
+    Dlq(dlq::DlqArgs),
+    Expect(expect::ExpectArgs),
+    Status(status::StatusArgs),
+    Completions(shell::CompletionsArgs),
+    Man(shell::ManArgs),
+}
+
+async fn run(command: Command, context: &Context) -> Result<Exit, Failure> {
+    match command {
+        Command::Sign(args) => sign::run(args, context).await,
+        Command::Send(args) => send::run(args, context).await,
+        Command::Verify(args) => verify::run(args, context).await,
+        Command::Endpoints(args) => endpoints::run(args, context).await,
+        Command::Doctor(args) => doctor::run(&args, context).await,
+        Command::Secret(args) => secret::run(args, context).await,
+        Command::Events(args) => events::run(&args, context).await,
+        Command::Dlq(args) => dlq::run(&args, context).await,
+        Command::Expect(args) => expect::run(&args, context).await,
+        Command::Status(args) => status::run(&args, context).await,
+        Command::Completions(args) => shell::completions(&args, context),
+        Command::Man(shell::ManArgs {}) => shell::man(context),
+    }
+}
+
+fn main() -> ExitCode {
+    let Cli { global, command } = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) if error.use_stderr() && env::args_os().any(|argument| argument == "--json") => {
+            let text = error.to_string();
+            let failure = Failure::usage(text.trim().trim_start_matches("error: "));
+            Output { json: true }.failure(&failure);
+            return failure.exit_code();
+        }
+        Err(error) => error.exit(),
+    };
+    let out = Output { json: global.json };
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let result = match runtime {
+        Ok(runtime) => {
+            let context = Context::new(global);
+            let result = runtime.block_on(run(command, &context));
+            // A thread that still reads from a terminal must not keep the process.
+            runtime.shutdown_background();
+            result
+        }
+        Err(error) => Err(Failure::no(format!("cannot start: {error}"))),
+    };
+    match result {
+        Ok(exit) => exit.into(),
+        Err(failure) => {
+            out.failure(&failure);
+            failure.exit_code()
+        }
+    }
+}

@@ -7,6 +7,7 @@ import platform
 import re
 import secrets
 import signal
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
@@ -37,6 +38,10 @@ _SECRET_OUTPUTS: Mapping[Secret, str] = {
     "organization": "OrganizationSigningSecretArn",
     "api-key": "OpenAIApiKeySecretArn",
 }
+
+
+class FunctionError(Exception):
+    """A function that was invoked has failed."""
 
 
 @dataclass(frozen=True)
@@ -141,11 +146,25 @@ class Stack:
         """The record of an effect, such as `batch.completed/batch_1`, or `None`."""
         return self._item(f"effect#{key}", "effect")
 
-    def expect(self, category: str, object_id: str, **attributes: str) -> None:
-        """Record what an object's event will not say, as the program does that created the object."""
-        keys = {"pk": f"expected#{category}#{object_id}", "sk": "expected"}
-        item = {name: {"S": value} for name, value in (keys | attributes).items()}
+    def expect(
+        self, category: str, object_id: str, *, due_in: float | None = None, age: float = 0, **attributes: str
+    ) -> None:
+        """Record what is expected of an object, as the program does that created it. docs/expectations.md has the item.
+
+        With `due_in` (seconds) it waits, and was recorded `age` seconds ago.
+        """
+        item = {name: {"S": value} for name, value in attributes.items()}
+        item |= {"pk": {"S": f"expected#{category}#{object_id}"}, "sk": {"S": "expected"}}
+        if due_in is not None:
+            now = int(time.time())
+            item |= {"category": {"S": category}, "object_id": {"S": object_id}, "waiting": {"S": category}}
+            numbers = {"due_at": now + due_in, "created_at": now - age, "expires_at": now + due_in + 30 * 24 * 3600}
+            item |= {name: {"N": str(value)} for name, value in numbers.items()}
         self.emulator.client("dynamodb").put_item(TableName=self.outputs["TableName"], Item=item)
+
+    def expected(self, category: str, object_id: str) -> Item | None:
+        """What is expected of an object, or `None`."""
+        return self._item(f"expected#{category}#{object_id}", "expected")
 
     def ledger(self, kind: Literal["event", "effect", "job"] | None = None) -> list[Item]:
         """Every record, or those of a kind."""
@@ -175,6 +194,15 @@ class Stack:
         return [upload["Key"] for upload in found.get("Uploads", [])]
 
     # The functions ---------------------------------------------------------------------------------------------------
+
+    def invoke(self, function: str, payload: Any) -> Any:
+        """Invoke a function and answer its result. Raises `FunctionError` with what it failed with."""
+        name = f"{self.name}-{function}"
+        answer = self.emulator.client("lambda").invoke(FunctionName=name, Payload=json.dumps(payload).encode())
+        result = json.load(answer["Payload"])
+        if "FunctionError" in answer:
+            raise FunctionError(result["errorMessage"])
+        return result
 
     def logs(self, function: str) -> list[str]:
         """What a function has logged, oldest first. A line appears when its invocation has ended."""

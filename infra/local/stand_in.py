@@ -71,7 +71,7 @@ class StandIn:
         self.command("POST", "webhooks", {"url": url, "endpoint": endpoint, **named})
 
     def endpoints(self) -> list[Json]:
-        """The endpoints that were created through `/v1`, newest first, with `signing_secrets`: what signs, new first."""
+        """The endpoints created through `/v1`, newest first, with `signing_secrets`: those that sign, newest first."""
         return self.command("GET", "webhook_endpoints")["webhook_endpoints"]
 
     def end_old_secret(self, endpoint_id: str) -> None:

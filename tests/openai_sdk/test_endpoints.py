@@ -20,7 +20,7 @@ URL = "https://example.com/webhooks/project"
 def created(client: OpenAI, url: str = URL, **other: object) -> WebhookEndpointWithSecret:
     """An endpoint for the ends of batches."""
     given = {"name": "Orders", "url": url, "event_types": ["batch.completed", "batch.failed"]}
-    return client.webhooks.create(**{**given, **other})  # type: ignore[arg-type]
+    return client.webhooks.create(**{**given, **other})
 
 
 def next_second() -> None:
@@ -238,7 +238,7 @@ def test_a_rotation_without_the_old_secret_ends_an_older_one_too(openai: StandIn
 def test_a_sample_of_every_event_is_delivered_and_unwraps(client: OpenAI, receiver: Receiver) -> None:
     endpoint = created(client, receiver.url)
     for event_type in client.webhooks.event_types.list().data:
-        result = client.webhooks.test(endpoint.id, event_type=event_type)  # type: ignore[arg-type]
+        result = client.webhooks.test(endpoint.id, event_type=event_type)
         assert (result.object, result.webhook_endpoint_id) == ("webhook_endpoint.test", endpoint.id)
         assert (result.event_type, result.status_code, result.success) == (event_type, 200, True)
         delivery = receiver.deliveries.pop()

@@ -1,3 +1,60 @@
-//! Registers the stack's webhook endpoint at OpenAI.
+//! Registers the stack's webhook endpoint at OpenAI: the custom resource `Custom::OpenAIWebhookEndpoint`.
+//!
+//! CloudFormation asks to create, update or delete it, and waits until an answer is put to the URL in its request.
+//! [`answer`] sees to it that one always is, [`registrar`] does what was asked.
+//!
+//! Lambda is invoked asynchronously, so a request may come twice, and does when the function died over it. Everything
+//! here may therefore be done again: an endpoint that is there already is found by its name and URL.
 
-fn main() {}
+mod answer;
+mod registrar;
+mod request;
+mod trouble;
+
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use aws::secrets::Store;
+use aws::{Config, Environment, Faults};
+use lambda_runtime::{Error, LambdaEvent, service_fn};
+use openai::{ApiKey, Client, ClientConfig};
+use serde_json::Value;
+use tokio::time::Instant;
+
+use crate::answer::Desk;
+use crate::registrar::Registrar;
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> Result<(), Error> {
+    telemetry::init();
+    let desk = set_up(Environment::of_process()).inspect_err(|faults| {
+        tracing::error!("the function cannot start, its environment is wrong: {faults}");
+    })?;
+    let desk = &desk;
+    lambda_runtime::run(service_fn(|event: LambdaEvent<Value>| async move {
+        let left = event.context.deadline().duration_since(SystemTime::now()).unwrap_or(Duration::ZERO);
+        desk.handle(event.payload, Instant::now() + left).await
+    }))
+    .await
+}
+
+fn set_up(mut environment: Environment) -> Result<Desk, Faults> {
+    let config = Config::from_env(&mut environment);
+    let key_secret = environment.required("OPENAI_API_KEY_SECRET");
+    let openai = environment.parsed("OPENAI_BASE_URL", |url| {
+        let base_url = url.parse().map_err(|_| "is not a URL".to_owned())?;
+        // The key takes its place once it is read.
+        let api_key: ApiKey = "none".parse().map_err(|_| "cannot be used".to_owned())?;
+        let client = Client::new(ClientConfig { base_url, api_key });
+        let http = openai::http_client();
+        client.and_then(|client| Ok((client, http?))).map_err(|error| format!("cannot be used: {error}"))
+    });
+    environment.finish(|| {
+        let (openai, http) = openai?;
+        let registrar = Registrar { openai, store: Store::new(&config?), key_secret: key_secret? };
+        Some(Desk { registrar: Arc::new(registrar), http })
+    })
+}
+
+#[cfg(test)]
+mod tests;

@@ -46,13 +46,19 @@ impl Config {
             .stalled_stream_protection(StalledStreamProtectionConfig::disabled())
             .http_client(http.clone());
         sdk.set_endpoint_url(endpoint);
-        Some(Self {
-            sdk: sdk.build(),
+        Some(Self::of_sdk(sdk.build(), http, credentials))
+    }
+
+    #[cfg_attr(not(feature = "send"), expect(clippy::needless_pass_by_value, reason = "`send` keeps them"))]
+    #[cfg_attr(not(feature = "send"), expect(unused_variables, reason = "`send` keeps them"))]
+    pub(crate) fn of_sdk(sdk: SdkConfig, http: Http, credentials: Credentials) -> Self {
+        Self {
+            sdk,
             #[cfg(feature = "send")]
             http,
             #[cfg(feature = "send")]
             credentials,
-        })
+        }
     }
 
     /// What the SDK's clients are made from.

@@ -1,7 +1,7 @@
 //! Which events, effects and jobs are where (`DynamoDB`).
 //!
-//! One table with the keys `pk` and `sk`, a time-to-live attribute `expires_at`, and one index, `by-day`, over the
-//! events' `day` and `received_at`:
+//! One table with the keys `pk` and `sk`, a time-to-live attribute `expires_at`, and two indexes: `by-day` over the
+//! events' `day` and `received_at`, and `by-due` over the `waiting` and `due_at` of the expectations that wait:
 //!
 //! | item | `pk` | says |
 //! |---|---|---|
@@ -9,7 +9,8 @@
 //! | effect | `effect#{effect key}` | which event acts, or has acted, for everything that means the same |
 //! | job | `job#{category}#{object id}` | what an object is now |
 //! | lease | `lease#{name}` | who does something that only one may do at a time |
-//! | expectation | `expected#{category}#{object id}`, `sk` = `expected` | what somebody else recorded of an object before its event came |
+//! | expectation | `expected#{category}#{object id}`, `sk` = `expected` | that an object will end, by when, and what its outcome shall carry |
+//! | bookmark | `reconcile#{kind}`, `sk` = `bookmark` | how far reconciliation got in a list of OpenAI's |
 //!
 //! # One write decides
 //!
@@ -61,13 +62,22 @@
 //! are cut at 1 KiB. That leaves 90 KB for an outcome, so a caller bounds outcomes and jobs at 32 KiB of JSON, which
 //! is no more than twice that in `DynamoDB`'s measure.
 //!
-//! Everything expires after 35 days: longer than OpenAI retries (72 hours) and queues keep (14 days, twice with a
+//! Everything but the bookmarks expires after 35 days, an expectation 35 days after its time: longer than OpenAI retries (72 hours) and queues keep (14 days, twice with a
 //! redrive), so that no late copy of an event ever finds its item gone.
+//!
+//! # Expectations
+//!
+//! An expectation waits while it has the attribute `waiting`, and only then it is in the index `by-due`. One write takes
+//! it away: of whoever handles the object's end ([`Ledger::meet`]), or of whoever told people that it is overdue
+//! ([`Ledger::overdue`], which is refused once it was met). What it carries stays until it expires: an end that comes
+//! late, or is replayed, is announced with it, too.
 //!
 //! # Permissions
 //!
-//! `dynamodb:UpdateItem` on the table. Only an expectation is read, and needs `dynamodb:GetItem`.
+//! `dynamodb:UpdateItem` on the table; `dynamodb:GetItem`, `dynamodb:PutItem` and `dynamodb:Query` where a function says
+//! so.
 
+mod bookmark;
 mod change;
 mod effect;
 mod error;
@@ -75,6 +85,7 @@ mod event;
 mod expectation;
 mod job;
 mod lease;
+mod log;
 mod value;
 
 use std::time::{Duration, SystemTime};
@@ -84,11 +95,14 @@ use aws_sdk_dynamodb::config::timeout::TimeoutConfig;
 
 use crate::Config;
 
+pub use bookmark::Bookmark;
 pub use effect::EffectClaim;
 pub use error::LedgerError;
 pub use event::{Again, Claim, Delivery, Ending, Hold, Recorded};
-pub use job::Job;
+pub use expectation::{ExpectError, Expectation, Expected, MAX_CONTEXT, Waiting, WaitingPage};
+pub use job::{Job, JobRecord};
 pub use lease::Lease;
+pub use log::{Entries, Entry, EntryError, Wanted};
 
 /// How long anything stays in the table after it was last claimed or written.
 const LIFETIME: Duration = Duration::from_hours(35 * 24);

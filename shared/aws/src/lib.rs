@@ -18,15 +18,20 @@
 #![cfg_attr(feature = "ledger", doc = "| [`ledger`] | DynamoDB | which events, effects and jobs are where |")]
 #![cfg_attr(feature = "artifacts", doc = "| [`artifacts`] | S3 | what is worth keeping |")]
 #![cfg_attr(feature = "outcomes", doc = "| [`outcomes`] | EventBridge, SNS | telling other systems, and people |")]
+#![cfg_attr(feature = "metrics", doc = "| [`metrics`] | CloudWatch | what was counted, for people |")]
 #![cfg_attr(feature = "parameters", doc = "| [`parameters`] | Systems Manager | settings that outlive a deployment |")]
+#![cfg_attr(feature = "stack", doc = "| [`stack`] | CloudFormation | where a stack's parts are, for people's tools |")]
+#![cfg_attr(feature = "profile", doc = "| [`profile`] | STS, single sign-on | a person's own access |")]
 
 #[cfg(any(
     feature = "artifacts",
     feature = "ledger",
+    feature = "metrics",
     feature = "outcomes",
     feature = "parameters",
     feature = "queue",
-    feature = "secrets"
+    feature = "secrets",
+    feature = "stack"
 ))]
 mod cause;
 mod config;
@@ -39,14 +44,20 @@ mod http;
 pub mod artifacts;
 #[cfg(feature = "ledger")]
 pub mod ledger;
+#[cfg(feature = "metrics")]
+pub mod metrics;
 #[cfg(feature = "outcomes")]
 pub mod outcomes;
 #[cfg(feature = "parameters")]
 pub mod parameters;
+#[cfg(feature = "profile")]
+pub mod profile;
 #[cfg(feature = "send")]
 pub mod queue;
 #[cfg(feature = "secrets")]
 pub mod secrets;
+#[cfg(feature = "stack")]
+pub mod stack;
 
 pub use config::Config;
 pub use environment::{Environment, Faults};

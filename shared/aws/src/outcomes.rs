@@ -66,6 +66,8 @@ pub struct Announcement<'a> {
     pub summary: &'a Map<String, Value>,
     /// Why nothing was done, when nothing was.
     pub note: Option<&'a str>,
+    /// What the object's creator wants to find here: `context`, or `context_omitted` with why it is not there.
+    pub context: Option<&'a Result<Map<String, Value>, &'static str>>,
 }
 
 /// Something a person should know.
@@ -164,6 +166,11 @@ fn detail(announcement: &Announcement<'_>) -> String {
     if let Some(note) = announcement.note {
         detail.insert("note".to_owned(), note.into());
     }
+    match announcement.context {
+        Some(Ok(context)) => drop(detail.insert("context".to_owned(), Value::Object(context.clone()))),
+        Some(Err(why)) => drop(detail.insert("context_omitted".to_owned(), (*why).into())),
+        None => {}
+    }
     detail.insert("summary".to_owned(), Value::Object(announcement.summary.clone()));
     let whole = Value::Object(detail.clone()).to_string();
     if whole.len() <= MAX_DETAIL {
@@ -202,6 +209,7 @@ mod tests {
             bucket: "results",
             summary,
             note: None,
+            context: None,
         }
     }
 
@@ -225,6 +233,19 @@ mod tests {
         let detail: Value = serde_json::from_str(&detail).unwrap();
         assert_eq!((&detail["summary"], &detail["summary_omitted"]), (&json!({}), &json!(true)));
         assert_eq!(detail["id"], "evt_1");
+    }
+
+    #[test]
+    fn a_context_is_returned_as_it_is_or_said_to_be_missing() {
+        let (summary, context) = (Map::new(), json!({"order": 7}).as_object().unwrap().clone());
+        let carried = |context| -> Value {
+            let announcement = Announcement { context: Some(context), ..announcement(&summary, &[]) };
+            serde_json::from_str(&detail(&announcement)).unwrap()
+        };
+        let whole = carried(&Ok(context));
+        assert_eq!((&whole["context"], whole.get("context_omitted")), (&json!({"order": 7}), None));
+        let without = carried(&Err("is no JSON object"));
+        assert_eq!((without.get("context"), &without["context_omitted"]), (None, &json!("is no JSON object")));
     }
 
     #[test]

@@ -4,7 +4,7 @@ use std::panic::AssertUnwindSafe;
 use std::time::Duration;
 
 use aws::artifacts::Artifacts;
-use aws::ledger::{Again, Claim, Delivery, EffectClaim, Ending, Hold, Job, Ledger, Recorded};
+use aws::ledger::{Again, Claim, Delivery, EffectClaim, Ending, Expected, Hold, Job, Ledger, Recorded};
 use aws::outcomes::{Announcement, Notice, Outcomes};
 use aws::queue::{DeadLetter, Inbox, Source};
 use aws_lambda_events::sqs::{SqsBatchResponse, SqsEvent, SqsMessage};
@@ -26,6 +26,10 @@ const CONCURRENT_RECORDS: usize = 5;
 
 /// How long a handler may prepare. Lambda gives a function ten seconds to start.
 const WARM_UP: Duration = Duration::from_secs(5);
+
+/// What somebody may expect the end of, as docs/expectations.md says: what a program asks OpenAI for and then waits
+/// for. All else comes from OpenAI unasked, and is spared the write.
+const EXPECTED: [Category; 4] = [Category::Response, Category::Batch, Category::Eval, Category::FineTuning];
 
 /// The message cannot be read.
 const UNDECODABLE_MESSAGE: &str = "undecodable_message";
@@ -270,6 +274,7 @@ impl<H: Handler> Harness<H> {
             };
             ledger.record_job(&job, hold).await.map_err(retry)?;
         }
+        let expected = self.meet(outcome).await?;
         let announcement = Announcement {
             event_type: &event.event_type,
             id: &event.id,
@@ -281,6 +286,7 @@ impl<H: Handler> Harness<H> {
             bucket: artifacts.bucket(),
             summary: &outcome.summary,
             note: outcome.note.as_deref(),
+            context: expected.as_ref().and_then(|expected| expected.context.as_ref()),
         };
         outcomes.announce(&announcement).await.map_err(retry)?;
         if let Some(alert) = &outcome.alert {
@@ -294,6 +300,16 @@ impl<H: Handler> Harness<H> {
             note: outcome.note.as_deref(),
         };
         Ok(ended(ledger.done(hold, &ending).await, End::Done))
+    }
+
+    /// What somebody expects of the outcome's object. A final state meets that.
+    async fn meet(&self, outcome: &Outcome) -> Result<Option<Expected>, Failure> {
+        match &outcome.object_id {
+            Some(id) if EXPECTED.contains(&self.category) && outcome.status != Outcome::NOT_FOUND => {
+                self.services.ledger.meet(self.category.as_str(), id, outcome.terminal).await.map_err(retry)
+            }
+            _ => Ok(None),
+        }
     }
 
     /// Sends a message that can never be handled to the dead-letter queue, tells people, and marks its event as

@@ -30,11 +30,12 @@
 //! | 3 claim the effect | the same, for everything that means the same | another event has it: returned until its lease ends. Another one has acted: marked as its duplicate, acknowledged |
 //! | 4 handle | [`Handler::handle`], until a little before the invocation's deadline | by its [`Failure`]; a panic or the deadline is a retry |
 //! | 5 job | what the object is now, never older over newer | retried |
-//! | 6 outcome | published on the bus | retried |
-//! | 7 alert | published on the topic, if the handler has one | retried |
-//! | 8 effect done | | retried |
-//! | 9 event done | | retried |
-//! | 10 acknowledge | the record is not among the failures that Lambda is told of, so Lambda deletes the message | the message comes again and is a duplicate |
+//! | 6 expectation | met, if the state is final; only for responses, batches, evals and fine-tuning, and not by `not_found` | retried |
+//! | 7 outcome | published on the bus, with the expectation's context | retried |
+//! | 8 alert | published on the topic, if the handler has one | retried |
+//! | 9 effect done | | retried |
+//! | 10 event done | | retried |
+//! | 11 acknowledge | the record is not among the failures that Lambda is told of, so Lambda deletes the message | the message comes again and is a duplicate |
 //!
 //! Records of one batch are worked on together, up to five at a time, and know nothing of each other: whatever happens
 //! to one, only that one is returned.
@@ -62,15 +63,16 @@
 //! | 3 | and the effect held by it | waits for the lease to end; the effect is its own, so it acts |
 //! | 4 | and what the handler wrote | calls the handler again, which writes the same again |
 //! | 5 | and the job | the same; the job is written over by what was seen later |
-//! | 6 | and the outcome on the bus | the same; the outcome is published twice, with the same `detail.id` |
-//! | 7 | and people told | the same; people are told twice |
-//! | 8 | and the effect done | the same: an effect is no obstacle for the event that holds it |
-//! | 9 | everything | finds the event done, is acknowledged |
+//! | 6 | and the expectation met | the same; an expectation that was met before gives its context again |
+//! | 7 | and the outcome on the bus | the same; the outcome is published twice, with the same `detail.id` |
+//! | 8 | and people told | the same; people are told twice |
+//! | 9 | and the effect done | the same: an effect is no obstacle for the event that holds it |
+//! | 10 | everything | finds the event done, is acknowledged |
 //!
 //! Giving up, it is the same: before its dead letter is sent the event is simply tried again; between the letter and
 //! the mark it is tried again and may get a second letter; after the mark its copies are acknowledged. Retrying, a
 //! lease that was not given back ends by itself, and a message that was not hidden comes back after the queue's
-//! visibility timeout. Nothing is lost at any step, and outside the crash window between 4 and 9 nothing happens twice.
+//! visibility timeout. Nothing is lost at any step, and outside the crash window between 4 and 10 nothing happens twice.
 //!
 //! Further cases:
 //!
@@ -81,6 +83,7 @@
 //!   taken up may still publish, but can no longer mark: the ledger refuses it, and its message is returned, so that it
 //!   still exists should the new holder die.
 //! - **Older after newer.** A job keeps the state that was seen last, and a final one against any that is not.
+//! - **An expectation of an event that is given up** after it was met: its dead letter has told people.
 //! - **A write whose answer gets lost** is repeated by the SDK; the ledger recognises the second one as the first.
 //! - **A handler that never yields** cannot be stopped. Lambda ends the process at the deadline, and the table above
 //!   applies to every record of the batch.

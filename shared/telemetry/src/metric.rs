@@ -23,11 +23,15 @@ pub enum Metric {
     Duplicates,
     /// Bytes stored in the bucket for one event, by `category`.
     ArtifactBytes,
+    /// Events that OpenAI should have delivered and that reconciliation put into their queues.
+    Reconciled,
+    /// Expectations that were not met in time.
+    Overdue,
 }
 
 impl Metric {
     /// Every metric, for documentation and tests.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 10] = [
         Self::Deliveries,
         Self::VerifyTime,
         Self::EnqueueTime,
@@ -36,6 +40,8 @@ impl Metric {
         Self::HandleTime,
         Self::Duplicates,
         Self::ArtifactBytes,
+        Self::Reconciled,
+        Self::Overdue,
     ];
 
     /// The name in CloudWatch.
@@ -66,6 +72,8 @@ impl Metric {
             Self::HandleTime => ("HandleTime", "Milliseconds", &["category"]),
             Self::Duplicates => ("Duplicates", "Count", &["category"]),
             Self::ArtifactBytes => ("ArtifactBytes", "Bytes", &["category"]),
+            Self::Reconciled => ("Reconciled", "Count", &[]),
+            Self::Overdue => ("Overdue", "Count", &[]),
         }
     }
 }

@@ -1,4 +1,4 @@
-//! One conditional write of an item, as expressions that `DynamoDB` understands.
+//! One conditional write of an item, as expressions that `DynamoDB` understands, and one read.
 
 use std::collections::HashMap;
 
@@ -10,7 +10,7 @@ pub(super) type Item = HashMap<String, AttributeValue>;
 
 /// What a conditional write came to.
 pub(super) enum Written {
-    /// It was made. These are the old values of what it changed.
+    /// It was made. These are the old values of what it changed, unless others were asked for.
     Yes(Item),
     /// The condition did not hold. This is the item that stood in the way.
     No(Item),
@@ -94,6 +94,19 @@ impl Ledger {
         change: Change,
         condition: &str,
     ) -> Result<Written, LedgerError> {
+        self.change_returning(action, pk, sk, change, condition, ReturnValue::UpdatedOld).await
+    }
+
+    /// [`change`](Self::change), for those who want other values than the old ones of what was changed.
+    pub(super) async fn change_returning(
+        &self,
+        action: &'static str,
+        pk: &str,
+        sk: &str,
+        change: Change,
+        condition: &str,
+        values: ReturnValue,
+    ) -> Result<Written, LedgerError> {
         let result = self
             .client
             .update_item()
@@ -104,7 +117,7 @@ impl Ledger {
             .condition_expression(condition)
             .set_expression_attribute_names(Some(change.names))
             .set_expression_attribute_values(Some(change.values))
-            .return_values(ReturnValue::UpdatedOld)
+            .return_values(values)
             .return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld)
             .send()
             .await;
@@ -117,6 +130,13 @@ impl Ledger {
                 _ => Err(LedgerError::new(action, &error)),
             },
         }
+    }
+
+    /// The item with these keys, as it is now.
+    pub(super) async fn item(&self, action: &'static str, pk: &str, sk: &str) -> Result<Option<Item>, LedgerError> {
+        let request = self.client.get_item().table_name(&self.table).consistent_read(true);
+        let request = request.key("pk", AttributeValue::S(pk.to_owned())).key("sk", AttributeValue::S(sk.to_owned()));
+        Ok(request.send().await.map_err(|error| LedgerError::new(action, &error))?.item)
     }
 }
 

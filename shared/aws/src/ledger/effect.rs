@@ -64,6 +64,12 @@ impl Ledger {
         }
     }
 
+    /// Whether any event has ever been allowed to act for this effect key, however that ended. Needs
+    /// `dynamodb:GetItem`.
+    pub async fn effect_known(&self, key: &str) -> Result<bool, LedgerError> {
+        Ok(self.item("look up the effect", &pk(key), SK).await?.is_some())
+    }
+
     /// Remembers that the event has acted.
     pub async fn effect_done(&self, key: &str, hold: &Hold) -> Result<(), LedgerError> {
         let change = Change::default().set("state", text(DONE)).set("handled_at", number(now()));

@@ -272,7 +272,7 @@ fn description(delivery: &Delivery<'_>) -> Change {
 }
 
 /// The day of a moment, in UTC: `2026-11-21`.
-fn day(millis: i64) -> String {
+pub(super) fn day(millis: i64) -> String {
     let date = DateTime::from_millis(millis).fmt(Format::DateTime).unwrap_or_default();
     date.split('T').next().unwrap_or_default().to_owned()
 }

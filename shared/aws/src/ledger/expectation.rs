@@ -1,33 +1,248 @@
-//! What somebody recorded of an object before its event came.
+//! The item of an expectation: an object will end by a certain time, and its outcome shall carry what its creator
+//! recorded.
+//!
+//! Whoever creates an object may write one, in any language: docs/expectations.md describes the item. So nothing in it
+//! is taken for granted here.
 
-use super::value::{read_text, text};
-use super::{Ledger, LedgerError};
+use aws_sdk_dynamodb::operation::put_item::builders::PutItemFluentBuilder;
+use aws_sdk_dynamodb::types::{AttributeValue, ReturnValue};
+use serde_json::{Map, Value};
+
+use super::change::{Change, Item, Written};
+use super::value::{number, read_text, text};
+use super::{Ledger, LedgerError, expires_at, now};
 
 /// The sort key of an expectation's item.
 const SK: &str = "expected";
 
+/// The index over what still waits.
+const INDEX: &str = "by-due";
+
+/// The longest context, in bytes of JSON. It goes onto the bus with the outcome.
+pub const MAX_CONTEXT: usize = 4 * 1024;
+
+/// What will happen to an object.
+#[derive(Clone, Copy, Debug)]
+pub struct Expectation<'a> {
+    /// Which function handles the object's events: `response`, `batch`, `eval` or `fine-tuning`.
+    pub category: &'a str,
+    /// The object's id.
+    pub object_id: &'a str,
+    /// When people are told that it has not ended, in Unix seconds.
+    pub due_at: i64,
+    /// What its outcome shall carry: a JSON object of [`MAX_CONTEXT`] bytes at most.
+    pub context: Option<&'a str>,
+    /// The eval that a run belongs to, which its event does not say.
+    pub eval_id: Option<&'a str>,
+}
+
+/// Why an expectation was not written.
+#[derive(Debug, thiserror::Error)]
+pub enum ExpectError {
+    /// Its context cannot be carried.
+    #[error("the context {0}")]
+    Context(&'static str),
+    /// The table could not be written to.
+    #[error(transparent)]
+    Ledger(#[from] LedgerError),
+}
+
+/// What was expected of an object that is looked at now.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Expected {
+    /// What the outcome shall carry, or why that cannot be (`is no JSON object`, say). `None` when nothing was recorded.
+    pub context: Option<Result<Map<String, Value>, &'static str>>,
+}
+
+/// An expectation that nothing has met yet.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Waiting {
+    /// The object's id; the whole `pk` where that is not the one of an expectation.
+    pub object_id: String,
+    /// When it should have ended, in Unix seconds.
+    pub due_at: i64,
+    /// When the expectation was written, in Unix seconds, if it says so.
+    pub created_at: Option<i64>,
+    pk: String,
+    sk: String,
+    /// The number as it was written, which may have a fraction.
+    due: String,
+}
+
+/// Some of the expectations that wait.
+#[derive(Clone, Debug, Default)]
+pub struct WaitingPage {
+    /// The one due first comes first.
+    pub items: Vec<Waiting>,
+    /// Where the next page begins; `None` when this is the last one.
+    pub next: Option<Waiting>,
+}
+
 impl Ledger {
-    /// The text `attribute` of what is expected of an object; `None` when nobody recorded it, or as something else than
-    /// a text.
+    /// Writes what is expected of an object, over whatever was expected of it before. Needs `dynamodb:PutItem`.
     ///
-    /// Such items are written by whoever created the object and knows what its event will not say. Nothing here writes
-    /// or expires them.
+    /// It is kept for as long after its time as everything else after its end, so that a late end still finds it.
+    pub async fn expect(&self, expectation: &Expectation<'_>) -> Result<(), ExpectError> {
+        let Expectation { category, object_id, due_at, context, eval_id } = *expectation;
+        if let Some(context) = context {
+            read_context(context).map_err(ExpectError::Context)?;
+        }
+        let set = |request: PutItemFluentBuilder, (name, value): (&str, Option<AttributeValue>)| match value {
+            Some(value) => request.item(name, value),
+            None => request,
+        };
+        let attributes = [
+            ("pk", Some(text(pk(category, object_id)))),
+            ("sk", Some(text(SK))),
+            ("category", Some(text(category))),
+            ("object_id", Some(text(object_id))),
+            ("waiting", Some(text(category))),
+            ("due_at", Some(number(due_at))),
+            ("created_at", Some(number(now() / 1000))),
+            ("expires_at", Some(number(expires_at().saturating_add((due_at - now() / 1000).max(0))))),
+            ("context", context.map(text)),
+            ("eval_id", eval_id.map(text)),
+        ];
+        let request = attributes.into_iter().fold(self.client.put_item().table_name(&self.table), set);
+        let written = request.send().await.map(drop);
+        Ok(written.map_err(|error| LedgerError::new("write what is expected", &error))?)
+    }
+
+    /// Looks up what is expected of an object, in one write; `last` says that the object has ended, which meets the
+    /// expectation. Also one that was met before, or too late, says what it carries. `None` when nobody expects
+    /// anything.
+    pub async fn meet(&self, category: &str, object_id: &str, last: bool) -> Result<Option<Expected>, LedgerError> {
+        let mut change = Change::default().set("category", text(category));
+        if last {
+            let ended = change.keep_or_set("met_at", number(now() / 1000));
+            change = ended.keep_or_set("expires_at", number(expires_at())).remove("waiting");
+        }
+        let (pk, whole) = (pk(category, object_id), ReturnValue::AllNew);
+        let written = self.change_returning("meet what is expected", &pk, SK, change, "attribute_exists(pk)", whole);
+        match written.await? {
+            Written::Yes(item) => Ok(Some(Expected { context: item.get("context").map(of_attribute) })),
+            Written::No(_) => Ok(None),
+        }
+    }
+
+    /// The expectations of a category that wait and are due before a moment (Unix seconds), behind those that were
+    /// looked at before. Needs `dynamodb:Query` on the index `by-due`, which lags behind the table by some seconds.
+    pub async fn waiting(
+        &self,
+        category: &str,
+        due_before: i64,
+        after: Option<&Waiting>,
+        limit: u16,
+    ) -> Result<WaitingPage, LedgerError> {
+        let start = after.map(|last| {
+            let key = [("pk", text(&last.pk)), ("sk", text(&last.sk)), ("due_at", AttributeValue::N(last.due.clone()))];
+            let key = key.into_iter().chain([("waiting", text(category))]);
+            key.map(|(name, value)| (name.to_owned(), value)).collect()
+        });
+        let request = self
+            .client
+            .query()
+            .table_name(&self.table)
+            .index_name(INDEX)
+            .key_condition_expression("#waiting = :waiting AND #due_at < :due_before")
+            .expression_attribute_names("#waiting", "waiting")
+            .expression_attribute_names("#due_at", "due_at")
+            .expression_attribute_values(":waiting", text(category))
+            .expression_attribute_values(":due_before", number(due_before))
+            .set_exclusive_start_key(start)
+            .limit(limit.into());
+        let found = request.send().await.map_err(|error| LedgerError::new("list what is expected", &error))?;
+        Ok(WaitingPage {
+            items: found.items().iter().filter_map(|item| Waiting::of(category, item)).collect(),
+            next: found.last_evaluated_key().and_then(|key| Waiting::of(category, key)),
+        })
+    }
+
+    /// Remembers that people were told of an expectation that was not met in time. `false` when it has been met or
+    /// written anew meanwhile.
+    pub async fn overdue(&self, waiting: &Waiting) -> Result<bool, LedgerError> {
+        let change = Change::default()
+            .set("overdue_at", number(now() / 1000))
+            .remove("waiting")
+            .compare("due_at")
+            .given("due_at", AttributeValue::N(waiting.due.clone()));
+        let condition = "attribute_exists(#waiting) AND #due_at = :due_at";
+        let written = self.change("mark what is overdue", &waiting.pk, &waiting.sk, change, condition).await?;
+        Ok(matches!(written, Written::Yes(_)))
+    }
+
+    /// The text `attribute` of what is expected of an object; `None` when nobody recorded it, or as something else than
+    /// a text. Needs `dynamodb:GetItem`.
     pub async fn expected(
         &self,
         category: &str,
         object_id: &str,
         attribute: &str,
     ) -> Result<Option<String>, LedgerError> {
-        let request = self
-            .client
-            .get_item()
-            .table_name(&self.table)
-            .key("pk", text(format!("expected#{category}#{object_id}")))
-            .key("sk", text(SK))
-            .projection_expression("#attribute")
-            .expression_attribute_names("#attribute", attribute)
-            .consistent_read(true);
-        let found = request.send().await.map_err(|error| LedgerError::new("read what is expected", &error))?;
-        Ok(found.item.as_ref().and_then(|item| read_text(item, attribute)).map(str::to_owned))
+        let item = self.item("read what is expected", &pk(category, object_id), SK).await?;
+        Ok(item.as_ref().and_then(|item| read_text(item, attribute)).map(str::to_owned))
+    }
+}
+
+impl Waiting {
+    /// `None` when it has no keys, which no item of the index lacks.
+    fn of(category: &str, item: &Item) -> Option<Self> {
+        let (pk, sk) = (read_text(item, "pk")?.to_owned(), read_text(item, "sk")?.to_owned());
+        let due = item.get("due_at")?.as_n().ok()?.clone();
+        Some(Self {
+            object_id: pk.strip_prefix(&format!("expected#{category}#")).unwrap_or(&pk).to_owned(),
+            due_at: seconds(&due),
+            created_at: item.get("created_at").and_then(|at| at.as_n().ok()).map(|at| seconds(at)),
+            pk,
+            sk,
+            due,
+        })
+    }
+}
+
+fn pk(category: &str, object_id: &str) -> String {
+    format!("expected#{category}#{object_id}")
+}
+
+/// A number of seconds, whose fraction does not matter.
+#[expect(clippy::cast_possible_truncation, reason = "a float beyond it becomes the greatest whole number")]
+fn seconds(number: &str) -> i64 {
+    number.parse().unwrap_or_else(|_| number.parse::<f64>().unwrap_or_default() as i64)
+}
+
+fn of_attribute(context: &AttributeValue) -> Result<Map<String, Value>, &'static str> {
+    read_context(context.as_s().map_err(|_| "is no text with JSON in it")?)
+}
+
+fn read_context(context: &str) -> Result<Map<String, Value>, &'static str> {
+    if context.len() > MAX_CONTEXT {
+        return Err("is larger than 4096 bytes");
+    }
+    serde_json::from_str(context).map_err(|_| "is no JSON object")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_context_is_a_json_object_of_four_kibibytes_at_most() {
+        let largest = format!(r#"{{"a":"{}"}}"#, "x".repeat(MAX_CONTEXT - 8));
+        assert_eq!(read_context(&largest).unwrap().len(), 1);
+        assert_eq!(read_context(&format!("{largest} ")), Err("is larger than 4096 bytes"));
+        for other in ["", "[]", "null", "7", r#""text""#, "{", "{}{}", &"[".repeat(4000)] {
+            assert_eq!(read_context(other), Err("is no JSON object"), "{other}");
+        }
+        let deep = format!(r#"{{"a":{}{}}}"#, "[".repeat(1000), "]".repeat(1000));
+        assert_eq!(read_context(&deep), Err("is no JSON object"), "too deep to be read");
+        assert_eq!(of_attribute(&number(7)), Err("is no text with JSON in it"));
+    }
+
+    #[test]
+    fn seconds_may_have_a_fraction_and_any_size() {
+        assert_eq!(
+            ["1795300000", "1795300000.75", "-3", "1e40"].map(seconds),
+            [1_795_300_000, 1_795_300_000, -3, i64::MAX]
+        );
     }
 }

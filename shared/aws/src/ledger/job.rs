@@ -3,7 +3,7 @@
 use serde_json::{Map, Value};
 
 use super::change::{Change, Written};
-use super::value::{number, object, text, texts};
+use super::value::{number, object, read_number, read_text, text, texts};
 use super::{Hold, Ledger, LedgerError, bounded, expires_at};
 
 /// The sort key of a job's item.
@@ -34,6 +34,17 @@ pub struct Job<'a> {
     pub error: Option<&'a str>,
 }
 
+/// What is recorded of an object.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct JobRecord {
+    /// Its status, in OpenAI's words.
+    pub status: String,
+    /// Whether that is final.
+    pub terminal: bool,
+    /// When it was looked at, in milliseconds since the Unix epoch.
+    pub as_of: i64,
+}
+
 impl Ledger {
     /// Records what an object is now, unless something newer is recorded already. Says whether it was written.
     ///
@@ -62,5 +73,15 @@ impl Ledger {
             Written::Yes(_) => Ok(true),
             Written::No(_) => Ok(false),
         }
+    }
+
+    /// What is recorded of an object, if anything. Needs `dynamodb:GetItem`.
+    pub async fn job(&self, category: &str, object_id: &str) -> Result<Option<JobRecord>, LedgerError> {
+        let item = self.item("read the job", &format!("job#{category}#{object_id}"), SK).await?;
+        Ok(item.map(|item| JobRecord {
+            status: read_text(&item, "status").unwrap_or_default().to_owned(),
+            terminal: read_number(&item, "terminal") == Some(1),
+            as_of: read_number(&item, "as_of").unwrap_or_default(),
+        }))
     }
 }

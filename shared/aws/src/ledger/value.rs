@@ -68,6 +68,23 @@ pub(super) fn read_number(item: &HashMap<String, AttributeValue>, name: &str) ->
     item.get(name)?.as_n().ok()?.parse().ok()
 }
 
+/// The JSON that an attribute stands for. Kinds that nothing here writes (binary data and sets) become null.
+pub(super) fn plain(value: &AttributeValue) -> Value {
+    match value {
+        AttributeValue::Bool(value) => (*value).into(),
+        AttributeValue::N(value) => value.parse::<Number>().map_or_else(|_| value.as_str().into(), Value::Number),
+        AttributeValue::S(value) => value.as_str().into(),
+        AttributeValue::L(values) => values.iter().map(plain).collect(),
+        AttributeValue::M(map) => Value::Object(plain_object(map)),
+        _ => Value::Null,
+    }
+}
+
+/// The JSON object that a map of attributes stands for.
+pub(super) fn plain_object(map: &HashMap<String, AttributeValue>) -> Map<String, Value> {
+    map.iter().map(|(name, value)| (name.clone(), plain(value))).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use serde_json::json;
@@ -88,6 +105,12 @@ mod tests {
         assert_eq!(list[2], AttributeValue::Null(true));
         assert_eq!(list[3], AttributeValue::Bool(true));
         assert_eq!(map["b"].as_m().unwrap()["c"], AttributeValue::N("-0.5".to_owned()));
+    }
+
+    #[test]
+    fn json_comes_back_as_it_went() {
+        let value = json!({"a": [1, "two", null, true], "b": {"c": -0.5, "d": 12_345_678_901_234_u64}});
+        assert_eq!(plain(&converted(&value)), value);
     }
 
     #[test]

@@ -3,6 +3,7 @@
 #![cfg(all(feature = "ledger", feature = "outcomes", feature = "queue"))]
 #![expect(clippy::expect_used, clippy::panic, clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod expectations;
 mod inbox;
 mod ledger;
 mod outcomes;

@@ -5,7 +5,8 @@ use std::collections::HashMap;
 use aws::ledger::{Again, Claim, Delivery, Hold, Ledger};
 use aws::{Config, Environment};
 use aws_sdk_dynamodb::types::{
-    AttributeDefinition, AttributeValue, BillingMode, KeySchemaElement, KeyType, ScalarAttributeType,
+    AttributeDefinition, AttributeValue, BillingMode, GlobalSecondaryIndex, KeySchemaElement, KeyType, Projection,
+    ProjectionType,
 };
 use aws_sdk_sqs::types::{Message, MessageSystemAttributeName, QueueAttributeName};
 
@@ -48,13 +49,18 @@ impl Table {
         let config = config();
         let (client, name) = (aws_sdk_dynamodb::Client::new(config.sdk()), name());
         let mut request = client.create_table().table_name(&name).billing_mode(BillingMode::PayPerRequest);
-        for (key, kind) in [("pk", KeyType::Hash), ("sk", KeyType::Range)] {
-            let attribute = AttributeDefinition::builder().attribute_name(key).attribute_type(ScalarAttributeType::S);
+        let element = |key: &str, kind| KeySchemaElement::builder().attribute_name(key).key_type(kind).build().unwrap();
+        for (key, kind) in [("pk", "S"), ("sk", "S"), ("waiting", "S"), ("due_at", "N")] {
+            let attribute = AttributeDefinition::builder().attribute_name(key).attribute_type(kind.into());
             request = request.attribute_definitions(attribute.build().unwrap());
-            request =
-                request.key_schema(KeySchemaElement::builder().attribute_name(key).key_type(kind).build().unwrap());
         }
-        request.send().await.unwrap();
+        let by_due = GlobalSecondaryIndex::builder()
+            .index_name("by-due")
+            .key_schema(element("waiting", KeyType::Hash))
+            .key_schema(element("due_at", KeyType::Range))
+            .projection(Projection::builder().projection_type(ProjectionType::All).build());
+        request = request.key_schema(element("pk", KeyType::Hash)).key_schema(element("sk", KeyType::Range));
+        request.global_secondary_indexes(by_due.build().unwrap()).send().await.unwrap();
         Self { ledger: Ledger::new(&config, &name), client, name }
     }
 

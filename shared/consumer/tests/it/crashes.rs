@@ -9,7 +9,8 @@ use crate::proxy::{Proxy, Strike};
 use crate::world::{World, attribute, completed, eventually, in_seconds};
 
 /// What is asked of AWS for an event that goes well.
-const GOOD: [&str; 7] = ["UpdateItem", "UpdateItem", "UpdateItem", "PutEvents", "Publish", "UpdateItem", "UpdateItem"];
+const GOOD: [&str; 8] =
+    ["UpdateItem", "UpdateItem", "UpdateItem", "UpdateItem", "PutEvents", "Publish", "UpdateItem", "UpdateItem"];
 
 /// What is asked of AWS for an event that can never work.
 const HOPELESS: [&str; 6] = ["UpdateItem", "UpdateItem", "SendMessage", "Publish", "UpdateItem", "UpdateItem"];
@@ -57,6 +58,7 @@ async fn whenever_the_process_dies_the_event_is_handled_in_the_end() {
         .for_each_concurrent(4, async |(step, strike)| {
             let world = World::new().await;
             let handler = Does::well();
+            world.expect("batch", "batch_1", r#"{"order": 7}"#).await;
             die(&world, handler.clone(), step, strike).await;
             assert_eq!(world.invoke(&world.harness(handler.clone())).await, 0, "{strike:?} {step}");
 
@@ -71,6 +73,9 @@ async fn whenever_the_process_dies_the_event_is_handled_in_the_end() {
             assert_eq!(handler.calls(), if began && !finished { 2 } else { 1 }, "{strike:?} {step}");
             eventually(async || !world.outcomes().await.is_empty() && !world.alerts().await.is_empty()).await;
             assert!(world.outcomes().await.len() <= 2 && world.alerts().await.len() <= 2);
+            for outcome in world.outcomes().await {
+                assert_eq!(outcome["detail"]["context"], json!({"order": 7}), "{strike:?} {step}");
+            }
         })
         .await;
 }

@@ -252,10 +252,10 @@ async fn an_outcome_that_the_bus_refuses_is_published_with_the_next_try() {
     let harness = world.harness_at(&proxy.url, "12", |_| Some(handler.clone()));
     world.send(&completed("wh_1", "batch_1")).await;
     let batch = world.receive().await;
-    // Claim, effect, job, and then the bus.
-    proxy.strike(4, Strike::RefuseEntry);
+    // Claim, effect, job, expectation, and then the bus.
+    proxy.strike(5, Strike::RefuseEntry);
     assert_eq!(harness.handle(batch.clone(), in_seconds(60)).await.batch_item_failures.len(), 1);
-    assert_eq!(proxy.calls()[3], "PutEvents");
+    assert_eq!(proxy.calls()[4], "PutEvents");
     let event = world.event("wh_1").await;
     assert_eq!(
         (&event["state"], &event["error"]["message"]),

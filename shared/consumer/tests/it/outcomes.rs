@@ -120,6 +120,51 @@ async fn an_object_that_openai_does_not_know_is_a_normal_end() {
 }
 
 #[tokio::test]
+async fn an_expected_end_is_announced_with_its_context_each_time() {
+    let world = World::new().await;
+    world.expect("batch", "batch_1", r#"{"order": 7}"#).await;
+    for (id, terminal) in [("1", false), ("2", true), ("3", true)] {
+        let handler = Does::what(move |event, _| async move {
+            Ok(Outcome { object_id: object(&event), terminal, alert: None, ..outcome("completed") })
+        });
+        let mut sent = completed(id, "batch_1");
+        // A type without an effect of its own, so that every event acts.
+        sent.body = sent.body.replace("batch.completed", "batch.in_progress");
+        world.send(&sent).await;
+        assert_eq!(world.invoke(&world.harness(handler)).await, 0);
+        let item = world.item("expected#batch#batch_1").await.unwrap();
+        assert_eq!((item.get("waiting").is_none(), item.get("met_at").is_some()), (terminal, terminal), "{id}");
+    }
+    eventually(async || world.outcomes().await.len() == 3).await;
+    for outcome in world.outcomes().await {
+        assert_eq!(outcome["detail"]["context"], json!({"order": 7}));
+    }
+}
+
+#[tokio::test]
+async fn an_object_that_openai_does_not_know_meets_nothing() {
+    let world = World::new().await;
+    world.expect("batch", "batch_1", "{}").await;
+    world.send(&completed("wh_1", "batch_1")).await;
+    let handler = Does::what(|event, _| async move { Ok(Outcome::not_found(object(&event).unwrap(), 100)) });
+    assert_eq!(world.invoke(&world.harness(handler)).await, 0);
+    assert_eq!(world.item("expected#batch#batch_1").await.unwrap()["waiting"], "batch");
+    eventually(async || world.outcomes().await.len() == 1).await;
+    assert_eq!(world.outcomes().await[0]["detail"].get("context"), None);
+}
+
+#[tokio::test]
+async fn a_context_that_cannot_be_carried_is_no_obstacle() {
+    let world = World::new().await;
+    world.expect("batch", "batch_1", &"[".repeat(200_000)).await;
+    world.send(&completed("wh_1", "batch_1")).await;
+    assert_eq!(world.invoke(&world.harness(Does::well())).await, 0);
+    assert_eq!(world.event("wh_1").await["state"], "done");
+    eventually(async || world.outcomes().await.len() == 1).await;
+    assert_eq!(world.outcomes().await[0]["detail"]["context_omitted"], "is larger than 4096 bytes");
+}
+
+#[tokio::test]
 async fn an_event_of_the_largest_size_with_the_largest_outcome_fits_into_its_item() {
     let world = World::new().await;
     let mut sent = completed("wh_1", "batch_1");

@@ -246,6 +246,21 @@ impl World {
         }
     }
 
+    /// Records what an object's outcome shall carry, as the program does that created the object.
+    pub(crate) async fn expect(&self, category: &str, object_id: &str, context: &str) {
+        let mut request = self.dynamodb.put_item().table_name(&self.name);
+        let attributes = [
+            ("pk", &*format!("expected#{category}#{object_id}")),
+            ("sk", "expected"),
+            ("waiting", category),
+            ("context", context),
+        ];
+        for (name, value) in attributes {
+            request = request.item(name, AttributeValue::S(value.to_owned()));
+        }
+        request.send().await.unwrap();
+    }
+
     /// Everything in the table.
     pub(crate) async fn items(&self) -> Vec<Item> {
         let scan = self.dynamodb.scan().table_name(&self.name).consistent_read(true).send().await.unwrap();

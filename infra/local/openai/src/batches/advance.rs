@@ -34,6 +34,9 @@ pub(super) struct Advance {
     usage: bool,
     /// Of a failed batch, instead of the usual one.
     errors: Option<Vec<BatchError>>,
+    /// How long ago it became so.
+    #[serde(default)]
+    age_seconds: i64,
     /// `false` plays a lost webhook.
     #[serde(default = "crate::webhooks::yes")]
     deliver: bool,
@@ -108,7 +111,7 @@ impl Advance {
             Status::Validating | Status::InProgress | Status::Finalizing | Status::Cancelling => {}
         }
         batch.request_counts = self.request_counts.unwrap_or(counts);
-        batch.reach(self.status, now());
+        batch.reach(self.status, now() - self.age_seconds);
         Ok(())
     }
 

@@ -146,3 +146,21 @@ fn new_secret() -> String {
 fn hint(secret: &str) -> String {
     format!("whsec_...{}", &secret[secret.len() - HINT..])
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_old_secret_signs_until_its_time_is_over() {
+        let mut endpoint = Managed::new("Orders".to_owned(), "https://example.com".to_owned(), Vec::new());
+        let first = endpoint.secret.clone();
+        endpoint.rotate(true);
+        let second = endpoint.secret.clone();
+        assert_eq!(endpoint.secrets(), [&second, &first]);
+        endpoint.old.as_mut().unwrap().until_ms -= OLD_SECRET_LIFE_MS - 60_000;
+        assert_eq!(endpoint.secrets(), [&second, &first]);
+        endpoint.old.as_mut().unwrap().until_ms -= 60_000;
+        assert_eq!(endpoint.secrets(), [&second]);
+    }
+}

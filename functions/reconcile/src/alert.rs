@@ -1,0 +1,57 @@
+//! What people are told of an expectation that was not met in time.
+
+use aws::ledger::{JobRecord, Waiting};
+use aws::outcomes::Notice;
+use consumer::{Severity, when};
+
+/// What the event type of such an alert is called: nothing of OpenAI's.
+const EVENT_TYPE: &str = "expectation.overdue";
+
+/// The alert's subject and text. `known` is what OpenAI says of the object, in a sentence, if it was asked.
+pub(crate) fn overdue(
+    category: &str,
+    waiting: &Waiting,
+    job: Option<&JobRecord>,
+    known: Option<&str>,
+    now: i64,
+) -> (String, String) {
+    let (what, place) = match category {
+        "response" => ("Response", "logs"),
+        "batch" => ("Batch", "batches"),
+        "eval" => ("Eval run", "evaluations"),
+        _ => ("Fine-tuning job", "finetune"),
+    };
+    let id = openai::for_display(&waiting.object_id);
+    let (due, late) = (when::moment(waiting.due_at), when::duration(now.saturating_sub(waiting.due_at)));
+    let since = waiting.created_at.map_or_else(|| "an unknown time".to_owned(), when::moment);
+    let why = match (job, known) {
+        (Some(job), _) if job.terminal => format!(
+            "It ended as {}, seen {}, but was expected only after that, or its event has failed since.",
+            openai::for_display(&job.status),
+            when::moment(job.as_of / 1000)
+        ),
+        (_, Some(known)) => known.to_owned(),
+        (Some(job), None) => format!(
+            "It was {} when an event last told of it, {}.",
+            openai::for_display(&job.status),
+            when::moment(job.as_of / 1000)
+        ),
+        (None, None) => "No event of it has been handled.".to_owned(),
+    };
+    let message = format!(
+        "{what} {id} was expected to end and, as far as is known here, has not.\n\n\
+         What   {what} {id}, expected to end by {due}\n\
+         When   {late} ago; expected since {since}\n\
+         Why    {why}\n\
+         To do  See at OpenAI what became of it. If it goes on, nothing: its end is announced with its context also \
+         now. If it has ended, look for its event in the dead-letter queue of {category} and redrive it; if there is \
+         none, its webhook was lost, and docs/reconcile.md says what catches that.\n\
+         Where  https://platform.openai.com/{place}\n       the ledger's item expected#{category}#{id}\n"
+    );
+    (format!("{what} {id} has not ended in time"), message)
+}
+
+/// The notice of an alert.
+pub(crate) fn notice<'a>(category: &'a str, subject: &'a str, message: &'a str) -> Notice<'a> {
+    Notice { category, event_type: EVENT_TYPE, severity: Severity::Warning.as_str(), subject, message }
+}

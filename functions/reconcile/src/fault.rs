@@ -1,0 +1,53 @@
+//! Why something could not be looked at.
+
+/// Why something could not be looked at, in words that may be logged.
+#[derive(Debug, thiserror::Error)]
+#[error("{message}")]
+pub(crate) struct Fault {
+    message: String,
+    of_setup: bool,
+}
+
+impl Fault {
+    /// Something went wrong. The invocation fails, and so is tried again.
+    pub(crate) fn new(message: String) -> Self {
+        Self { message, of_setup: false }
+    }
+
+    /// The stack is set up so that it cannot work: no key yet, or one that must not read this. That may be intended,
+    /// and no retry changes it, so it is a warning.
+    pub(crate) fn of_setup(message: String) -> Self {
+        Self { message, of_setup: true }
+    }
+
+    pub(crate) fn is_of_setup(&self) -> bool {
+        self.of_setup
+    }
+}
+
+impl From<openai::Error> for Fault {
+    fn from(error: openai::Error) -> Self {
+        match error.status() {
+            Some(403) => Self::of_setup(error.to_string()),
+            _ => Self::new(error.to_string()),
+        }
+    }
+}
+
+impl From<aws::ledger::LedgerError> for Fault {
+    fn from(error: aws::ledger::LedgerError) -> Self {
+        Self::new(error.to_string())
+    }
+}
+
+impl From<aws::queue::InboxError> for Fault {
+    fn from(error: aws::queue::InboxError) -> Self {
+        Self::new(error.to_string())
+    }
+}
+
+impl From<aws::outcomes::OutcomesError> for Fault {
+    fn from(error: aws::outcomes::OutcomesError) -> Self {
+        Self::new(error.to_string())
+    }
+}

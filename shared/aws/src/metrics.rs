@@ -1,0 +1,132 @@
+//! What `CloudWatch` has counted, for people who want to know how it goes.
+//!
+//! Needs `cloudwatch:ListMetrics` and `cloudwatch:GetMetricData`, which know no resources.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::time::{Duration, SystemTime};
+
+use aws_sdk_cloudwatch::Client;
+use aws_sdk_cloudwatch::config::timeout::TimeoutConfig;
+use aws_sdk_cloudwatch::types::{Dimension, Metric, MetricDataQuery, MetricStat};
+use aws_smithy_types::DateTime;
+
+use crate::Config;
+use crate::cause::cause;
+
+/// How long one try of a call may take.
+const TRY_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// How many metrics `GetMetricData` takes in one call. Of one name there are never as many here.
+const MAX_QUERIES: usize = 500;
+
+/// The age of a queue's oldest message is looked up in the last so many seconds.
+const AGE_SECONDS: u64 = 900;
+
+/// A metric with its values.
+type Named = (BTreeMap<String, String>, f64);
+
+/// `CloudWatch` did not answer, after the SDK's own retries. It may later.
+#[derive(Debug, thiserror::Error)]
+#[error("could not {action}: {cause}")]
+pub struct MetricsError {
+    action: &'static str,
+    cause: String,
+}
+
+/// The metrics of the account and region. Cheap to clone.
+#[derive(Clone)]
+pub struct Metrics {
+    client: Client,
+}
+
+impl Metrics {
+    /// Those of the account and region of `config`.
+    #[must_use]
+    pub fn new(config: &Config) -> Self {
+        let timeouts = TimeoutConfig::builder().operation_attempt_timeout(TRY_TIMEOUT).build();
+        let config = aws_sdk_cloudwatch::config::Builder::from(config.sdk()).timeout_config(timeouts).build();
+        Self { client: Client::from_conf(config) }
+    }
+
+    /// The sums of a metric in the last `window`, by its dimensions. Nothing at all when nothing was counted.
+    pub async fn sums(&self, namespace: &str, name: &str, window: Duration) -> Result<Vec<Named>, MetricsError> {
+        const ACTION: &str = "list the metrics";
+        let mut metrics = Vec::new();
+        let mut pages = self.client.list_metrics().namespace(namespace).metric_name(name).into_paginator().send();
+        while let Some(page) = pages.next().await {
+            let page = page.map_err(|error| MetricsError { action: ACTION, cause: cause(&error) })?;
+            metrics.extend(page.metrics.unwrap_or_default());
+            if metrics.len() >= MAX_QUERIES {
+                metrics.truncate(MAX_QUERIES);
+                break;
+            }
+        }
+        let values = self.values(&metrics, "Sum", window, 3600).await?;
+        let found = metrics.iter().zip(values).filter(|(_, values)| !values.is_empty());
+        Ok(found.map(|(metric, values)| (dimensions(metric), values.into_iter().sum())).collect())
+    }
+
+    /// How old the oldest message of each queue is, in seconds; `None` without a recent word of it, as of queues that
+    /// nobody has used for hours.
+    pub async fn oldest_ages(&self, queues: &[String]) -> Result<Vec<Option<f64>>, MetricsError> {
+        let metrics: Vec<_> = queues
+            .iter()
+            .map(|queue| {
+                let dimension = Dimension::builder().name("QueueName").value(queue).build();
+                let metric = Metric::builder().namespace("AWS/SQS").metric_name("ApproximateAgeOfOldestMessage");
+                metric.dimensions(dimension).build()
+            })
+            .collect();
+        let values = self.values(&metrics, "Maximum", Duration::from_secs(AGE_SECONDS), 60).await?;
+        Ok(values.into_iter().map(|values| values.last().copied()).collect())
+    }
+
+    /// The values of each metric in the last `window`, the oldest first.
+    async fn values(
+        &self,
+        metrics: &[Metric],
+        statistic: &str,
+        window: Duration,
+        period: i32,
+    ) -> Result<Vec<Vec<f64>>, MetricsError> {
+        let mut values = vec![Vec::new(); metrics.len()];
+        if metrics.is_empty() {
+            return Ok(values);
+        }
+        let queries = metrics.iter().enumerate().map(|(at, metric)| {
+            let statistic = MetricStat::builder().metric(metric.clone()).period(period).stat(statistic).build();
+            MetricDataQuery::builder().id(format!("m{at}")).metric_stat(statistic).build()
+        });
+        let now = SystemTime::now();
+        let request = self
+            .client
+            .get_metric_data()
+            .set_metric_data_queries(Some(queries.collect()))
+            .start_time(DateTime::from(now - window))
+            .end_time(DateTime::from(now))
+            .scan_by(aws_sdk_cloudwatch::types::ScanBy::TimestampAscending);
+        let mut pages = request.into_paginator().send();
+        while let Some(page) = pages.next().await {
+            let page = page.map_err(|error| MetricsError { action: "read the metrics", cause: cause(&error) })?;
+            for result in page.metric_data_results.unwrap_or_default() {
+                let at = result.id.as_deref().and_then(|id| id.strip_prefix('m')?.parse::<usize>().ok());
+                if let Some(values) = at.and_then(|at| values.get_mut(at)) {
+                    values.extend(result.values.unwrap_or_default());
+                }
+            }
+        }
+        Ok(values)
+    }
+}
+
+fn dimensions(metric: &Metric) -> BTreeMap<String, String> {
+    let named = |dimension: &Dimension| Some((dimension.name.clone()?, dimension.value.clone()?));
+    metric.dimensions().iter().filter_map(named).collect()
+}
+
+impl fmt::Debug for Metrics {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Metrics").finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,471 @@
+//! Dead letters: looking at them without taking them away, putting them back into their queue, deleting them.
+
+use std::collections::{HashMap, HashSet};
+use std::fmt;
+use std::time::Duration;
+
+use aws_sdk_sqs::Client;
+use aws_sdk_sqs::config::timeout::TimeoutConfig;
+use aws_sdk_sqs::types::{
+    BatchResultErrorEntry, ChangeMessageVisibilityBatchRequestEntry, DeleteMessageBatchRequestEntry,
+    MessageAttributeValue, MessageSystemAttributeName, QueueAttributeName, SendMessageBatchRequestEntry,
+};
+use tokio::task::JoinSet;
+
+use super::consume::InboxError;
+use super::message::{FAILURE_MESSAGE, FAILURE_REASON};
+use crate::cause::cause;
+use crate::config::Config;
+
+/// How long one try of a call may take. Ten messages may have ten megabytes.
+const TRY_TIMEOUT: Duration = Duration::from_secs(20);
+
+/// For how long a letter that is looked at is hidden from others, in seconds. It is shown again as soon as the look is
+/// over; this is for a look that dies.
+const HIDDEN_SECONDS: i32 = 60;
+
+/// How long an empty queue is waited for, in seconds. With a wait SQS asks all of its servers, without one only some.
+const WAIT_SECONDS: i32 = 1;
+
+/// How many messages SQS hands over, takes or deletes in one call.
+const PAGE: usize = 10;
+
+/// How many calls are made at a time.
+const PARALLEL_CALLS: usize = 8;
+
+/// The largest call that sends several messages, in bytes: what SQS has always taken.
+const MAX_CALL: usize = 256 * 1024;
+
+/// A category's dead letters. Cheap to clone.
+///
+/// Looking needs `sqs:ReceiveMessage`, `sqs:ChangeMessageVisibility` and `sqs:GetQueueAttributes` on the dead-letter
+/// queue; deleting `sqs:DeleteMessage` there; redriving that and `sqs:SendMessage` on the queue.
+#[derive(Clone, Debug)]
+pub struct DeadLetters {
+    client: Client,
+    queue_url: String,
+    dead_letter_queue_url: String,
+}
+
+/// A message in a dead-letter queue.
+#[derive(Clone)]
+pub struct Letter {
+    /// SQS's id of the message.
+    pub id: String,
+    /// The event as it came, or whatever else the message is.
+    pub body: String,
+    /// When SQS took it, in milliseconds since the Unix epoch: when the event was given up or, of a letter without a
+    /// reason, when it was queued first.
+    pub sent_at: i64,
+    attributes: HashMap<String, MessageAttributeValue>,
+    receipt: String,
+}
+
+/// What is done with letters.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Deed {
+    /// Put back into the category's queue with all their attributes, then deleted.
+    Redrive,
+    /// Deleted.
+    Purge,
+}
+
+/// What became of the letters that something was to be done with.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Done {
+    /// With so many it is done.
+    pub letters: usize,
+    /// So many were back in their queue, but could not be deleted here. They are redriven again another time, and the
+    /// ledger drops the copy.
+    pub copied: usize,
+    /// So many SQS refused. They stay.
+    pub refused: usize,
+    /// What SQS said of one of those.
+    pub cause: Option<String>,
+}
+
+/// How many messages a queue has, approximately.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Depth {
+    /// Waiting.
+    pub visible: u64,
+    /// Being handled, or hidden until they are tried again.
+    pub in_flight: u64,
+    /// Not yet to be handed out.
+    pub delayed: u64,
+}
+
+impl Letter {
+    /// The text of one of its attributes, such as `event-type`.
+    #[must_use]
+    pub fn attribute(&self, name: &str) -> Option<&str> {
+        self.attributes.get(name)?.string_value.as_deref()
+    }
+
+    /// Why it was given up; nothing on a letter that SQS itself moved here because its function kept dying.
+    #[must_use]
+    pub fn reason(&self) -> Option<&str> {
+        self.attribute(FAILURE_REASON)
+    }
+
+    /// The reason in words.
+    #[must_use]
+    pub fn message(&self) -> Option<&str> {
+        self.attribute(FAILURE_MESSAGE)
+    }
+
+    /// About what it counts for in the size of a call.
+    fn size(&self) -> usize {
+        let attributes = self.attributes.iter().map(|(name, value)| {
+            let binary = value.binary_value.as_ref().map_or(0, |value| value.as_ref().len());
+            name.len() + value.data_type.len() + value.string_value.as_ref().map_or(0, String::len) + binary
+        });
+        self.body.len() + attributes.sum::<usize>()
+    }
+}
+
+impl fmt::Debug for Letter {
+    /// Identifiers only: a body is nobody's business.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Letter").field("id", &self.id).field("reason", &self.reason()).finish_non_exhaustive()
+    }
+}
+
+impl DeadLetters {
+    /// The letters of the category with these two queues.
+    #[must_use]
+    pub fn new(config: &Config, queue_url: impl Into<String>, dead_letter_queue_url: impl Into<String>) -> Self {
+        let timeouts = TimeoutConfig::builder().operation_attempt_timeout(TRY_TIMEOUT).build();
+        let config = aws_sdk_sqs::config::Builder::from(config.sdk()).timeout_config(timeouts).build();
+        Self {
+            client: Client::from_conf(config),
+            queue_url: queue_url.into(),
+            dead_letter_queue_url: dead_letter_queue_url.into(),
+        }
+    }
+
+    /// How many messages the category's queue has.
+    pub async fn waiting(&self) -> Result<Depth, InboxError> {
+        self.depth(&self.queue_url).await
+    }
+
+    /// How many letters there are.
+    pub async fn count(&self) -> Result<Depth, InboxError> {
+        self.depth(&self.dead_letter_queue_url).await
+    }
+
+    async fn depth(&self, queue_url: &str) -> Result<Depth, InboxError> {
+        use QueueAttributeName::{
+            ApproximateNumberOfMessages, ApproximateNumberOfMessagesDelayed, ApproximateNumberOfMessagesNotVisible,
+        };
+        let names =
+            [ApproximateNumberOfMessages, ApproximateNumberOfMessagesNotVisible, ApproximateNumberOfMessagesDelayed];
+        let request = self.client.get_queue_attributes().queue_url(queue_url);
+        let request = request.set_attribute_names(Some(names.to_vec()));
+        let found = request.send().await.map_err(|error| failed("count the messages of a queue", &error))?;
+        let counts = found.attributes.unwrap_or_default();
+        let [visible, in_flight, delayed] =
+            names.map(|name| counts.get(&name).and_then(|count| count.parse().ok()).unwrap_or(0));
+        Ok(Depth { visible, in_flight, delayed })
+    }
+
+    /// Looks at letters until `limit` of them were `wanted` (it answers what to keep of a letter) or all were seen.
+    /// They stay where they are, and are hidden from others for no longer than the look takes.
+    pub async fn look<T>(
+        &self,
+        limit: usize,
+        mut wanted: impl FnMut(Letter) -> Option<T>,
+    ) -> Result<Vec<T>, InboxError> {
+        let (mut found, mut seen) = (Vec::new(), Seen::default());
+        let looked = async {
+            while found.len() < limit {
+                let new = self.round(&mut seen).await?;
+                if new.is_empty() {
+                    break;
+                }
+                found.extend(new.into_iter().filter_map(&mut wanted));
+            }
+            Ok(())
+        };
+        let looked = looked.await;
+        self.show_again(seen).await;
+        looked?;
+        found.truncate(limit);
+        Ok(found)
+    }
+
+    /// Does it with the letters of these ids; `progress` hears of every page how many it has finished with. Letters
+    /// that are not there any more are nowhere counted.
+    ///
+    /// What comes while this runs has other ids, so letters that fail again at once are not picked up a second time.
+    /// A redriven letter is deleted only after its queue has it: to die in between makes a copy, and the ledger drops
+    /// that.
+    pub async fn act(
+        &self,
+        deed: Deed,
+        ids: &HashSet<String>,
+        mut progress: impl FnMut(usize),
+    ) -> Result<Done, InboxError> {
+        let (mut done, mut seen) = (Done::default(), Seen::default());
+        let acted = async {
+            let mut left = ids.len();
+            while left > 0 {
+                let new = self.round(&mut seen).await?;
+                if new.is_empty() {
+                    break;
+                }
+                let chosen: Vec<_> = new.into_iter().filter(|letter| ids.contains(&letter.id)).collect();
+                left = left.saturating_sub(chosen.len());
+                let mut calls = JoinSet::new();
+                for page in pages(chosen) {
+                    let letters = self.clone();
+                    calls.spawn(async move { (page.len(), letters.page(deed, page).await) });
+                }
+                while let Some(page) = calls.join_next().await {
+                    let (size, page) =
+                        page.map_err(|error| InboxError { action: deed.action(), cause: error.to_string() })?;
+                    done.add(page?, &mut seen);
+                    progress(size);
+                }
+            }
+            Ok(())
+        };
+        let acted = acted.await;
+        self.show_again(seen).await;
+        acted.map(|()| done)
+    }
+
+    /// Receives some letters, several pages at a time, and answers those that were not seen before. None when there
+    /// are no others.
+    async fn round(&self, seen: &mut Seen) -> Result<Vec<Letter>, InboxError> {
+        // The number is approximate, and none of those that are hidden already counts.
+        let visible = usize::try_from(self.count().await?.visible).unwrap_or(usize::MAX);
+        let mut calls = JoinSet::new();
+        for _ in 0..visible.div_ceil(PAGE).clamp(1, PARALLEL_CALLS) {
+            let letters = self.clone();
+            calls.spawn(async move { letters.receive().await });
+        }
+        let (mut new, mut fault) = (Vec::new(), None);
+        while let Some(page) = calls.join_next().await {
+            match page {
+                Ok(Ok(page)) => new.extend(page.into_iter().filter(|letter| seen.is_new(letter))),
+                Ok(Err(error)) => fault = Some(error),
+                Err(error) => fault = Some(InboxError { action: "receive dead letters", cause: error.to_string() }),
+            }
+        }
+        fault.map_or(Ok(new), Err)
+    }
+
+    async fn receive(&self) -> Result<Vec<Letter>, InboxError> {
+        let request = self.client.receive_message().queue_url(&self.dead_letter_queue_url);
+        let request = request
+            .max_number_of_messages(i32::try_from(PAGE).unwrap_or(1))
+            .visibility_timeout(HIDDEN_SECONDS)
+            .wait_time_seconds(WAIT_SECONDS)
+            .message_attribute_names("All")
+            .message_system_attribute_names(MessageSystemAttributeName::SentTimestamp);
+        let received = request.send().await.map_err(|error| failed("receive dead letters", &error))?;
+        Ok(received.messages.unwrap_or_default().into_iter().filter_map(Letter::received).collect())
+    }
+
+    /// Does it with a page of letters.
+    async fn page(&self, deed: Deed, page: Vec<Letter>) -> Result<Page, InboxError> {
+        let mut result = Page::default();
+        let receipts: Vec<_> = page.iter().map(|letter| (letter.id.clone(), letter.receipt.clone())).collect();
+        let mut refused = match deed {
+            Deed::Redrive => self.send(page).await?,
+            Deed::Purge => HashMap::new(),
+        };
+        let sent: Vec<_> = receipts.into_iter().enumerate().filter(|(at, _)| !refused.contains_key(at)).collect();
+        let kept = self.delete(&sent).await;
+        for (at, (id, _)) in sent {
+            match (kept.get(&at), deed) {
+                (None, _) => result.gone.push(id),
+                (Some(_), Deed::Redrive) => result.done.copied += 1,
+                (Some(cause), Deed::Purge) => {
+                    refused.insert(at, cause.clone());
+                }
+            }
+        }
+        result.done.letters = result.gone.len();
+        result.done.refused = refused.len();
+        result.done.cause = refused.into_values().next();
+        Ok(result)
+    }
+
+    /// Puts a page of letters into the category's queue. Answers what SQS said of those that it refused, by position.
+    async fn send(&self, page: Vec<Letter>) -> Result<HashMap<usize, String>, InboxError> {
+        const ACTION: &str = "put dead letters back into their queue";
+        let mut request = self.client.send_message_batch().queue_url(&self.queue_url);
+        for (at, letter) in page.into_iter().enumerate() {
+            let entry = SendMessageBatchRequestEntry::builder()
+                .id(at.to_string())
+                .message_body(letter.body)
+                .set_message_attributes(Some(letter.attributes))
+                .build();
+            request = request.entries(entry.map_err(|error| InboxError { action: ACTION, cause: error.to_string() })?);
+        }
+        let sent = request.send().await.map_err(|error| failed(ACTION, &error))?;
+        Ok(by_position(sent.failed))
+    }
+
+    /// Deletes letters, given by position, id and receipt. Answers why not of those that it could not delete.
+    async fn delete(&self, letters: &[(usize, (String, String))]) -> HashMap<usize, String> {
+        if letters.is_empty() {
+            return HashMap::new();
+        }
+        let entries = letters.iter().filter_map(|(at, (_, receipt))| {
+            DeleteMessageBatchRequestEntry::builder().id(at.to_string()).receipt_handle(receipt).build().ok()
+        });
+        let request = self.client.delete_message_batch().queue_url(&self.dead_letter_queue_url);
+        match request.set_entries(Some(entries.collect())).send().await {
+            Ok(deleted) => by_position(deleted.failed),
+            Err(error) => letters.iter().map(|(at, _)| (*at, cause(&error))).collect(),
+        }
+    }
+
+    /// Lets others have what was received. What that fails for shows up by itself after [`HIDDEN_SECONDS`].
+    async fn show_again(&self, seen: Seen) {
+        let receipts: Vec<_> = seen.hidden.into_values().collect();
+        let mut calls = JoinSet::new();
+        for page in receipts.chunks(PAGE) {
+            let entries = page.iter().enumerate().filter_map(|(at, receipt)| {
+                let entry = ChangeMessageVisibilityBatchRequestEntry::builder().id(at.to_string());
+                entry.receipt_handle(receipt).visibility_timeout(0).build().ok()
+            });
+            let request = self.client.change_message_visibility_batch().queue_url(&self.dead_letter_queue_url);
+            let request = request.set_entries(Some(entries.collect()));
+            if calls.len() >= PARALLEL_CALLS {
+                let _ = calls.join_next().await;
+            }
+            calls.spawn(async move { drop(request.send().await) });
+        }
+        while calls.join_next().await.is_some() {}
+    }
+}
+
+/// The letters of a walk through the queue.
+#[derive(Default)]
+struct Seen {
+    ids: HashSet<String>,
+    /// The receipts of those that are hidden, by id.
+    hidden: HashMap<String, String>,
+}
+
+impl Seen {
+    fn is_new(&mut self, letter: &Letter) -> bool {
+        // The latest receipt is the one that counts.
+        self.hidden.insert(letter.id.clone(), letter.receipt.clone());
+        self.ids.insert(letter.id.clone())
+    }
+}
+
+/// What became of a page.
+#[derive(Default)]
+struct Page {
+    done: Done,
+    gone: Vec<String>,
+}
+
+impl Done {
+    fn add(&mut self, page: Page, seen: &mut Seen) {
+        self.letters += page.done.letters;
+        self.copied += page.done.copied;
+        self.refused += page.done.refused;
+        self.cause = self.cause.take().or(page.done.cause);
+        for id in page.gone {
+            seen.hidden.remove(&id);
+        }
+    }
+
+    /// Adds what became of the letters of another category.
+    pub fn merge(&mut self, other: Self) {
+        self.add(Page { done: other, gone: Vec::new() }, &mut Seen::default());
+    }
+}
+
+impl Deed {
+    const fn action(self) -> &'static str {
+        match self {
+            Self::Redrive => "redrive dead letters",
+            Self::Purge => "delete dead letters",
+        }
+    }
+}
+
+impl Letter {
+    fn received(message: aws_sdk_sqs::types::Message) -> Option<Self> {
+        let sent_at = message.attributes.as_ref().and_then(|all| all.get(&MessageSystemAttributeName::SentTimestamp));
+        Some(Self {
+            sent_at: sent_at.and_then(|sent_at| sent_at.parse().ok()).unwrap_or(0),
+            id: message.message_id?,
+            receipt: message.receipt_handle?,
+            body: message.body.unwrap_or_default(),
+            attributes: message.message_attributes.unwrap_or_default(),
+        })
+    }
+}
+
+/// Letters by ten, or fewer where they are large.
+fn pages(letters: Vec<Letter>) -> Vec<Vec<Letter>> {
+    let (mut pages, mut size) = (Vec::<Vec<Letter>>::new(), 0);
+    for letter in letters {
+        size += letter.size();
+        match pages.last_mut() {
+            Some(page) if page.len() < PAGE && size <= MAX_CALL => page.push(letter),
+            _ => {
+                size = letter.size();
+                pages.push(vec![letter]);
+            }
+        }
+    }
+    pages
+}
+
+fn by_position(failed: Vec<BatchResultErrorEntry>) -> HashMap<usize, String> {
+    let said = |entry: &BatchResultErrorEntry| match &entry.message {
+        Some(message) => format!("{}: {message}", entry.code),
+        None => entry.code.clone(),
+    };
+    failed.iter().filter_map(|entry| Some((entry.id.parse().ok()?, said(entry)))).collect()
+}
+
+fn failed<E, R>(action: &'static str, error: &aws_sdk_sqs::error::SdkError<E, R>) -> InboxError
+where
+    E: aws_sdk_sqs::error::ProvideErrorMetadata + std::error::Error + 'static,
+    R: fmt::Debug + 'static,
+{
+    InboxError { action, cause: cause(error) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn letter(body: &str) -> Letter {
+        let reason = MessageAttributeValue::builder().data_type("String").string_value("unauthorized").build().unwrap();
+        Letter {
+            id: "1".to_owned(),
+            body: body.to_owned(),
+            sent_at: 0,
+            attributes: HashMap::from([(FAILURE_REASON.to_owned(), reason)]),
+            receipt: "receipt".to_owned(),
+        }
+    }
+
+    #[test]
+    fn a_call_has_ten_letters_at_most_and_fewer_large_ones() {
+        let sizes = |letters| pages(letters).iter().map(Vec::len).collect::<Vec<_>>();
+        assert_eq!(sizes(vec![letter("{}"); 25]), [10, 10, 5]);
+        let large = letter(&"x".repeat(100 * 1024));
+        assert_eq!(sizes(vec![large; 5]), [2, 2, 1]);
+        assert_eq!(sizes(vec![letter(&"x".repeat(300 * 1024)), letter("{}")]), [1, 1]);
+        assert!(sizes(Vec::new()).is_empty());
+    }
+
+    #[test]
+    fn debug_shows_no_body() {
+        let shown = format!("{:?}", letter("{\"secret\":1}"));
+        assert!(shown.contains("unauthorized") && !shown.contains("secret"));
+    }
+}

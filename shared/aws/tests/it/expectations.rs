@@ -1,0 +1,177 @@
+//! What is expected, met, overdue and remembered.
+
+use aws::ledger::{Again, Bookmark, Claim, EffectClaim, ExpectError, Expectation, Job, MAX_CONTEXT};
+use aws_sdk_dynamodb::types::AttributeValue;
+use serde_json::{Map, Value, json};
+
+use crate::stack::{LATER, Table, delivery};
+
+const FAR: i64 = 4_000_000_000;
+
+fn expectation(object_id: &str, due_at: i64) -> Expectation<'_> {
+    Expectation { category: "batch", object_id, due_at, context: Some(r#"{"order": 7}"#), eval_id: None }
+}
+
+fn order() -> Map<String, Value> {
+    json!({"order": 7}).as_object().unwrap().clone()
+}
+
+fn text(text: &str) -> AttributeValue {
+    AttributeValue::S(text.to_owned())
+}
+
+/// The ids of what waits, of all pages of `limit`.
+async fn waiting(table: &Table, due_before: i64, limit: u16) -> Vec<String> {
+    let (mut ids, mut after) = (Vec::new(), None);
+    loop {
+        let page = table.ledger.waiting("batch", due_before, after.as_ref(), limit).await.unwrap();
+        ids.extend(page.items.into_iter().map(|waiting| waiting.object_id));
+        after = page.next;
+        if after.is_none() {
+            return ids;
+        }
+    }
+}
+
+#[tokio::test]
+async fn what_is_met_carries_its_context_and_waits_no_more() {
+    let table = Table::new().await;
+    table.ledger.expect(&expectation("batch_1", FAR)).await.unwrap();
+    assert_eq!(waiting(&table, FAR + 1, 10).await, ["batch_1"]);
+    for last in [false, true, true] {
+        let met = table.ledger.meet("batch", "batch_1", last).await.unwrap().unwrap();
+        assert_eq!(met.context, Some(Ok(order())), "also when it was met before");
+        assert_eq!(waiting(&table, FAR + 1, 10).await.is_empty(), last);
+    }
+    let item = table.item("expected#batch#batch_1", "expected").await;
+    let number = |name: &str| item[name].as_n().unwrap().parse::<i64>().unwrap();
+    assert!(number("met_at") >= number("created_at"));
+    assert!(number("expires_at") > FAR, "a late end still finds it");
+}
+
+#[tokio::test]
+async fn what_nobody_expects_is_met_by_nothing() {
+    let table = Table::new().await;
+    assert_eq!(table.ledger.meet("batch", "batch_1", true).await.unwrap(), None);
+    table.ledger.expect(&expectation("batch_1", FAR)).await.unwrap();
+    assert_eq!(table.ledger.meet("response", "batch_1", true).await.unwrap(), None);
+}
+
+#[tokio::test]
+async fn a_context_that_cannot_be_carried_is_refused() {
+    let table = Table::new().await;
+    let long = format!(r#"{{"a": "{}"}}"#, "x".repeat(MAX_CONTEXT));
+    for (context, why) in [("[]", "the context is no JSON object"), (&*long, "the context is larger than 4096 bytes")] {
+        let expectation = Expectation { context: Some(context), ..expectation("batch_1", FAR) };
+        let refused = table.ledger.expect(&expectation).await.unwrap_err();
+        assert!(matches!(refused, ExpectError::Context(_)));
+        assert_eq!(refused.to_string(), why);
+    }
+    assert_eq!(table.ledger.meet("batch", "batch_1", true).await.unwrap(), None);
+}
+
+#[tokio::test]
+async fn what_another_program_wrote_badly_carries_nothing_and_says_why() {
+    let table = Table::new().await;
+    let keys = [("pk", text("expected#batch#batch_1")), ("sk", text("expected"))];
+    for (context, why) in [
+        (text("soon"), "is no JSON object"),
+        (AttributeValue::M([].into()), "is no text with JSON in it"),
+        (text(&"x".repeat(100_000)), "is larger than 4096 bytes"),
+    ] {
+        table.put(&[&keys[..], &[("context", context)]].concat()).await;
+        assert_eq!(table.ledger.meet("batch", "batch_1", true).await.unwrap().unwrap().context, Some(Err(why)));
+    }
+    table.put(&keys).await;
+    assert_eq!(table.ledger.meet("batch", "batch_1", true).await.unwrap().unwrap().context, None);
+}
+
+#[tokio::test]
+async fn what_is_due_is_listed_in_order_and_page_by_page() {
+    let table = Table::new().await;
+    for due_at in [5, 3, 1, 4, 2] {
+        table.ledger.expect(&expectation(&format!("batch_{due_at}"), due_at)).await.unwrap();
+    }
+    for limit in [1, 2, 100] {
+        assert_eq!(waiting(&table, 5, limit).await, ["batch_1", "batch_2", "batch_3", "batch_4"]);
+    }
+}
+
+#[tokio::test]
+async fn what_is_overdue_is_marked_once_and_still_met_later() {
+    let table = Table::new().await;
+    table.ledger.expect(&expectation("batch_1", 1)).await.unwrap();
+    let first = table.ledger.waiting("batch", 2, None, 10).await.unwrap().items.remove(0);
+    assert!(table.ledger.overdue(&first).await.unwrap());
+    assert!(!table.ledger.overdue(&first).await.unwrap(), "marked already");
+    assert!(waiting(&table, FAR, 10).await.is_empty());
+    let met = table.ledger.meet("batch", "batch_1", true).await.unwrap().unwrap();
+    assert_eq!(met.context, Some(Ok(order())));
+}
+
+#[tokio::test]
+async fn what_was_met_or_got_more_time_meanwhile_is_not_overdue() {
+    let table = Table::new().await;
+    table.ledger.expect(&expectation("batch_1", 1)).await.unwrap();
+    table.ledger.expect(&expectation("batch_2", 2)).await.unwrap();
+    let found = table.ledger.waiting("batch", 3, None, 10).await.unwrap().items;
+    table.ledger.meet("batch", "batch_1", true).await.unwrap();
+    table.ledger.expect(&expectation("batch_2", FAR)).await.unwrap();
+    for waiting in found {
+        assert!(!table.ledger.overdue(&waiting).await.unwrap(), "{waiting:?}");
+    }
+    assert_eq!(waiting(&table, FAR + 1, 10).await, ["batch_2"]);
+}
+
+#[tokio::test]
+async fn an_expectation_with_odd_keys_and_times_is_listed_and_can_be_marked() {
+    let table = Table::new().await;
+    let due_at = ("due_at", AttributeValue::N("1.75".to_owned()));
+    table.put(&[("pk", text("mine")), ("sk", text("x")), ("waiting", text("batch")), due_at]).await;
+    let odd = table.ledger.waiting("batch", 3, None, 10).await.unwrap().items.remove(0);
+    assert_eq!((odd.object_id.as_str(), odd.due_at, odd.created_at), ("mine", 1, None));
+    assert!(table.ledger.overdue(&odd).await.unwrap());
+    assert!(waiting(&table, 3, 10).await.is_empty());
+}
+
+#[tokio::test]
+async fn an_effect_is_known_from_its_first_claim_on_and_a_job_from_its_record() {
+    let table = Table::new().await;
+    let key = "batch.completed/batch_1";
+    assert!(!table.ledger.effect_known(key).await.unwrap());
+    assert_eq!(table.ledger.job("batch", "batch_1").await.unwrap(), None);
+    let Claim::Claimed(hold) = table.ledger.claim(&delivery("wh_1"), Again::No, LATER).await.unwrap() else { panic!() };
+    assert_eq!(table.ledger.claim_effect(key, &hold, Again::No, LATER).await.unwrap(), EffectClaim::Claimed);
+    let none = Map::new();
+    let job = Job {
+        category: "batch",
+        object_id: "batch_1",
+        status: "completed",
+        terminal: true,
+        as_of: 7,
+        counts: &none,
+        times: &none,
+        summary: &none,
+        artifacts: &[],
+        error: None,
+    };
+    assert!(table.ledger.record_job(&job, &hold).await.unwrap());
+    table.ledger.release_effect(key, &hold).await.unwrap();
+    assert!(table.ledger.effect_known(key).await.unwrap(), "also when it did not work");
+    let job = table.ledger.job("batch", "batch_1").await.unwrap().unwrap();
+    assert_eq!((job.status.as_str(), job.terminal, job.as_of), ("completed", true, 7));
+}
+
+#[tokio::test]
+async fn a_bookmark_moves_and_keeps_when_it_began() {
+    let table = Table::new().await;
+    assert_eq!(table.ledger.bookmark("batches").await.unwrap(), None);
+    for after in [Some("batch_7".to_owned()), None] {
+        let bookmark = Bookmark { since: 1000, after };
+        table.ledger.set_bookmark("batches", &bookmark).await.unwrap();
+        assert_eq!(table.ledger.bookmark("batches").await.unwrap(), Some(bookmark));
+    }
+    let late = Bookmark { since: 2000, after: None };
+    table.ledger.set_bookmark("batches", &late).await.unwrap();
+    assert_eq!(table.ledger.bookmark("batches").await.unwrap().unwrap().since, 1000, "two first runs at once");
+}

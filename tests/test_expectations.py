@@ -1,0 +1,204 @@
+"""What is expected: its context comes back, and people hear of it when it does not end in time."""
+
+import json
+import re
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import pytest
+
+from infra.local.processes import ROOT
+from infra.local.stack import Stack
+from infra.local.stand_in import StandIn
+from infra.local.watch import Watch
+from tests.batches import finish, handled, new_batch
+from tests.evals import new_eval, new_run
+from tests.test_fine_tuning import new_job
+from tests.test_reconcile import HOUR, background_response, expectations
+from tests.waiting import stays, wait_until
+
+CONTEXT = {"order": 7, "reply_to": "Zoë <zoe@example.com>", "nested": {"list": [1, 2.5, None, True]}}
+
+
+def of_batch(stack: Stack, openai: StandIn, watch: Watch) -> tuple[str, str, Any]:
+    batch_id = new_batch(openai)
+    return "batch", batch_id, lambda: finish(openai, batch_id)
+
+
+def of_response(stack: Stack, openai: StandIn, watch: Watch) -> tuple[str, str, Any]:
+    response_id = background_response(openai)
+    return "response", response_id, lambda: openai.finish_response(response_id)["deliveries"][0]
+
+
+def of_job(stack: Stack, openai: StandIn, watch: Watch) -> tuple[str, str, Any]:
+    job_id = new_job(openai)
+    return "fine-tuning", job_id, lambda: openai.finish_fine_tuning(job_id)["deliveries"][0]
+
+
+@pytest.mark.parametrize("kind", [of_batch, of_response, of_job])
+def test_a_context_comes_back_with_the_outcome(stack: Stack, openai: StandIn, watch: Watch, kind: Any) -> None:
+    category, object_id, end = kind(stack, openai, watch)
+    stack.expect(category, object_id, due_in=HOUR, context=json.dumps(CONTEXT))
+
+    handled(stack, end())
+
+    (outcome,) = watch.outcomes()
+    assert outcome.detail["context"] == CONTEXT
+    item = stack.expected(category, object_id)
+    assert item is not None
+    assert "waiting" not in item
+    assert item["met_at"] >= item["created_at"]
+    stays("nobody is alerted", lambda: watch.alerts() == [], seconds=0.3)
+
+
+def test_a_run_is_expected_with_its_eval_and_a_context(stack: Stack, openai: StandIn, watch: Watch) -> None:
+    eval_id = new_eval(openai)
+    run_id = new_run(openai, eval_id)
+    stack.expect("eval", run_id, due_in=HOUR, eval_id=eval_id, context=json.dumps(CONTEXT))
+
+    (delivery,) = openai.finish_eval_run(eval_id, run_id)["deliveries"]
+    handled(stack, delivery)
+
+    assert [outcome.detail["context"] for outcome in watch.outcomes()] == [CONTEXT]
+    assert openai.calls("GET", f"/v1/evals/{eval_id}/runs/{run_id}") == 1
+
+
+def test_the_documented_item_is_an_expectation(stack: Stack, openai: StandIn, watch: Watch) -> None:
+    text = (ROOT / "docs" / "expectations.md").read_text()
+    (documented,) = re.findall(r"--item '(\{.*?\})'", text, re.DOTALL)
+    batch_id = new_batch(openai)
+    item = json.loads(documented.replace("BATCH_ID", batch_id))
+    stack.emulator.client("dynamodb").put_item(TableName=stack.outputs["TableName"], Item=item)
+
+    handled(stack, finish(openai, batch_id))
+
+    assert [outcome.detail["context"] for outcome in watch.outcomes()] == [{"order": 4711}]
+    assert set(item) <= set(re.findall(r"`(\w+)`", text))
+    assert "waiting" not in (stack.expected("batch", batch_id) or {"waiting": "no item"})
+
+
+def test_what_is_overdue_is_told_once_and_still_gets_its_context(stack: Stack, openai: StandIn, watch: Watch) -> None:
+    batch_id = new_batch(openai)
+    stack.expect("batch", batch_id, due_in=-2 * HOUR, age=26 * HOUR, context=json.dumps(CONTEXT))
+
+    assert expectations(stack)["overdue"] == 1
+    assert expectations(stack)["overdue"] == 0
+
+    (alert,) = wait_until("people are alerted", watch.alerts)
+    assert alert.subject == f"Batch {batch_id} has not ended in time"
+    assert alert.attributes == {"category": "batch", "event-type": "expectation.overdue", "severity": "warning"}
+    for words in (
+        "2 h ago; expected since",
+        "No event of it has been handled.",
+        "To do  See at OpenAI",
+        "Where  https",
+    ):
+        assert words in alert.message
+    assert "zoe" not in alert.message
+    item = stack.expected("batch", batch_id)
+    assert item is not None
+    assert "overdue_at" in item
+    assert "waiting" not in item
+
+    handled(stack, finish(openai, batch_id))
+    (outcome,) = watch.outcomes()
+    assert outcome.detail["context"] == CONTEXT
+    assert len(watch.alerts()) == 1
+
+
+def test_what_ends_in_time_never_alerts(stack: Stack, openai: StandIn, watch: Watch) -> None:
+    batch_id, waiting_id = new_batch(openai), new_batch(openai)
+    stack.expect("batch", batch_id, due_in=1)
+    stack.expect("batch", waiting_id, due_in=HOUR)
+    handled(stack, finish(openai, batch_id))
+
+    assert expectations(stack) == {"task": "expectations", "looked_up": 0, "sent": 0, "overdue": 0}
+
+    stays("nobody is alerted", lambda: watch.alerts() == [], seconds=0.5)
+
+
+def test_runs_at_the_same_time_mark_what_is_overdue_once(stack: Stack, watch: Watch) -> None:
+    stack.expect("fine-tuning", "ftjob-1", due_in=-60)
+
+    with ThreadPoolExecutor(3) as pool:
+        results = list(pool.map(lambda _: expectations(stack)["overdue"], range(3)))
+
+    assert sum(results) == 1
+    assert 1 <= len(watch.alerts()) <= 3
+
+
+def test_an_alert_says_what_openai_and_the_ledger_know(stack: Stack, openai: StandIn, watch: Watch) -> None:
+    going_on, ended = background_response(openai), new_batch(openai)
+    handled(stack, finish(openai, ended))
+    stack.expect("response", going_on, due_in=-60, age=HOUR)
+    stack.expect("response", "resp_nowhere", due_in=-60, age=HOUR)
+    stack.expect("batch", ended, due_in=-60)
+
+    result = expectations(stack)
+
+    assert (result["looked_up"], result["overdue"]) == (2, 3)
+    alerts = wait_until("people are alerted", lambda: len(watch.alerts()) == 3 and watch.alerts())
+    messages = {alert.subject.split(" ")[1]: alert.message for alert in alerts}
+    assert "OpenAI says it is in_progress." in messages[going_on] or "OpenAI says it is queued." in messages[going_on]
+    assert "OpenAI has no such response (any more)." in messages["resp_nowhere"]
+    assert "It ended as completed, seen" in messages[ended]
+
+
+def test_a_response_that_was_just_caught_is_not_told_as_overdue(stack: Stack, openai: StandIn, watch: Watch) -> None:
+    response_id = background_response(openai)
+    stack.expect("response", response_id, due_in=-60, age=HOUR)
+    openai.finish_response(response_id, deliver=False)
+
+    result = expectations(stack)
+
+    assert (result["sent"], result["overdue"]) == (1, 0)
+    wait_until("it is met", lambda: "met_at" in (stack.expected("response", response_id) or {}))
+    assert watch.alerts() == []
+
+
+@pytest.mark.parametrize(
+    ("context", "why"),
+    [
+        ("{", "is no JSON object"),
+        ('"text"', "is no JSON object"),
+        ("[" * 3000, "is no JSON object"),
+        ('{"a": "' + "x" * 5000 + '"}', "is larger than 4096 bytes"),
+    ],
+)
+def test_a_context_that_is_none_never_fails_its_event(
+    stack: Stack, openai: StandIn, watch: Watch, context: str, why: str
+) -> None:
+    batch_id = new_batch(openai)
+    stack.expect("batch", batch_id, due_in=HOUR, context=context)
+
+    handled(stack, finish(openai, batch_id))
+
+    (outcome,) = watch.outcomes()
+    assert "context" not in outcome.detail
+    assert outcome.detail["context_omitted"] == why
+
+
+def test_what_other_programs_write_never_stops_the_others(stack: Stack, openai: StandIn, watch: Watch) -> None:
+    odd = ["../../models", "x" * 1500, "sk-secretsecret\r\nBcc: all@example.com", "Ω"]
+    for object_id in odd:
+        stack.expect("response", object_id, due_in=-60, age=HOUR)
+    table = stack.outputs["TableName"]
+    stack.emulator.client("dynamodb").put_item(
+        TableName=table,
+        Item={"pk": {"S": "mine"}, "sk": {"S": "x"}, "waiting": {"S": "eval"}, "due_at": {"N": "1.5"}},
+    )
+    stack.expect("fine-tuning", "ftjob-1", due_in=-60)
+
+    result = expectations(stack)
+
+    assert result["overdue"] == len(odd) + 2
+    alerts = wait_until("people are alerted", lambda: len(watch.alerts()) == len(odd) + 2 and watch.alerts())
+    assert not any("secretsecret" in alert.message + alert.subject or "\n" in alert.subject for alert in alerts)
+    assert expectations(stack)["overdue"] == 0
+
+
+def test_one_run_sends_no_more_alerts_than_people_read(stack: Stack, watch: Watch) -> None:
+    for number in range(60):
+        stack.expect("batch", f"batch_{number}", due_in=-60 - number)
+
+    assert [expectations(stack)["overdue"] for _ in range(3)] == [50, 10, 0]

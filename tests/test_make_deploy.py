@@ -1,0 +1,121 @@
+"""`make deploy`, as a user runs it: the real `sam deploy` of the real template, into the emulator."""
+
+import fcntl
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from infra.local.docker import ARCHITECTURE
+from infra.local.emulator import ACCESS_KEY, Emulator
+from infra.local.processes import ROOT
+from infra.local.stack import Stack
+from infra.local.stand_in import StandIn
+from tests.waiting import wait_until
+
+NAME = "openai-webhooks"
+"""What samconfig.toml calls the default environment's stack."""
+
+_THERE = ("--old-file=local", f"--old-file={sys.prefix}/stamp")
+_DEPLOY_SECONDS = 300
+
+Deploy = Callable[..., str]
+
+
+@pytest.fixture
+def make_deploy(emulator: Emulator, tmp_path: Path) -> Iterator[Deploy]:
+    """Runs `make deploy` of the debug build and answers what it said; the stacks are deleted afterwards.
+
+    The build and the tools are there, or no test would run: make is told so. Test processes take turns, since all
+    packages lie in one place.
+    """
+    turns = os.open(ROOT / "target", os.O_RDONLY)
+
+    def make_deploy(*arguments: str) -> str:
+        fcntl.flock(turns, fcntl.LOCK_EX)
+        ended = subprocess.run(
+            ["make", "deploy", "PROFILE=local", f"SAM_ARGS={' '.join(arguments)}", f"VENV={sys.prefix}", *_THERE],
+            cwd=ROOT,
+            env={
+                "PATH": os.environ.get("PATH", os.defpath),
+                "HOME": str(tmp_path),
+                "LC_ALL": "C.UTF-8",
+                "AWS_ENDPOINT_URL": emulator.endpoint_url,
+                "AWS_ACCESS_KEY_ID": ACCESS_KEY,
+                "AWS_SECRET_ACCESS_KEY": ACCESS_KEY,
+            },
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            timeout=_DEPLOY_SECONDS,
+            check=False,
+        )
+        fcntl.flock(turns, fcntl.LOCK_UN)
+        assert ended.returncode == 0, ended.stdout
+        return ended.stdout
+
+    yield make_deploy
+    os.close(turns)
+    for name in (NAME, f"{NAME}-staging"):
+        emulator.client("cloudformation").delete_stack(StackName=name)
+
+
+def found(emulator: Emulator, name: str = NAME) -> dict[str, Any]:
+    return emulator.client("cloudformation").describe_stacks(StackName=name)["Stacks"][0]
+
+
+def stack_of(emulator: Emulator, name: str = NAME) -> Stack:
+    outputs = {output["OutputKey"]: output["OutputValue"] for output in found(emulator, name)["Outputs"]}
+    return Stack(emulator, name, outputs)
+
+
+def retention_days(stack: Stack) -> int:
+    (group,) = stack.emulator.client("logs").describe_log_groups(logGroupNamePrefix=f"/aws/lambda/{stack.name}-batch")[
+        "logGroups"
+    ]
+    return group["retentionInDays"]
+
+
+def test_a_deployed_stack_handles_events_and_is_upgraded_in_place(
+    emulator: Emulator, openai: StandIn, make_deploy: Deploy
+) -> None:
+    make_deploy("--no-confirm-changeset")
+    stack = stack_of(emulator)
+    functions = emulator.client("lambda")
+    assert functions.get_function(FunctionName=f"{NAME}-batch")["Configuration"]["Architectures"] == [ARCHITECTURE]
+
+    stack.fill_secrets()
+    stack.subscribe(openai)
+    delivery = openai.deliver("video.completed", {"id": "video_1"}, wait=True)[0]
+
+    def handled() -> bool:
+        return (stack.event(delivery["webhook_id"]) or {}).get("state") == "done"
+
+    wait_until("the event is handled", handled)
+
+    # Again, with nothing new.
+    deployed = found(emulator)
+    assert "No changes to deploy" in make_deploy("--no-confirm-changeset")
+    assert found(emulator) == deployed
+
+    # With another parameter: the same resources, the same secrets, the same data.
+    assert retention_days(stack) == 30
+    make_deploy("--no-confirm-changeset", "--parameter-overrides", "LogRetentionDays=7")
+    assert found(emulator)["StackStatus"] == "UPDATE_COMPLETE"
+    assert stack_of(emulator).outputs == stack.outputs
+    assert retention_days(stack) == 7
+    assert openai.deliver("video.completed", {"id": "video_2"}, wait=True)[0]["attempts"][0]["status"] == 200
+    assert handled()
+
+
+def test_another_environment_is_another_stack_with_its_own_parameters(emulator: Emulator, make_deploy: Deploy) -> None:
+    make_deploy("--config-env", "staging")
+
+    staging = stack_of(emulator, f"{NAME}-staging")
+    assert {"Key": "environment", "Value": "staging"} in found(emulator, staging.name)["Tags"]
+    assert retention_days(staging) == 7

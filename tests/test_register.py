@@ -1,0 +1,367 @@
+"""A stack that registers its endpoint at OpenAI: what becomes of it from the first deployment to the last."""
+
+import json
+import threading
+import uuid
+from collections.abc import Iterator
+from copy import deepcopy
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+
+import openai as sdk
+import pytest
+from samtranslator.yaml_helper import yaml_parse
+
+from infra.local.deploy import TEMPLATE, DeployError
+from infra.local.emulator import Emulator
+from infra.local.stack import Stack, create
+from infra.local.stand_in import API_KEY, Json, StandIn
+from tests.batches import finish, handled, new_batch
+from tests.conftest import MakeStack
+from tests.waiting import wait_until
+
+CREATE = "POST /v1/webhook_endpoints"
+
+
+class Registering:
+    """A stack that registers its endpoint, under a URL that is known before it is deployed."""
+
+    def __init__(self, emulator: Emulator, openai: StandIn, make_stack: MakeStack) -> None:
+        """Nothing is deployed yet. `parameters` and `template` may be changed before and between deployments."""
+        self._emulator, self._openai, self._make_stack = emulator, openai, make_stack
+        self.template = yaml_parse(TEMPLATE.read_text())
+        api_id = uuid.uuid4().hex[:8]
+        self.template["Resources"]["Api"]["Properties"]["Tags"] = {"ms-custom-id": api_id}
+        self.parameters = {
+            "RegisterEndpoint": "true",
+            "WebhookBaseUrl": f"{emulator.endpoint_url}/_aws/execute-api/{api_id}/$default",
+            "OpenAIApiKeySecretArn": self.new_secret(API_KEY),
+        }
+        self._stack: Stack | None = None
+
+    def new_secret(self, text: str) -> str:
+        """A secret of its own. Answers its ARN."""
+        secrets = self._emulator.client("secretsmanager")
+        return secrets.create_secret(Name=f"register-{uuid.uuid4().hex}", SecretString=text)["ARN"]
+
+    def deploy(self, **changed: str) -> Stack:
+        """Create the stack, or update it, with these parameters changed for good."""
+        self.parameters |= changed
+        template = deepcopy(self.template)
+        if self._stack is None:
+            self._stack = self._make_stack(fill_secrets=False, template=template, **self.parameters)
+        else:
+            name = self._stack.name
+            self._stack = create(self._emulator, name, self._openai.base_url, self.parameters, template=template)
+        return self._stack
+
+    def delete(self) -> None:
+        """Delete the stack, if there is one, and wait until it is gone."""
+        if (stack := self._stack) is not None:
+            stack.delete()
+            wait_until("the stack is deleted", lambda: not exists(stack))
+            self._stack = None
+
+    def endpoint(self) -> Json:
+        """The one endpoint at OpenAI, as only the stand-in shows it."""
+        (endpoint,) = self._openai.endpoints()
+        return endpoint
+
+
+@pytest.fixture
+def registering(emulator: Emulator, openai: StandIn, make_stack: MakeStack) -> Iterator[Registering]:
+    """A stack of this test's own, deployed by the test, and gone before OpenAI is."""
+    registering = Registering(emulator, openai, make_stack)
+    yield registering
+    openai.clear_faults()
+    registering.delete()
+
+
+def exists(stack: Stack) -> bool:
+    found = stack.emulator.client("cloudformation").describe_stacks()["Stacks"]
+    return any(one["StackName"] == stack.name and one["StackStatus"] != "DELETE_COMPLETE" for one in found)
+
+
+def stored(stack: Stack) -> str:
+    return stack.emulator.client("secretsmanager").get_secret_value(SecretId=stack.secret_id("project"))["SecretString"]
+
+
+def answers_a_test(openai: StandIn, endpoint: Json) -> bool:
+    """Whether a test delivery is verified."""
+    return openai.sdk().webhooks.test(endpoint["id"], event_type="batch.completed").status_code == 200
+
+
+# Deployed ------------------------------------------------------------------------------------------------------------
+
+
+def test_a_stack_registers_its_endpoint_which_delivers_what_is_handled(
+    registering: Registering, openai: StandIn
+) -> None:
+    stack = registering.deploy()
+
+    endpoint = registering.endpoint()
+    assert (endpoint["name"], endpoint["url"]) == (stack.name, stack.url())
+    assert endpoint["event_types"] == openai.sdk().webhooks.event_types.list().data
+    assert (stack.outputs["EndpointId"], stack.outputs["ProjectWebhookUrl"]) == (endpoint["id"], stack.url())
+    assert stack.outputs["OrganizationWebhookUrl"] == stack.url("organization")
+    assert [stored(stack)] == endpoint["signing_secrets"]
+    assert answers_a_test(openai, endpoint)
+    handled(stack, finish(openai, new_batch(openai)))
+
+
+def test_the_signing_secret_is_shown_nowhere(registering: Registering, openai: StandIn) -> None:
+    stack = registering.deploy()
+    registering.deploy(ProjectSigningSecretArn=registering.new_secret("unset"))
+    secrets = [secret.removeprefix("whsec_") for secret in registering.endpoint()["signing_secrets"]]
+    assert len(secrets) == 2
+
+    cloudformation = stack.emulator.client("cloudformation")
+    said = [
+        *stack.logs("register"),
+        *stack.logs("verifier"),
+        json.dumps(cloudformation.describe_stack_events(StackName=stack.name), default=str),
+        json.dumps(cloudformation.describe_stacks(StackName=stack.name), default=str),
+        json.dumps(cloudformation.describe_stack_resources(StackName=stack.name), default=str),
+        cloudformation.get_template(StackName=stack.name)["TemplateBody"],
+    ]
+    assert len([line for line in stack.logs("register") if "webhook endpoint managed" in line]) == 2
+    assert not [text for text in map(str, said) for secret in (*secrets, API_KEY) if secret in text]
+
+
+def test_a_stack_registers_nothing_unless_it_is_told_to(stack: Stack, openai: StandIn) -> None:
+    assert openai.endpoints() == []
+    assert not {"EndpointId", "RegisterFunctionName"} & stack.outputs.keys()
+
+
+# Changed -------------------------------------------------------------------------------------------------------------
+
+
+def test_what_changes_is_changed_in_place_and_the_rest_stays_as_the_dashboard_has_it(
+    registering: Registering, openai: StandIn
+) -> None:
+    stack = registering.deploy(EndpointEventTypes="batch.completed,batch.failed")
+    first = registering.endpoint()
+    assert first["event_types"] == ["batch.completed", "batch.failed"]
+    openai.sdk().webhooks.update(first["id"], event_types=["batch.completed", "eval.run.failed"])
+
+    registering.deploy(EndpointName="Orders")
+    named = registering.endpoint()
+    assert (named["id"], named["name"]) == (first["id"], "Orders")
+    assert named["event_types"] == ["batch.completed", "eval.run.failed"]
+
+    stack = registering.deploy(EndpointEventTypes="batch.expired, batch.completed")
+    narrowed = registering.endpoint()
+    assert (narrowed["id"], stack.outputs["EndpointId"]) == (first["id"], first["id"])
+    assert narrowed["event_types"] == ["batch.expired", "batch.completed"]
+    assert narrowed["signing_secrets"] == first["signing_secrets"]
+
+
+def test_another_secret_gets_a_signing_secret_of_its_own(registering: Registering, openai: StandIn) -> None:
+    first = registering.deploy()
+    old = stored(first)
+
+    second = registering.deploy(ProjectSigningSecretArn=registering.new_secret("unset"))
+
+    assert second.secret_id("project") != first.secret_id("project")
+    assert registering.endpoint()["signing_secrets"] == [stored(second), old]
+    wait_until("the verifier has the new secret", lambda: answers_a_test(openai, registering.endpoint()))
+
+
+def test_an_endpoint_that_was_deleted_by_hand_comes_back_with_the_next_change(
+    registering: Registering, openai: StandIn
+) -> None:
+    registering.deploy()
+    gone = registering.endpoint()["id"]
+    openai.sdk().webhooks.delete(gone)
+
+    stack = registering.deploy(EndpointName="Orders")
+
+    endpoint = registering.endpoint()
+    assert endpoint["id"] == stack.outputs["EndpointId"] != gone
+    assert endpoint["signing_secrets"] == [stored(stack)]
+
+
+def test_a_key_of_another_project_registers_an_endpoint_there(registering: Registering, openai: StandIn) -> None:
+    registering.deploy()
+    openai.sdk().webhooks.delete(registering.endpoint()["id"])
+
+    stack = registering.deploy(OpenAIApiKeySecretArn=registering.new_secret(API_KEY))
+
+    assert registering.endpoint()["id"] == stack.outputs["EndpointId"]
+
+
+# Failed --------------------------------------------------------------------------------------------------------------
+
+
+def test_an_answer_of_openai_that_gets_lost_makes_no_second_endpoint(registering: Registering, openai: StandIn) -> None:
+    openai.fault(CREATE, "cut", times=1, after_bytes=10)
+
+    stack = registering.deploy()
+
+    endpoint = registering.endpoint()
+    assert (openai.calls("POST", "/v1/webhook_endpoints"), stack.outputs["EndpointId"]) == (1, endpoint["id"])
+    assert endpoint["signing_secrets"][0] == stored(stack)
+    assert answers_a_test(openai, endpoint)
+
+
+def test_a_repeated_request_makes_no_second_endpoint_and_both_are_answered(
+    registering: Registering, openai: StandIn, cloudformation: "CloudFormation"
+) -> None:
+    stack = registering.deploy()
+    endpoint = registering.endpoint()
+    properties = {
+        "Name": stack.name,
+        "Url": stack.url(),
+        "EventTypes": "",
+        "SigningSecretArn": stack.secret_id("project"),
+    }
+
+    answers = [cloudformation.ask(stack, "Create", properties) for _ in range(2)]
+
+    assert [answer["Status"] for answer in answers] == ["SUCCESS", "SUCCESS"]
+    assert {answer["PhysicalResourceId"] for answer in answers} == {endpoint["id"]}
+    assert registering.endpoint()["signing_secrets"][0] == stored(stack)
+    assert answers_a_test(openai, endpoint)
+    # What CloudFormation sends when no answer to its first request has reached it.
+    deleted = cloudformation.ask(stack, "Delete", properties, "made-up-by-cloudformation")
+    assert (deleted["Status"], openai.endpoints()) == ("SUCCESS", [])
+
+
+@pytest.mark.parametrize(
+    ("key", "reason"),
+    [
+        ("sk-reader", "the API key may not manage webhook endpoints: it needs the permission api.webhooks.write"),
+        ("sk-nobody", "OpenAI does not accept the API key: store a valid one, then deploy again"),
+        ("unset", "is not set. On a new stack give an existing secret (OpenAIApiKeySecretArn)"),
+    ],
+)
+def test_a_key_that_may_not_fails_the_stack_with_a_reason(
+    registering: Registering, openai: StandIn, key: str, reason: str
+) -> None:
+    openai.restrict("sk-reader", "api.webhooks.read")
+
+    with pytest.raises(DeployError) as failure:
+        registering.deploy(OpenAIApiKeySecretArn=registering.new_secret(key))
+
+    said = str(failure.value)
+    assert "ProjectEndpoint: Registering the webhook endpoint at OpenAI failed: " in said
+    assert reason in said
+    assert key == "unset" or key not in said
+    assert openai.endpoints() == []
+
+
+def test_a_new_stack_s_own_key_is_not_set_yet(registering: Registering) -> None:
+    with pytest.raises(DeployError, match="or deploy with RegisterEndpoint=false first, store the key"):
+        registering.deploy(OpenAIApiKeySecretArn="")
+
+
+def test_an_event_type_that_openai_does_not_have_fails_the_stack(registering: Registering) -> None:
+    with pytest.raises(DeployError, match="Supported values are"):
+        registering.deploy(EndpointEventTypes="batch.succeeded")
+
+
+def test_without_the_permission_to_store_the_secret_the_stack_fails(registering: Registering) -> None:
+    statements = registering.template["Resources"]["RegisterRole"]["Properties"]["Policies"][0]["PolicyDocument"]
+    statements["Statement"] = [one for one in statements["Statement"] if one["Sid"] != "StoreSigningSecret"]
+
+    with pytest.raises(DeployError, match=r"its signing secret could not be stored in arn:.*AccessDenied") as failure:
+        registering.deploy()
+
+    assert registering.endpoint()["signing_secrets"][0].removeprefix("whsec_") not in str(failure.value)
+
+
+# Deleted -------------------------------------------------------------------------------------------------------------
+
+
+def test_the_endpoint_is_deleted_with_the_stack(registering: Registering, openai: StandIn) -> None:
+    registering.deploy()
+
+    registering.delete()
+
+    assert openai.endpoints() == []
+
+
+def test_the_endpoint_is_deleted_when_the_stack_is_told_not_to_register_it(
+    registering: Registering, openai: StandIn
+) -> None:
+    registering.deploy()
+
+    # ministack takes an update for none when conditions alone change.
+    stack = registering.deploy(RegisterEndpoint="false", AlertFailedShare="1")
+
+    wait_until("the endpoint is deleted", lambda: openai.endpoints() == [])
+    assert "EndpointId" not in stack.outputs
+
+
+def test_a_stack_whose_endpoint_is_gone_can_be_deleted(registering: Registering, openai: StandIn) -> None:
+    registering.deploy()
+    openai.sdk().webhooks.delete(registering.endpoint()["id"])
+
+    registering.delete()
+
+
+def test_a_stack_whose_key_is_no_good_any_more_can_be_deleted_and_leaves_its_endpoint(
+    registering: Registering, openai: StandIn
+) -> None:
+    stack = registering.deploy()
+    stack.set_secret("api-key", "sk-revoked")
+
+    registering.delete()
+
+    assert registering.endpoint()["id"] == stack.outputs["EndpointId"]
+    with pytest.raises(sdk.AuthenticationError):
+        openai.sdk("sk-revoked").webhooks.list()
+
+
+# CloudFormation, for what it does only when something goes wrong -----------------------------------------------------
+
+
+class CloudFormation:
+    """Sends requests to the function as CloudFormation does, and takes the answers."""
+
+    def __init__(self, port: int, answers: list[Json]) -> None:
+        """The answers that are put to this port come into this list."""
+        self._port, self._answers = port, answers
+
+    def ask(self, stack: Stack, kind: str, properties: Json, physical_id: str | None = None) -> Json:
+        """Send a request and answer what it was answered."""
+        event: dict[str, Any] = {
+            "RequestType": kind,
+            "RequestId": "c0ffee",
+            "ResponseURL": f"http://127.0.0.1:{self._port}/answer",
+            "StackId": f"arn:aws:cloudformation:us-east-1:000000000000:stack/{stack.name}/1",
+            "LogicalResourceId": "ProjectEndpoint",
+            "ResourceType": "Custom::OpenAIWebhookEndpoint",
+            "ResourceProperties": properties,
+        }
+        if physical_id is not None:
+            event["PhysicalResourceId"] = physical_id
+        function = stack.outputs["RegisterFunctionName"]
+        run = stack.emulator.client("lambda").invoke(FunctionName=function, Payload=json.dumps(event))
+        assert "FunctionError" not in run, run["Payload"].read()
+        answer = self._answers.pop()
+        assert {name: answer[name] for name in ("RequestId", "StackId", "LogicalResourceId")} == {
+            name: event[name] for name in ("RequestId", "StackId", "LogicalResourceId")
+        }
+        return answer
+
+
+@pytest.fixture
+def cloudformation() -> Iterator[CloudFormation]:
+    """A CloudFormation that the test plays."""
+    answers: list[Json] = []
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_PUT(self) -> None:
+            answers.append(json.loads(self.rfile.read(int(self.headers["content-length"]))))
+            self.send_response(200)
+            self.send_header("content-length", "0")
+            self.end_headers()
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    yield CloudFormation(server.server_port, answers)
+    server.shutdown()
