@@ -5,6 +5,7 @@ import uuid
 from dataclasses import dataclass
 from typing import Any
 
+from infra.local.emulator import Emulator
 from infra.local.stack import Stack
 from infra.local.stand_in import API_KEY, StandIn
 from tests.conftest import MakeStack
@@ -22,11 +23,10 @@ class StepError(Exception):
 
 @dataclass(frozen=True)
 class Rotated:
-    """A stack whose endpoint was created through OpenAI's API, and whose secret is to be rotated."""
+    """A stack that registered its endpoint, and whose secret is to be rotated."""
 
     stack: Stack
     openai: StandIn
-    endpoint_id: str
 
     def begin(self) -> str:
         """Begin a rotation as Secrets Manager does, with an empty pending version, and answer its id."""
@@ -67,7 +67,7 @@ class Rotated:
 
     def let_a_day_pass(self) -> None:
         """Let OpenAI stop signing with the old secret."""
-        self.openai.end_old_secret(self.endpoint_id)
+        self.openai.end_old_secret(self.stack.outputs["EndpointId"])
 
     def delivered(self) -> int:
         """Have OpenAI deliver an event, and answer the status of its first attempt."""
@@ -88,17 +88,29 @@ class Rotated:
         ]
 
 
-def rotated(make_stack: MakeStack, openai: StandIn, template: dict[str, Any] | None = None) -> Rotated:
-    """Deploy a stack that manages its endpoint, without a schedule, which ministack does not know."""
-    given = {"RegisterEndpoint": "true", "RotateSecretDays": "0", "EvalEnabled": "false"}
-    stack = make_stack(fill_secrets=False, template=template, **given)
-    endpoint = openai.sdk().webhooks.create(name=stack.name, url=stack.url(), event_types=[EVENT_TYPE])
-    stack.set_secret("project", endpoint.signing_secret)
-    stack.set_secret("api-key", API_KEY)
-    # The HTTP API's own host name is known nowhere but at AWS.
-    stack.set_environment("rotate", WEBHOOK_URL=stack.url())
-    # What rotation is turned on by. The version that ministack makes of it has the same value.
-    stack.emulator.client("secretsmanager").rotate_secret(
-        SecretId=stack.secret_id("project"), RotationLambdaARN=f"arn:aws:lambda:::function:{stack.name}-rotate"
+def deploy(emulator: Emulator, make_stack: MakeStack, openai: StandIn, template: dict[str, Any]) -> Rotated:
+    """Deploy a stack that registers its endpoint, without a schedule for its secret, which ministack does not know."""
+    api_id = uuid.uuid4().hex[:8]
+    template["Resources"]["Api"]["Properties"]["Tags"] = {"ms-custom-id": api_id}
+    secrets = emulator.client("secretsmanager")
+    stack = make_stack(
+        fill_secrets=False,
+        template=template,
+        RegisterEndpoint="true",
+        EndpointEventTypes=EVENT_TYPE,
+        WebhookBaseUrl=f"{emulator.endpoint_url}/_aws/execute-api/{api_id}/$default",
+        OpenAIApiKeySecretArn=secrets.create_secret(Name=f"key-{api_id}", SecretString=API_KEY)["ARN"],
+        RotateSecretDays="0",
+        EvalEnabled="false",
     )
-    return Rotated(stack, openai, endpoint.id)
+    # What rotation is turned on by. The version that ministack makes of it has the same value.
+    function = f"arn:aws:lambda:us-east-1:000000000000:function:{stack.outputs['RotateFunctionName']}"
+    secrets.rotate_secret(SecretId=stack.secret_id("project"), RotationLambdaARN=function)
+    return Rotated(stack, openai)
+
+
+def delete(it: Rotated) -> None:
+    """Delete the stack while there is an OpenAI to delete the endpoint at."""
+    it.openai.clear_faults()
+    it.stack.delete()
+    wait_until("the endpoint is deleted", lambda: it.openai.endpoints() == [])

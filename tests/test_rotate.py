@@ -2,23 +2,49 @@
 
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import pytest
 from samtranslator.yaml_helper import yaml_parse
 
 from infra.local.deploy import TEMPLATE
+from infra.local.emulator import Emulator
 from infra.local.stack import Stack
 from infra.local.stand_in import StandIn
 from infra.local.watch import Watch
+from tests import rotations
 from tests.between import Between, Request
 from tests.conftest import MakeStack
-from tests.rotations import EVENT_TYPE, STEPS, StepError, rotated
+from tests.rotations import EVENT_TYPE, STEPS, Rotated, StepError
 from tests.waiting import wait_until
 
 PER_SECOND = 20
 ROTATE = "POST /v1/webhook_endpoints/{id}/rotate_secret"
+
+
+Deployed = Callable[[dict[str, Any]], Rotated]
+
+
+@pytest.fixture
+def deployed(emulator: Emulator, openai: StandIn, make_stack: MakeStack) -> Iterator[Deployed]:
+    """Deploys a template as a stack that registers its endpoint, and deletes it before OpenAI is gone."""
+    made: list[Rotated] = []
+
+    def deploy(template: dict[str, Any]) -> Rotated:
+        made.append(rotations.deploy(emulator, make_stack, openai, template))
+        return made[-1]
+
+    yield deploy
+    for it in made:
+        rotations.delete(it)
+
+
+@pytest.fixture
+def it(deployed: Deployed) -> Rotated:
+    """The repository's template, deployed so."""
+    return deployed(yaml_parse(TEMPLATE.read_text()))
 
 
 @contextmanager
@@ -61,10 +87,7 @@ def is_storing(request: Request) -> bool:
     return request.operation == "secretsmanager.PutSecretValue" and b'"AWSPENDING"' in request.body
 
 
-def test_no_delivery_of_a_steady_stream_is_refused_while_the_secret_is_rotated(
-    make_stack: MakeStack, openai: StandIn
-) -> None:
-    it = rotated(make_stack, openai)
+def test_no_delivery_of_a_steady_stream_is_refused_while_the_secret_is_rotated(it: Rotated, openai: StandIn) -> None:
     (old,) = it.openai_signs_with()
     started = time.monotonic()
 
@@ -88,9 +111,8 @@ def test_no_delivery_of_a_steady_stream_is_refused_while_the_secret_is_rotated(
 
 @pytest.mark.parametrize("done", range(len(STEPS)), ids=["nothing", *STEPS[:-1]])
 def test_a_rotation_that_ends_after_a_step_refuses_nothing_and_is_ended_by_the_next_try(
-    make_stack: MakeStack, openai: StandIn, done: int
+    it: Rotated, openai: StandIn, done: int
 ) -> None:
-    it = rotated(make_stack, openai)
     version = it.begin()
     for step in STEPS[:done]:
         it.steps(version, step, step)
@@ -109,8 +131,7 @@ def test_a_rotation_that_ends_after_a_step_refuses_nothing_and_is_ended_by_the_n
     assert sum(request["count"] for request in openai.requests() if request["path"].endswith("rotate_secret")) == 1
 
 
-def test_a_secret_whose_answer_gets_lost_is_replaced_by_the_next_try(make_stack: MakeStack, openai: StandIn) -> None:
-    it = rotated(make_stack, openai)
+def test_a_secret_whose_answer_gets_lost_is_replaced_by_the_next_try(it: Rotated, openai: StandIn) -> None:
     version = it.begin()
     openai.fault(ROTATE, "cut", after_bytes=10, times=1)
 
@@ -126,10 +147,7 @@ def test_a_secret_whose_answer_gets_lost_is_replaced_by_the_next_try(make_stack:
     assert it.openai_signs_with() == [it.in_use()]
 
 
-def test_a_secret_that_cannot_be_stored_is_lost_and_replaced_by_the_next_try(
-    make_stack: MakeStack, openai: StandIn
-) -> None:
-    it = rotated(make_stack, openai)
+def test_a_secret_that_cannot_be_stored_is_lost_and_replaced_by_the_next_try(it: Rotated) -> None:
     version = it.begin()
     with Between(it.stack) as between:
         between.take("rotate")
@@ -147,9 +165,8 @@ def test_a_secret_that_cannot_be_stored_is_lost_and_replaced_by_the_next_try(
 
 
 def test_a_process_that_is_killed_leaves_its_lease_and_the_next_try_ends_the_rotation(
-    make_stack: MakeStack, openai: StandIn
+    it: Rotated, openai: StandIn
 ) -> None:
-    it = rotated(make_stack, openai)
     version = it.begin()
     openai.fault(ROTATE, "stall", times=1)
     failed: list[BaseException] = []
@@ -176,10 +193,7 @@ def test_a_process_that_is_killed_leaves_its_lease_and_the_next_try_ends_the_rot
     assert it.openai_signs_with()[0] == it.in_use()
 
 
-def test_a_second_rotation_follows_the_first_as_soon_as_the_verifier_looks_again(
-    make_stack: MakeStack, openai: StandIn
-) -> None:
-    it = rotated(make_stack, openai)
+def test_a_second_rotation_follows_the_first_as_soon_as_the_verifier_looks_again(it: Rotated) -> None:
     for _ in range(2):
         it.steps(it.begin())
         assert it.openai_signs_with()[0] == it.in_use()
@@ -188,10 +202,7 @@ def test_a_second_rotation_follows_the_first_as_soon_as_the_verifier_looks_again
     assert it.delivered() == 200
 
 
-def test_the_test_delivery_is_recorded_once_and_neither_asks_nor_alerts_anybody(
-    make_stack: MakeStack, openai: StandIn
-) -> None:
-    it = rotated(make_stack, openai)
+def test_the_test_delivery_is_recorded_once_and_neither_asks_nor_alerts_anybody(it: Rotated, openai: StandIn) -> None:
     watch = Watch(it.stack)
     version = it.begin()
     it.step("createSecret", version)
@@ -210,8 +221,7 @@ def test_the_test_delivery_is_recorded_once_and_neither_asks_nor_alerts_anybody(
     assert openai.requests() == before
 
 
-def test_a_key_that_may_not_rotate_leaves_everything_as_it_is(make_stack: MakeStack, openai: StandIn) -> None:
-    it = rotated(make_stack, openai)
+def test_a_key_that_may_not_rotate_leaves_everything_as_it_is(it: Rotated, openai: StandIn) -> None:
     version, secrets = it.begin(), it.openai_signs_with()
     openai.fault(ROTATE, "status", status=403)
 
@@ -234,14 +244,14 @@ def test_a_key_that_may_not_rotate_leaves_everything_as_it_is(make_stack: MakeSt
     ],
 )
 def test_a_function_without_a_permission_is_refused_and_shuts_nobody_out(
-    make_stack: MakeStack, openai: StandIn, sid: str, step: str, reason: str
+    deployed: Deployed, sid: str, step: str, reason: str
 ) -> None:
     template = yaml_parse(TEMPLATE.read_text())
     whole = template["Resources"]["RotateRole"]["Properties"]["Policies"][0]["PolicyDocument"]["Statement"]
     left = [statement for statement in whole if statement["Sid"] != sid]
     assert len(left) == len(whole) - 1, f"there is no statement {sid}"
     whole[:] = left
-    it = rotated(make_stack, openai, template)
+    it = deployed(template)
     version = it.begin()
     for before in STEPS[: STEPS.index(step)]:
         it.step(before, version)
@@ -253,8 +263,7 @@ def test_a_function_without_a_permission_is_refused_and_shuts_nobody_out(
     assert len(it.openai_signs_with()) == (2 if step == "finishSecret" else 1)
 
 
-def test_secrets_never_reach_the_log(make_stack: MakeStack, openai: StandIn) -> None:
-    it = rotated(make_stack, openai)
+def test_secrets_never_reach_the_log(it: Rotated) -> None:
     before = it.openai_signs_with()
     it.steps(it.begin())
 
@@ -262,16 +271,6 @@ def test_secrets_never_reach_the_log(make_stack: MakeStack, openai: StandIn) -> 
 
     assert "createSecret" in log
     assert not any(secret.removeprefix("whsec_") in log for secret in {*before, *it.openai_signs_with()})
-
-
-def test_a_stack_with_a_domain_of_its_own_tests_through_that(make_stack: MakeStack) -> None:
-    given = {"RegisterEndpoint": "true", "RotateSecretDays": "0", "WebhookBaseUrl": "https://webhooks.example.com"}
-    stack = make_stack(fill_secrets=False, **given)
-
-    name = stack.outputs["RotateFunctionName"]
-    settings = stack.emulator.client("lambda").get_function_configuration(FunctionName=name)
-
-    assert settings["Environment"]["Variables"]["WEBHOOK_URL"] == "https://webhooks.example.com/webhooks/project"
 
 
 def test_a_stack_that_does_not_manage_its_endpoint_has_no_function_for_it(stack: Stack) -> None:
