@@ -5,7 +5,7 @@ use std::time::{Duration, SystemTime};
 use tokio::time::Instant;
 
 /// What is left to ask OpenAI for a secret and to store it, once everything is found.
-const FOR_ROTATING: Duration = Duration::from_secs(60);
+const FOR_ROTATING: Duration = Duration::from_mins(1);
 
 /// What is left to store a secret that OpenAI has made.
 const FOR_STORING: Duration = Duration::from_secs(30);
