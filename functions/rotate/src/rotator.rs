@@ -27,19 +27,19 @@ pub(crate) struct Rotator {
 
 /// How a step ended well.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Done {
-    Done,
+pub(crate) enum Ended {
+    Now,
     /// An earlier try did it.
-    Already,
+    Before,
     /// There is nothing to do in this step.
     Nothing,
 }
 
-impl Done {
+impl Ended {
     const fn as_str(self) -> &'static str {
         match self {
-            Self::Done => "done",
-            Self::Already => "done_before",
+            Self::Now => "done",
+            Self::Before => "done_before",
             Self::Nothing => "nothing_to_do",
         }
     }
@@ -79,7 +79,7 @@ impl Rotator {
             None => Err(Failure::UnusableEvent),
         };
         let line = match &result {
-            Ok(done) => Line::info("rotation step done").text("outcome", done.as_str()),
+            Ok(ended) => Line::info("rotation step done").text("outcome", ended.as_str()),
             Err(failure) => Line::error("rotation step failed")
                 .text("outcome", failure.reason())
                 .text("error", &failure.to_string()),
@@ -94,7 +94,7 @@ impl Rotator {
         result.map(drop)
     }
 
-    async fn step(&self, request: &Request, time: Time) -> Result<Done, Failure> {
+    async fn step(&self, request: &Request, time: Time) -> Result<Ended, Failure> {
         let Request { step, secret, version } = request;
         let versions = self.secrets.versions(secret).await?;
         if !versions.rotated {
@@ -104,7 +104,7 @@ impl Rotator {
             return Err(Failure::UnknownVersion);
         }
         if versions.is_at(version, Stage::Current) {
-            return Ok(Done::Already);
+            return Ok(Ended::Before);
         }
         if !versions.is_at(version, Stage::Pending) {
             return Err(Failure::NotPending);
@@ -112,7 +112,7 @@ impl Rotator {
         match step {
             Step::Create => self.create(secret, version, time).await,
             // OpenAI makes the secrets, and signs with a new one from the moment that it gave it out.
-            Step::Set => Ok(Done::Nothing),
+            Step::Set => Ok(Ended::Nothing),
             Step::Test => self.test(secret, version, time).await,
             Step::Finish => self.finish(secret, version, &versions).await,
         }
@@ -120,7 +120,7 @@ impl Rotator {
 
     /// Has OpenAI make a new secret and stores it. One try at a time: of two secrets made side by side nobody could
     /// tell which one is the newer, and the older is good for a day only.
-    async fn create(&self, secret: &str, version: &str, time: Time) -> Result<Done, Failure> {
+    async fn create(&self, secret: &str, version: &str, time: Time) -> Result<Ended, Failure> {
         let lease = self.ledger.lease(&format!("rotate/{secret}"), time.lease()).await?.ok_or(Failure::Busy)?;
         let result = self.create_alone(secret, version, time).await;
         if let Err(error) = self.ledger.end_lease(&lease).await {
@@ -129,9 +129,9 @@ impl Rotator {
         result
     }
 
-    async fn create_alone(&self, secret: &str, version: &str, time: Time) -> Result<Done, Failure> {
+    async fn create_alone(&self, secret: &str, version: &str, time: Time) -> Result<Ended, Failure> {
         if self.secrets.value(secret, version).await?.is_some() {
-            return Ok(Done::Already);
+            return Ok(Ended::Before);
         }
         // What can fail fails before OpenAI has made a secret, for each one that gets lost ends an older one.
         let openai = self.openai().await?;
@@ -143,7 +143,7 @@ impl Rotator {
         })?;
         let put = async |version| self.secrets.put_pending(secret, version, made.expose()).await;
         match put(Some(version)).await.map_err(Failure::NotStored)? {
-            Put::Stored => Ok(Done::Done),
+            Put::Stored => Ok(Ended::Now),
             // The value was not there yet when it was looked for. It can't be changed, and this one is newer.
             Put::Taken => match put(None).await {
                 Ok(_) => Err(Failure::Superseded),
@@ -152,13 +152,13 @@ impl Rotator {
         }
     }
 
-    async fn test(&self, secret: &str, version: &str, time: Time) -> Result<Done, Failure> {
+    async fn test(&self, secret: &str, version: &str, time: Time) -> Result<Ended, Failure> {
         let pending = self.pending(secret, version).await?;
         let key = webhook::Secret::parse(&pending.text).map_err(Failure::Unusable)?;
-        self.probe.deliver(&key, version, time.to_try()).await.map(|()| Done::Done)
+        self.probe.deliver(&key, version, time.to_try()).await.map(|()| Ended::Now)
     }
 
-    async fn finish(&self, secret: &str, version: &str, versions: &Versions) -> Result<Done, Failure> {
+    async fn finish(&self, secret: &str, version: &str, versions: &Versions) -> Result<Ended, Failure> {
         let pending = self.pending(secret, version).await?;
         let current = versions.current();
         if let Some(current) = current
@@ -168,7 +168,7 @@ impl Rotator {
             return Err(Failure::Overtaken);
         }
         self.secrets.put_into_use(secret, version, current).await.map_err(Failure::NotInUse)?;
-        Ok(Done::Done)
+        Ok(Ended::Now)
     }
 
     async fn pending(&self, secret: &str, version: &str) -> Result<Version, Failure> {

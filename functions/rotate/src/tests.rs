@@ -1,8 +1,10 @@
 //! The four steps, whole, repeated and cut off anywhere.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use serde_json::{Value, json};
+use tokio::time::timeout;
 
 use crate::failure::Failure;
 use crate::loopback::{ENDPOINT, Fault, OLD, OLD_VERSION, Server, VERSION, now};
@@ -49,7 +51,7 @@ impl Bench {
         let rotator = Arc::clone(&self.rotator);
         let deadline = (now() + TWO_MINUTES) * 1000;
         let task = tokio::spawn(async move { rotator.handle(event(step, VERSION), deadline).await });
-        self.server.cut.notified().await;
+        timeout(Duration::from_secs(10), self.server.cut.notified()).await.expect("the step comes to that");
         task.abort();
         assert!(task.await.unwrap_err().is_cancelled());
     }
