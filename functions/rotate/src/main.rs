@@ -22,7 +22,7 @@
 //! | cut off after | OpenAI signs with | the verifier accepts | the next try |
 //! |---|---|---|---|
 //! | the rotation was begun | o | o | begins |
-//! | the lease was taken, the key read, the endpoint found | o | o | waits until the lease is over, then begins |
+//! | the lease was taken, the key read | o | o | waits until the lease is over, then begins |
 //! | storing was tried out | o | o | the same |
 //! | OpenAI made *n1*, and it got lost | n1, o | o | has OpenAI make *n2* and stores it at once |
 //! | OpenAI made *n2*, after *n1* got lost | n2, n1 | o: **refused** | has OpenAI make *n3* and stores it at once |
@@ -35,7 +35,7 @@
 //! in a row cost time: deliveries are answered 401 until one is stored, and for up to 30 seconds more by a verifier that
 //! has just looked. The same goes for one that is not followed by another try within 24 hours, of which the alarm tells
 //! people. OpenAI repeats what was refused for 72 hours, so nothing is lost. To make that rare, everything that can fail comes
-//! before OpenAI is asked: the version, the key, the endpoint, and *storing itself*, which is tried out with a value that
+//! before OpenAI is asked: the version, the key, and *storing itself*, which is tried out with a value that
 //! nobody reads. (A missing permission would otherwise cost a secret with every try.) The last half minute of the
 //! invocation is kept for storing.
 //!
