@@ -214,6 +214,20 @@ def test_a_refused_creation_leaves_no_file(openai: StandIn, cli: Cli, tmp_path: 
     assert not file.exists()
 
 
+def test_a_key_of_the_environment_goes_before_the_stacks(stack: Stack, openai: StandIn, tmp_path: Path) -> None:
+    stack.set_secret("api-key", "unset")
+    without = Cli(stack, home=tmp_path).run("endpoints", "types")
+    assert without.code == 1
+    assert "secret set api-key" in without.err
+    assert Cli(stack, openai, home=tmp_path).run("endpoints", "types").code == 0
+    # Nothing of AWS is needed, then.
+    alone = Cli(home=tmp_path).run("endpoints", "types", OPENAI_API_KEY=API_KEY, OPENAI_BASE_URL=openai.base_url)
+    assert alone.code == 0
+    wrong = Cli(stack, openai, home=tmp_path).run("endpoints", "types", OPENAI_API_KEY="sk-wrong")
+    assert wrong.code == 3
+    assert "sk-wrong" not in wrong.err
+
+
 def test_the_types_are_listed_with_where_the_others_are(cli: Cli) -> None:
     result = cli.run("endpoints", "types")
     assert result.code == 0

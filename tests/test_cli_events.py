@@ -73,7 +73,10 @@ def test_events_are_listed_by_what_is_asked_for_the_newest_first(stack: Stack, c
         *(by_age["now"], failed, other),
         *(by_age["yesterday"], by_age["last week"]),
     ]
-    assert ids(cli.ok("events", "list", "--since", "31d", "--until", "6d")) == [by_age["last week"], by_age["last month"]]
+    assert ids(cli.ok("events", "list", "--since", "31d", "--until", "6d")) == [
+        by_age["last week"],
+        by_age["last month"],
+    ]
     assert ids(cli.ok("events", "list", "--state", "failed")) == [failed]
     assert ids(cli.ok("events", "list", "--category", "batch")) == [failed]
     assert ids(cli.ok("events", "list", "--type", "batch.*")) == [failed]
@@ -296,9 +299,7 @@ def test_a_context_comes_from_a_file_and_an_eval_is_named(stack: Stack, cli: Cli
         (("batch", "batch_1", "--by", "1h", "--context", "@/nonexistent/file"), "/nonexistent/file"),
     ],
 )
-def test_what_cannot_be_expected_is_told(
-    stack: Stack, cli: Cli, arguments: tuple[str, ...], said: str
-) -> None:
+def test_what_cannot_be_expected_is_told(stack: Stack, cli: Cli, arguments: tuple[str, ...], said: str) -> None:
     result = cli.run("expect", *arguments)
     assert (result.code, result.out) == (2, "")
     assert said in result.err
