@@ -1,6 +1,7 @@
 """`dlq`: dead letters are looked at without being taken away, redriven once the cause is gone, and purged."""
 
 import json
+import subprocess
 import uuid
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
@@ -11,7 +12,7 @@ from infra.local.stack import Stack, unhandled
 from infra.local.stand_in import StandIn
 from infra.local.watch import Watch
 from tests.batches import given_up, handled
-from tests.cli import Cli
+from tests.cli import BINARY, Cli
 from tests.waiting import wait_until
 
 LETTERS = 500
@@ -70,6 +71,8 @@ def test_five_hundred_dead_letters_are_redriven_after_the_fault_is_gone_and_each
     assert {event["attempts"] for event in stack.ledger("event")} == {2}
     assert sorted(job["object_id"] for job in stack.ledger("job")) == sorted(files)
     assert Counter(outcome.detail["object_id"] for outcome in watch.outcomes()) == Counter(files)
+    asked = {call["path"]: call["statuses"] for call in openai.requests() if call["method"] == "GET"}
+    assert asked == {f"/v1/files/{file}": [401, 200] for file in files}
     assert stack.dead_letters("file") == []
 
 
@@ -159,6 +162,43 @@ def test_a_letter_that_sqs_moved_because_its_function_kept_dying_is_redriven_too
     assert handled(stack, delivery)["attempts"] == 2
     assert len(wait_until("the outcome is there", watch.outcomes)) == 1
     assert stack.dead_letters("file") == []
+
+
+@pytest.mark.stack(**unhandled("batch"))
+def test_a_redrive_that_is_killed_loses_no_letter(stack: Stack, cli: Cli) -> None:
+    with ThreadPoolExecutor(8) as pool:
+        sent = set(pool.map(lambda _: dead_letter(stack, "batch"), range(200)))
+    process = subprocess.Popen(
+        [str(BINARY), "dlq", "redrive", "--yes"], env=cli.environment, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE
+    )
+    wait_until("it is at work", lambda: stack.messages("batch"))
+    process.kill()
+    process.communicate()
+
+    moved = {message.attributes["webhook-id"] for message in stack.messages("batch")}
+    left = {letter.attributes["webhook-id"] for letter in stack.dead_letters("batch")}
+    assert left, "it was done before it was killed"
+    assert moved | left == sent
+
+
+def test_a_copy_that_a_redrive_left_behind_when_it_died_does_no_harm(
+    stack: Stack, openai: StandIn, watch: Watch, cli: Cli
+) -> None:
+    file = openai.put_file(text="four")["id"]
+    openai.fault(f"GET /v1/files/{file}", "status", times=1, status=403)
+    (delivery,) = openai.deliver("file.processed", {"id": file}, wait=True)
+    given_up(stack, delivery)
+    # It was sent, and then the process died before it could delete the letter.
+    (letter,) = stack.dead_letters("file")
+    stack.send("file", letter.body, letter.attributes)
+    assert handled(stack, delivery)["attempts"] == 2
+
+    assert cli.ok("dlq", "redrive", "--yes")["letters"] == 1
+
+    wait_until("the copy is dropped", lambda: stack.messages("file") == [])
+    assert handled(stack, delivery)["attempts"] == 2
+    assert len(watch.outcomes()) == 1
+    assert openai.calls("GET", f"/v1/files/{file}") == 2
 
 
 def test_what_fails_again_is_a_dead_letter_again_and_not_redriven_in_circles(

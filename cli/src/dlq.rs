@@ -33,7 +33,8 @@ enum Command {
     Redrive(act::ActArgs),
     /// Delete dead letters: nobody handles their events any more
     ///
-    /// The ledger still has the events for 35 days, and `events replay` brings them back.
+    /// The ledger still has the events for 35 days, and `events replay` brings them back. Only messages that are no
+    /// events (undecodable_message) are lost for good.
     Purge(act::ActArgs),
 }
 
@@ -187,7 +188,8 @@ impl Note {
         })
     }
 
-    fn row(&self) -> [String; 6] {
+    fn row(&self) -> [String; 7] {
+        let message: String = self.message.as_deref().unwrap_or_default().chars().take(SHOWN_MESSAGE).collect();
         let or_dash = |text: &Option<String>| text.clone().unwrap_or_else(|| "-".to_owned());
         [
             self.sent_at.text(),
@@ -196,11 +198,15 @@ impl Note {
             or_dash(&self.event_type),
             or_dash(&self.object_id),
             self.id.clone(),
+            message,
         ]
     }
 }
 
-const HEADINGS: [&str; 6] = ["SINCE (UTC)", "CATEGORY", "REASON", "TYPE", "OBJECT", "MESSAGE ID"];
+const HEADINGS: [&str; 7] = ["SINCE (UTC)", "CATEGORY", "REASON", "TYPE", "OBJECT", "MESSAGE ID", "MESSAGE"];
+
+/// So many characters of a letter's message are shown in a list.
+const SHOWN_MESSAGE: usize = 60;
 
 impl From<InboxError> for Failure {
     fn from(error: InboxError) -> Self {

@@ -70,6 +70,11 @@ pub(crate) async fn run(args: &ExpectArgs, context: &Context) -> Result<Exit, Fa
     }
     let carried = args.context.as_deref().map(read_context).transpose()?;
     let (category, ledger) = (args.kind.category(), ledger(context).await?);
+    if let Some(job) = ledger.job(category, &args.id).await?.filter(|job| job.terminal) {
+        let (status, seen) = (job.status, Moment(job.as_of).text());
+        return Err(Failure::no(format!("{} has ended already: {status}, seen {seen} UTC", args.id))
+            .hint(format!("`openai-webhooks events list --since 35d --object {}` shows its events.", args.id)));
+    }
     let expectation = Expectation {
         category,
         object_id: &args.id,
@@ -100,7 +105,7 @@ fn check_id(what: &str, id: &str) -> Result<(), Failure> {
 }
 
 /// The context itself, or what the file has.
-fn read_context(given: &str) -> Result<String, Failure> {
+pub(crate) fn read_context(given: &str) -> Result<String, Failure> {
     let Some(path) = given.strip_prefix('@') else { return Ok(given.to_owned()) };
     let mut text = String::new();
     // A byte more than fits, so that too much is told as such.

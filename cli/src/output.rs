@@ -127,6 +127,11 @@ impl Progress {
         self.0.inc(1);
     }
 
+    /// Of so many steps.
+    pub(crate) fn of(&self, total: u64) {
+        self.0.set_length(total);
+    }
+
     /// So many steps in all.
     pub(crate) fn at(&self, position: u64) {
         self.0.set_position(position);

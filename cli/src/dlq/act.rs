@@ -61,10 +61,20 @@ async fn act(deed: Deed, notes: &[Note], context: &Context) -> Result<Done, Fail
     for (category, ids) in by_category {
         let letters = dead_letters(context, category).await?;
         let acted = letters.act(deed, &ids, |count| {
-            position += count as u64;
-            bar.at(position);
+            position += count;
+            bar.at(position as u64);
         });
-        done.merge(acted.await?);
+        match acted.await {
+            Ok(acted) => done.merge(acted),
+            Err(error) => {
+                let all = notes.len();
+                return Err(Failure::remote(format!(
+                    "{position} of {all} dead letters are {}, then: {error}",
+                    past(deed)
+                ))
+                .hint("Run the command again for the others: no event is handled twice."));
+            }
+        }
     }
     Ok(done)
 }
@@ -91,14 +101,19 @@ fn rehearse(deed: Deed, notes: &[Note], more: bool, context: &Context) -> Result
     let letters: Vec<Value> = notes.iter().map(Note::document).collect();
     context.out.result(&json!({"dry_run": true, "letters": letters, "more": more}), || {
         let list = table(HEADINGS, &notes.iter().map(Note::row).collect::<Vec<_>>());
-        let what = if deed == Deed::Redrive { "redriven" } else { "deleted" };
-        format!("{list}\n{} would be {what}: {}.", notes.len(), reasons(notes))
+        format!("{list}\n{} would be {}: {}.", notes.len(), past(deed), reasons(notes))
     })
 }
 
+fn past(deed: Deed) -> &'static str {
+    match deed {
+        Deed::Redrive => "redriven",
+        Deed::Purge => "deleted",
+    }
+}
+
 fn text(deed: Deed, done: &Done, gone: usize) -> String {
-    let what = if deed == Deed::Redrive { "redriven" } else { "deleted" };
-    let mut text = format!("{} {what}", done.letters + done.copied);
+    let mut text = format!("{} {}", done.letters + done.copied, past(deed));
     if done.refused > 0 {
         let cause = done.cause.as_deref().unwrap_or("SQS did not say why");
         text.push_str(&format!(", {} refused: {cause}", done.refused));

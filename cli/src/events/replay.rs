@@ -42,8 +42,10 @@ pub(crate) struct ReplayArgs {
 #[derive(Default)]
 struct Plan {
     events: Vec<Entry>,
-    /// With why not.
-    refused: Vec<(Entry, String)>,
+    /// Their bodies are not kept.
+    refused: Vec<Entry>,
+    /// How many are left out, because another event acted for them.
+    duplicates: usize,
     /// Whether the limit left some out.
     more: bool,
 }
@@ -52,8 +54,11 @@ pub(crate) async fn run(args: &ReplayArgs, context: &Context) -> Result<Exit, Fa
     let ledger = ledger(context).await?;
     let plan = plan(args, context, &ledger).await?;
     if !context.out.json {
-        for (entry, why) in &plan.refused {
-            context.out.note(&format!("{} {} is left out: {why}", entry.event_type, entry.webhook_id));
+        for entry in &plan.refused {
+            context.out.note(&format!("Left out: {}.", no_body(entry).message));
+        }
+        if plan.duplicates > 0 {
+            context.out.note(&format!("Left out: {} duplicates of other events.", plan.duplicates));
         }
         if plan.more {
             context.out.note("More events match: these are the newest ones. Raise --limit to have them all.");
@@ -102,14 +107,8 @@ async fn plan(args: &ReplayArgs, context: &Context, ledger: &Ledger) -> Result<P
                 }
                 match (&entry.duplicate_of, entry.body_omitted) {
                     // The event that acted for it comes by itself, or is left out on purpose.
-                    (Some((_, acted)), _) => {
-                        let why = format!("it is a duplicate of {acted}");
-                        plan.refused.push((entry, why));
-                    }
-                    (None, Some(_)) => {
-                        let why = no_body(&entry).message;
-                        plan.refused.push((entry, why));
-                    }
+                    (Some(_), _) => plan.duplicates += 1,
+                    (None, Some(_)) => plan.refused.push(entry),
                     (None, None) => plan.events.push(entry),
                 }
             }
@@ -207,15 +206,16 @@ fn report(context: &Context, plan: &Plan, events: &[Entry], dry_run: bool) -> Re
             "object_id": entry.object_id, "state": entry.state,
         })
     };
-    let refused = plan.refused.iter().map(|(entry, why)| {
+    let refused = plan.refused.iter().map(|entry| {
         let mut named = named(entry);
-        named["why"] = why.as_str().into();
+        named["why"] = no_body(entry).message.into();
         named
     });
     let document = json!({
         "dry_run": dry_run,
         "events": events.iter().map(named).collect::<Vec<Value>>(),
         "refused": refused.collect::<Vec<Value>>(),
+        "duplicates": plan.duplicates,
         "more": plan.more,
     });
     context.out.result(&document, || match (events, dry_run) {

@@ -238,7 +238,7 @@ mod tests {
     #[test]
     fn a_context_is_returned_as_it_is_or_said_to_be_missing() {
         let (summary, context) = (Map::new(), json!({"order": 7}).as_object().unwrap().clone());
-        let carried = |context| -> Value {
+        let carried = |context: &Result<Map<String, Value>, &'static str>| -> Value {
             let announcement = Announcement { context: Some(context), ..announcement(&summary, &[]) };
             serde_json::from_str(&detail(&announcement)).unwrap()
         };

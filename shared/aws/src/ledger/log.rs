@@ -2,6 +2,7 @@
 
 use std::collections::{HashMap, VecDeque};
 use std::fmt;
+use std::time::Duration;
 
 use aws_sdk_dynamodb::types::AttributeValue;
 use serde_json::{Map, Value};
@@ -9,7 +10,7 @@ use serde_json::{Map, Value};
 use super::change::Item;
 use super::event::day;
 use super::value::{number, plain, plain_object, read_number, read_text, text};
-use super::{LIFETIME, Ledger, LedgerError, now};
+use super::{Ledger, LedgerError, now};
 
 /// The index over the events' `day` and `received_at`.
 const BY_DAY: &str = "by-day";
@@ -18,6 +19,10 @@ const BY_DAY: &str = "by-day";
 const PAGE: i32 = 500;
 
 const DAY_MILLIS: i64 = 86_400_000;
+
+/// How far back events are looked for. Each is kept for 35 days after it was handled last, and a redrive or a replay may
+/// come as late.
+const OLDEST: Duration = Duration::from_hours(2 * 35 * 24);
 
 /// What is read of an event besides its body.
 const ATTRIBUTES: [&str; 18] = [
@@ -129,12 +134,11 @@ pub struct Entries {
 impl Ledger {
     /// The events that are wanted, the newest first. Needs `dynamodb:Query` on the index `by-day`.
     ///
-    /// The index follows the table within a second or so. Days that the ledger has forgotten are not asked for.
+    /// The index follows the table within a second or so. Days before [`OLDEST`] are not asked for.
     #[must_use]
     pub fn entries(&self, mut wanted: Wanted) -> Entries {
         let now = now();
-        let forgotten = now.saturating_sub(i64::try_from(LIFETIME.as_millis()).unwrap_or(i64::MAX));
-        wanted.since = wanted.since.max(forgotten.saturating_sub(DAY_MILLIS));
+        wanted.since = wanted.since.max(now.saturating_sub(i64::try_from(OLDEST.as_millis()).unwrap_or(i64::MAX)));
         // The clock that received an event may be ahead of ours.
         wanted.until = wanted.until.min(now.saturating_add(DAY_MILLIS));
         let moment = wanted.until;

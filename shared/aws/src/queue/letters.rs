@@ -221,11 +221,19 @@ impl DeadLetters {
                     let letters = self.clone();
                     calls.spawn(async move { (page.len(), letters.page(deed, page).await) });
                 }
+                let mut fault = None;
                 while let Some(page) = calls.join_next().await {
-                    let (size, page) =
-                        page.map_err(|error| InboxError { action: deed.action(), cause: error.to_string() })?;
-                    done.add(page?, &mut seen);
-                    progress(size);
+                    match page {
+                        Ok((size, Ok(page))) => {
+                            done.add(page, &mut seen);
+                            progress(size);
+                        }
+                        Ok((_, Err(error))) => fault = Some(error),
+                        Err(error) => fault = Some(InboxError { action: deed.action(), cause: error.to_string() }),
+                    }
+                }
+                if let Some(fault) = fault {
+                    return Err(fault);
                 }
             }
             Ok(())
@@ -306,7 +314,7 @@ impl DeadLetters {
             request = request.entries(entry.map_err(|error| InboxError { action: ACTION, cause: error.to_string() })?);
         }
         let sent = request.send().await.map_err(|error| failed(ACTION, &error))?;
-        Ok(by_position(sent.failed))
+        Ok(by_position(&sent.failed))
     }
 
     /// Deletes letters, given by position, id and receipt. Answers why not of those that it could not delete.
@@ -319,7 +327,7 @@ impl DeadLetters {
         });
         let request = self.client.delete_message_batch().queue_url(&self.dead_letter_queue_url);
         match request.set_entries(Some(entries.collect())).send().await {
-            Ok(deleted) => by_position(deleted.failed),
+            Ok(deleted) => by_position(&deleted.failed),
             Err(error) => letters.iter().map(|(at, _)| (*at, cause(&error))).collect(),
         }
     }
@@ -422,7 +430,7 @@ fn pages(letters: Vec<Letter>) -> Vec<Vec<Letter>> {
     pages
 }
 
-fn by_position(failed: Vec<BatchResultErrorEntry>) -> HashMap<usize, String> {
+fn by_position(failed: &[BatchResultErrorEntry]) -> HashMap<usize, String> {
     let said = |entry: &BatchResultErrorEntry| match &entry.message {
         Some(message) => format!("{}: {message}", entry.code),
         None => entry.code.clone(),

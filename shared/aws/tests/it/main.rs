@@ -6,6 +6,7 @@
 mod expectations;
 mod inbox;
 mod ledger;
+mod letters;
 mod outcomes;
 #[cfg(feature = "parameters")]
 mod parameters;
