@@ -114,9 +114,7 @@ def test_each_fault_is_found(stack: Stack, openai: StandIn, cli: Cli) -> None:
     assert only(found, "endpoint")["fix"] == f"openai-webhooks endpoints update {endpoint['id']} --url {stack.url()}"
     cli.ok("endpoints", "update", endpoint["id"], "--url", stack.url())
 
-    openai.sdk().post(
-        "/webhook_endpoints", body={"name": "b", "url": stack.url(), "event_types": ["batch.failed"]}, cast_to=object
-    )
+    openai.sdk().webhooks.create(name="b", url=stack.url(), event_types=["batch.failed"])
     code, found = findings(cli)
     assert code == 1
     assert "both deliver" in found[0]["detail"]

@@ -27,10 +27,10 @@ def cli(stack: Stack, tmp_path: Path) -> Cli:
     return Cli(stack, home=tmp_path)
 
 
-def stored(stack: Stack, which: str = "project") -> str:
+def stored(stack: Stack, which: str = "project", stage: str = "AWSCURRENT") -> str:
     """What a secret of the stack holds."""
     secrets = stack.emulator.client("secretsmanager")
-    return secrets.get_secret_value(SecretId=stack.secret_id(which))["SecretString"]
+    return secrets.get_secret_value(SecretId=stack.secret_id(which), VersionStage=stage)["SecretString"]
 
 
 def managed(openai: StandIn) -> list[dict]:
@@ -214,6 +214,20 @@ def test_a_refused_creation_leaves_no_file(openai: StandIn, cli: Cli, tmp_path: 
     assert not file.exists()
 
 
+def test_a_key_of_the_environment_goes_before_the_stacks(stack: Stack, openai: StandIn, tmp_path: Path) -> None:
+    stack.set_secret("api-key", "unset")
+    without = Cli(stack, home=tmp_path).run("endpoints", "types")
+    assert without.code == 1
+    assert "secret set api-key" in without.err
+    assert Cli(stack, openai, home=tmp_path).run("endpoints", "types").code == 0
+    # Nothing of AWS is needed, then.
+    alone = Cli(home=tmp_path).run("endpoints", "types", OPENAI_API_KEY=API_KEY, OPENAI_BASE_URL=openai.base_url)
+    assert alone.code == 0
+    wrong = Cli(stack, openai, home=tmp_path).run("endpoints", "types", OPENAI_API_KEY="sk-wrong")
+    assert wrong.code == 3
+    assert "sk-wrong" not in wrong.err
+
+
 def test_the_types_are_listed_with_where_the_others_are(cli: Cli) -> None:
     result = cli.run("endpoints", "types")
     assert result.code == 0
@@ -262,8 +276,9 @@ def test_a_secret_is_stored_from_stdin_or_a_file_and_never_shown(stack: Stack, c
     file.write_text(second)
     assert cli.ok("secret", "set", "organization", "--file", file)["changed"] is True
     assert stored(stack, "organization") == second
-    # Once more changes nothing: the value before stays AWSPREVIOUS.
+    # Once more changes nothing: the value before, which may still be in use, stays AWSPREVIOUS.
     assert cli.ok("secret", "set", "organization", "--file", file)["changed"] is False
+    assert stored(stack, "organization", "AWSPREVIOUS") == "unset"
 
     assert cli.run("secret", "set", "api-key", stdin="sk-proj-abc").code == 0
     assert stored(stack, "api-key") == "sk-proj-abc"

@@ -1,7 +1,11 @@
 """What all commands of the command line have in common."""
 
+from pathlib import Path
+
 import pytest
 
+from infra.local.emulator import ACCESS_KEY, REGION
+from infra.local.stack import Stack, unhandled
 from tests.cli import Cli
 
 
@@ -40,3 +44,26 @@ def test_the_manual_page_has_every_command() -> None:
     assert result.code == 0
     assert result.out.startswith(".ie")
     assert '.SH "openai-webhooks completions"' in result.out
+
+
+@pytest.mark.stack(**unhandled())
+def test_access_comes_from_a_profile_as_with_the_aws_command_line(stack: Stack, tmp_path: Path) -> None:
+    (tmp_path / ".aws").mkdir()
+    (tmp_path / ".aws" / "config").write_text(f"[profile staging]\nregion = {REGION}\n")
+    keys = f"aws_access_key_id = {ACCESS_KEY}\naws_secret_access_key = {ACCESS_KEY}\n"
+    (tmp_path / ".aws" / "credentials").write_text(f"[staging]\n{keys}")
+    cli = Cli(home=tmp_path)
+    arguments = ("send", "batch.completed", "--stack", stack.name, "--url", stack.url(), "--profile")
+    sent = cli.run(*arguments, "staging", AWS_ENDPOINT_URL=stack.emulator.endpoint_url)
+    assert sent.code == 0, sent
+    missing = cli.run(*arguments, "production", "--region", REGION, AWS_ENDPOINT_URL=stack.emulator.endpoint_url)
+    assert missing.code == 3
+    assert "no AWS credentials" in missing.err
+    nowhere = cli.run(*arguments, "production", AWS_ENDPOINT_URL=stack.emulator.endpoint_url)
+    assert nowhere.code == 3
+    assert "--region" in nowhere.err
+
+
+def test_every_command_takes_json() -> None:
+    assert "complete" in Cli().ok("completions", "bash")["script"]
+    assert "openai-webhooks" in Cli().ok("man")["page"]

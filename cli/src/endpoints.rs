@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 
 use crate::context::{Context, deadline};
 use crate::failure::{Exit, Failure};
-use crate::output::{Decision, table};
+use crate::output::{Decision, table, visible};
 use crate::signing::Endpoint;
 use crate::when::Moment;
 
@@ -180,6 +180,6 @@ fn not_done(context: &Context, decision: Decision, document: Value, would: &str)
     }
     let mut document = document;
     document["dry_run"] = true.into();
-    context.out.result(&document, || format!("Would {would}. Nothing was done."))?;
+    context.out.result(&document, || format!("Would {}. Nothing was done.", visible(would)))?;
     Ok(Exit::Yes)
 }

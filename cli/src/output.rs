@@ -91,7 +91,7 @@ impl Output {
                 .hint("Add --yes to do it, or --dry-run to see what would be done."));
         }
         let mut answer = String::new();
-        let asked = write!(io::stderr().lock(), "{question} [y/N] ").and_then(|()| io::stderr().flush());
+        let asked = write!(io::stderr().lock(), "{} [y/N] ", visible(question)).and_then(|()| io::stderr().flush());
         asked
             .and_then(|()| io::stdin().lock().read_line(&mut answer))
             .map_err(|error| Failure::usage(format!("cannot read the answer: {error}")))?;

@@ -48,11 +48,18 @@ fn render(command: &clap::Command, page: &mut Vec<u8>) -> std::io::Result<()> {
 
 fn commands(parent: &clap::Command, page: &mut Vec<u8>) -> std::io::Result<()> {
     for command in parent.get_subcommands().filter(|command| command.get_name() != "help") {
-        let man = clap_mangen::Man::new(command.clone());
+        // What all have stands at the top of the page.
+        let shown = command.clone().disable_help_flag(true).mut_args(|one| {
+            let is_common = one.is_global_set() || one.get_id() == "help";
+            if is_common { one.hide(true) } else { one }
+        });
+        let man = clap_mangen::Man::new(shown);
+        let mut sections = Vec::new();
+        man.render_synopsis_section(&mut sections)?;
+        man.render_options_section(&mut sections)?;
         page.extend(format!(".SH \"{}\"\n", command.get_bin_name().unwrap_or_default()).as_bytes());
         page.extend(command.get_about().map(|about| format!("{about}\n")).unwrap_or_default().as_bytes());
-        man.render_synopsis_section(page)?;
-        man.render_options_section(page)?;
+        page.extend(String::from_utf8_lossy(&sections).replace(".SH ", ".SS ").as_bytes());
         commands(command, page)?;
     }
     Ok(())

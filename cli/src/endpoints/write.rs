@@ -11,7 +11,7 @@ use super::kept::Keeper;
 use super::{document, endpoints, not_done, of_stack};
 use crate::context::{Context, deadline};
 use crate::failure::{Exit, Failure};
-use crate::output::{Consent, Decision};
+use crate::output::{Consent, Decision, visible};
 use crate::signing::{Endpoint, stack_version};
 
 /// Create an endpoint that delivers to the stack, and store its secret there
@@ -151,7 +151,7 @@ pub(super) async fn update(args: UpdateArgs, context: &Context) -> Result<Exit, 
     let endpoint = openai.update_webhook_endpoint(&id, change, deadline()).await?;
     context.out.result(&json!({ "endpoint": document(&endpoint) }), || {
         let WebhookEndpoint { name, url, event_types, .. } = &endpoint;
-        format!("{id} ({name}) delivers {} types to {url}.", event_types.len())
+        visible(&format!("{id} ({name}) delivers {} types to {url}.", event_types.len()))
     })?;
     Ok(Exit::Yes)
 }
@@ -269,9 +269,7 @@ async fn event_types(given: Vec<String>, openai: &openai::Client) -> Result<Vec<
         Some(unknown) if unknown.starts_with("live.") || unknown.starts_with("safety.") => {
             Err(Failure::usage(format!("{unknown} is not offered over OpenAI's API")).hint(super::DASHBOARD))
         }
-        Some(unknown) => {
-            Err(Failure::usage(format!("OpenAI offers no event type {}", crate::output::visible(unknown)))
-                .hint("`openai-webhooks endpoints types` lists them."))
-        }
+        Some(unknown) => Err(Failure::usage(format!("OpenAI offers no event type {}", visible(unknown)))
+            .hint("`openai-webhooks endpoints types` lists them.")),
     }
 }
