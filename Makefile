@@ -69,6 +69,10 @@ build: $(VENV)/stamp need-cargo ## Build the deployable binaries: target/lambda/
 	rustup target add $(RUST_TARGET)
 	source $(VENV)/bin/activate && cargo lambda build --release --target $(RUST_TARGET) $(FUNCTIONS:%=--package %)
 
+.PHONY: cli
+cli: need-cargo ## Build the command line: target/release/openai-webhooks
+	cargo build --release --package openai-webhooks
+
 .PHONY: sam-local
 sam-local: local ## Run every function in Docker with sam local, on sample events (as root, starts a Docker if none runs)
 	rustup target add $(HOST_TARGET)

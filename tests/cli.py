@@ -2,13 +2,20 @@
 
 import json
 import os
+import pty
+import select
 import subprocess
+import termios
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from infra.local.emulator import ACCESS_KEY, REGION
+from samtranslator.yaml_helper import yaml_parse
+
+from infra.local.deploy import TEMPLATE
+from infra.local.emulator import ACCESS_KEY, REGION, Emulator
 from infra.local.processes import ROOT
 from infra.local.stack import Stack
 from infra.local.stand_in import StandIn
@@ -61,11 +68,51 @@ class Cli:
         """Run it once; `environment` adds variables. It has no terminal."""
         return run([BINARY, *arguments], stdin, cwd, self.environment | environment)
 
+    def at_terminal(self, typed: str, *arguments: str | Path, unseen: bool = False) -> tuple[int, str]:
+        """Run it on a terminal where somebody types when asked; the exit code, and all that the terminal has shown.
+
+        With `unseen` they type once the terminal does not show it any more.
+        """
+        ours, its = pty.openpty()
+        command = [str(word) for word in (BINARY, *arguments)]
+        deadline = time.monotonic() + _TIMEOUT_SECONDS
+        shown, is_typed = b"", False
+        with subprocess.Popen(command, stdin=its, stdout=its, stderr=its, env=self.environment) as process:
+            os.close(its)
+            while time.monotonic() < deadline:
+                if select.select([ours], [], [], 0.05)[0]:
+                    try:
+                        shown += os.read(ours, 4096)
+                    except OSError:  # Linux says so when the other side has closed.
+                        break
+                is_asked = shown.endswith((b": ", b"] ")) and (not unseen or not _echoes(ours))
+                if is_asked and not is_typed:
+                    os.write(ours, typed.encode())
+                    is_typed = True
+            else:
+                process.kill()
+        os.close(ours)
+        return process.returncode, shown.decode()
+
     def ok(self, *arguments: str | Path, stdin: str | bytes = b"", **environment: str) -> Any:
         """Run it with `--json`, expect 0, and answer the document."""
         result = self.run(*arguments, "--json", stdin=stdin, **environment)
         assert result.code == 0, result
         return result.json()
+
+
+def _echoes(terminal: int) -> bool:
+    """Whether a terminal shows what is typed."""
+    return bool(termios.tcgetattr(terminal)[3] & termios.ECHO)
+
+
+def reachable(emulator: Emulator) -> dict[str, Any]:
+    """The template with webhook URLs that are reached on this machine, for commands that take them from the stack."""
+    template = yaml_parse(TEMPLATE.read_text())
+    for endpoint in ("project", "organization"):
+        url = f"{emulator.endpoint_url}/_aws/execute-api/${{Api}}/$default/webhooks/{endpoint}"
+        template["Outputs"][f"{endpoint.capitalize()}WebhookUrl"]["Value"] = {"Fn::Sub": url}
+    return template
 
 
 def run(command: Sequence[str | Path], stdin: str | bytes, cwd: Path | None, environment: dict[str, str]) -> Result:

@@ -9,6 +9,7 @@
 - `stack`: the deployed template under a name of this test's own, its secrets set, both its endpoints registered with
   `openai`. Other parameters: `@pytest.mark.stack(BatchTimeout="30")`.
 - `watch`: the outcomes and the alerts of `stack`. Every outcome is checked against its schema.
+- `registering`: a stack that registers its endpoint at `openai` by itself, deployed when the test says so.
 - `make_stack`: further stacks, or one without secrets.
 
 When a test fails, its report has the logs of its stacks' functions and of its stand-in.
@@ -28,6 +29,7 @@ from infra.local.stack import Stack, create
 from infra.local.stand_in import StandIn
 from infra.local.watch import Watch
 from tests import schemas
+from tests.registering import Registering
 
 _LOG_TAIL_LINES = 200
 
@@ -100,6 +102,15 @@ def stack(make_stack: MakeStack, request: pytest.FixtureRequest) -> Stack:
     """The deployed template, with its secrets set and both endpoints registered."""
     marker = request.node.get_closest_marker("stack")
     return make_stack(**(marker.kwargs if marker else {}))
+
+
+@pytest.fixture
+def registering(emulator: Emulator, openai: StandIn, make_stack: MakeStack) -> Iterator[Registering]:
+    """A stack of this test's own, deployed by the test, and gone before OpenAI is."""
+    registering = Registering(emulator, openai, make_stack)
+    yield registering
+    openai.clear_faults()
+    registering.delete()
 
 
 @pytest.fixture

@@ -5,9 +5,9 @@ import uuid
 from dataclasses import dataclass
 from typing import Any
 
-from infra.local.stack import Stack
-from infra.local.stand_in import API_KEY, StandIn
-from tests.conftest import MakeStack
+from infra.local.stack import Stack, unhandled
+from infra.local.stand_in import StandIn
+from tests.registering import Registering
 from tests.waiting import wait_until
 
 STEPS = ("createSecret", "setSecret", "testSecret", "finishSecret")
@@ -22,7 +22,7 @@ class StepError(Exception):
 
 @dataclass(frozen=True)
 class Rotated:
-    """A stack whose endpoint was created through OpenAI's API, and whose secret is to be rotated."""
+    """A stack that has registered its endpoint, and whose secret is to be rotated."""
 
     stack: Stack
     openai: StandIn
@@ -88,17 +88,11 @@ class Rotated:
         ]
 
 
-def rotated(make_stack: MakeStack, openai: StandIn, template: dict[str, Any] | None = None) -> Rotated:
-    """Deploy a stack that manages its endpoint, without a schedule, which ministack does not know."""
-    given = {"RegisterEndpoint": "true", "RotateSecretDays": "0", "EvalEnabled": "false"}
-    stack = make_stack(fill_secrets=False, template=template, **given)
-    endpoint = openai.sdk().webhooks.create(name=stack.name, url=stack.url(), event_types=[EVENT_TYPE])
-    stack.set_secret("project", endpoint.signing_secret)
-    stack.set_secret("api-key", API_KEY)
-    # The HTTP API's own host name is known nowhere but at AWS.
-    stack.set_environment("rotate", WEBHOOK_URL=stack.url())
+def rotated(registering: Registering) -> Rotated:
+    """Deploy a stack that has registered its endpoint, and turn the rotation of its secret on."""
+    stack = registering.deploy(EndpointEventTypes=EVENT_TYPE, **unhandled("eval"))
     # What rotation is turned on by. The version that ministack makes of it has the same value.
     stack.emulator.client("secretsmanager").rotate_secret(
         SecretId=stack.secret_id("project"), RotationLambdaARN=f"arn:aws:lambda:::function:{stack.name}-rotate"
     )
-    return Rotated(stack, openai, endpoint.id)
+    return Rotated(stack, registering.openai, stack.outputs["EndpointId"])

@@ -6,12 +6,15 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
+from samtranslator.yaml_helper import yaml_parse
 
+from infra.local.deploy import TEMPLATE
 from infra.local.processes import ROOT
-from infra.local.stack import Stack
+from infra.local.stack import FunctionError, Stack
 from infra.local.stand_in import StandIn
 from infra.local.watch import Watch
 from tests.batches import finish, handled, new_batch
+from tests.conftest import MakeStack
 from tests.evals import new_eval, new_run
 from tests.test_fine_tuning import new_job
 from tests.test_reconcile import HOUR, background_response, expectations
@@ -125,6 +128,24 @@ def test_runs_at_the_same_time_mark_what_is_overdue_once(stack: Stack, watch: Wa
 
     assert sum(results) == 1
     assert 1 <= len(watch.alerts()) <= 3
+
+
+def test_people_are_told_again_rather_than_never_when_it_cannot_be_marked(make_stack: MakeStack) -> None:
+    template = yaml_parse(TEMPLATE.read_text())
+    statements = template["Resources"]["ReconcileRole"]["Properties"]["Policies"][0]["PolicyDocument"]["Statement"]
+    statements[:] = [statement for statement in statements if statement["Sid"] != "KeepLedger"]
+    stack = make_stack(template=template)
+    watch = Watch(stack)
+    stack.expect("batch", "batch_1", due_in=-60)
+
+    for times in (1, 2):
+        with pytest.raises(FunctionError, match="could not mark what is overdue"):
+            expectations(stack)
+        assert len(watch.alerts()) == times
+
+    item = stack.expected("batch", "batch_1")
+    assert item is not None
+    assert item["waiting"] == "batch"
 
 
 def test_an_alert_says_what_openai_and_the_ledger_know(stack: Stack, openai: StandIn, watch: Watch) -> None:

@@ -135,6 +135,22 @@ def test_runs_at_the_same_time_make_one_effect(stack: Stack, openai: StandIn, wa
     assert {it.detail["object_id"] for it in watch.outcomes()} == batches
 
 
+def test_what_a_run_that_died_has_not_found_the_next_one_finds(stack: Stack, openai: StandIn, watch: Watch) -> None:
+    batch_id, job_id = lost_batch(openai), lost_job(openai)
+    openai.fault("GET /v1/fine_tuning/jobs", "stall", times=1)
+
+    with ThreadPoolExecutor(1) as pool:
+        died = pool.submit(reconcile, stack)
+        caught(stack, "batch.completed", batch_id)
+        assert stack.kill("reconcile") == 1
+        assert died.exception(timeout=60) is not None
+
+    assert sent(reconcile(stack)) == {**NOTHING, "fine_tuning_jobs": 1}
+    caught(stack, "fine_tuning.job.failed", job_id)
+    stays("each is announced once", lambda: {it.detail["object_id"] for it in watch.outcomes()} == {batch_id, job_id})
+    assert len(watch.outcomes()) == 2
+
+
 def test_what_was_handled_or_has_failed_is_left_alone(stack: Stack, openai: StandIn) -> None:
     handled_id, failed_id = new_batch(openai), new_batch(openai)
     handled(stack, finish(openai, handled_id, age_seconds=HOUR))

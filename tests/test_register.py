@@ -2,84 +2,21 @@
 
 import json
 import threading
-import uuid
 from collections.abc import Iterator
-from copy import deepcopy
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 import openai as sdk
 import pytest
-from samtranslator.yaml_helper import yaml_parse
 
-from infra.local.deploy import TEMPLATE, DeployError
-from infra.local.emulator import Emulator
-from infra.local.stack import Stack, create
+from infra.local.deploy import DeployError
+from infra.local.stack import Stack
 from infra.local.stand_in import API_KEY, Json, StandIn
 from tests.batches import finish, handled, new_batch
-from tests.conftest import MakeStack
+from tests.registering import Registering, exists
 from tests.waiting import wait_until
 
 CREATE = "POST /v1/webhook_endpoints"
-
-
-class Registering:
-    """A stack that registers its endpoint, under a URL that is known before it is deployed."""
-
-    def __init__(self, emulator: Emulator, openai: StandIn, make_stack: MakeStack) -> None:
-        """Nothing is deployed yet. `parameters` and `template` may be changed before and between deployments."""
-        self._emulator, self._openai, self._make_stack = emulator, openai, make_stack
-        self.template = yaml_parse(TEMPLATE.read_text())
-        api_id = uuid.uuid4().hex[:8]
-        self.template["Resources"]["Api"]["Properties"]["Tags"] = {"ms-custom-id": api_id}
-        self.parameters = {
-            "RegisterEndpoint": "true",
-            "WebhookBaseUrl": f"{emulator.endpoint_url}/_aws/execute-api/{api_id}/$default",
-            "OpenAIApiKeySecretArn": self.new_secret(API_KEY),
-        }
-        self._stack: Stack | None = None
-
-    def new_secret(self, text: str) -> str:
-        """A secret of its own. Answers its ARN."""
-        secrets = self._emulator.client("secretsmanager")
-        return secrets.create_secret(Name=f"register-{uuid.uuid4().hex}", SecretString=text)["ARN"]
-
-    def deploy(self, **changed: str) -> Stack:
-        """Create the stack, or update it, with these parameters changed for good."""
-        self.parameters |= changed
-        template = deepcopy(self.template)
-        if self._stack is None:
-            self._stack = self._make_stack(fill_secrets=False, template=template, **self.parameters)
-        else:
-            name = self._stack.name
-            self._stack = create(self._emulator, name, self._openai.base_url, self.parameters, template=template)
-        return self._stack
-
-    def delete(self) -> None:
-        """Delete the stack, if there is one, and wait until it is gone."""
-        if (stack := self._stack) is not None:
-            stack.delete()
-            wait_until("the stack is deleted", lambda: not exists(stack))
-            self._stack = None
-
-    def endpoint(self) -> Json:
-        """The one endpoint at OpenAI, as only the stand-in shows it."""
-        (endpoint,) = self._openai.endpoints()
-        return endpoint
-
-
-@pytest.fixture
-def registering(emulator: Emulator, openai: StandIn, make_stack: MakeStack) -> Iterator[Registering]:
-    """A stack of this test's own, deployed by the test, and gone before OpenAI is."""
-    registering = Registering(emulator, openai, make_stack)
-    yield registering
-    openai.clear_faults()
-    registering.delete()
-
-
-def exists(stack: Stack) -> bool:
-    found = stack.emulator.client("cloudformation").describe_stacks()["Stacks"]
-    return any(one["StackName"] == stack.name and one["StackStatus"] != "DELETE_COMPLETE" for one in found)
 
 
 def stored(stack: Stack) -> str:
@@ -260,14 +197,24 @@ def test_an_event_type_that_openai_does_not_have_fails_the_stack(registering: Re
         registering.deploy(EndpointEventTypes="batch.succeeded")
 
 
-def test_without_the_permission_to_store_the_secret_the_stack_fails(registering: Registering) -> None:
-    statements = registering.template["Resources"]["RegisterRole"]["Properties"]["Policies"][0]["PolicyDocument"]
-    statements["Statement"] = [one for one in statements["Statement"] if one["Sid"] != "StoreSigningSecret"]
+@pytest.mark.parametrize(
+    ("sid", "reason"),
+    [
+        ("ReadApiKey", r"with the OpenAI API key could not be read: .*\(AccessDenied"),
+        ("StoreSigningSecret", r"its signing secret could not be stored in arn:.*\(AccessDenied"),
+    ],
+)
+def test_without_a_permission_the_stack_fails_and_still_shows_no_secret(
+    registering: Registering, openai: StandIn, sid: str, reason: str
+) -> None:
+    policy = registering.template["Resources"]["RegisterRole"]["Properties"]["Policies"][0]["PolicyDocument"]
+    policy["Statement"] = [statement for statement in policy["Statement"] if statement["Sid"] != sid]
 
-    with pytest.raises(DeployError, match=r"its signing secret could not be stored in arn:.*AccessDenied") as failure:
+    with pytest.raises(DeployError, match=reason) as failure:
         registering.deploy()
 
-    assert registering.endpoint()["signing_secrets"][0].removeprefix("whsec_") not in str(failure.value)
+    for endpoint in openai.endpoints():
+        assert endpoint["signing_secrets"][0].removeprefix("whsec_") not in str(failure.value)
 
 
 # Deleted -------------------------------------------------------------------------------------------------------------

@@ -6,14 +6,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import pytest
-from samtranslator.yaml_helper import yaml_parse
 
-from infra.local.deploy import TEMPLATE
 from infra.local.stack import Stack
 from infra.local.stand_in import StandIn
 from infra.local.watch import Watch
 from tests.between import Between, Request
-from tests.conftest import MakeStack
+from tests.registering import Registering
 from tests.rotations import EVENT_TYPE, STEPS, StepError, rotated
 from tests.waiting import wait_until
 
@@ -62,9 +60,9 @@ def is_storing(request: Request) -> bool:
 
 
 def test_no_delivery_of_a_steady_stream_is_refused_while_the_secret_is_rotated(
-    make_stack: MakeStack, openai: StandIn
+    registering: Registering, openai: StandIn
 ) -> None:
-    it = rotated(make_stack, openai)
+    it = rotated(registering)
     (old,) = it.openai_signs_with()
     started = time.monotonic()
 
@@ -88,9 +86,9 @@ def test_no_delivery_of_a_steady_stream_is_refused_while_the_secret_is_rotated(
 
 @pytest.mark.parametrize("done", range(len(STEPS)), ids=["nothing", *STEPS[:-1]])
 def test_a_rotation_that_ends_after_a_step_refuses_nothing_and_is_ended_by_the_next_try(
-    make_stack: MakeStack, openai: StandIn, done: int
+    registering: Registering, openai: StandIn, done: int
 ) -> None:
-    it = rotated(make_stack, openai)
+    it = rotated(registering)
     version = it.begin()
     for step in STEPS[:done]:
         it.steps(version, step, step)
@@ -109,8 +107,8 @@ def test_a_rotation_that_ends_after_a_step_refuses_nothing_and_is_ended_by_the_n
     assert sum(request["count"] for request in openai.requests() if request["path"].endswith("rotate_secret")) == 1
 
 
-def test_a_secret_whose_answer_gets_lost_is_replaced_by_the_next_try(make_stack: MakeStack, openai: StandIn) -> None:
-    it = rotated(make_stack, openai)
+def test_a_secret_whose_answer_gets_lost_is_replaced_by_the_next_try(registering: Registering, openai: StandIn) -> None:
+    it = rotated(registering)
     version = it.begin()
     openai.fault(ROTATE, "cut", after_bytes=10, times=1)
 
@@ -127,9 +125,9 @@ def test_a_secret_whose_answer_gets_lost_is_replaced_by_the_next_try(make_stack:
 
 
 def test_a_secret_that_cannot_be_stored_is_lost_and_replaced_by_the_next_try(
-    make_stack: MakeStack, openai: StandIn
+    registering: Registering, openai: StandIn
 ) -> None:
-    it = rotated(make_stack, openai)
+    it = rotated(registering)
     version = it.begin()
     with Between(it.stack) as between:
         between.take("rotate")
@@ -147,9 +145,9 @@ def test_a_secret_that_cannot_be_stored_is_lost_and_replaced_by_the_next_try(
 
 
 def test_a_process_that_is_killed_leaves_its_lease_and_the_next_try_ends_the_rotation(
-    make_stack: MakeStack, openai: StandIn
+    registering: Registering, openai: StandIn
 ) -> None:
-    it = rotated(make_stack, openai)
+    it = rotated(registering)
     version = it.begin()
     openai.fault(ROTATE, "stall", times=1)
     failed: list[BaseException] = []
@@ -177,9 +175,9 @@ def test_a_process_that_is_killed_leaves_its_lease_and_the_next_try_ends_the_rot
 
 
 def test_a_second_rotation_follows_the_first_as_soon_as_the_verifier_looks_again(
-    make_stack: MakeStack, openai: StandIn
+    registering: Registering, openai: StandIn
 ) -> None:
-    it = rotated(make_stack, openai)
+    it = rotated(registering)
     for _ in range(2):
         it.steps(it.begin())
         assert it.openai_signs_with()[0] == it.in_use()
@@ -189,9 +187,9 @@ def test_a_second_rotation_follows_the_first_as_soon_as_the_verifier_looks_again
 
 
 def test_the_test_delivery_is_recorded_once_and_neither_asks_nor_alerts_anybody(
-    make_stack: MakeStack, openai: StandIn
+    registering: Registering, openai: StandIn
 ) -> None:
-    it = rotated(make_stack, openai)
+    it = rotated(registering)
     watch = Watch(it.stack)
     version = it.begin()
     it.step("createSecret", version)
@@ -210,8 +208,8 @@ def test_the_test_delivery_is_recorded_once_and_neither_asks_nor_alerts_anybody(
     assert openai.requests() == before
 
 
-def test_a_key_that_may_not_rotate_leaves_everything_as_it_is(make_stack: MakeStack, openai: StandIn) -> None:
-    it = rotated(make_stack, openai)
+def test_a_key_that_may_not_rotate_leaves_everything_as_it_is(registering: Registering, openai: StandIn) -> None:
+    it = rotated(registering)
     version, secrets = it.begin(), it.openai_signs_with()
     openai.fault(ROTATE, "status", status=403)
 
@@ -234,14 +232,13 @@ def test_a_key_that_may_not_rotate_leaves_everything_as_it_is(make_stack: MakeSt
     ],
 )
 def test_a_function_without_a_permission_is_refused_and_shuts_nobody_out(
-    make_stack: MakeStack, openai: StandIn, sid: str, step: str, reason: str
+    registering: Registering, sid: str, step: str, reason: str
 ) -> None:
-    template = yaml_parse(TEMPLATE.read_text())
-    whole = template["Resources"]["RotateRole"]["Properties"]["Policies"][0]["PolicyDocument"]["Statement"]
+    whole = registering.template["Resources"]["RotateRole"]["Properties"]["Policies"][0]["PolicyDocument"]["Statement"]
     left = [statement for statement in whole if statement["Sid"] != sid]
     assert len(left) == len(whole) - 1, f"there is no statement {sid}"
     whole[:] = left
-    it = rotated(make_stack, openai, template)
+    it = rotated(registering)
     version = it.begin()
     for before in STEPS[: STEPS.index(step)]:
         it.step(before, version)
@@ -253,8 +250,8 @@ def test_a_function_without_a_permission_is_refused_and_shuts_nobody_out(
     assert len(it.openai_signs_with()) == (2 if step == "finishSecret" else 1)
 
 
-def test_secrets_never_reach_the_log(make_stack: MakeStack, openai: StandIn) -> None:
-    it = rotated(make_stack, openai)
+def test_secrets_never_reach_the_log(registering: Registering, openai: StandIn) -> None:
+    it = rotated(registering)
     before = it.openai_signs_with()
     it.steps(it.begin())
 
@@ -264,14 +261,13 @@ def test_secrets_never_reach_the_log(make_stack: MakeStack, openai: StandIn) -> 
     assert not any(secret.removeprefix("whsec_") in log for secret in {*before, *it.openai_signs_with()})
 
 
-def test_a_stack_with_a_domain_of_its_own_tests_through_that(make_stack: MakeStack) -> None:
-    given = {"RegisterEndpoint": "true", "RotateSecretDays": "0", "WebhookBaseUrl": "https://webhooks.example.com"}
-    stack = make_stack(fill_secrets=False, **given)
+def test_what_is_tested_is_the_url_that_openai_delivers_to(registering: Registering) -> None:
+    stack = registering.deploy()
 
     name = stack.outputs["RotateFunctionName"]
     settings = stack.emulator.client("lambda").get_function_configuration(FunctionName=name)
 
-    assert settings["Environment"]["Variables"]["WEBHOOK_URL"] == "https://webhooks.example.com/webhooks/project"
+    assert settings["Environment"]["Variables"]["WEBHOOK_URL"] == registering.endpoint()["url"]
 
 
 def test_a_stack_that_does_not_manage_its_endpoint_has_no_function_for_it(stack: Stack) -> None:

@@ -14,7 +14,7 @@ use crate::failure::Failure;
 use crate::output::Output;
 
 /// How long a call to OpenAI may take.
-const OPENAI_TIMEOUT: Duration = Duration::from_secs(60);
+const OPENAI_TIMEOUT: Duration = Duration::from_mins(1);
 
 const DEFAULT_BASE_URL: &str = "https://api.openai.com/v1";
 
@@ -103,7 +103,7 @@ impl Context {
 
     /// The stack's secrets.
     pub(crate) async fn secrets(&self) -> Result<Store, Failure> {
-        Ok(Store::new(self.aws().await?))
+        Ok(Store::patient(self.aws().await?))
     }
 
     /// OpenAI, with the key of `OPENAI_API_KEY` or else the stack's.

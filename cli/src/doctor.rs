@@ -3,6 +3,8 @@
 mod at_openai;
 mod in_aws;
 
+use std::fmt::Write as _;
+
 use clap::Args;
 use serde::Serialize;
 use serde_json::json;
@@ -14,7 +16,8 @@ use crate::output::visible;
 /// Check the whole set-up: stack, secrets, API key, endpoint, queues
 #[derive(Args, Debug)]
 pub(crate) struct DoctorArgs {
-    /// Also make a signed delivery to the stack. It is kept by the archive, as an event of type doctor.delivery
+    /// Also make a signed delivery to the stack, which its archive keeps as doctor.delivery, and have OpenAI make one of
+    /// a sample event
     #[arg(long)]
     deliver: bool,
 }
@@ -78,7 +81,7 @@ pub(crate) async fn run(args: &DoctorArgs, context: &Context) -> Result<Exit, Fa
         let key = in_aws::secrets(context, &mut findings).await;
         progress.say("Asking OpenAI");
         if let Some(key) = key {
-            at_openai::check(key, context, &mut findings).await;
+            at_openai::check(key, args.deliver, context, &mut findings).await;
         }
         progress.say("Looking at the queues");
         in_aws::queues(context, &mut findings).await;
@@ -103,19 +106,19 @@ fn text(findings: &Findings, errors: usize, warnings: usize) -> String {
             Level::Warning => "warn",
             Level::Error => "ERROR",
         };
-        text.push_str(&format!("{mark:5}  {check:width$}  {}\n", visible(detail)));
+        let _ = writeln!(text, "{mark:5}  {check:width$}  {}", visible(detail));
         if let Some(fix) = fix {
-            text.push_str(&format!("{:5}  {:width$}  -> {fix}\n", "", ""));
+            let _ = writeln!(text, "{:5}  {:width$}  -> {fix}", "", "");
         }
     }
     let summary = match (errors, warnings) {
         (0, 0) => "Everything is set up.".to_owned(),
-        (0, warnings) => format!("It works; {} worth a look.", counted(warnings, "thing is", "things are")),
-        (errors, _) => format!("{} must be fixed.", counted(errors, "thing", "things")),
+        (0, warnings) => format!("It works; {} worth a look.", counted(warnings as u64, "thing is", "things are")),
+        (errors, _) => format!("{} must be fixed.", counted(errors as u64, "thing", "things")),
     };
     text + "\n" + &summary
 }
 
-fn counted(count: usize, one: &str, many: &str) -> String {
+fn counted(count: u64, one: &str, many: &str) -> String {
     format!("{count} {}", if count == 1 { one } else { many })
 }

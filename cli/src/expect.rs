@@ -105,7 +105,7 @@ fn check_id(what: &str, id: &str) -> Result<(), Failure> {
 }
 
 /// The context itself, or what the file has.
-fn read_context(given: &str) -> Result<String, Failure> {
+pub(crate) fn read_context(given: &str) -> Result<String, Failure> {
     let Some(path) = given.strip_prefix('@') else { return Ok(given.to_owned()) };
     let mut text = String::new();
     // A byte more than fits, so that too much is told as such.

@@ -86,6 +86,8 @@ impl From<openai::Error> for Failure {
     fn from(error: openai::Error) -> Self {
         let failure = match error.class() {
             openai::Class::NotFound => Self::no(error.to_string()),
+            // It was not even asked: no id looks like this.
+            openai::Class::Permanent if error.status().is_none() => Self::usage(error.to_string()),
             _ => Self::remote(error.to_string()),
         };
         match (error.class(), error.status()) {

@@ -11,6 +11,7 @@
 //! | 2 | the arguments or the input cannot be worked with |
 //! | 3 | AWS or OpenAI could not be reached, or refused |
 
+mod batch;
 mod context;
 mod dlq;
 mod doctor;
@@ -66,6 +67,7 @@ enum Command {
     Events(events::EventsArgs),
     Dlq(dlq::DlqArgs),
     Expect(expect::ExpectArgs),
+    Batch(batch::BatchArgs),
     Status(status::StatusArgs),
     Completions(shell::CompletionsArgs),
     Man(shell::ManArgs),
@@ -82,6 +84,7 @@ async fn run(command: Command, context: &Context) -> Result<Exit, Failure> {
         Command::Events(args) => events::run(&args, context).await,
         Command::Dlq(args) => dlq::run(&args, context).await,
         Command::Expect(args) => expect::run(&args, context).await,
+        Command::Batch(args) => batch::run(&args, context).await,
         Command::Status(args) => status::run(&args, context).await,
         Command::Completions(args) => shell::completions(&args, context),
         Command::Man(shell::ManArgs {}) => shell::man(context),

@@ -39,6 +39,7 @@ pub(crate) enum Decision {
     Stop,
 }
 
+#[expect(clippy::unused_self, reason = "whatever is said goes through an output")]
 impl Output {
     /// A command's result: `document` as JSON, or `text` for people. A text without a line is not printed.
     pub(crate) fn result(self, document: &impl Serialize, text: impl FnOnce() -> String) -> Result<(), Failure> {
@@ -77,7 +78,7 @@ impl Output {
         }
     }
 
-    /// Asks for consent to what `question` says, such as "Delete the endpoint whe_1?".
+    /// Asks for consent to what `question` says, such as "Delete `whe_1`?".
     pub(crate) fn consent(self, consent: Consent, question: &str) -> Result<Decision, Failure> {
         if consent.dry_run {
             return Ok(Decision::Rehearse);
@@ -124,6 +125,11 @@ impl Progress {
     /// One more step.
     pub(crate) fn step(&self) {
         self.0.inc(1);
+    }
+
+    /// Of so many steps.
+    pub(crate) fn of(&self, total: u64) {
+        self.0.set_length(total);
     }
 
     /// So many steps in all.

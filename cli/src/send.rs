@@ -16,7 +16,7 @@ use crate::input;
 use crate::output::{table, visible};
 use crate::samples;
 use crate::sign::{new_webhook_id, webhook_id};
-use crate::signing::SecretArgs;
+use crate::signing::{self, SecretArgs};
 
 /// How long an answer may take. OpenAI waits a few seconds.
 const TIMEOUT: Duration = Duration::from_secs(30);
@@ -61,12 +61,11 @@ enum Body {
 pub(crate) async fn run(args: SendArgs, context: &Context) -> Result<Exit, Failure> {
     let body = body(&args)?;
     let secret = args.secret.current(context).await?;
-    let url = match args.url {
-        Some(url) => url,
-        None => {
-            let url = context.output(args.secret.endpoint().url_output()).await?;
-            url.parse().map_err(|error| Failure::no(format!("the stack's URL {url} is no URL: {error}")))?
-        }
+    let url = if let Some(url) = args.url {
+        url
+    } else {
+        let url = context.output(args.secret.endpoint().url_output()).await?;
+        url.parse().map_err(|error| Failure::no(format!("the stack's URL {url} is no URL: {error}")))?
     };
     let sender = Sender::new(url)?;
     let progress = context.out.bar(format!("Delivering to {}", sender.url), args.count.into());
@@ -132,7 +131,7 @@ impl Sender {
         body: Vec<u8>,
     ) -> Result<Delivered, Failure> {
         let mut request = self.http.post(self.url.clone()).header("content-type", "application/json");
-        for (name, value) in webhook::sign(secret, &webhook_id, now(), &body) {
+        for (name, value) in signing::headers(secret, &webhook_id, now(), &body) {
             request = request.header(name, value);
         }
         let begun = Instant::now();

@@ -2,6 +2,7 @@
 
 use clap::{Args, CommandFactory as _};
 use clap_complete::Shell;
+use serde_json::json;
 
 use crate::Cli;
 use crate::context::Context;
@@ -21,7 +22,7 @@ pub(crate) struct ManArgs {}
 pub(crate) fn completions(args: &CompletionsArgs, context: &Context) -> Result<Exit, Failure> {
     let mut script = Vec::new();
     clap_complete::generate(args.shell, &mut Cli::command(), "openai-webhooks", &mut script);
-    context.out.raw(&script)?;
+    text(&script, "script", context)?;
     Ok(Exit::Yes)
 }
 
@@ -30,8 +31,13 @@ pub(crate) fn man(context: &Context) -> Result<Exit, Failure> {
     command.build();
     let mut page = Vec::new();
     render(&command, &mut page).map_err(|error| Failure::no(format!("cannot write the manual page: {error}")))?;
-    context.out.raw(&page)?;
+    text(&page, "page", context)?;
     Ok(Exit::Yes)
+}
+
+fn text(generated: &[u8], name: &str, context: &Context) -> Result<(), Failure> {
+    let text = String::from_utf8_lossy(generated);
+    context.out.result(&json!({ name: text }), || text.to_string())
 }
 
 /// The page of the command, with a section for each of those below it.

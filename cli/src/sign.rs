@@ -1,5 +1,6 @@
 //! `sign`: the headers that a body would be delivered with.
 
+use std::fmt::Write as _;
 use std::path::PathBuf;
 
 use clap::Args;
@@ -9,7 +10,7 @@ use crate::context::{Context, now};
 use crate::failure::{Exit, Failure};
 use crate::input;
 use crate::samples::random_hex;
-use crate::signing::SecretArgs;
+use crate::signing::{self, SecretArgs};
 
 /// Print the headers that OpenAI would send with a body
 #[derive(Args, Debug)]
@@ -39,7 +40,7 @@ pub(crate) async fn run(args: SignArgs, context: &Context) -> Result<Exit, Failu
     let body = input::bytes(&args.file, input::MAX_BODY)?;
     let secret = args.secret.current(context).await?;
     let id = args.id.unwrap_or_else(new_webhook_id);
-    let headers = webhook::sign(&secret, &id, args.timestamp.unwrap_or_else(now), &body);
+    let headers = signing::headers(&secret, &id, args.timestamp.unwrap_or_else(now), &body);
     let curl = if args.curl {
         let url = match args.url {
             Some(url) => url,
@@ -76,7 +77,7 @@ pub(crate) fn webhook_id(text: &str) -> Result<String, String> {
 fn curl(url: &str, headers: &[(&str, String)], file: &str) -> String {
     let mut command = "curl --include --header 'content-type: application/json'".to_owned();
     for (name, value) in headers {
-        command.push_str(&format!(" \\\n  --header {}", quoted(&format!("{name}: {value}"))));
+        let _ = write!(command, " \\\n  --header {}", quoted(&format!("{name}: {value}")));
     }
     command + &format!(" \\\n  --data-binary {} {}", quoted(&format!("@{file}")), quoted(url))
 }

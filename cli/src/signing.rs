@@ -61,7 +61,7 @@ pub(crate) struct SecretArgs {
     #[arg(long, value_enum)]
     pub(crate) endpoint: Option<Endpoint>,
     /// Read the signing secret from a file (`-` for stdin), not from the stack. Without this and
-    /// without --endpoint, OPENAI_WEBHOOK_SECRET is used if it is set
+    /// without --endpoint, `OPENAI_WEBHOOK_SECRET` is used if it is set
     #[arg(long, value_name = "FILE")]
     pub(crate) secret_file: Option<PathBuf>,
 }
@@ -107,6 +107,16 @@ impl SecretArgs {
 
 fn shown(file: &Path) -> String {
     if input::is_stdin(file) { "the secret of stdin".to_owned() } else { format!("the secret of {}", file.display()) }
+}
+
+/// The three headers that OpenAI signs a delivery with.
+pub(crate) fn headers(secret: &Secret, webhook_id: &str, timestamp: u64, body: &[u8]) -> [(&'static str, String); 3] {
+    let signature = secret.sign(webhook_id, timestamp, body);
+    [
+        ("webhook-id", webhook_id.to_owned()),
+        ("webhook-timestamp", timestamp.to_string()),
+        ("webhook-signature", signature),
+    ]
 }
 
 /// The stack's current signing secret of an endpoint.

@@ -3,9 +3,10 @@
 mod capture;
 mod explain;
 
+use std::fmt::Write as _;
 use std::path::PathBuf;
 
-use aws::secrets::Stage;
+use aws::secrets::{PREVIOUS_LIFETIME, Stage};
 use clap::Args;
 use serde_json::json;
 use webhook::Secret;
@@ -24,9 +25,6 @@ use explain::{Outcome, Report, Row};
 fn shown_time(seconds: u64) -> String {
     Moment::of_seconds(seconds.try_into().unwrap_or(i64::MAX)).json()
 }
-
-/// Seconds for which the verifier accepts `AWSPREVIOUS` after `AWSCURRENT` was made.
-const PREVIOUS_LIFETIME: u64 = 24 * 60 * 60;
 
 /// Say which row of the check a captured delivery passes, and why it fails
 #[derive(Args, Debug)]
@@ -156,7 +154,7 @@ fn text(report: &Report, at: u64) -> String {
         text.push_str(format!("{mark:4}  {name:9}  {}", visible(detail)).trim_end());
         text.push('\n');
         if let Some(fix) = fix {
-            text.push_str(&format!("{:17}{fix}\n", ""));
+            let _ = writeln!(text, "{:17}-> {fix}", "");
         }
     }
     let at = shown_time(at);

@@ -69,6 +69,9 @@ def _run(options: argparse.Namespace, reporter: Reporter, directory: Path, runni
         stack.subscribe(openai)
     with reporter.step("Something of every category happens at OpenAI, two batches of 1,200 requests among it"):
         played = scenario.play(openai, stack)
+    with reporter.step("A batch ends whose webhook is lost, and reconciliation finds it"):
+        played.append(scenario.lose(openai))
+        stack.invoke("reconcile", {"task": "reconcile"})
     with reporter.step("The webhooks, verified, queued and handled") as progress:
         deadline = time.monotonic() + _HANDLED_TIMEOUT_SECONDS
         while (handled := scenario.handled(stack, played)) < len(played) and time.monotonic() < deadline:

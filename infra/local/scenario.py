@@ -58,6 +58,11 @@ def play(openai: StandIn, stack: Stack) -> list[Played]:
     ]
 
 
+def lose(openai: StandIn) -> Played:
+    """Let a batch end whose webhook never comes, an hour ago. Only reconciliation finds it."""
+    return _batch(openai, 20, "completed", {}, deliver=False, age_seconds=3600)
+
+
 def handled(stack: Stack, played: list[Played]) -> int:
     """How many of them are dealt with, well or not."""
     events = (stack.event(one.webhook_id, one.endpoint) for one in played)
@@ -102,20 +107,20 @@ def _batches(openai: StandIn) -> list[Played]:
     return [_batch(openai, 1000, "completed", mixed), _batch(openai, 200, "expired", expired)]
 
 
-def _batch(openai: StandIn, requests: int, status: str, outcomes: dict[str, int | str]) -> Played:
+def _batch(openai: StandIn, requests: int, status: str, outcomes: dict[str, int | str], **options: Any) -> Played:
     sdk = openai.sdk()
     lines = b"".join(_line(custom_id) for custom_id in _ids(0, requests))
     uploaded = sdk.files.create(file=("requests.jsonl", lines), purpose="batch")
     made = sdk.batches.create(input_file_id=uploaded.id, endpoint=_ENDPOINT, completion_window="24h")
     openai.advance(made.id, "in_progress")
-    ended = openai.advance(made.id, status, plan={"default": 200, "lines": outcomes})
+    ended = openai.advance(made.id, status, plan={"default": 200, "lines": outcomes}, **options)
     batch = sdk.batches.retrieve(made.id)
     files = {"output.jsonl": batch.output_file_id, "errors.jsonl": batch.error_file_id}
     kept = {f"batch/{batch.id}/{name}": sdk.files.content(file).read() for name, file in files.items() if file}
     return Played(
         category="batch",
         event_type=f"batch.{status}",
-        webhook_id=_announced(ended),
+        webhook_id=_announced(ended) if ended["deliveries"] else f"evt_reconcile_batch_{status}_{batch.id}",
         object_id=batch.id,
         status=status,
         kept={**kept, f"batch/{batch.id}/summary.json": None},

@@ -16,13 +16,13 @@ use crate::signing::Endpoint;
 const NOTHING: &str = "openai_webhooks_doctor";
 
 /// With the stack's own key and address, which are those of its functions.
-pub(super) async fn check(key: ApiKey, context: &Context, findings: &mut Findings) {
+pub(super) async fn check(key: ApiKey, deliver: bool, context: &Context, findings: &mut Findings) {
     let client = match client(key, context).await {
         Ok(client) => client,
         Err(failure) => return findings.unknown("OpenAI", failure),
     };
     if permissions(&client, context, findings).await {
-        endpoint(&client, context, findings).await;
+        endpoint(&client, deliver, context, findings).await;
     }
 }
 
@@ -88,7 +88,7 @@ async fn both<T>(batches: Result<T, Error>, client: &Client, until: tokio::time:
 }
 
 /// Whether an endpoint delivers to the stack, and what.
-async fn endpoint(client: &Client, context: &Context, findings: &mut Findings) {
+async fn endpoint(client: &Client, deliver: bool, context: &Context, findings: &mut Findings) {
     const CHECK: &str = "endpoint";
     let url = match context.output(Endpoint::Project.url_output()).await {
         Ok(url) => url,
@@ -125,6 +125,35 @@ async fn endpoint(client: &Client, context: &Context, findings: &mut Findings) {
         findings.ok(CHECK, format!("{} delivers to {url}", endpoint.id));
     }
     types(endpoint, client, context, findings).await;
+    if deliver {
+        test(endpoint, client, findings).await;
+    }
+}
+
+/// OpenAI's own delivery: the only proof that the endpoint's secret is the stack's.
+async fn test(endpoint: &WebhookEndpoint, client: &Client, findings: &mut Findings) {
+    const CHECK: &str = "OpenAI's delivery";
+    let id = &endpoint.id;
+    let event_type = endpoint.event_types.first().map_or("response.completed", String::as_str);
+    match client.test_webhook_endpoint(id, event_type, deadline()).await {
+        Ok(200) => findings.ok(CHECK, format!("a sample of {event_type} was answered 200")),
+        Ok(401) => findings.error(
+            CHECK,
+            format!("a sample of {event_type} was answered 401: the stack's secret is not that of {id}"),
+            format!("openai-webhooks endpoints rotate {id}"),
+        ),
+        Ok(status) => findings.error(
+            CHECK,
+            format!("a sample of {event_type} was answered {status}"),
+            "Does the delivery of doctor itself, below, fare better? Then look at what stands in between.",
+        ),
+        Err(error) if error.class() == Class::Unauthorized => findings.warn(
+            CHECK,
+            format!("the stack's key may not ask for one: {error}"),
+            "With a key that may: OPENAI_API_KEY=... openai-webhooks endpoints test",
+        ),
+        Err(error) => findings.unknown(CHECK, error.into()),
+    }
 }
 
 /// The same address, written otherwise: another scheme, a slash, another stage.
@@ -160,10 +189,13 @@ async fn types(endpoint: &WebhookEndpoint, client: &Client, context: &Context, f
     let idle: Vec<&str> =
         endpoint.event_types.iter().map(String::as_str).filter(|name| !handled.contains(&Category::of(name))).collect();
     if !missing.is_empty() {
+        let all = missing.len() + endpoint.event_types.len() >= offered.len();
+        let present = endpoint.event_types.iter().map(String::as_str);
+        let wanted = if all { "all".to_owned() } else { present.chain(missing.clone()).collect::<Vec<_>>().join(",") };
         findings.warn(
             CHECK,
             format!("the stack handles, but {} does not deliver: {}", endpoint.id, missing.join(", ")),
-            format!("openai-webhooks endpoints update {} --event-types all", endpoint.id),
+            format!("openai-webhooks endpoints update {} --event-types {wanted}", endpoint.id),
         );
     }
     if !idle.is_empty() {

@@ -9,7 +9,7 @@ use openai::ApiKey;
 use serde_json::json;
 use webhook::{Category, Secret};
 
-use super::Findings;
+use super::{Findings, counted};
 use crate::context::{Context, now};
 use crate::dlq::{dead_letters, logical, queue_url};
 use crate::failure::Failure;
@@ -67,6 +67,8 @@ pub(super) async fn stack(context: &Context, findings: &mut Findings) -> Result<
 
 /// The shapes of the three secrets. Answers the API key, if it can be one.
 pub(super) async fn secrets(context: &Context, findings: &mut Findings) -> Option<ApiKey> {
+    const CHECK: &str = "secret api-key";
+    const FIX: &str = "openai-webhooks secret set api-key";
     for endpoint in Endpoint::ALL {
         let name = endpoint.as_str();
         let check = format!("secret {name}");
@@ -91,8 +93,6 @@ pub(super) async fn secrets(context: &Context, findings: &mut Findings) -> Optio
             },
         }
     }
-    const CHECK: &str = "secret api-key";
-    const FIX: &str = "openai-webhooks secret set api-key";
     match text(context, "OpenAIApiKeySecretArn").await {
         Err(failure) => findings.unknown(CHECK, failure),
         Ok(text) if text == PLACEHOLDER => {
@@ -133,13 +133,14 @@ pub(super) async fn queues(context: &Context, findings: &mut Findings) {
             }
         };
         let in_queue = waiting.visible + waiting.in_flight + waiting.delayed;
+        let waits = counted(in_queue, "event waits", "events wait");
         let age = ages.get(&category).copied().unwrap_or_default();
         let shown_age =
             duration(std::time::Duration::from_secs_f64(age.max(0.0)).as_secs().try_into().unwrap_or_default());
         if dead.visible > 0 {
             findings.warn(
                 &check,
-                format!("{} dead letters", dead.visible),
+                counted(dead.visible, "dead letter", "dead letters"),
                 format!(
                     "Why: openai-webhooks dlq list {category}. After the fix: openai-webhooks dlq redrive {category}"
                 ),
@@ -148,17 +149,17 @@ pub(super) async fn queues(context: &Context, findings: &mut Findings) {
         if !is_handled(context, category).await && in_queue > 0 {
             findings.warn(
                 check,
-                format!("{in_queue} events wait, and the category is not handled"),
+                format!("{waits}, and the category is not handled"),
                 format!("Deploy with {}Enabled=true within 14 days, or they are gone.", logical(category)),
             );
         } else if in_queue > 0 && age > OLD {
             findings.warn(
                 check,
-                format!("{in_queue} events wait, the oldest for {shown_age}"),
+                format!("{waits}, the oldest for {shown_age}"),
                 format!("See what fails: openai-webhooks events list --category {category} --state failed"),
             );
         } else if dead.visible == 0 {
-            findings.ok(check, if in_queue == 0 { "is empty".to_owned() } else { format!("{in_queue} events wait") });
+            findings.ok(check, if in_queue == 0 { "is empty".to_owned() } else { waits });
         }
     }
 }

@@ -1,5 +1,7 @@
 //! The check of a delivery row by row. Which row fails, [`webhook::verify`] says; here is only why.
 
+use std::fmt::Write as _;
+
 use http::HeaderMap;
 use serde::Serialize;
 use serde_json::{Value, json};
@@ -191,13 +193,9 @@ fn signature(capture: &Capture, keys: &Keys) -> (String, String) {
     }
     let names: Vec<&str> = keys.live.iter().map(|found| found.name.as_str()).collect();
     let mut detail = format!("none was made with {} over these bytes", names.join(" or "));
-    let length = capture.headers.get("content-length").and_then(|value| value.to_str().ok()?.trim().parse().ok());
-    if length.is_some_and(|length: usize| length != capture.body.len()) {
-        detail.push_str(&format!(
-            "; the body has {} bytes, but content-length says {}",
-            capture.body.len(),
-            length.unwrap_or_default()
-        ));
+    let promised = capture.headers.get("content-length").and_then(|value| value.to_str().ok()?.trim().parse().ok());
+    if let Some(promised) = promised.filter(|promised: &usize| *promised != capture.body.len()) {
+        let _ = write!(detail, "; the body has {} bytes, but content-length says {promised}", capture.body.len());
     }
     (
         detail,

@@ -34,7 +34,7 @@ impl Ending {
             &batch.id,
             status,
             at.or(batch.time("created_at"))?,
-            json!({"id": batch.id}),
+            &json!({"id": batch.id}),
         )
     }
 
@@ -45,7 +45,7 @@ impl Ending {
             return None;
         }
         let at = job.finished_at.or(job.created_at)?;
-        Self::new(&format!("fine_tuning.job.{status}"), &job.id, status, at, json!({"id": job.id}))
+        Self::new(&format!("fine_tuning.job.{status}"), &job.id, status, at, &json!({"id": job.id}))
     }
 
     /// `None` while the session goes on. One that is idle or waits may go on later and end again, so its event is known
@@ -64,18 +64,18 @@ impl Ending {
         for (name, value) in environment.into_iter().filter_map(|(name, value)| Some((name, value.as_deref()?))) {
             data[name] = value.into();
         }
-        Self::new(kind, &session.id, &session.status, at, data)
+        Self::new(kind, &session.id, &session.status, at, &data)
     }
 
     /// `None` while the response is under way.
     pub(crate) fn of_response(response: &Response) -> Option<Self> {
         let status = response.status.as_str();
         let at = response.status.is_terminal().then_some(response.completed_at.or(response.created_at))??;
-        Self::new(&format!("response.{status}"), &response.id, status, at, json!({"id": response.id}))
+        Self::new(&format!("response.{status}"), &response.id, status, at, &json!({"id": response.id}))
     }
 
     /// `None` when the id can be none. The event's id is the same whenever the same ending is found.
-    fn new(kind: &str, object_id: &str, status: &str, at: i64, data: Value) -> Option<Self> {
+    fn new(kind: &str, object_id: &str, status: &str, at: i64, data: &Value) -> Option<Self> {
         let name = kind.replace('.', "_");
         let id = match Category::of(kind) {
             Category::Agent => format!("evt_reconcile_{name}_{object_id}_{at}"),
@@ -120,11 +120,11 @@ impl Ending {
 }
 
 #[cfg(test)]
-pub(crate) mod tests {
+mod tests {
     use super::*;
 
-    pub(crate) fn ending(kind: &str, object_id: &str, at: i64) -> Option<Ending> {
-        Ending::new(kind, object_id, "idle", at, json!({"id": object_id}))
+    fn ending(kind: &str, object_id: &str, at: i64) -> Option<Ending> {
+        Ending::new(kind, object_id, "idle", at, &json!({"id": object_id}))
     }
 
     fn id(kind: &str, object_id: &str, at: i64) -> String {

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use aws::ledger::Waiting;
 use lambda_runtime::Error;
-use openai::Class;
+use openai::{Class, Response};
 use serde_json::{Value, json};
 use telemetry::{Line, Metric};
 use tokio::time::Instant;
@@ -56,10 +56,8 @@ pub(crate) async fn run(services: &Services, now: i64, until: Instant) -> Result
     let mut run = Run::default();
     // Half of the time, so that slow answers never keep people from being told.
     let half = Instant::now() + until.saturating_duration_since(Instant::now()) / 2;
-    let done = match run.look_up(services, now, half).await {
-        Ok(()) => run.tell(services, now, until).await,
-        Err(fault) => Err(fault),
-    };
+    let looked = run.look_up(services, now, half).await;
+    let done = looked.and(run.tell(services, now, until).await);
     let Run { looked_up, sent, overdue, skipped, .. } = run;
     let line = match (&done, &skipped) {
         (Ok(()), None) => Line::info("expectations checked"),
@@ -79,69 +77,74 @@ pub(crate) async fn run(services: &Services, now: i64, until: Instant) -> Result
     Ok(result)
 }
 
+/// The responses that were expected long enough ago for their webhooks to have come.
+async fn to_look_up(services: &Services, now: i64, until: Instant) -> Result<Vec<Waiting>, Fault> {
+    let (mut found, mut after) = (Vec::new(), None);
+    loop {
+        let page = services.desk.ledger.waiting(RESPONSE, i64::MAX, after.as_ref(), PAGE).await?;
+        let is_young = |waiting: &Waiting| waiting.created_at.is_some_and(|at| at > now - GRACE);
+        found.extend(page.items.into_iter().filter(|waiting| !is_young(waiting)));
+        after = page.next;
+        if after.is_none() || found.len() >= MAX_LOOK_UPS || Instant::now() >= until {
+            found.truncate(MAX_LOOK_UPS);
+            return Ok(found);
+        }
+    }
+}
+
 impl Run {
     /// Looks up the responses whose webhooks should have come by now. A response may be large, so one at a time.
     ///
-    /// What OpenAI does not answer is asked again with the next run, and at last the expectation is overdue: a fault
-    /// here is not the invocation's.
+    /// What OpenAI does not answer is asked again with the next run, and at last the expectation is overdue: a fault of
+    /// OpenAI's is not the invocation's.
     async fn look_up(&mut self, services: &Services, now: i64, until: Instant) -> Result<(), Fault> {
-        let mut openai = None;
-        let mut after = None;
-        loop {
-            let page = services.desk.ledger.waiting(RESPONSE, i64::MAX, after.as_ref(), PAGE).await?;
-            for waiting in page.items {
-                if waiting.created_at.is_some_and(|at| at > now - GRACE) {
-                    continue;
-                }
-                if self.looked_up >= MAX_LOOK_UPS || Instant::now() >= until {
-                    return Ok(());
-                }
-                let client = match &openai {
-                    Some(client) => client,
-                    None => match services.openai().await {
-                        Ok(client) => openai.insert(client),
-                        Err(fault) => {
-                            self.skipped = Some(fault.to_string());
-                            return Ok(());
-                        }
-                    },
-                };
-                self.looked_up += 1;
-                let known = match client.response(&waiting.object_id, until).await {
-                    Ok(response) => match Ending::of_response(&response) {
-                        Some(ending) => self.caught(services, &ending).await?,
-                        None => Known::Otherwise(format!(
-                            "OpenAI says it is {}.",
-                            openai::for_display(response.status.as_str())
-                        )),
-                    },
-                    Err(error) if error.class() == Class::NotFound => {
-                        Known::Otherwise("OpenAI has no such response (any more).".to_owned())
-                    }
-                    Err(error) if matches!(error.class(), Class::Unauthorized | Class::QuotaExhausted) => {
-                        self.skipped = Some(error.to_string());
-                        return Ok(());
-                    }
-                    Err(error) => {
-                        self.skipped = Some(error.to_string());
-                        continue;
-                    }
-                };
-                self.known.insert(waiting.object_id, known);
-            }
-            after = page.next;
-            if after.is_none() {
+        let waiting = to_look_up(services, now, until).await?;
+        if waiting.is_empty() {
+            return Ok(());
+        }
+        let openai = match services.openai().await {
+            Ok(openai) => openai,
+            Err(fault) => {
+                self.skipped = Some(fault.to_string());
                 return Ok(());
             }
+        };
+        for Waiting { object_id, .. } in waiting {
+            if Instant::now() >= until {
+                break;
+            }
+            self.looked_up += 1;
+            match openai.response(&object_id, until).await {
+                Ok(response) => {
+                    let known = self.know(services, &response).await?;
+                    self.known.insert(object_id, known);
+                }
+                Err(error) if error.class() == Class::NotFound => {
+                    let gone = "OpenAI has no such response (any more).".to_owned();
+                    self.known.insert(object_id, Known::Otherwise(gone));
+                }
+                Err(error) => {
+                    self.skipped = Some(error.to_string());
+                    // What refuses one refuses all.
+                    if matches!(error.class(), Class::Unauthorized | Class::QuotaExhausted) {
+                        break;
+                    }
+                }
+            }
         }
+        Ok(())
     }
 
-    /// A response that is still waited for has ended. If nobody knows that, its webhook was lost.
-    async fn caught(&mut self, services: &Services, ending: &Ending) -> Result<Known, Fault> {
-        if services.desk.is_known(ending).await? {
+    /// A response that has ended and that nobody has heard of has lost its webhook.
+    async fn know(&mut self, services: &Services, response: &Response) -> Result<Known, Fault> {
+        let Some(ending) = Ending::of_response(response) else {
+            let status = openai::for_display(response.status.as_str());
+            return Ok(Known::Otherwise(format!("OpenAI says it is {status}.")));
+        };
+        if services.desk.is_known(&ending).await? {
             return Ok(Known::Otherwise("It has ended, but its event could not be handled so far.".to_owned()));
         }
-        services.desk.send(ending).await?;
+        services.desk.send(&ending).await?;
         self.sent += 1;
         Ok(Known::Sent)
     }

@@ -28,7 +28,8 @@ impl Fault {
 impl From<openai::Error> for Fault {
     fn from(error: openai::Error) -> Self {
         match error.status() {
-            Some(403) => Self::of_setup(error.to_string()),
+            // A list that is not there is one that this account does not have.
+            Some(403 | 404) => Self::of_setup(error.to_string()),
             _ => Self::new(error.to_string()),
         }
     }

@@ -7,7 +7,7 @@ use tokio::time::Instant;
 
 use crate::kind::Kind;
 use crate::settings::Services;
-use crate::walk::{Bounds, Walked, walk};
+use crate::walk::{Bounds, Walk, Walked};
 
 /// Goes through every list. A fault in one does not keep the others; what was a fault of OpenAI or AWS fails the
 /// invocation in the end, so that Lambda tries again and an alarm sees it when that does not help.
@@ -25,8 +25,9 @@ pub(crate) async fn run(services: &Services, now: i64, until: Instant) -> Result
         // The time that is left is shared by those that are left, so that a long list leaves the others theirs.
         let left = until.saturating_duration_since(Instant::now());
         let share = left / u32::try_from(Kind::ALL.len() - position).unwrap_or(1);
-        let walked = walk(kind, &openai, &services.desk, Bounds::USUAL, now, Instant::now() + share).await;
-        lists.push((kind, walked));
+        let (books, until) = (&services.desk, Instant::now() + share);
+        let walk = Walk { kind, openai: &openai, books, bounds: Bounds::USUAL, now, until };
+        lists.push((kind, walk.walk().await));
     }
     log(&lists);
     let failed: Vec<String> = lists.iter().filter_map(|(kind, walked)| failure(*kind, walked)).collect();

@@ -50,64 +50,67 @@ pub(crate) struct Walked {
     pub(crate) fault: Option<Fault>,
 }
 
-/// Goes through a list and sends the events of those that ended without one. `now` is in Unix seconds.
-pub(crate) async fn walk(
-    kind: Kind,
-    openai: &Client,
-    books: &impl Books,
-    bounds: Bounds,
-    now: i64,
-    until: Instant,
-) -> Walked {
-    let mut walked = Walked::default();
-    walked.fault = go(kind, openai, books, bounds, now, until, &mut walked).await.err();
-    walked
+/// A walk through one list.
+pub(crate) struct Walk<'a, B> {
+    pub(crate) kind: Kind,
+    pub(crate) openai: &'a Client,
+    pub(crate) books: &'a B,
+    pub(crate) bounds: Bounds,
+    /// In Unix seconds.
+    pub(crate) now: i64,
+    /// When no further page is begun.
+    pub(crate) until: Instant,
 }
 
-async fn go(
-    kind: Kind,
-    openai: &Client,
-    books: &impl Books,
-    bounds: Bounds,
-    now: i64,
-    until: Instant,
-    walked: &mut Walked,
-) -> Result<(), Fault> {
-    let begun = books.bookmark(kind).await?.unwrap_or(Bookmark { since: now - FIRST_LOOK_BACK, after: None });
-    let since = begun.since;
-    let matters = since.max(now - LOOK_BACK)..=now - GRACE;
-    let mut after = begun.after;
-    let mut began_anew = false;
-    while walked.pages < bounds.pages && walked.sent < bounds.sent && Instant::now() < until {
-        let page = match kind.page(openai, after.as_deref(), bounds.page, until).await {
-            Ok(page) => page,
-            // The entry to go on behind is not there any more.
-            Err(error) if after.is_some() && !began_anew && matches!(error.status(), Some(400 | 404)) => {
-                (after, began_anew) = (None, true);
-                continue;
-            }
-            Err(error) => {
-                if after.is_some() {
-                    books.set_bookmark(kind, &Bookmark { since, after }).await?;
-                }
-                return Err(error.into());
-            }
-        };
-        walked.pages += 1;
-        walked.entries += page.entries;
-        let lost = lost(books, page.endings.into_iter().filter(|ending| matters.contains(&ending.at))).await?;
-        for ending in &lost {
-            books.send(ending).await?;
-            walked.sent += 1;
-        }
-        let none_left = page.oldest.is_some_and(|oldest| oldest < matters.start() - kind.longest_life());
-        after = page.next.filter(|_| !none_left);
-        if after.is_none() {
-            walked.finished = true;
-            break;
-        }
+impl<B: Books> Walk<'_, B> {
+    /// Goes through the list and sends the events of those that ended without one.
+    pub(crate) async fn walk(&self) -> Walked {
+        let mut walked = Walked::default();
+        walked.fault = self.resume(&mut walked).await.err();
+        walked
     }
-    books.set_bookmark(kind, &Bookmark { since, after }).await
+
+    async fn resume(&self, walked: &mut Walked) -> Result<(), Fault> {
+        let first = Bookmark { since: self.now - FIRST_LOOK_BACK, after: None };
+        let mut place = self.books.bookmark(self.kind).await?.unwrap_or(first);
+        let gone = self.go(&mut place, walked).await;
+        // After a fault at the top nothing is written: a very first look is still to come then.
+        if gone.is_ok() || place.after.is_some() {
+            self.books.set_bookmark(self.kind, &place).await?;
+        }
+        gone
+    }
+
+    /// Goes on from a place and moves it with each page.
+    async fn go(&self, place: &mut Bookmark, walked: &mut Walked) -> Result<(), Fault> {
+        let Self { kind, openai, books, bounds, now, until } = *self;
+        let matters = place.since.max(now - LOOK_BACK)..=now - GRACE;
+        let mut began_anew = false;
+        while walked.pages < bounds.pages && walked.sent < bounds.sent && Instant::now() < until {
+            let page = match kind.page(openai, place.after.as_deref(), bounds.page, until).await {
+                Ok(page) => page,
+                // The entry to go on behind is not there any more.
+                Err(error) if place.after.is_some() && !began_anew && matches!(error.status(), Some(400 | 404)) => {
+                    (place.after, began_anew) = (None, true);
+                    continue;
+                }
+                Err(error) => return Err(error.into()),
+            };
+            walked.pages += 1;
+            walked.entries += page.entries;
+            for ending in lost(books, page.endings.into_iter().filter(|ending| matters.contains(&ending.at))).await? {
+                books.send(&ending).await?;
+                walked.sent += 1;
+            }
+            let none_left = page.oldest.is_some_and(|oldest| oldest < matters.start() - kind.longest_life());
+            place.after = page.next.filter(|_| !none_left);
+            if place.after.is_none() {
+                walked.finished = true;
+                break;
+            }
+        }
+        Ok(())
+    }
 }
 
 /// Those endings that nobody knows of.

@@ -259,7 +259,7 @@ async fn a_stack_can_be_deleted_without_a_key_and_not_while_openai_is_away() {
     world.fail("DELETE", Fault::Refused(500), 99);
     let more = json!({"PhysicalResourceId": id, "ResourceProperties": properties()});
     let answer = world.ask_within(4, "Delete", more).await;
-    assert!(reason(&answer).contains("deploy again later"), "{answer}");
+    assert!(reason(&answer).contains("try again later"), "{answer}");
 }
 
 #[tokio::test]

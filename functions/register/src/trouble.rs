@@ -42,7 +42,7 @@ pub(crate) enum Trouble {
     /// The function's own fault.
     #[error("the function failed by itself; its log says where. Please report it")]
     Panic,
-    #[error("the time was over before OpenAI and AWS had answered. Deploy again later")]
+    #[error("the time was over before OpenAI and AWS had answered. Try again later")]
     TimeIsOver,
 }
 
@@ -72,7 +72,7 @@ fn advice(error: &openai::Error) -> String {
         }
         (Class::Unauthorized, _) => "OpenAI does not accept the API key: store a valid one, then deploy again",
         (Class::QuotaExhausted, _) => "the OpenAI account has no credit left: see to its billing, then deploy again",
-        (Class::Retry, _) => "OpenAI could not be reached, or could not answer now; deploy again later",
+        (Class::Retry, _) => "OpenAI could not be reached, or could not answer now; try again later",
         (Class::NotFound, _) => "OpenAI has no such endpoint, or no endpoints at all under OpenAIBaseUrl",
         (Class::Permanent, _) => {
             "OpenAI refused it. The name (EndpointName), the URL (WebhookBaseUrl) or an event type \

@@ -34,12 +34,10 @@ pub(crate) enum Failure {
     #[error("there is no usable OpenAI API key: {0}")]
     ApiKey(String),
     #[error(
-        "OpenAI has no endpoint with the URL {0} among those that this API key sees; register it, or deploy with the \
-         WebhookBaseUrl that it is registered under"
+        "OpenAI has no endpoint {0} in the project of this API key: it was deleted there, or the key is another \
+         project's; deploy with another EndpointName, which creates it anew"
     )]
     NoEndpoint(String),
-    #[error("OpenAI has {count} endpoints with the URL {url}, each with a secret of its own; delete all but one")]
-    SeveralEndpoints { count: usize, url: String },
     #[error("{0}")]
     OpenAi(#[from] openai::Error),
     #[error("the secret could not be read: {0}")]
@@ -91,7 +89,6 @@ impl Failure {
             Self::Busy => "busy",
             Self::ApiKey(_) => "no_api_key",
             Self::NoEndpoint(_) => "no_endpoint",
-            Self::SeveralEndpoints { .. } => "several_endpoints",
             Self::OpenAi(_) => "openai",
             Self::Read(_) => "secret_unreadable",
             Self::NotWritable(_) => "secret_not_writable",

@@ -19,6 +19,8 @@ use crate::rotator::Rotator;
 /// The secret that is in use before anything is rotated, at OpenAI and here.
 pub(crate) const OLD: &str = "whsec_b2xkb2xkb2xkb2xkb2xkb2xkb2xkb2xk";
 pub(crate) const OLD_VERSION: &str = "11111111-old";
+/// The endpoint at OpenAI.
+pub(crate) const ENDPOINT: &str = "whe_1";
 /// The version that a rotation is to fill.
 pub(crate) const VERSION: &str = "22222222-new";
 
@@ -44,8 +46,6 @@ pub(crate) struct State {
     pub(crate) api_key: &'static str,
     /// Holder and end.
     lease: Option<(String, i64)>,
-    /// URLs of the endpoints, page by page.
-    pub(crate) endpoints: Vec<Vec<String>>,
     /// What OpenAI signs with, the newest first.
     pub(crate) signing: Vec<String>,
     /// How often OpenAI has made a secret, and for which endpoint.
@@ -87,7 +87,6 @@ impl Server {
             rotated: true,
             api_key: "sk-local",
             lease: None,
-            endpoints: vec![vec!["https://example.com/else".to_owned(), format!("{url}/webhooks/project")]],
             signing: vec![OLD.to_owned()],
             rotations: Vec::new(),
             answers: Vec::new(),
@@ -105,7 +104,7 @@ impl Server {
         self.state.lock().unwrap()
     }
 
-    pub(crate) fn rotator(&self, endpoint: &str) -> Rotator {
+    pub(crate) fn rotator(&self) -> Rotator {
         Rotator::from_env(Environment::of([
             ("AWS_REGION", "eu-central-1"),
             ("AWS_ACCESS_KEY_ID", "key"),
@@ -115,7 +114,7 @@ impl Server {
             ("OPENAI_API_KEY_SECRET", "api-key"),
             ("OPENAI_BASE_URL", &format!("{}/v1", self.url)),
             ("WEBHOOK_URL", &format!("{}/webhooks/project", self.url)),
-            ("ENDPOINT_ID", endpoint),
+            ("ENDPOINT_ID", ENDPOINT),
         ]))
         .unwrap()
     }
@@ -136,14 +135,13 @@ impl Server {
         let (parts, body) = request.into_parts();
         let bytes = to_bytes(body, usize::MAX).await.unwrap();
         let body: Value = serde_json::from_slice(&bytes).unwrap_or_default();
-        let query = parts.uri.query().unwrap_or_default().to_owned();
         let (kind, answer, hangs) = {
             let mut state = self.state();
             let kind = kind(target.as_deref(), &path, &body);
             let fault = state.faults.remove(kind);
             let answer = match fault {
                 Some(Fault::Refuse(status, name)) => (status, refusal(name)),
-                _ => state.act(kind, &path, &query, &body, &parts.headers, &bytes),
+                _ => state.act(kind, &path, &body, &parts.headers, &bytes),
             };
             (kind, answer, matches!(fault, Some(Fault::DoneWithoutAnswer)))
         };
@@ -170,7 +168,6 @@ fn kind(target: Option<&str>, path: &str, body: &Value) -> &'static str {
         Some("UpdateItem") => "end the lease",
         Some(_) => "unknown",
         None if path.ends_with("/rotate_secret") => "rotate",
-        None if path == "/v1/webhook_endpoints" => "list",
         None => "deliver",
     }
 }
@@ -180,15 +177,7 @@ fn refusal(name: &str) -> Value {
 }
 
 impl State {
-    fn act(
-        &mut self,
-        kind: &str,
-        path: &str,
-        query: &str,
-        body: &Value,
-        headers: &HeaderMap,
-        bytes: &[u8],
-    ) -> (u16, Value) {
+    fn act(&mut self, kind: &str, path: &str, body: &Value, headers: &HeaderMap, bytes: &[u8]) -> (u16, Value) {
         match kind {
             "describe" => {
                 let stages: HashMap<_, _> = self.versions.iter().map(|(id, version)| (id, &version.stages)).collect();
@@ -202,12 +191,6 @@ impl State {
             "end the lease" => {
                 self.lease = None;
                 (200, json!({}))
-            }
-            "list" => {
-                let page = query.split("after=page_").nth(1).map_or(0, |number| number.parse::<usize>().unwrap() + 1);
-                let entries = self.endpoints[page].iter();
-                let entries = entries.map(|url| json!({"id": format!("page_{page}"), "url": url}));
-                (200, json!({"data": entries.collect::<Vec<_>>(), "has_more": page + 1 < self.endpoints.len()}))
             }
             "rotate" => {
                 assert_eq!(body["keep_old_secret_active_for_24_hours"], true);

@@ -67,13 +67,13 @@
 //! | `TABLE_NAME` | the ledger's table |
 //! | `OPENAI_BASE_URL`, `OPENAI_API_KEY_SECRET` | how OpenAI is called |
 //! | `WEBHOOK_URL` | where OpenAI delivers to |
-//! | `ENDPOINT_ID` | the endpoint's id at OpenAI; without it the endpoint is found by its URL |
+//! | `ENDPOINT_ID` | the endpoint's id at OpenAI |
 //!
 //! # Permissions
 //!
 //! On the signing secret `secretsmanager:DescribeSecret`, `GetSecretValue`, `PutSecretValue` and
 //! `UpdateSecretVersionStage`; `secretsmanager:GetSecretValue` on the API key's secret; `dynamodb:UpdateItem` on the
-//! table. The API key needs `api.webhooks.read` and `api.webhooks.write`, and an owner of the project behind it.
+//! table. The API key needs `api.webhooks.write`, and an owner of the project behind it.
 
 mod failure;
 #[cfg(test)]

@@ -35,10 +35,6 @@ impl Probe {
         Ok(Self { http, url: url.to_owned() })
     }
 
-    pub(crate) fn url(&self) -> &str {
-        &self.url
-    }
-
     /// Delivers an event about this version of the secret, signed with it, until it is answered with 200.
     ///
     /// Every try, of later invocations too, is the same delivery under the same `webhook-id`, as OpenAI's own repeats

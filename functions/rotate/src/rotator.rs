@@ -3,7 +3,7 @@
 use aws::ledger::Ledger;
 use aws::secrets::{PLACEHOLDER, Put, Rotation, Stage, Store, Version, Versions};
 use aws::{Config, Environment, Faults};
-use openai::{ApiKey, Client, ClientConfig};
+use openai::{ApiKey, Class, Client, ClientConfig};
 use serde_json::Value;
 use telemetry::Line;
 
@@ -11,13 +11,6 @@ use crate::failure::Failure;
 use crate::probe::Probe;
 use crate::step::{Request, Step};
 use crate::time::Time;
-
-/// How many pages of OpenAI's list are searched for the endpoint. More endpoints than that have nobody who looks after
-/// them.
-const MAX_PAGES: usize = 10;
-
-/// Entries per page, the most there can be.
-const PAGE: u8 = 100;
 
 /// Rotates the signing secret of one endpoint.
 pub(crate) struct Rotator {
@@ -27,26 +20,26 @@ pub(crate) struct Rotator {
     /// OpenAI; the key is read anew for every rotation.
     openai: Client,
     api_key_secret: String,
-    /// The endpoint at OpenAI, where the deployment knows it.
-    endpoint: Option<String>,
+    /// The endpoint's id at OpenAI.
+    endpoint: String,
     probe: Probe,
 }
 
 /// How a step ended well.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Done {
-    Done,
+pub(crate) enum Ended {
+    Now,
     /// An earlier try did it.
-    Already,
+    Before,
     /// There is nothing to do in this step.
     Nothing,
 }
 
-impl Done {
+impl Ended {
     const fn as_str(self) -> &'static str {
         match self {
-            Self::Done => "done",
-            Self::Already => "done_before",
+            Self::Now => "done",
+            Self::Before => "done_before",
             Self::Nothing => "nothing_to_do",
         }
     }
@@ -63,7 +56,7 @@ impl Rotator {
         });
         let api_key_secret = environment.required("OPENAI_API_KEY_SECRET");
         let probe = environment.parsed("WEBHOOK_URL", Probe::new);
-        let endpoint = environment.optional("ENDPOINT_ID");
+        let endpoint = environment.required("ENDPOINT_ID");
         environment.finish(|| {
             let config = config?;
             Some(Self {
@@ -72,7 +65,7 @@ impl Rotator {
                 ledger: Ledger::new(&config, table?),
                 openai: openai?,
                 api_key_secret: api_key_secret?,
-                endpoint,
+                endpoint: endpoint?,
                 probe: probe?,
             })
         })
@@ -86,7 +79,7 @@ impl Rotator {
             None => Err(Failure::UnusableEvent),
         };
         let line = match &result {
-            Ok(done) => Line::info("rotation step done").text("outcome", done.as_str()),
+            Ok(ended) => Line::info("rotation step done").text("outcome", ended.as_str()),
             Err(failure) => Line::error("rotation step failed")
                 .text("outcome", failure.reason())
                 .text("error", &failure.to_string()),
@@ -101,7 +94,7 @@ impl Rotator {
         result.map(drop)
     }
 
-    async fn step(&self, request: &Request, time: Time) -> Result<Done, Failure> {
+    async fn step(&self, request: &Request, time: Time) -> Result<Ended, Failure> {
         let Request { step, secret, version } = request;
         let versions = self.secrets.versions(secret).await?;
         if !versions.rotated {
@@ -111,7 +104,7 @@ impl Rotator {
             return Err(Failure::UnknownVersion);
         }
         if versions.is_at(version, Stage::Current) {
-            return Ok(Done::Already);
+            return Ok(Ended::Before);
         }
         if !versions.is_at(version, Stage::Pending) {
             return Err(Failure::NotPending);
@@ -119,7 +112,7 @@ impl Rotator {
         match step {
             Step::Create => self.create(secret, version, time).await,
             // OpenAI makes the secrets, and signs with a new one from the moment that it gave it out.
-            Step::Set => Ok(Done::Nothing),
+            Step::Set => Ok(Ended::Nothing),
             Step::Test => self.test(secret, version, time).await,
             Step::Finish => self.finish(secret, version, &versions).await,
         }
@@ -127,7 +120,7 @@ impl Rotator {
 
     /// Has OpenAI make a new secret and stores it. One try at a time: of two secrets made side by side nobody could
     /// tell which one is the newer, and the older is good for a day only.
-    async fn create(&self, secret: &str, version: &str, time: Time) -> Result<Done, Failure> {
+    async fn create(&self, secret: &str, version: &str, time: Time) -> Result<Ended, Failure> {
         let lease = self.ledger.lease(&format!("rotate/{secret}"), time.lease()).await?.ok_or(Failure::Busy)?;
         let result = self.create_alone(secret, version, time).await;
         if let Err(error) = self.ledger.end_lease(&lease).await {
@@ -136,18 +129,21 @@ impl Rotator {
         result
     }
 
-    async fn create_alone(&self, secret: &str, version: &str, time: Time) -> Result<Done, Failure> {
+    async fn create_alone(&self, secret: &str, version: &str, time: Time) -> Result<Ended, Failure> {
         if self.secrets.value(secret, version).await?.is_some() {
-            return Ok(Done::Already);
+            return Ok(Ended::Before);
         }
         // What can fail fails before OpenAI has made a secret, for each one that gets lost ends an older one.
         let openai = self.openai().await?;
-        let endpoint = self.endpoint(&openai, time).await?;
         self.secrets.try_writing(secret).await.map_err(Failure::NotWritable)?;
-        let (_, made) = openai.rotate_webhook_secret(&endpoint, true, time.to_rotate()).await?;
+        let made = openai.rotate_webhook_secret(&self.endpoint, true, time.to_rotate()).await;
+        let (_, made) = made.map_err(|error| match error.class() {
+            Class::NotFound => Failure::NoEndpoint(self.endpoint.clone()),
+            _ => error.into(),
+        })?;
         let put = async |version| self.secrets.put_pending(secret, version, made.expose()).await;
         match put(Some(version)).await.map_err(Failure::NotStored)? {
-            Put::Stored => Ok(Done::Done),
+            Put::Stored => Ok(Ended::Now),
             // The value was not there yet when it was looked for. It can't be changed, and this one is newer.
             Put::Taken => match put(None).await {
                 Ok(_) => Err(Failure::Superseded),
@@ -156,13 +152,13 @@ impl Rotator {
         }
     }
 
-    async fn test(&self, secret: &str, version: &str, time: Time) -> Result<Done, Failure> {
+    async fn test(&self, secret: &str, version: &str, time: Time) -> Result<Ended, Failure> {
         let pending = self.pending(secret, version).await?;
         let key = webhook::Secret::parse(&pending.text).map_err(Failure::Unusable)?;
-        self.probe.deliver(&key, version, time.to_try()).await.map(|()| Done::Done)
+        self.probe.deliver(&key, version, time.to_try()).await.map(|()| Ended::Now)
     }
 
-    async fn finish(&self, secret: &str, version: &str, versions: &Versions) -> Result<Done, Failure> {
+    async fn finish(&self, secret: &str, version: &str, versions: &Versions) -> Result<Ended, Failure> {
         let pending = self.pending(secret, version).await?;
         let current = versions.current();
         if let Some(current) = current
@@ -172,7 +168,7 @@ impl Rotator {
             return Err(Failure::Overtaken);
         }
         self.secrets.put_into_use(secret, version, current).await.map_err(Failure::NotInUse)?;
-        Ok(Done::Done)
+        Ok(Ended::Now)
     }
 
     async fn pending(&self, secret: &str, version: &str) -> Result<Version, Failure> {
@@ -189,28 +185,5 @@ impl Rotator {
         }
         let key = text.parse::<ApiKey>().map_err(|error| Failure::ApiKey(error.to_string()))?;
         Ok(self.openai.with_api_key(key))
-    }
-
-    /// The id of the endpoint whose secret it is.
-    async fn endpoint(&self, openai: &Client, time: Time) -> Result<String, Failure> {
-        if let Some(id) = &self.endpoint {
-            return Ok(id.clone());
-        }
-        let url = self.probe.url();
-        let (mut found, mut after) = (Vec::new(), None);
-        for _ in 0..MAX_PAGES {
-            let page = openai.webhook_endpoints(after.as_deref(), PAGE, time.to_prepare()).await?;
-            found.extend(page.items.into_iter().filter(|endpoint| endpoint.url == url).map(|endpoint| endpoint.id));
-            after = page.next;
-            if after.is_none() {
-                break;
-            }
-        }
-        let count = found.len();
-        match (found.pop(), count) {
-            (Some(id), 1) => Ok(id),
-            (None, _) => Err(Failure::NoEndpoint(url.to_owned())),
-            _ => Err(Failure::SeveralEndpoints { count, url: url.to_owned() }),
-        }
     }
 }

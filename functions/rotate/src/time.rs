@@ -4,9 +4,6 @@ use std::time::{Duration, SystemTime};
 
 use tokio::time::Instant;
 
-/// What is left to ask OpenAI for a secret and to store it, once everything is found.
-const FOR_ROTATING: Duration = Duration::from_secs(60);
-
 /// What is left to store a secret that OpenAI has made.
 const FOR_STORING: Duration = Duration::from_secs(30);
 
@@ -30,11 +27,6 @@ impl Time {
         let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
         let left = Duration::from_millis(deadline).saturating_sub(now);
         Self { over: i64::try_from(deadline).unwrap_or(i64::MAX), end: Instant::now() + left }
-    }
-
-    /// Until when everything must be found that a rotation needs.
-    pub(crate) fn to_prepare(self) -> Instant {
-        self.without(FOR_ROTATING)
     }
 
     /// Until when OpenAI must have answered with the new secret.

@@ -4,7 +4,7 @@
 //! be seen under the key before everything is stored, and an object that was there before stays until then.
 //!
 //! The function needs `s3:PutObject` and `s3:AbortMultipartUpload` on the bucket's objects, and nothing to read:
-//! only who calls [`Artifacts::get`] needs `s3:GetObject` on that object. An
+//! only who calls [`Artifacts::get`] or [`Artifacts::open`] needs `s3:GetObject` on that object. An
 //! upload that is neither finished nor aborted, because its process died, leaves parts that cost money and that nobody
 //! sees: the bucket needs a lifecycle rule that aborts incomplete multipart uploads.
 //!
@@ -30,7 +30,7 @@ use crate::Config;
 
 pub use error::Error;
 pub use key::{InvalidKey, Key};
-pub use read::Read;
+pub use read::{Object, Read};
 pub use upload::Upload;
 
 /// One attempt of one request, which stores at most one part. A connection that needs longer is better replaced.

@@ -99,7 +99,7 @@ pub use bookmark::Bookmark;
 pub use effect::EffectClaim;
 pub use error::LedgerError;
 pub use event::{Again, Claim, Delivery, Ending, Hold, Recorded};
-pub use expectation::{ExpectError, Expectation, Expected, MAX_CONTEXT, Waiting, WaitingPage};
+pub use expectation::{ExpectError, Expectation, Expected, MAX_CONTEXT, Waiting, WaitingPage, check_context};
 pub use job::{Job, JobRecord};
 pub use lease::Lease;
 pub use log::{Entries, Entry, EntryError, Wanted};

@@ -11,7 +11,6 @@ mod mac;
 mod refusal;
 mod secret;
 mod short;
-mod sign;
 mod signature;
 mod sip;
 
@@ -22,5 +21,4 @@ pub use effect::EffectKey;
 pub use event::{Event, MalformedEvent};
 pub use refusal::Refusal;
 pub use secret::{Scheme, Secret, SecretError, UnknownScheme};
-pub use sign::sign;
 pub use sip::{MAX_SIP_HEADERS, MAX_SIP_NAME, MAX_SIP_VALUE, SipHeader, SipInvite};

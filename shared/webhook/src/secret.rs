@@ -114,11 +114,6 @@ impl Secret {
     pub(crate) fn key(&self, scheme: Scheme) -> Option<&Key> {
         (self.scheme == scheme).then_some(&self.key)
     }
-
-    /// The key, whatever its scheme.
-    pub(crate) const fn key_for_signing(&self) -> &Key {
-        &self.key
-    }
 }
 
 impl fmt::Debug for Secret {

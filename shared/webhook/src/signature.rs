@@ -8,13 +8,11 @@ use crate::mac::Tag;
 use crate::{Refusal, Scheme, Secret, TOLERANCE};
 
 pub(crate) const WEBHOOK_ID: &str = "webhook-id";
-pub(crate) const WEBHOOK_TIMESTAMP: &str = "webhook-timestamp";
-pub(crate) const WEBHOOK_SIGNATURE: &str = "webhook-signature";
 
 static STANDARD_WEBHOOKS: [HeaderName; 3] = [
     HeaderName::from_static(WEBHOOK_ID),
-    HeaderName::from_static(WEBHOOK_TIMESTAMP),
-    HeaderName::from_static(WEBHOOK_SIGNATURE),
+    HeaderName::from_static("webhook-timestamp"),
+    HeaderName::from_static("webhook-signature"),
 ];
 
 static OPENAI: [HeaderName; 2] =
@@ -23,7 +21,7 @@ static OPENAI: [HeaderName; 2] =
 static GENERIC: [HeaderName; 2] = [HeaderName::from_static("x-timestamp"), HeaderName::from_static("x-signature-256")];
 
 /// What a signature of ours begins with in its header. Others, such as `v1a,`, may stand beside it.
-pub(crate) const VERSION: &str = "v1,";
+const VERSION: &[u8] = b"v1,";
 
 /// Standard Webhooks. Returns the id and the timestamp, both as they were signed.
 pub(crate) fn standard_webhooks<'a>(
@@ -46,8 +44,7 @@ pub(crate) fn standard_webhooks<'a>(
 
 /// Whether one of the signatures in the header is this tag.
 fn any_is(signatures: &[u8], tag: &Tag) -> bool {
-    let is_tag =
-        |item: &[u8]| item.strip_prefix(VERSION.as_bytes()).and_then(from_base64).is_some_and(|given| *tag == given);
+    let is_tag = |item: &[u8]| item.strip_prefix(VERSION).and_then(from_base64).is_some_and(|given| *tag == given);
     signatures.split(u8::is_ascii_whitespace).fold(false, |matched, item| matched | is_tag(item))
 }
 

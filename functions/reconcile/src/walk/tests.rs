@@ -35,7 +35,12 @@ fn batch(id: &str, status: &str, ended: i64) -> Value {
 
 /// Batches that completed one after the other, the newest two hours ago.
 fn completed(count: usize) -> Vec<Value> {
-    (0..count).map(|n| batch(&format!("batch_{n}"), "completed", NOW - 2 * HOUR - n as i64)).collect()
+    (NOW - 2 * HOUR - 100..NOW - 2 * HOUR)
+        .rev()
+        .take(count)
+        .enumerate()
+        .map(|(n, ended)| batch(&format!("batch_{n}"), "completed", ended))
+        .collect()
 }
 
 impl Batches {
@@ -125,8 +130,12 @@ fn bounds(pages: usize, page: u8) -> Bounds {
     Bounds { pages, page, ..Bounds::USUAL }
 }
 
+async fn walk(openai: &Client, books: &Memory, bounds: Bounds, until: Instant) -> Walked {
+    Walk { kind: Kind::Batches, openai, books, bounds, now: NOW, until }.walk().await
+}
+
 async fn walked(openai: &Client, books: &Memory, bounds: Bounds) -> Walked {
-    walk(Kind::Batches, openai, books, bounds, NOW, Instant::now() + Duration::from_secs(20)).await
+    walk(openai, books, bounds, Instant::now() + Duration::from_secs(20)).await
 }
 
 #[tokio::test]
@@ -188,7 +197,7 @@ async fn a_walk_without_time_keeps_its_place() {
     let (openai, asked) = openai(completed(7)).await;
     let place = Bookmark { since: 0, after: Some("batch_3".to_owned()) };
     let books = Memory { bookmark: Mutex::new(Some(place.clone())), ..Memory::default() };
-    let walked = walk(Kind::Batches, &openai, &books, Bounds::USUAL, NOW, Instant::now()).await;
+    let walked = walk(&openai, &books, Bounds::USUAL, Instant::now()).await;
     assert!(walked.fault.is_none() && !walked.finished);
     assert_eq!((asked.lock().unwrap().asked.len(), books.bookmark.lock().unwrap().clone()), (0, Some(place)));
 }
@@ -219,11 +228,13 @@ async fn a_fault_keeps_the_place_and_says_whether_a_retry_can_help() {
 
 #[tokio::test]
 async fn a_list_that_cannot_be_read_at_all_leaves_no_trace() {
-    let (openai, shared) = openai(completed(7)).await;
-    shared.lock().unwrap().fault = Some((0, 403));
-    let books = Memory::default();
-    assert!(walked(&openai, &books, Bounds::USUAL).await.fault.is_some());
-    assert_eq!(books.bookmark.lock().unwrap().clone(), None, "the first look is still to come");
+    for status in [403, 404] {
+        let (openai, shared) = openai(completed(7)).await;
+        shared.lock().unwrap().fault = Some((0, status));
+        let books = Memory::default();
+        assert!(walked(&openai, &books, Bounds::USUAL).await.fault.unwrap().is_of_setup(), "{status}");
+        assert_eq!(books.bookmark.lock().unwrap().clone(), None, "the first look is still to come");
+    }
 }
 
 #[tokio::test]

@@ -1,9 +1,14 @@
-//! Reading a small object that somebody else put there, such as a setting.
+//! Reading: a small object that somebody else put there, such as a setting, or a large one piece by piece.
+
+use std::fmt;
 
 use aws_sdk_s3::operation::get_object::GetObjectError;
+use aws_sdk_s3::primitives::ByteStream;
 use bytes::{Bytes, BytesMut};
 
-use super::{Artifacts, Error};
+use super::{Artifacts, Error, Key};
+
+const ACTION: &str = "read";
 
 /// What is at a key.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -27,7 +32,6 @@ impl Artifacts {
     /// Reads the object at `key`, as S3 knows it, unless it still has the `ETag` `known` or has more than `limit`
     /// bytes. Without `s3:ListBucket`, S3 refuses a key that is absent instead of saying so.
     pub async fn get(&self, key: &str, known: Option<&str>, limit: usize) -> Result<Read, Error> {
-        const ACTION: &str = "read";
         let request = self.client.get_object().bucket(&*self.bucket).key(key);
         let mut output = match request.set_if_none_match(known.map(str::to_owned)).send().await {
             Ok(output) => output,
@@ -48,5 +52,33 @@ impl Artifacts {
             bytes.extend_from_slice(&chunk);
         }
         Ok(Read::Object { bytes: bytes.freeze(), etag: output.e_tag })
+    }
+    /// Opens the object at `key`; `None` when nothing is there.
+    pub async fn open(&self, key: &Key) -> Result<Option<Object>, Error> {
+        match self.client.get_object().bucket(&*self.bucket).key(key.as_str()).send().await {
+            Ok(output) => Ok(Some(Object { key: key.clone(), body: output.body })),
+            Err(error) if error.as_service_error().is_some_and(GetObjectError::is_no_such_key) => Ok(None),
+            Err(error) => Err(Error::new(ACTION, key, &error)),
+        }
+    }
+}
+
+/// An object that is being read.
+pub struct Object {
+    key: Key,
+    body: ByteStream,
+}
+
+impl Object {
+    /// The next piece, `None` at the end. One that breaks off earlier is an error, never an end.
+    pub async fn chunk(&mut self) -> Result<Option<Bytes>, Error> {
+        let piece = self.body.next().await.transpose();
+        piece.map_err(|error| Error::because(ACTION, &self.key, format!("it broke off: {error}")))
+    }
+}
+
+impl fmt::Debug for Object {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Object").field("key", &self.key).finish_non_exhaustive()
     }
 }

@@ -214,6 +214,11 @@ fn of_attribute(context: &AttributeValue) -> Result<Map<String, Value>, &'static
     read_context(context.as_s().map_err(|_| "is no text with JSON in it")?)
 }
 
+/// Says what keeps a context from being carried, if something does.
+pub fn check_context(context: &str) -> Result<(), &'static str> {
+    read_context(context).map(drop)
+}
+
 fn read_context(context: &str) -> Result<Map<String, Value>, &'static str> {
     if context.len() > MAX_CONTEXT {
         return Err("is larger than 4096 bytes");

@@ -12,7 +12,7 @@ mod tests;
 
 #[cfg(feature = "rotation")]
 pub use rotation::{Put, Rotation, Versions};
-pub use signing::{Live, SigningSecret};
+pub use signing::{Live, PREVIOUS_LIFETIME, SigningSecret};
 pub use store::{ReadError, Source, Stage, Store, Version, WriteError};
 
 /// What a secret holds before anybody has set it: the template has to create it with some text.

@@ -39,7 +39,7 @@ pub(super) const RETRY_PAUSE: u64 = 30;
 pub(super) const UNUSABLE_PAUSE: u64 = 5;
 
 /// Seconds for which `AWSPREVIOUS` is accepted after `AWSCURRENT` was made.
-pub(super) const PREVIOUS_LIFETIME: u64 = 24 * 60 * 60;
+pub const PREVIOUS_LIFETIME: u64 = 24 * 60 * 60;
 
 /// The signing secrets of one endpoint. Times are seconds since the epoch, and always the caller's.
 pub struct SigningSecret<S = Store> {

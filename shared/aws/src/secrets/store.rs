@@ -15,6 +15,12 @@ const ATTEMPT_TIMEOUT: Duration = Duration::from_millis(800);
 /// A read gives up after this, all attempts included: somebody waits for the delivery's answer.
 const READ_TIMEOUT: Duration = Duration::from_secs(2);
 
+/// The same for a person: connecting to another continent alone takes longer than a function may.
+const PATIENT_ATTEMPT_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// All attempts of a person's call.
+const PATIENT_TIMEOUT: Duration = Duration::from_secs(30);
+
 /// Which of a secret's values is asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Stage {
@@ -81,8 +87,17 @@ impl Store {
     /// A store in the account and region of `config`.
     #[must_use]
     pub fn new(config: &Config) -> Self {
-        let timeouts =
-            TimeoutConfig::builder().operation_attempt_timeout(ATTEMPT_TIMEOUT).operation_timeout(READ_TIMEOUT).build();
+        Self::with_timeouts(config, ATTEMPT_TIMEOUT, READ_TIMEOUT)
+    }
+
+    /// The same for a person, who may be far from the region and has time.
+    #[must_use]
+    pub fn patient(config: &Config) -> Self {
+        Self::with_timeouts(config, PATIENT_ATTEMPT_TIMEOUT, PATIENT_TIMEOUT)
+    }
+
+    fn with_timeouts(config: &Config, attempt: Duration, whole: Duration) -> Self {
+        let timeouts = TimeoutConfig::builder().operation_attempt_timeout(attempt).operation_timeout(whole).build();
         let config = aws_sdk_secretsmanager::config::Builder::from(config.sdk())
             .retry_config(RetryConfig::standard())
             .timeout_config(timeouts)

@@ -81,14 +81,14 @@ fn timestamp() -> impl Strategy<Value = String> {
 }
 
 proptest! {
+    #![proptest_config(ProptestConfig::with_cases(500))]
+
     #[test]
     fn what_a_secret_signs_is_signed_as_the_scheme_says(id: String, timestamp: u64, body: Vec<u8>) {
         for (key, secret) in LIVE.into_iter().zip(live()) {
             prop_assert_eq!(secret.sign(&id, timestamp, &body), model::sign(key, &id, &timestamp.to_string(), &body));
         }
     }
-
-    #![proptest_config(ProptestConfig::with_cases(500))]
 
     #[test]
     fn a_delivery_is_accepted_exactly_when_a_live_key_signed_it_in_time(

@@ -1,0 +1,141 @@
+//! `batch watch`: follows a batch to its end, and fetches its results.
+
+use std::io::{IsTerminal as _, stderr};
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::Args;
+use openai::{Batch, BatchStatus, Class, Client};
+use serde_json::{Value, json};
+use tokio::signal::ctrl_c;
+use tokio::time::sleep;
+
+use super::results::Results;
+use super::{check_id, counts_document, counts_text};
+use crate::context::{Context, deadline};
+use crate::failure::{Exit, Failure};
+use crate::output::pairs;
+
+/// The first and the longest pause between two looks.
+const PAUSES: (Duration, Duration) = (Duration::from_secs(2), Duration::from_secs(60));
+
+/// How many looks in a row may fail before it is given up. Hours go by here, and so do disturbances.
+const MAX_FAILURES: u32 = 10;
+
+/// How many of the errors of a failed batch are shown.
+const MAX_ERRORS: usize = 20;
+
+/// Watch a batch to its end and fetch its results
+///
+/// Exits with 0 when it has completed without a failed request. Ctrl-C stops the watching and not the batch.
+#[derive(Args, Debug)]
+pub(crate) struct WatchArgs {
+    /// The batch, such as batch_123
+    id: String,
+    /// The folder for output.jsonl, errors.jsonl and summary.json [default: one named like the batch]
+    #[arg(long, value_name = "DIR")]
+    out: Option<PathBuf>,
+    /// Seconds between two looks [default: 2, growing to 60]
+    #[arg(long, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(1..=3600))]
+    interval: Option<u64>,
+    /// Do without a stack: take the results from OpenAI
+    #[arg(long)]
+    no_stack: bool,
+}
+
+impl WatchArgs {
+    pub(super) const fn of(id: String, out: Option<PathBuf>, no_stack: bool) -> Self {
+        Self { id, out, interval: None, no_stack }
+    }
+}
+
+pub(crate) async fn run(args: &WatchArgs, context: &Context) -> Result<Exit, Failure> {
+    let id = &args.id;
+    check_id(id)?;
+    let results = Results::new(id.clone(), args.out.clone().unwrap_or_else(|| PathBuf::from(id)));
+    let watched = async {
+        let openai = context.openai().await?;
+        // Where the results will be must be known before hours are spent on waiting for them.
+        let bucket = if args.no_stack { None } else { Some(context.output("BucketName").await?) };
+        let batch = follow(openai, args, context).await?;
+        let files = match bucket {
+            Some(bucket) => results.from_bucket(bucket, context).await?,
+            None => results.from_openai(openai, &batch, context).await?,
+        };
+        report(&batch, &results, &files, context)
+    };
+    tokio::select! {
+        exit = watched => exit,
+        _ = ctrl_c() => Err(Failure::no(format!("stopped watching {id}, which goes on at OpenAI"))
+            .hint(format!("Watch it again: openai-webhooks batch watch {id}"))),
+    }
+}
+
+/// Looks at the batch again and again until it has ended.
+async fn follow(openai: &Client, args: &WatchArgs, context: &Context) -> Result<Batch, Failure> {
+    let (first, longest) = args.interval.map_or(PAUSES, |seconds| (Duration::from_secs(seconds), Duration::ZERO));
+    let (mut pause, mut failures, mut seen) = (first, 0, None);
+    let bar = context.out.bar(args.id.as_str(), 0);
+    loop {
+        match openai.batch(&args.id, deadline()).await {
+            Ok(batch) if batch.status.is_terminal() => return Ok(batch),
+            Ok(batch) => {
+                failures = 0;
+                bar.say(format!("{} {}", args.id, batch.status));
+                if let Some(counts) = batch.request_counts {
+                    bar.of(counts.total);
+                    bar.at(counts.completed + counts.failed);
+                }
+                if seen.as_ref() != Some(&batch.status) {
+                    if !stderr().is_terminal() {
+                        context.out.note(&format!("{} is {}: {}", args.id, batch.status, counts_text(&batch)));
+                    }
+                    seen = Some(batch.status);
+                    pause = first;
+                }
+            }
+            Err(error) if error.class() == Class::Retry && failures < MAX_FAILURES => {
+                failures += 1;
+                bar.say(format!("{} (look {failures} of {MAX_FAILURES} failed)", args.id));
+            }
+            Err(error) => return Err(error.into()),
+        }
+        sleep(pause).await;
+        pause = (pause * 3 / 2).min(longest).max(first);
+    }
+}
+
+fn report(batch: &Batch, results: &Results, files: &[&str], context: &Context) -> Result<Exit, Failure> {
+    let failed = batch.request_counts.is_some_and(|counts| counts.failed > 0);
+    let errors: Vec<Value> = batch
+        .errors
+        .iter()
+        .map(|error| json!({"line": error.line, "code": error.code, "message": error.message, "param": error.param}))
+        .collect();
+    let document = json!({
+        "batch_id": batch.id,
+        "status": batch.status.as_str(),
+        "request_counts": counts_document(batch),
+        "errors": errors,
+        "folder": results.folder(),
+        "files": files,
+    });
+    context.out.result(&document, || {
+        let mut text = pairs(&[
+            ("batch", batch.id.clone()),
+            ("status", batch.status.to_string()),
+            ("requests", counts_text(batch)),
+            ("results", format!("{}: {}", results.folder().display(), files.join(", "))),
+        ]);
+        for error in batch.errors.iter().take(MAX_ERRORS) {
+            let place = error.line.map_or_else(String::new, |line| format!("line {line}: "));
+            let [code, message] = [&error.code, &error.message].map(|text| text.as_deref().unwrap_or_default());
+            text.push_str(&format!("  {place}{} ({})\n", openai::for_display(message), openai::for_display(code)));
+        }
+        if batch.errors.len() > MAX_ERRORS {
+            text.push_str(&format!("  and {} more\n", batch.errors.len() - MAX_ERRORS));
+        }
+        text
+    })?;
+    Ok(Exit::when(batch.status == BatchStatus::Completed && !failed))
+}
