@@ -34,7 +34,7 @@ enum Command {
     /// Delete dead letters: nobody handles their events any more
     ///
     /// The ledger still has the events for 35 days, and `events replay` brings them back. Only messages that are no
-    /// events (undecodable_message) are lost for good.
+    /// events (`undecodable_message`) are lost for good.
     Purge(act::ActArgs),
 }
 

@@ -51,7 +51,7 @@ struct Filter {
     /// In this state
     #[arg(long, value_name = "STATE")]
     state: Option<State>,
-    /// About this object, such as batch_123
+    /// About this object, such as `batch_123`
     #[arg(long, value_name = "ID")]
     object: Option<String>,
 }

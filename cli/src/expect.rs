@@ -22,7 +22,7 @@ const MAX_ID: usize = 512;
 pub(crate) struct ExpectArgs {
     /// What will end
     kind: Kind,
-    /// Its id, such as resp_123 or batch_123
+    /// Its id, such as `resp_123` or `batch_123`
     id: String,
     /// By when: in a span (30m, 2h, 7d), or a time in UTC
     #[arg(long, value_name = "TIME", value_parser = when::future)]

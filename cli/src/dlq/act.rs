@@ -1,6 +1,7 @@
 //! `dlq redrive` and `dlq purge`.
 
 use std::collections::{BTreeMap, HashSet};
+use std::fmt::Write as _;
 
 use aws::queue::{Deed, Done};
 use clap::Args;
@@ -116,16 +117,14 @@ fn text(deed: Deed, done: &Done, gone: usize) -> String {
     let mut text = format!("{} {}", done.letters + done.copied, past(deed));
     if done.refused > 0 {
         let cause = done.cause.as_deref().unwrap_or("SQS did not say why");
-        text.push_str(&format!(", {} refused: {cause}", done.refused));
+        let _ = write!(text, ", {} refused: {cause}", done.refused);
     }
     if gone > 0 {
-        text.push_str(&format!(", {gone} gone meanwhile, or in somebody else's hands"));
+        let _ = write!(text, ", {gone} gone meanwhile, or in somebody else's hands");
     }
     if done.copied > 0 {
-        text.push_str(&format!(
-            "\n{} of them could not be taken out of the dead-letter queue. Redriven again, they do no harm.",
-            done.copied
-        ));
+        let left = done.copied;
+        let _ = write!(text, "\n{left} of them could not be deleted afterwards. Redriven again, they do no harm.");
     }
     text
 }

@@ -179,12 +179,11 @@ async fn send(context: &Context, ledger: &Ledger, events: &[Entry]) -> Result<(V
 
 /// Puts one event into its queue, with the body that the ledger has now.
 async fn replay(ledger: &Ledger, outbox: &Outbox, queue: &str, entry: &Entry) -> Result<(), Failure> {
-    let body = match &entry.body {
-        Some(body) => body.clone(),
-        None => {
-            let found = ledger.entry(&entry.endpoint, &entry.webhook_id).await?;
-            found.and_then(|entry| entry.body).ok_or_else(|| no_body(entry))?
-        }
+    let body = if let Some(body) = &entry.body {
+        body.clone()
+    } else {
+        let found = ledger.entry(&entry.endpoint, &entry.webhook_id).await?;
+        found.and_then(|entry| entry.body).ok_or_else(|| no_body(entry))?
     };
     let message = Message {
         body,
