@@ -14,7 +14,7 @@ use crate::output::{Consent, Decision};
 /// That takes OpenAI up to ten minutes. The requests that were done by then are billed, and their results kept.
 #[derive(Args, Debug)]
 pub(crate) struct CancelArgs {
-    /// The batch, such as batch_123
+    /// The batch, such as `batch_123`
     id: String,
     #[command(flatten)]
     consent: Consent,

@@ -46,7 +46,7 @@ impl Results {
     }
 
     /// Fetches what the stack has kept, once it has, and answers the names of the files. The summary is kept last.
-    pub(super) async fn from_bucket(&self, bucket: &str, context: &Context) -> Result<Vec<&'static str>, Failure> {
+    pub(super) async fn fetch_kept(&self, bucket: &str, context: &Context) -> Result<Vec<&'static str>, Failure> {
         let artifacts = Artifacts::new(context.aws().await?, bucket);
         let spinner = context.out.spinner("Waiting for the stack to keep the results");
         let summary = self.kept_summary(&artifacts).await?;
@@ -67,7 +67,7 @@ impl Results {
     }
 
     /// Fetches what OpenAI has, and answers the names of the files. The summary is the batch itself.
-    pub(super) async fn from_openai(
+    pub(super) async fn fetch_from_openai(
         &self,
         openai: &Client,
         batch: &Batch,
@@ -78,9 +78,9 @@ impl Results {
         let mut files = Vec::new();
         for (name, file_id) in [(OUTPUT, &batch.output_file_id), (ERRORS, &batch.error_file_id)] {
             if let Some(file_id) = file_id {
-                let mut content = openai.file_content(file_id, until).await?;
+                let mut source = openai.file_content(file_id, until).await?;
                 let mut target = Target::new(&self.folder, name)?;
-                while let Some(piece) = content.chunk().await? {
+                while let Some(piece) = source.chunk().await? {
                     target.write(&piece, &spinner)?;
                 }
                 files.push(target.finish()?);

@@ -4,6 +4,7 @@
 //! between leaves: after the upload a file that costs nothing and that OpenAI deletes after 30 days; after the creation a
 //! batch that nobody expects, whose event is handled all the same.
 
+use std::fmt::Write as _;
 use std::fs::File;
 use std::io::{BufReader, Read as _, Seek as _};
 use std::path::{Path, PathBuf};
@@ -40,7 +41,7 @@ const MAX_METADATA: (usize, usize, usize) = (16, 64, 512);
 /// Prints the batch's id. Its end is recorded as expected, so that people are alerted when nothing was heard of it.
 #[derive(Args, Debug)]
 pub(crate) struct SubmitArgs {
-    /// The requests: JSON Lines, each with custom_id, method, url and body
+    /// The requests: JSON Lines, each with `custom_id`, `method`, `url` and `body`
     file: PathBuf,
     /// Where they must all go, such as /v1/responses; by default where the first one goes
     #[arg(long, value_name = "PATH", value_parser = endpoint)]
@@ -178,7 +179,7 @@ async fn create(
     let refused = error.status().is_some_and(|status| (400..500).contains(&status) && status != 408);
     let mut failure = Failure::from(error);
     if refused {
-        failure.message.push_str(&format!("; there is no batch, and the uploaded file {file_id} costs nothing"));
+        let _ = write!(failure.message, "; there is no batch, and the uploaded file {file_id} costs nothing");
         return Err(failure);
     }
     if let Ok(page) = openai.batches(None, LISTED, deadline()).await
@@ -186,7 +187,7 @@ async fn create(
     {
         return Ok(batch);
     }
-    failure.message.push_str(&format!("; nobody knows whether there is a batch with the input file {file_id} now"));
+    let _ = write!(failure.message, "; nobody knows whether there is a batch with the input file {file_id} now");
     Err(failure.hint(format!(
         "Look for {file_id} at https://platform.openai.com/batches before you submit it again: each batch is billed."
     )))

@@ -1,5 +1,6 @@
 //! `batch watch`: follows a batch to its end, and fetches its results.
 
+use std::fmt::Write as _;
 use std::io::{IsTerminal as _, stderr};
 use std::path::PathBuf;
 use std::time::Duration;
@@ -17,7 +18,7 @@ use crate::failure::{Exit, Failure};
 use crate::output::pairs;
 
 /// The first and the longest pause between two looks.
-const PAUSES: (Duration, Duration) = (Duration::from_secs(2), Duration::from_secs(60));
+const PAUSES: (Duration, Duration) = (Duration::from_secs(2), Duration::from_mins(1));
 
 /// How many looks in a row may fail before it is given up. Hours go by here, and so do disturbances.
 const MAX_FAILURES: u32 = 10;
@@ -30,7 +31,7 @@ const MAX_ERRORS: usize = 20;
 /// Exits with 0 when it has completed without a failed request. Ctrl-C stops the watching and not the batch.
 #[derive(Args, Debug)]
 pub(crate) struct WatchArgs {
-    /// The batch, such as batch_123
+    /// The batch, such as `batch_123`
     id: String,
     /// The folder for output.jsonl, errors.jsonl and summary.json [default: one named like the batch]
     #[arg(long, value_name = "DIR")]
@@ -59,8 +60,8 @@ pub(crate) async fn run(args: &WatchArgs, context: &Context) -> Result<Exit, Fai
         let bucket = if args.no_stack { None } else { Some(context.output("BucketName").await?) };
         let batch = follow(openai, args, context).await?;
         let files = match bucket {
-            Some(bucket) => results.from_bucket(bucket, context).await?,
-            None => results.from_openai(openai, &batch, context).await?,
+            Some(bucket) => results.fetch_kept(bucket, context).await?,
+            None => results.fetch_from_openai(openai, &batch, context).await?,
         };
         report(&batch, &results, &files, context)
     };
@@ -130,10 +131,10 @@ fn report(batch: &Batch, results: &Results, files: &[&str], context: &Context) -
         for error in batch.errors.iter().take(MAX_ERRORS) {
             let place = error.line.map_or_else(String::new, |line| format!("line {line}: "));
             let [code, message] = [&error.code, &error.message].map(|text| text.as_deref().unwrap_or_default());
-            text.push_str(&format!("  {place}{} ({})\n", openai::for_display(message), openai::for_display(code)));
+            let _ = writeln!(text, "  {place}{} ({})", openai::for_display(message), openai::for_display(code));
         }
         if batch.errors.len() > MAX_ERRORS {
-            text.push_str(&format!("  and {} more\n", batch.errors.len() - MAX_ERRORS));
+            let _ = writeln!(text, "  and {} more", batch.errors.len() - MAX_ERRORS);
         }
         text
     })?;
