@@ -52,7 +52,7 @@ class Registering:
         """Delete the stack, if there is one, and wait until it is gone."""
         if (stack := self._stack) is not None:
             stack.delete()
-            wait_until("the stack is deleted", lambda: not exists(stack))
+            wait_until("the stack is deleted", lambda: not _exists(stack))
             self._stack = None
 
     def endpoint(self) -> Json:
@@ -61,6 +61,6 @@ class Registering:
         return endpoint
 
 
-def exists(stack: Stack) -> bool:
+def _exists(stack: Stack) -> bool:
     found = stack.emulator.client("cloudformation").describe_stacks()["Stacks"]
     return any(one["StackName"] == stack.name and one["StackStatus"] != "DELETE_COMPLETE" for one in found)

@@ -13,7 +13,7 @@ from infra.local.deploy import DeployError
 from infra.local.stack import Stack
 from infra.local.stand_in import API_KEY, Json, StandIn
 from tests.batches import finish, handled, new_batch
-from tests.registering import Registering, exists
+from tests.registering import Registering
 from tests.waiting import wait_until
 
 CREATE = "POST /v1/webhook_endpoints"
