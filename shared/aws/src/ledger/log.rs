@@ -134,7 +134,7 @@ pub struct Entries {
 impl Ledger {
     /// The events that are wanted, the newest first. Needs `dynamodb:Query` on the index `by-day`.
     ///
-    /// The index follows the table within a second or so. Days before [`OLDEST`] are not asked for.
+    /// The index follows the table within a second or so. Events of more than 70 days ago are not asked for.
     #[must_use]
     pub fn entries(&self, mut wanted: Wanted) -> Entries {
         let now = now();
