@@ -60,6 +60,9 @@ class Settings:
                 case "AWS::Serverless::Function":
                     properties, name = resource["Properties"], Path(resource["Properties"]["CodeUri"]).name
                     properties["CodeUri"] = str(BINARIES / name)
+                    # This stack registers no endpoint, so the functions for one are not in it.
+                    if "Condition" in resource:
+                        continue
                     variables[logical_id] = {**self._deployed(name), "AWS_ENDPOINT_URL": aws}
                     # sam local sets no variable that the template does not have.
                     properties["Environment"]["Variables"] |= variables[logical_id]
