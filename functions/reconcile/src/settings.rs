@@ -5,7 +5,7 @@ use aws::outcomes::Outcomes;
 use aws::queue::Outbox;
 use aws::secrets::{PLACEHOLDER, Store};
 use aws::{Config, Environment, Faults};
-use openai::{ApiKey, Client, ClientConfig};
+use openai::Client;
 
 use crate::desk::{Desk, Queues};
 use crate::fault::Fault;
@@ -29,12 +29,7 @@ impl Services {
         let agent = environment.required("AGENT_QUEUE_URL");
         let response = environment.required("RESPONSE_QUEUE_URL");
         let api_key = environment.required("OPENAI_API_KEY_SECRET");
-        let openai = environment.parsed("OPENAI_BASE_URL", |url| {
-            let base_url = url.parse().map_err(|_| "is not a URL".to_owned())?;
-            // The key takes its place once it is read.
-            let api_key: ApiKey = "none".parse().map_err(|_| "cannot be used".to_owned())?;
-            Client::new(ClientConfig { base_url, api_key }).map_err(|error| format!("cannot be used: {error}"))
-        });
+        let openai = environment.parsed("OPENAI_BASE_URL", Client::without_key);
         environment.finish(|| {
             let config = config?;
             let queues = Queues { batch: batch?, fine_tuning: fine_tuning?, agent: agent?, response: response? };

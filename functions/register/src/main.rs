@@ -17,7 +17,7 @@ use std::time::{Duration, SystemTime};
 use aws::secrets::Store;
 use aws::{Config, Environment, Faults};
 use lambda_runtime::{Error, LambdaEvent, service_fn};
-use openai::{ApiKey, Client, ClientConfig};
+use openai::Client;
 use serde_json::Value;
 use tokio::time::Instant;
 
@@ -42,12 +42,8 @@ fn set_up(mut environment: Environment) -> Result<Desk, Faults> {
     let config = Config::from_env(&mut environment);
     let key_secret = environment.required("OPENAI_API_KEY_SECRET");
     let openai = environment.parsed("OPENAI_BASE_URL", |url| {
-        let base_url = url.parse().map_err(|_| "is not a URL".to_owned())?;
-        // The key takes its place once it is read.
-        let api_key: ApiKey = "none".parse().map_err(|_| "cannot be used".to_owned())?;
-        let client = Client::new(ClientConfig { base_url, api_key });
-        let http = openai::http_client();
-        client.and_then(|client| Ok((client, http?))).map_err(|error| format!("cannot be used: {error}"))
+        let http = openai::http_client().map_err(|error| format!("cannot be used: {error}"))?;
+        Ok((Client::without_key(url)?, http))
     });
     environment.finish(|| {
         let (openai, http) = openai?;

@@ -3,7 +3,7 @@
 use aws::ledger::Ledger;
 use aws::secrets::{PLACEHOLDER, Put, Rotation, Stage, Store, Version, Versions};
 use aws::{Config, Environment, Faults};
-use openai::{ApiKey, Class, Client, ClientConfig};
+use openai::{ApiKey, Class, Client};
 use serde_json::Value;
 use telemetry::Line;
 
@@ -49,11 +49,7 @@ impl Rotator {
     pub(crate) fn from_env(mut environment: Environment) -> Result<Self, Faults> {
         let config = Config::from_env(&mut environment);
         let table = environment.required("TABLE_NAME");
-        let openai = environment.parsed("OPENAI_BASE_URL", |url| {
-            let base_url = url.parse().map_err(|_| "is not a URL".to_owned())?;
-            let api_key: ApiKey = PLACEHOLDER.parse().map_err(|_| "cannot be used".to_owned())?;
-            Client::new(ClientConfig { base_url, api_key }).map_err(|error| format!("cannot be used: {error}"))
-        });
+        let openai = environment.parsed("OPENAI_BASE_URL", Client::without_key);
         let api_key_secret = environment.required("OPENAI_API_KEY_SECRET");
         let probe = environment.parsed("WEBHOOK_URL", Probe::new);
         let endpoint = environment.required("ENDPOINT_ID");

@@ -83,6 +83,17 @@ impl Client {
         Ok(Self { http: http_client()?, base_url, api_key })
     }
 
+    /// A client at this URL whose key is read later, and put in by [`with_api_key`](Self::with_api_key).
+    ///
+    /// # Errors
+    ///
+    /// What is wrong with the URL, in words that can follow the name of its setting.
+    pub fn without_key(base_url: &str) -> Result<Self, String> {
+        let base_url = base_url.parse().map_err(|_| "is not a URL".to_owned())?;
+        let config = ClientConfig { base_url, api_key: ApiKey::none() };
+        Self::new(config).map_err(|error| format!("cannot be used: {error}"))
+    }
+
     /// The same client, over the same connections, with another key: for a key that was changed meanwhile.
     #[must_use]
     pub fn with_api_key(&self, api_key: ApiKey) -> Self {

@@ -25,6 +25,11 @@ pub enum InvalidApiKey {
 }
 
 impl ApiKey {
+    /// What stands for a key that is not read yet.
+    pub(crate) const fn none() -> Self {
+        Self(HeaderValue::from_static("Bearer none"))
+    }
+
     pub(crate) fn authorization(&self) -> HeaderValue {
         self.0.clone()
     }
