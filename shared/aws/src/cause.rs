@@ -16,15 +16,18 @@ where
     match metadata.map(|metadata| (metadata.code(), metadata.message())) {
         Some((Some(code), Some(message))) => format!("{code}: {message}"),
         Some((Some(code), None)) => code.to_owned(),
-        _ => {
-            let mut text = error.to_string();
-            let mut next = error.source();
-            while let Some(error) = next {
-                text.push_str(": ");
-                text.push_str(&error.to_string());
-                next = error.source();
-            }
-            text
-        }
+        _ => chain(error),
     }
+}
+
+/// The error and everything beneath it.
+pub(crate) fn chain(error: &(dyn Error + 'static)) -> String {
+    let mut text = error.to_string();
+    let mut next = error.source();
+    while let Some(error) = next {
+        text.push_str(": ");
+        text.push_str(&error.to_string());
+        next = error.source();
+    }
+    text
 }

@@ -29,6 +29,7 @@
     feature = "metrics",
     feature = "outcomes",
     feature = "parameters",
+    feature = "profile",
     feature = "queue",
     feature = "secrets",
     feature = "stack"

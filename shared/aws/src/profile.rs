@@ -3,6 +3,7 @@
 use aws_config::{BehaviorVersion, Region};
 use aws_credential_types::provider::ProvideCredentials;
 
+use crate::cause::chain;
 use crate::config::Config;
 use crate::http::Http;
 
@@ -42,16 +43,4 @@ impl Config {
         let credentials = credentials.map_err(|error| ProfileError::NoCredentials(chain(&error)))?;
         Ok(Self::of_sdk(sdk, http, credentials))
     }
-}
-
-/// The error and everything beneath it.
-fn chain(error: &(dyn std::error::Error + 'static)) -> String {
-    let mut text = error.to_string();
-    let mut next = error.source();
-    while let Some(error) = next {
-        text.push_str(": ");
-        text.push_str(&error.to_string());
-        next = error.source();
-    }
-    text
 }
