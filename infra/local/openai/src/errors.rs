@@ -3,7 +3,7 @@
 use axum::Json;
 use axum::http::{Method, StatusCode, Uri};
 use axum::response::{IntoResponse, Response};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 /// An error as OpenAI answers it: `{"error": {"message", "type", "param", "code"}}`.
@@ -141,6 +141,22 @@ impl ControlError {
 impl IntoResponse for ControlError {
     fn into_response(self) -> Response {
         (self.status, Json(json!({ "error": self.message }))).into_response()
+    }
+}
+
+/// Why an object ended in failure, as its `error` says.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Failure {
+    code: String,
+    #[serde(default)]
+    message: String,
+}
+
+impl Failure {
+    /// What a failure is unless told otherwise.
+    pub(crate) fn of_server(message: &str) -> Self {
+        Self { code: "server_error".to_owned(), message: message.to_owned() }
     }
 }
 

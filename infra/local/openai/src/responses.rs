@@ -20,6 +20,12 @@ use crate::webhooks::{Delivery, Event, Scope, Webhooks};
 /// What the model says unless told otherwise.
 const TEXT: &str = "Hello!";
 
+/// The same, where a command may leave a model without words.
+#[expect(clippy::unnecessary_wraps, reason = "the default of an optional field")]
+pub(crate) fn usual_text() -> Option<String> {
+    Some(TEXT.to_owned())
+}
+
 pub(crate) type Responses = Shelf<Response>;
 
 /// Where a response stands; all but the first are final.

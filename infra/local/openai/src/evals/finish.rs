@@ -2,12 +2,12 @@
 
 use axum::Json;
 use axum::extract::{Path, State};
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
 use super::{Run, Status};
 use crate::app::Shared;
-use crate::errors::ControlError;
+use crate::errors::{ControlError, Failure};
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -26,15 +26,6 @@ pub(super) struct Finish {
     /// `false` plays a lost webhook.
     #[serde(default = "crate::webhooks::yes")]
     deliver: bool,
-}
-
-/// Why a run failed.
-#[derive(Debug, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Failure {
-    code: String,
-    #[serde(default)]
-    message: String,
 }
 
 pub(super) async fn finish(
@@ -72,18 +63,13 @@ impl Finish {
         let result = |name: &Value| json!({ "testing_criteria": name, "passed": passed, "failed": failed });
         run.set("per_testing_criteria_results", criteria.iter().map(result).collect::<Vec<_>>());
         run.set("per_model_usage", json!([]));
-        let error = self.error.or_else(|| (self.status == Status::Failed).then(Failure::usual));
+        let error =
+            self.error.or_else(|| (self.status == Status::Failed).then(|| Failure::of_server("The run failed.")));
         run.set("error", json!(error));
         run.reach(self.status);
         for (name, value) in self.fields {
             run.set(&name, value);
         }
         Ok(())
-    }
-}
-
-impl Failure {
-    fn usual() -> Self {
-        Self { code: "server_error".to_owned(), message: "The run failed.".to_owned() }
     }
 }

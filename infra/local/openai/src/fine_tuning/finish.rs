@@ -10,9 +10,6 @@ use crate::app::Shared;
 use crate::errors::ControlError;
 use crate::ids::now;
 
-/// What a model says unless told otherwise.
-const TEXT: &str = "Hello!";
-
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Finish {
@@ -23,7 +20,7 @@ pub(super) struct Finish {
     #[serde(default = "usual_checkpoints")]
     checkpoints: usize,
     /// What the new model says when it is asked; `null` is nothing.
-    #[serde(default = "usual_text")]
+    #[serde(default = "crate::responses::usual_text")]
     says: Option<String>,
     /// Set last, as they stand.
     #[serde(default)]
@@ -45,11 +42,6 @@ struct Failure {
 
 fn usual_checkpoints() -> usize {
     3
-}
-
-#[expect(clippy::unnecessary_wraps, reason = "the default of an optional field")]
-fn usual_text() -> Option<String> {
-    Some(TEXT.to_owned())
 }
 
 pub(super) async fn finish(

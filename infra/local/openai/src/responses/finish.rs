@@ -2,19 +2,19 @@
 
 use axum::Json;
 use axum::extract::{Path, State};
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
-use super::{Response, Status, TEXT, message};
+use super::{Response, Status, message};
 use crate::app::Shared;
-use crate::errors::ControlError;
+use crate::errors::{ControlError, Failure};
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Finish {
     status: Status,
     /// `null` leaves the text out, so that a refusal stands alone.
-    #[serde(default = "usual_text")]
+    #[serde(default = "crate::responses::usual_text")]
     text: Option<String>,
     refusal: Option<String>,
     /// Instead of a message with the two above.
@@ -29,20 +29,6 @@ pub(super) struct Finish {
     /// `false` plays a lost webhook.
     #[serde(default = "crate::webhooks::yes")]
     deliver: bool,
-}
-
-/// Why a response failed.
-#[derive(Debug, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Failure {
-    code: String,
-    #[serde(default)]
-    message: String,
-}
-
-#[expect(clippy::unnecessary_wraps, reason = "the default of an optional field")]
-fn usual_text() -> Option<String> {
-    Some(TEXT.to_owned())
 }
 
 pub(super) async fn finish(
@@ -75,7 +61,9 @@ impl Finish {
             // A response that failed or was cancelled has said nothing.
             (None, _) => response.set("usage", usage),
         }
-        let error = self.error.or_else(|| (self.status == Status::Failed).then(Failure::usual));
+        let error = self.error.or_else(|| {
+            (self.status == Status::Failed).then(|| Failure::of_server("The model failed to generate a response."))
+        });
         response.set("error", error.map(|error| json!(error)));
         let usual_reason = || (self.status == Status::Incomplete).then(|| "max_output_tokens".to_owned());
         let reason = self.incomplete_reason.or_else(usual_reason);
@@ -85,11 +73,5 @@ impl Finish {
             response.set(&name, value);
         }
         Ok(())
-    }
-}
-
-impl Failure {
-    fn usual() -> Self {
-        Self { code: "server_error".to_owned(), message: "The model failed to generate a response.".to_owned() }
     }
 }
