@@ -6,9 +6,9 @@ mod results;
 mod submit;
 mod watch;
 
-use aws::artifacts::Key;
 use clap::{Args, Subcommand};
-use openai::{Batch, RequestCounts};
+use hooks_aws::artifacts::Key;
+use hooks_openai::{Batch, RequestCounts};
 use serde_json::{Value, json};
 
 use crate::context::Context;

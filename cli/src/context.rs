@@ -3,10 +3,10 @@
 use std::env;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use aws::profile::ProfileError;
-use aws::secrets::{PLACEHOLDER, Store};
-use aws::stack::Stack;
 use clap::Args;
+use hooks_aws::profile::ProfileError;
+use hooks_aws::secrets::{PLACEHOLDER, Store};
+use hooks_aws::stack::Stack;
 use tokio::sync::OnceCell;
 use tokio::time::Instant;
 
@@ -40,9 +40,9 @@ pub(crate) struct Global {
 pub(crate) struct Context {
     pub(crate) options: Global,
     pub(crate) out: Output,
-    aws: OnceCell<aws::Config>,
+    aws: OnceCell<hooks_aws::Config>,
     stack: OnceCell<Option<Stack>>,
-    openai: OnceCell<openai::Client>,
+    openai: OnceCell<hooks_openai::Client>,
 }
 
 impl Context {
@@ -52,11 +52,11 @@ impl Context {
     }
 
     /// Access to AWS.
-    pub(crate) async fn aws(&self) -> Result<&aws::Config, Failure> {
+    pub(crate) async fn aws(&self) -> Result<&hooks_aws::Config, Failure> {
         let Global { profile, region, .. } = &self.options;
         self.aws
             .get_or_try_init(|| async {
-                aws::Config::of_profile(profile.as_deref(), region.as_deref()).await.map_err(|error| {
+                hooks_aws::Config::of_profile(profile.as_deref(), region.as_deref()).await.map_err(|error| {
                     let hint = match error {
                         ProfileError::NoRegion => "Add --region, set AWS_REGION, or give the profile a region.",
                         _ => "Sign in (`aws sso login`), choose a --profile, or set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY.",
@@ -107,7 +107,7 @@ impl Context {
     }
 
     /// OpenAI, with the key of `OPENAI_API_KEY` or else the stack's.
-    pub(crate) async fn openai(&self) -> Result<&openai::Client, Failure> {
+    pub(crate) async fn openai(&self) -> Result<&hooks_openai::Client, Failure> {
         self.openai
             .get_or_try_init(|| async {
                 let api_key = self.api_key().await?;
@@ -116,7 +116,7 @@ impl Context {
                     Failure::usage(format!("OpenAI's base URL {base_url} is no URL: {error}"))
                         .hint("Set OPENAI_BASE_URL to something like https://api.openai.com/v1.")
                 })?;
-                openai::Client::new(openai::ClientConfig { base_url, api_key })
+                hooks_openai::Client::new(hooks_openai::ClientConfig { base_url, api_key })
                     .map_err(|error| Failure::usage(error.to_string()))
             })
             .await
@@ -136,7 +136,7 @@ impl Context {
         Ok(url.map_or_else(|| DEFAULT_BASE_URL.to_owned(), Clone::clone))
     }
 
-    async fn api_key(&self) -> Result<openai::ApiKey, Failure> {
+    async fn api_key(&self) -> Result<hooks_openai::ApiKey, Failure> {
         const FIX: &str = "Store it with `openai-webhooks secret set api-key`, or set OPENAI_API_KEY.";
         let text = if let Some(text) = variable("OPENAI_API_KEY") {
             text
@@ -147,7 +147,7 @@ impl Context {
         if text.trim() == PLACEHOLDER {
             return Err(Failure::no("the stack's OpenAI API key was never set").hint(FIX));
         }
-        text.parse().map_err(|error: openai::InvalidApiKey| Failure::usage(error.to_string()).hint(FIX))
+        text.parse().map_err(|error: hooks_openai::InvalidApiKey| Failure::usage(error.to_string()).hint(FIX))
     }
 }
 

@@ -3,11 +3,11 @@
 mod act;
 mod look;
 
-use aws::queue::{DeadLetters, Deed, ENDPOINT, EVENT_TYPE, InboxError, Letter, WEBHOOK_ID};
 use clap::{Args, Subcommand};
+use hooks_aws::queue::{DeadLetters, Deed, ENDPOINT, EVENT_TYPE, InboxError, Letter, WEBHOOK_ID};
+use hooks_webhook::{Category, Event};
 use serde_json::{Value, json};
 use tokio::task::JoinSet;
-use webhook::{Category, Event};
 
 use crate::context::Context;
 use crate::failure::{Exit, Failure};

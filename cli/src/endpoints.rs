@@ -5,7 +5,7 @@ mod kept;
 mod write;
 
 use clap::{Args, Subcommand};
-use openai::WebhookEndpoint;
+use hooks_openai::WebhookEndpoint;
 use serde_json::{Value, json};
 
 use crate::context::{Context, deadline};
@@ -131,7 +131,10 @@ async fn types(context: &Context) -> Result<Exit, Failure> {
 }
 
 /// The project's endpoints, at most `limit`.
-pub(crate) async fn endpoints(openai: &openai::Client, limit: usize) -> Result<Vec<WebhookEndpoint>, openai::Error> {
+pub(crate) async fn endpoints(
+    openai: &hooks_openai::Client,
+    limit: usize,
+) -> Result<Vec<WebhookEndpoint>, hooks_openai::Error> {
     let mut found = Vec::new();
     let mut after: Option<String> = None;
     for _ in 0..MAX_PAGES {

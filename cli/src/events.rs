@@ -4,10 +4,10 @@ mod list;
 mod replay;
 mod show;
 
-use aws::ledger::{Entry, Ledger, LedgerError, Wanted};
 use clap::{Args, Subcommand, ValueEnum};
+use hooks_aws::ledger::{Entry, Ledger, LedgerError, Wanted};
+use hooks_webhook::Category;
 use serde_json::{Value, json};
-use webhook::Category;
 
 use crate::context::Context;
 use crate::failure::{Exit, Failure};

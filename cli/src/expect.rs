@@ -3,8 +3,8 @@
 use std::fs::File;
 use std::io::Read as _;
 
-use aws::ledger::{ExpectError, Expectation, MAX_CONTEXT};
 use clap::{Args, ValueEnum};
+use hooks_aws::ledger::{ExpectError, Expectation, MAX_CONTEXT};
 use serde_json::{Value, json};
 
 use crate::context::Context;

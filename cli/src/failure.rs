@@ -82,39 +82,39 @@ impl fmt::Display for Failure {
 
 impl Error for Failure {}
 
-impl From<openai::Error> for Failure {
-    fn from(error: openai::Error) -> Self {
+impl From<hooks_openai::Error> for Failure {
+    fn from(error: hooks_openai::Error) -> Self {
         let failure = match error.class() {
-            openai::Class::NotFound => Self::no(error.to_string()),
+            hooks_openai::Class::NotFound => Self::no(error.to_string()),
             // It was not even asked: no id looks like this.
-            openai::Class::Permanent if error.status().is_none() => Self::usage(error.to_string()),
+            hooks_openai::Class::Permanent if error.status().is_none() => Self::usage(error.to_string()),
             _ => Self::remote(error.to_string()),
         };
         match (error.class(), error.status()) {
-            (openai::Class::Unauthorized, Some(401)) => {
+            (hooks_openai::Class::Unauthorized, Some(401)) => {
                 failure.hint("Is the API key right? `openai-webhooks doctor` checks it.")
             }
-            (openai::Class::Unauthorized, _) => failure
+            (hooks_openai::Class::Unauthorized, _) => failure
                 .hint("Give the key this permission, or use another key, at https://platform.openai.com/api-keys."),
-            (openai::Class::NotFound, _) => {
+            (hooks_openai::Class::NotFound, _) => {
                 failure.hint("It does not exist, or belongs to another project than the API key.")
             }
-            (openai::Class::Retry, _) => failure.hint("Try again in a moment."),
-            (openai::Class::QuotaExhausted, _) => failure.hint("The account has no credit left."),
-            (openai::Class::Permanent, _) => failure,
+            (hooks_openai::Class::Retry, _) => failure.hint("Try again in a moment."),
+            (hooks_openai::Class::QuotaExhausted, _) => failure.hint("The account has no credit left."),
+            (hooks_openai::Class::Permanent, _) => failure,
         }
     }
 }
 
-impl From<aws::secrets::ReadError> for Failure {
-    fn from(error: aws::secrets::ReadError) -> Self {
+impl From<hooks_aws::secrets::ReadError> for Failure {
+    fn from(error: hooks_aws::secrets::ReadError) -> Self {
         Self::remote(format!("cannot read the secret: {error}"))
             .hint("Your AWS identity needs secretsmanager:GetSecretValue on the stack's secrets.")
     }
 }
 
-impl From<aws::secrets::WriteError> for Failure {
-    fn from(error: aws::secrets::WriteError) -> Self {
+impl From<hooks_aws::secrets::WriteError> for Failure {
+    fn from(error: hooks_aws::secrets::WriteError) -> Self {
         Self::remote(format!("cannot store the secret: {error}"))
             .hint("Your AWS identity needs secretsmanager:PutSecretValue on the stack's secrets.")
     }

@@ -3,9 +3,9 @@
 use std::path::PathBuf;
 
 use clap::{Args, Subcommand, ValueEnum};
-use openai::ApiKey;
+use hooks_openai::ApiKey;
+use hooks_webhook::Secret;
 use serde_json::json;
-use webhook::Secret;
 
 use crate::context::Context;
 use crate::failure::{Exit, Failure};

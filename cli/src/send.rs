@@ -4,11 +4,11 @@ use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use clap::Args;
+use hooks_webhook::Secret;
 use reqwest::Url;
 use serde::Serialize;
 use serde_json::json;
 use tokio::time::timeout;
-use webhook::Secret;
 
 use crate::context::{Context, now};
 use crate::failure::{Exit, Failure};
@@ -119,7 +119,7 @@ impl Sender {
         if !matches!(url.scheme(), "http" | "https") {
             return Err(Failure::usage(format!("{url} is neither http nor https")));
         }
-        let http = openai::http_client().map_err(|error| Failure::usage(error.to_string()))?;
+        let http = hooks_openai::http_client().map_err(|error| Failure::usage(error.to_string()))?;
         Ok(Self { http, url })
     }
 
@@ -137,7 +137,7 @@ impl Sender {
         let begun = Instant::now();
         let (status, answer) = match timeout(TIMEOUT, answer(request.body(body))).await {
             Ok(Ok(answer)) => answer,
-            Ok(Err(error)) => return Err(self.unreached(&openai::for_display(&chain(&error)))),
+            Ok(Err(error)) => return Err(self.unreached(&hooks_openai::for_display(&chain(&error)))),
             Err(_) => return Err(self.unreached(&format!("it did not answer within {} s", TIMEOUT.as_secs()))),
         };
         let milliseconds = begun.elapsed().as_millis().try_into().unwrap_or(u64::MAX);

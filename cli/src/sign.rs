@@ -50,7 +50,7 @@ pub(crate) async fn run(args: SignArgs, context: &Context) -> Result<Exit, Failu
     } else {
         None
     };
-    if body.len() > webhook::MAX_BODY {
+    if body.len() > hooks_webhook::MAX_BODY {
         context.out.note("note: the body is longer than 256 KiB, so every endpoint of this project refuses it");
     }
     let named: Map<String, Value> = headers.iter().map(|(name, value)| ((*name).to_owned(), json!(value))).collect();

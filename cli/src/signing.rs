@@ -2,9 +2,9 @@
 
 use std::path::{Path, PathBuf};
 
-use aws::secrets::{PLACEHOLDER, Source as _, Stage, Version};
 use clap::{Args, ValueEnum};
-use webhook::Secret;
+use hooks_aws::secrets::{PLACEHOLDER, Source as _, Stage, Version};
+use hooks_webhook::Secret;
 
 use crate::context::{Context, variable};
 use crate::failure::Failure;

@@ -1,4 +1,4 @@
-//! `verify`: what is wrong with a captured delivery. The verdict is [`webhook::verify`]'s, as in the deployed verifier.
+//! `verify`: what is wrong with a captured delivery. The verdict is [`hooks_webhook::verify`]'s, as in the deployed verifier.
 
 mod capture;
 mod explain;
@@ -6,10 +6,10 @@ mod explain;
 use std::fmt::Write as _;
 use std::path::PathBuf;
 
-use aws::secrets::{PREVIOUS_LIFETIME, Stage};
 use clap::Args;
+use hooks_aws::secrets::{PREVIOUS_LIFETIME, Stage};
+use hooks_webhook::Secret;
 use serde_json::json;
-use webhook::Secret;
 
 use crate::context::{Context, now};
 use crate::failure::{Exit, Failure};
@@ -135,8 +135,8 @@ async fn secret_of_other(context: &Context, endpoint: Endpoint) -> Option<Found>
 fn document(report: &Report, at: u64) -> serde_json::Value {
     json!({
         "accepted": report.refusal.is_none(),
-        "reason": report.refusal.map(webhook::Refusal::reason),
-        "status": report.refusal.map_or(200, webhook::Refusal::status),
+        "reason": report.refusal.map(hooks_webhook::Refusal::reason),
+        "status": report.refusal.map_or(200, hooks_webhook::Refusal::status),
         "at": at,
         "rows": report.rows,
         "event": report.event,

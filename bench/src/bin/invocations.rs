@@ -23,9 +23,9 @@ use base64::engine::general_purpose::STANDARD;
 use flate2::Compression;
 use flate2::write::DeflateEncoder;
 use hmac::{Hmac, KeyInit, Mac};
+use hooks_webhook::Category;
 use lambda_stand_in::{Answer, Aws, Function, http_event};
 use sha2::Sha256;
-use webhook::Category;
 
 const KEY: &[u8; 32] = b"a key of thirty-two bytes or so.";
 const WEBHOOK_ID: &str = "wh_685c059ae39c8190af8c71ed1022a24d";

@@ -15,10 +15,10 @@ use std::time::{Instant, SystemTime};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use hmac::{Hmac, KeyInit, Mac};
+use hooks_webhook::{Refusal, Scheme, Secret, verify};
 use http::HeaderMap;
 use sha2::Sha256;
 use standardwebhooks::Webhook;
-use webhook::{Refusal, Scheme, Secret, verify};
 
 /// Body sizes in bytes: a thin event, a phone call with its SIP headers, and far more than OpenAI sends.
 const SIZES: [usize; 3] = [150, 2_048, 65_536];

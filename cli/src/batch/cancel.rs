@@ -1,7 +1,7 @@
 //! `batch cancel`: asks OpenAI to stop a batch.
 
 use clap::Args;
-use openai::BatchStatus;
+use hooks_openai::BatchStatus;
 use serde_json::json;
 
 use super::{check_id, counts_document, counts_text};
@@ -29,7 +29,7 @@ pub(crate) async fn run(args: &CancelArgs, context: &Context) -> Result<Exit, Fa
             .hint(format!("Fetch its results: openai-webhooks batch watch {}", batch.id)));
     }
     let dry_run = args.consent.dry_run;
-    let told = |batch: &openai::Batch| {
+    let told = |batch: &hooks_openai::Batch| {
         let document = json!({
             "dry_run": dry_run,
             "batch_id": batch.id,

@@ -7,7 +7,7 @@ use std::fmt;
 use std::hash::BuildHasher as _;
 use std::io::{self, BufRead};
 
-use openai::for_display;
+use hooks_openai::for_display;
 use serde_json::{Map, Value};
 
 /// The largest input file that OpenAI takes, in bytes.

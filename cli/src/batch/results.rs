@@ -5,8 +5,8 @@ use std::io::{BufWriter, Write as _};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use aws::artifacts::{Artifacts, Key, Read};
-use openai::{Batch, Client};
+use hooks_aws::artifacts::{Artifacts, Key, Read};
+use hooks_openai::{Batch, Client};
 use tokio::time::{Instant, sleep};
 
 use crate::context::Context;
@@ -152,8 +152,8 @@ fn unwritable(path: &Path, error: &std::io::Error) -> Failure {
     Failure::usage(format!("cannot write {}: {error}", path.display())).hint("Choose another folder with --out.")
 }
 
-impl From<aws::artifacts::Error> for Failure {
-    fn from(error: aws::artifacts::Error) -> Self {
+impl From<hooks_aws::artifacts::Error> for Failure {
+    fn from(error: hooks_aws::artifacts::Error) -> Self {
         Self::remote(error.to_string())
             .hint("Your AWS identity needs s3:GetObject and s3:ListBucket on the stack's bucket.")
     }

@@ -10,9 +10,9 @@ use std::io::{BufReader, Read as _, Seek as _};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use aws::ledger::{Expectation, Ledger, check_context};
 use clap::Args;
-use openai::{Batch, Client, NewBatch, Upload};
+use hooks_aws::ledger::{Expectation, Ledger, check_context};
+use hooks_openai::{Batch, Client, NewBatch, Upload};
 use serde_json::json;
 use tokio::time::Instant;
 

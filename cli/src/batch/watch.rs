@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::Args;
-use openai::{Batch, BatchStatus, Class, Client};
+use hooks_openai::{Batch, BatchStatus, Class, Client};
 use serde_json::{Value, json};
 use tokio::signal::ctrl_c;
 use tokio::time::sleep;
@@ -131,7 +131,8 @@ fn report(batch: &Batch, results: &Results, files: &[&str], context: &Context) -
         for error in batch.errors.iter().take(MAX_ERRORS) {
             let place = error.line.map_or_else(String::new, |line| format!("line {line}: "));
             let [code, message] = [&error.code, &error.message].map(|text| text.as_deref().unwrap_or_default());
-            let _ = writeln!(text, "  {place}{} ({})", openai::for_display(message), openai::for_display(code));
+            let _ =
+                writeln!(text, "  {place}{} ({})", hooks_openai::for_display(message), hooks_openai::for_display(code));
         }
         if batch.errors.len() > MAX_ERRORS {
             let _ = writeln!(text, "  and {} more", batch.errors.len() - MAX_ERRORS);

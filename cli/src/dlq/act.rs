@@ -3,10 +3,10 @@
 use std::collections::{BTreeMap, HashSet};
 use std::fmt::Write as _;
 
-use aws::queue::{Deed, Done};
 use clap::Args;
+use hooks_aws::queue::{Deed, Done};
+use hooks_webhook::Category;
 use serde_json::{Value, json};
-use webhook::Category;
 
 use super::{Filter, HEADINGS, Note, dead_letters, matching};
 use crate::context::Context;

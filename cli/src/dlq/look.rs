@@ -1,7 +1,7 @@
 //! `dlq list` and `dlq show`.
 
-use aws::queue::Letter;
 use clap::Args;
+use hooks_aws::queue::Letter;
 use serde_json::{Value, json};
 
 use super::{Filter, HEADINGS, Note, find, matching};

@@ -2,8 +2,8 @@
 
 use std::collections::BTreeSet;
 
-use openai::{ApiKey, Class, Client, ClientConfig, Error, WebhookEndpoint};
-use webhook::Category;
+use hooks_openai::{ApiKey, Class, Client, ClientConfig, Error, WebhookEndpoint};
+use hooks_webhook::Category;
 
 use super::Findings;
 use super::in_aws::is_handled;

@@ -2,12 +2,12 @@
 
 use std::collections::BTreeMap;
 
-use aws::metrics::Metrics;
-use aws::queue::Depth;
-use aws::secrets::PLACEHOLDER;
-use openai::ApiKey;
+use hooks_aws::metrics::Metrics;
+use hooks_aws::queue::Depth;
+use hooks_aws::secrets::PLACEHOLDER;
+use hooks_openai::ApiKey;
+use hooks_webhook::{Category, Secret};
 use serde_json::json;
-use webhook::{Category, Secret};
 
 use super::{Findings, counted};
 use crate::context::{Context, now};
@@ -103,7 +103,7 @@ pub(super) async fn secrets(context: &Context, findings: &mut Findings) -> Optio
                 findings.ok(CHECK, "is set");
                 return Some(key);
             }
-            Err(error) => findings.error(CHECK, openai::InvalidApiKey::to_string(&error), FIX),
+            Err(error) => findings.error(CHECK, hooks_openai::InvalidApiKey::to_string(&error), FIX),
         },
     }
     None

@@ -4,7 +4,7 @@ use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 
-use openai::EndpointSecret;
+use hooks_openai::EndpointSecret;
 use serde_json::{Value, json};
 
 use crate::context::Context;
@@ -14,7 +14,7 @@ use crate::signing::Endpoint;
 /// A place for a secret, made sure of before OpenAI is asked for one.
 pub(super) enum Keeper {
     /// The stack's secret for projects.
-    Stack { id: String, store: aws::secrets::Store },
+    Stack { id: String, store: hooks_aws::secrets::Store },
     /// A new file that its owner alone can read.
     File { path: PathBuf, file: File },
 }

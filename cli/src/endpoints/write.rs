@@ -2,9 +2,9 @@
 
 use std::path::PathBuf;
 
-use aws::secrets::Stage;
 use clap::Args;
-use openai::{EndpointChange, WebhookEndpoint};
+use hooks_aws::secrets::Stage;
+use hooks_openai::{EndpointChange, WebhookEndpoint};
 use serde_json::json;
 
 use super::kept::Keeper;
@@ -256,7 +256,7 @@ async fn id_or_of_stack(id: Option<String>, context: &Context) -> Result<String,
 }
 
 /// The types that were given, checked against those that OpenAI offers; `all` stands for these.
-async fn event_types(given: Vec<String>, openai: &openai::Client) -> Result<Vec<String>, Failure> {
+async fn event_types(given: Vec<String>, openai: &hooks_openai::Client) -> Result<Vec<String>, Failure> {
     let offered = openai.webhook_event_types(deadline()).await?;
     if given == ["all"] {
         return Ok(offered);

@@ -2,12 +2,12 @@
 
 use std::collections::BTreeMap;
 
-use aws::ledger::{Entry, Ledger};
-use aws::queue::{Message, Outbox, Source};
 use clap::Args;
+use hooks_aws::ledger::{Entry, Ledger};
+use hooks_aws::queue::{Message, Outbox, Source};
+use hooks_webhook::Category;
 use serde_json::{Value, json};
 use tokio::task::JoinSet;
-use webhook::Category;
 
 use super::show::no_body;
 use super::{Filter, find, ledger};

@@ -1,9 +1,9 @@
 //! `events show`: one event with its history.
 
-use aws::ledger::{Entry, Ledger};
 use clap::Args;
+use hooks_aws::ledger::{Entry, Ledger};
+use hooks_webhook::Event;
 use serde_json::{Map, Value, json};
-use webhook::Event;
 
 use super::{document, find, ledger};
 use crate::context::Context;

@@ -3,11 +3,11 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use aws::ledger::{Entry, Ledger, Wanted};
-use aws::metrics::Metrics;
-use aws::queue::{DeadLetters, Depth};
+use hooks_aws::ledger::{Entry, Ledger, Wanted};
+use hooks_aws::metrics::Metrics;
+use hooks_aws::queue::{DeadLetters, Depth};
+use hooks_webhook::Category;
 use tokio::task::JoinSet;
-use webhook::Category;
 
 use crate::context::Context;
 use crate::dlq::{Note, dead_letters, queue_url};

@@ -3,10 +3,10 @@
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
-use aws::stack::Stack;
 use console::style;
+use hooks_aws::stack::Stack;
+use hooks_webhook::Category;
 use serde_json::{Value, json};
-use webhook::Category;
 
 use super::facts::{Facts, MAX_EVENTS};
 use crate::events::{document as event, result};

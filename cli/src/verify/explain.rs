@@ -1,11 +1,11 @@
-//! The check of a delivery row by row. Which row fails, [`webhook::verify`] says; here is only why.
+//! The check of a delivery row by row. Which row fails, [`hooks_webhook::verify`] says; here is only why.
 
 use std::fmt::Write as _;
 
+use hooks_webhook::{MAX_BODY, Refusal, Scheme, Secret, TOLERANCE, Verified};
 use http::HeaderMap;
 use serde::Serialize;
 use serde_json::{Value, json};
-use webhook::{MAX_BODY, Refusal, Scheme, Secret, TOLERANCE, Verified};
 
 use super::capture::Capture;
 use super::{Keys, shown_time};
@@ -82,7 +82,7 @@ pub(super) fn explain(capture: &Capture, keys: &Keys, at: u64) -> Report {
 
 /// The one check there is, to the end.
 fn check(secrets: &[Secret], headers: &HeaderMap, body: &[u8], at: u64) -> Result<Value, Refusal> {
-    let verified = webhook::verify(Scheme::StandardWebhooks, secrets, headers, body, at)?.parse()?;
+    let verified = hooks_webhook::verify(Scheme::StandardWebhooks, secrets, headers, body, at)?.parse()?;
     Ok(shown(&verified))
 }
 
@@ -210,7 +210,7 @@ fn matching<'a>(secrets: &'a [Found], capture: &Capture, body: &[u8]) -> Option<
     let at = timestamp(&capture.headers)?;
     let is_signed_with = |found: &&Found| {
         let secrets = std::slice::from_ref(&found.secret);
-        webhook::verify(Scheme::StandardWebhooks, secrets, &capture.headers, body, at).is_ok()
+        hooks_webhook::verify(Scheme::StandardWebhooks, secrets, &capture.headers, body, at).is_ok()
     };
     secrets.iter().find(is_signed_with)
 }

@@ -101,7 +101,7 @@ fn type_of(action: &Value) -> Option<&str> {
 fn in_words(action: &Value) -> String {
     let said = |name: &str| {
         let text = action.get("request").and_then(|request| request.get(name)).and_then(Value::as_str);
-        text.map(openai::for_display)
+        text.map(hooks_openai::for_display)
     };
     let known = |name: &str, otherwise: &str| said(name).unwrap_or_else(|| otherwise.to_owned());
     let because = said("reason").map(|reason| format!(" ({reason})")).unwrap_or_default();

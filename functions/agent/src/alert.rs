@@ -1,7 +1,7 @@
 //! What a person is told about agents.
 
-use consumer::{Alert, Event, Severity, when};
-use openai::{AgentEnvironment, AgentSession, AgentTurn, for_display};
+use hooks_consumer::{Alert, Event, Severity, when};
+use hooks_openai::{AgentEnvironment, AgentSession, AgentTurn, for_display};
 
 /// How many things to decide one alert lists.
 const MAX_LISTED: usize = 10;

@@ -1,7 +1,7 @@
 //! What an agent event means.
 
-use consumer::artifacts::{JSON, Key};
-use consumer::{Context, Event, Failure, Handler, OpenAi, Outcome, Setup, found, object_id, when};
+use hooks_consumer::artifacts::{JSON, Key};
+use hooks_consumer::{Context, Event, Failure, Handler, OpenAi, Outcome, Setup, found, object_id, when};
 
 use crate::outcome;
 

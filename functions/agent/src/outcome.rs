@@ -1,9 +1,9 @@
 //! What is recorded and published of sessions and environments.
 
-use consumer::{Event, Outcome, when};
-use openai::{AgentEnvironment, AgentSession, AgentTurn, for_display};
+use hooks_consumer::{Event, Outcome, when};
+use hooks_openai::{AgentEnvironment, AgentSession, AgentTurn, for_display};
+use hooks_webhook::EventData;
 use serde_json::{Map, Value, json};
-use webhook::EventData;
 
 use crate::handler::Matter;
 use crate::{actions, alert};

@@ -1,7 +1,7 @@
 //! Records every event of which nothing else is known, and publishes it as it came: `video.*`, whose API is no more, and
 //! whatever type OpenAI adds.
 
-use consumer::{Category, Context, Event, Failure, Handler, Outcome};
+use hooks_consumer::{Category, Context, Event, Failure, Handler, Outcome};
 use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 
@@ -39,8 +39,8 @@ fn data(event: &RawValue) -> Result<Option<Value>, serde_json::Error> {
 
 /// One thread does it: most of the time is spent waiting for the network.
 #[tokio::main(flavor = "current_thread")]
-async fn main() -> Result<(), consumer::Error> {
-    consumer::run(Category::Archive, |_| Some(Archive)).await
+async fn main() -> Result<(), hooks_consumer::Error> {
+    hooks_consumer::run(Category::Archive, |_| Some(Archive)).await
 }
 
 #[cfg(test)]

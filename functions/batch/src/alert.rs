@@ -2,9 +2,9 @@
 
 use std::fmt::Write as _;
 
-use consumer::artifacts::Key;
-use consumer::{Alert, Severity, when};
-use openai::{BatchError, BatchStatus};
+use hooks_consumer::artifacts::Key;
+use hooks_consumer::{Alert, Severity, when};
+use hooks_openai::{BatchError, BatchStatus};
 
 use crate::summary::{Results, ended_at};
 
@@ -89,7 +89,7 @@ fn what(results: &Results<'_>) -> String {
     let metadata = batch.raw.get("metadata").and_then(serde_json::Value::as_object);
     for (name, value) in metadata.into_iter().flatten().take(MAX_METADATA) {
         let value = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
-        let _ = write!(text, "\n       {}: {}", openai::for_display(name), openai::for_display(&value));
+        let _ = write!(text, "\n       {}: {}", hooks_openai::for_display(name), hooks_openai::for_display(&value));
     }
     text
 }
@@ -115,7 +115,7 @@ fn why(results: &Results<'_>) -> String {
     let mut codes: Vec<_> = results.total.errors.iter().map(|(code, errors)| (errors.count, code)).collect();
     codes.sort_unstable_by(|a, b| b.0.cmp(&a.0).then(a.1.cmp(b.1)));
     let causes: Vec<String> = if results.batch.errors.is_empty() {
-        codes.iter().map(|(count, code)| format!("{count} times {}", openai::for_display(code))).collect()
+        codes.iter().map(|(count, code)| format!("{count} times {}", hooks_openai::for_display(code))).collect()
     } else {
         results.batch.errors.iter().map(cause).collect()
     };
@@ -128,12 +128,12 @@ fn why(results: &Results<'_>) -> String {
 
 /// One fault of the input file, in a line.
 pub(crate) fn cause(error: &BatchError) -> String {
-    let mut text = openai::for_display(error.code.as_deref().unwrap_or("unknown"));
+    let mut text = hooks_openai::for_display(error.code.as_deref().unwrap_or("unknown"));
     if let Some(line) = error.line {
         let _ = write!(text, " in line {line}");
     }
     if let Some(message) = &error.message {
-        let _ = write!(text, ": {}", openai::for_display(message));
+        let _ = write!(text, ": {}", hooks_openai::for_display(message));
     }
     text
 }

@@ -1,8 +1,8 @@
 //! What a batch event means.
 
-use consumer::artifacts::{JSON, Key};
-use consumer::{Context, Event, Failure, Handler, OpenAi, Outcome, Setup, found, object_id, when};
-use openai::{Batch, BatchStatus, Client};
+use hooks_consumer::artifacts::{JSON, Key};
+use hooks_consumer::{Context, Event, Failure, Handler, OpenAi, Outcome, Setup, found, object_id, when};
+use hooks_openai::{Batch, BatchStatus, Client};
 
 use crate::alert::{alert, cause};
 use crate::lines::Tally;

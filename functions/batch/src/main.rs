@@ -9,11 +9,11 @@ mod lines;
 mod summary;
 mod transfer;
 
-use consumer::Category;
 use handler::Batches;
+use hooks_consumer::Category;
 
 /// One thread does it: most of the time is spent waiting for the network.
 #[tokio::main(flavor = "current_thread")]
-async fn main() -> Result<(), consumer::Error> {
-    consumer::run(Category::Batch, Batches::from_setup).await
+async fn main() -> Result<(), hooks_consumer::Error> {
+    hooks_consumer::run(Category::Batch, Batches::from_setup).await
 }

@@ -3,8 +3,8 @@
 
 use std::collections::BTreeMap;
 
-use consumer::when;
-use openai::{Batch, BatchError, RequestCounts};
+use hooks_consumer::when;
+use hooks_openai::{Batch, BatchError, RequestCounts};
 use serde::Serialize;
 use serde_json::{Map, Value, json};
 
@@ -164,7 +164,7 @@ fn kept_file(kept: &Kept) -> KeptFile<'_> {
 fn batch_error(error: &BatchError) -> Value {
     json!({
         "code": error.code,
-        "message": error.message.as_deref().map(openai::for_display),
+        "message": error.message.as_deref().map(hooks_openai::for_display),
         "param": error.param,
         "line": error.line,
     })

@@ -1,8 +1,8 @@
 //! Brings one file from OpenAI into the bucket, reading its lines on the way.
 
-use consumer::Failure;
-use consumer::artifacts::{Artifacts, JSON_LINES, Key, Upload};
-use openai::{Class, Client};
+use hooks_consumer::Failure;
+use hooks_consumer::artifacts::{Artifacts, JSON_LINES, Key, Upload};
+use hooks_openai::{Class, Client};
 use tokio::time::Instant;
 
 use crate::lines::{Scanner, Tally};
@@ -66,12 +66,12 @@ async fn copy(openai: &Client, file_id: &str, upload: &mut Upload, deadline: Ins
     Ok(scanner.finish())
 }
 
-fn not_stored(error: &consumer::artifacts::Error) -> NotKept {
+fn not_stored(error: &hooks_consumer::artifacts::Error) -> NotKept {
     NotKept::Failed(Failure::retry(error.to_string()))
 }
 
-impl From<openai::Error> for NotKept {
-    fn from(error: openai::Error) -> Self {
+impl From<hooks_openai::Error> for NotKept {
+    fn from(error: hooks_openai::Error) -> Self {
         match error.class() {
             Class::NotFound => Self::Gone,
             _ => Self::Failed(error.into()),

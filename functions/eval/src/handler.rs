@@ -1,9 +1,9 @@
 //! What an eval event means.
 
-use consumer::artifacts::{JSON, Key};
-use consumer::ledger::Ledger;
-use consumer::{Category, Context, Event, Failure, Handler, OpenAi, Outcome, Setup, object_id, when};
-use openai::{Client, EvalRun};
+use hooks_consumer::artifacts::{JSON, Key};
+use hooks_consumer::ledger::Ledger;
+use hooks_consumer::{Category, Context, Event, Failure, Handler, OpenAi, Outcome, Setup, object_id, when};
+use hooks_openai::{Client, EvalRun};
 
 use crate::search::{Found, Missing, existing, search};
 use crate::{alert, outcome};
@@ -54,7 +54,7 @@ impl Handler for Evals {
         };
         let seen = outcome::of(&run, as_of);
         if run.is_under_way() {
-            let (kind, status) = (&event.event_type, openai::for_display(&run.status));
+            let (kind, status) = (&event.event_type, hooks_openai::for_display(&run.status));
             return if ends(event) {
                 Err(Failure::retry(format!("{kind} was announced, but the run is still {status}")))
             } else {

@@ -1,7 +1,7 @@
 //! What is recorded and published of an eval run.
 
-use consumer::Outcome;
-use openai::EvalRun;
+use hooks_consumer::Outcome;
+use hooks_openai::EvalRun;
 use serde_json::{Map, Value};
 
 use crate::search::Missing;
@@ -58,7 +58,7 @@ fn summary(run: &Value) -> Map<String, Value> {
 
 /// Why it failed, in a sentence.
 pub(crate) fn what_went_wrong(run: &EvalRun) -> Option<String> {
-    let said = |text: &Option<String>| text.as_deref().map(openai::for_display);
+    let said = |text: &Option<String>| text.as_deref().map(hooks_openai::for_display);
     let (code, message) = run.error.as_ref()?;
     match (said(code), said(message)) {
         (Some(code), Some(message)) => Some(format!("{code}: {message}")),

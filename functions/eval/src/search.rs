@@ -1,8 +1,8 @@
 //! The search for a run of which nobody said what eval it is of: no call takes a run's id alone.
 
-use consumer::Failure;
 use futures::{StreamExt, TryStreamExt, stream};
-use openai::{Class, Client, Error, EvalRun};
+use hooks_consumer::Failure;
+use hooks_openai::{Class, Client, Error, EvalRun};
 use tokio::time::Instant;
 
 /// How many evals are searched. A run that has just ended is of an eval in use, and those come first.

@@ -1,7 +1,7 @@
 //! What a file event means.
 
-use consumer::{Context, Event, Failure, Handler, OpenAi, Outcome, Setup, found, object_id, when};
-use openai::File;
+use hooks_consumer::{Context, Event, Failure, Handler, OpenAi, Outcome, Setup, found, object_id, when};
+use hooks_openai::File;
 use serde_json::{Map, Value};
 
 /// The status of a file that has none: OpenAI calls the field deprecated.
@@ -32,7 +32,7 @@ impl Handler for Files {
 
 /// What a retrieved file is now.
 fn known(file: &File, as_of: i64) -> Outcome {
-    let text = |name| file.raw.get(name)?.as_str().filter(|text| !text.is_empty()).map(openai::for_display);
+    let text = |name| file.raw.get(name)?.as_str().filter(|text| !text.is_empty()).map(hooks_openai::for_display);
     let times = [("created_at", file.created_at), ("expires_at", file.expires_at)];
     let summary = [
         ("filename", text("filename").map(Value::from)),

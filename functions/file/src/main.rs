@@ -5,11 +5,11 @@
 
 mod handler;
 
-use consumer::Category;
 use handler::Files;
+use hooks_consumer::Category;
 
 /// One thread does it: most of the time is spent waiting for the network.
 #[tokio::main(flavor = "current_thread")]
-async fn main() -> Result<(), consumer::Error> {
-    consumer::run(Category::File, Files::from_setup).await
+async fn main() -> Result<(), hooks_consumer::Error> {
+    hooks_consumer::run(Category::File, Files::from_setup).await
 }

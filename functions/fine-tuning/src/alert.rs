@@ -1,8 +1,8 @@
 //! What a person is told about a job that went wrong, or a model that does not answer.
 
-use consumer::artifacts::Key;
-use consumer::{Alert, Severity, when};
-use openai::FineTuningJob;
+use hooks_consumer::artifacts::Key;
+use hooks_consumer::{Alert, Severity, when};
+use hooks_openai::FineTuningJob;
 
 use crate::outcome::what_went_wrong;
 
@@ -46,7 +46,7 @@ pub(crate) fn not_promoted(job: &FineTuningJob, why: &str, parameter: Option<&st
 }
 
 fn name(model: Option<&str>) -> String {
-    openai::for_display(model.unwrap_or("an unknown model"))
+    hooks_openai::for_display(model.unwrap_or("an unknown model"))
 }
 
 fn lifetime(job: &FineTuningJob) -> String {

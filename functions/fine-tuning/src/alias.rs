@@ -1,6 +1,6 @@
 //! Under which name a model is promoted.
 
-use openai::FineTuningJob;
+use hooks_openai::FineTuningJob;
 
 /// The longest alias. A parameter's whole name may have a thousand characters.
 const MAX_LENGTH: usize = 64;

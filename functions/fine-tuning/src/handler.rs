@@ -1,9 +1,9 @@
 //! What a fine-tuning event means.
 
 use bytes::Bytes;
-use consumer::artifacts::{Artifacts, JSON, Key};
-use consumer::{Context, Event, Failure, Handler, OpenAi, Outcome, Setup, found, object_id, when};
-use openai::{Client, FineTuningJob};
+use hooks_consumer::artifacts::{Artifacts, JSON, Key};
+use hooks_consumer::{Context, Event, Failure, Handler, OpenAi, Outcome, Setup, found, object_id, when};
+use hooks_openai::{Client, FineTuningJob};
 
 use crate::promotion::Promoter;
 use crate::smoke::{self, SmokeTest};

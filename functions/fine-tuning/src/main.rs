@@ -10,11 +10,11 @@ mod outcome;
 mod promotion;
 mod smoke;
 
-use consumer::Category;
 use handler::FineTuning;
+use hooks_consumer::Category;
 
 /// One thread does it: most of the time is spent waiting for the network.
 #[tokio::main(flavor = "current_thread")]
-async fn main() -> Result<(), consumer::Error> {
-    consumer::run(Category::FineTuning, FineTuning::from_setup).await
+async fn main() -> Result<(), hooks_consumer::Error> {
+    hooks_consumer::run(Category::FineTuning, FineTuning::from_setup).await
 }

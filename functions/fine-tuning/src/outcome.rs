@@ -1,7 +1,7 @@
 //! What is recorded and published of a job.
 
-use consumer::Outcome;
-use openai::FineTuningJob;
+use hooks_consumer::Outcome;
+use hooks_openai::FineTuningJob;
 use serde_json::{Map, Value, json};
 
 /// What a retrieved job is now.
@@ -42,7 +42,7 @@ pub(crate) fn what_went_wrong(job: &FineTuningJob) -> Option<String> {
     let (code, message) = job.error.as_ref()?;
     let code = code.as_deref().unwrap_or("unknown");
     let message = message.as_deref().unwrap_or("OpenAI does not say more");
-    Some(format!("{}: {}", openai::for_display(code), openai::for_display(message)))
+    Some(format!("{}: {}", hooks_openai::for_display(code), hooks_openai::for_display(message)))
 }
 
 #[cfg(test)]

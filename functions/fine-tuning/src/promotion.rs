@@ -5,9 +5,9 @@
 //! later, and never after one that finished later. Two jobs of one alias that are promoted within the same fraction of
 //! a second could still overtake each other.
 
-use consumer::parameters::{Parameter, ParameterError, Parameters};
-use consumer::when;
-use openai::FineTuningJob;
+use hooks_consumer::parameters::{Parameter, ParameterError, Parameters};
+use hooks_consumer::when;
+use hooks_openai::FineTuningJob;
 use serde_json::{Value, json};
 
 /// Promotes models.
@@ -136,7 +136,7 @@ impl Promotion {
     /// One sentence for whoever wonders why nothing was done.
     pub(crate) fn note(&self) -> Option<String> {
         let reason = self.result.as_ref().err()?;
-        Some(format!("{} was not promoted: {reason}", openai::for_display(&self.model)))
+        Some(format!("{} was not promoted: {reason}", hooks_openai::for_display(&self.model)))
     }
 }
 

@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use consumer::Failure;
-use openai::{Class, Client, Question, Response};
+use hooks_consumer::Failure;
+use hooks_openai::{Class, Client, Question, Response};
 use serde_json::{Map, Value, json};
 use tokio::time::Instant;
 
@@ -62,23 +62,23 @@ pub(crate) async fn test<'a>(
 }
 
 /// A model that was made just now is unknown or overloaded for a moment. OpenAI has two statuses for an unknown one.
-fn may_pass(error: &openai::Error) -> bool {
+fn may_pass(error: &hooks_openai::Error) -> bool {
     matches!(error.class(), Class::Retry | Class::NotFound) || error.code() == Some("model_not_found")
 }
 
 fn judge(response: &Response) -> Result<String, String> {
     let text = response.output_text();
-    let shown = |text: &Option<String>| openai::for_display(text.as_deref().unwrap_or("unknown"));
+    let shown = |text: &Option<String>| hooks_openai::for_display(text.as_deref().unwrap_or("unknown"));
     if let Some((code, message)) = &response.error {
         return Err(format!("the model failed: {}: {}", shown(code), shown(message)));
     }
     if response.is_refused() {
-        return Err(format!("the model refused to answer: {}", openai::for_display(&text)));
+        return Err(format!("the model refused to answer: {}", hooks_openai::for_display(&text)));
     }
     if text.trim().is_empty() {
         let reason = response.incomplete_reason.as_deref();
-        let reason = reason.map(|reason| format!(", {}", openai::for_display(reason))).unwrap_or_default();
-        let status = openai::for_display(response.status.as_str());
+        let reason = reason.map(|reason| format!(", {}", hooks_openai::for_display(reason))).unwrap_or_default();
+        let status = hooks_openai::for_display(response.status.as_str());
         return Err(format!("the model answered without a text ({status}{reason})"));
     }
     Ok(text)
@@ -125,7 +125,7 @@ impl SmokeTest<'_> {
 
 #[cfg(test)]
 mod tests {
-    use openai::ClientConfig;
+    use hooks_openai::ClientConfig;
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
     use tokio::net::TcpListener;
 

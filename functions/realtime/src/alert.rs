@@ -1,6 +1,6 @@
 //! What a person is told about calls that were not answered, and about a policy that cannot be used.
 
-use consumer::{Alert, Event, Severity, when};
+use hooks_consumer::{Alert, Event, Severity, when};
 
 use crate::call::Call;
 use crate::policy::source::Problem;
@@ -39,7 +39,7 @@ pub(crate) fn too_old(event: &Event, call: &Call<'_>, age_ms: i64, most: i64, at
         when::duration(age_ms / 1000),
         when::duration(most),
         about(event, call),
-        openai::for_display(&event.id),
+        hooks_openai::for_display(&event.id),
     );
     Alert { severity: Severity::Warning, subject: "A call was not answered: it came too late".to_owned(), message }
 }
@@ -63,8 +63,8 @@ fn about(event: &Event, call: &Call<'_>) -> String {
     format!(
         "What   {} {}, from {} to {}\n\
          When   {}\n",
-        openai::for_display(&event.event_type),
-        openai::for_display(call.id),
+        hooks_openai::for_display(&event.event_type),
+        hooks_openai::for_display(call.id),
         shown("From"),
         shown("To"),
         when::moment(event.created_at)

@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use consumer::Failure;
-use openai::{Class, Client, Error};
+use hooks_consumer::Failure;
+use hooks_openai::{Class, Client, Error};
 use tokio::time::{Instant, sleep};
 
 use crate::call::Call;

@@ -1,7 +1,7 @@
 //! A call that comes in, and what its SIP headers say about who calls whom. The caller wrote them.
 
-use consumer::{Event, EventData, SipInvite};
-use openai::CallApi;
+use hooks_consumer::{Event, EventData, SipInvite};
+use hooks_openai::CallApi;
 
 /// The most that is shown of a number: so many of its first and last characters.
 const SHOWN: (usize, usize) = (3, 2);

@@ -5,7 +5,7 @@ mod tests;
 
 use std::time::Duration;
 
-use consumer::{Context, Event, Failure, Handler, OpenAi, Outcome, Setup, when};
+use hooks_consumer::{Context, Event, Failure, Handler, OpenAi, Outcome, Setup, when};
 use tokio::time::Instant;
 
 use crate::answer::answer;

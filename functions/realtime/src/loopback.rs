@@ -9,14 +9,14 @@ use std::io;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use aws::{Config, Environment};
 use axum::Router;
 use axum::body::{Body, to_bytes};
 use axum::extract::Request;
 use axum::http::Response;
-use consumer::parameters::Parameters;
 use futures::stream;
-use openai::{Client, ClientConfig};
+use hooks_aws::{Config, Environment};
+use hooks_consumer::parameters::Parameters;
+use hooks_openai::{Client, ClientConfig};
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
 use tokio::time::{advance, pause, resume};

@@ -13,11 +13,11 @@ mod loopback;
 mod outcome;
 mod policy;
 
-use consumer::Category;
 use handler::Calls;
+use hooks_consumer::Category;
 
 /// One thread does it: most of the time is spent waiting for the network.
 #[tokio::main(flavor = "current_thread")]
-async fn main() -> Result<(), consumer::Error> {
-    consumer::run(Category::Realtime, Calls::from_setup).await
+async fn main() -> Result<(), hooks_consumer::Error> {
+    hooks_consumer::run(Category::Realtime, Calls::from_setup).await
 }

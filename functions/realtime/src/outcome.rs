@@ -1,6 +1,6 @@
 //! What is recorded and published of a call. Numbers are masked.
 
-use consumer::{Event, Outcome};
+use hooks_consumer::{Event, Outcome};
 use serde_json::{Map, Value};
 
 use crate::answer::Answered;
@@ -33,7 +33,12 @@ pub(crate) fn left(call: &Call<'_>, status: &str, note: impl Into<String>, age_m
 }
 
 /// The call waits for both APIs, or only for the one that does not answer.
-pub(crate) fn left_to_the_other_kind(call: &Call<'_>, answers: openai::CallApi, age_ms: i64, as_of: i64) -> Outcome {
+pub(crate) fn left_to_the_other_kind(
+    call: &Call<'_>,
+    answers: hooks_openai::CallApi,
+    age_ms: i64,
+    as_of: i64,
+) -> Outcome {
     let note = format!("the policy has calls answered as {answers}, so its event for {} is left alone", call.api);
     left(call, "left_to_the_other_kind", note, age_ms, as_of)
 }
@@ -57,10 +62,10 @@ pub(crate) fn answered(
     add("action", word.into());
     add("rule", rule.map_or_else(|| "default".to_owned(), |at| format!("rules[{at}]")).into());
     if let Some(name) = name {
-        add("rule_name", openai::for_display(name).into());
+        add("rule_name", hooks_openai::for_display(name).into());
     }
     match action {
-        Action::Accept { model, .. } => add("model", openai::for_display(model).into()),
+        Action::Accept { model, .. } => add("model", hooks_openai::for_display(model).into()),
         Action::Reject { status_code } => add("status_code", (*status_code).into()),
         Action::Refer { .. } => None,
     };

@@ -5,7 +5,7 @@ pub(crate) mod source;
 #[cfg(test)]
 mod tests;
 
-use openai::CallApi;
+use hooks_openai::CallApi;
 use regex_lite::Regex;
 use serde_json::{Map, Value};
 

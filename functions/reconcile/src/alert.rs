@@ -1,8 +1,8 @@
 //! What people are told of an expectation that was not met in time.
 
-use aws::ledger::{JobRecord, Waiting};
-use aws::outcomes::Notice;
-use consumer::{Severity, when};
+use hooks_aws::ledger::{JobRecord, Waiting};
+use hooks_aws::outcomes::Notice;
+use hooks_consumer::{Severity, when};
 
 /// What the event type of such an alert is called: nothing of OpenAI's.
 const EVENT_TYPE: &str = "expectation.overdue";
@@ -21,19 +21,19 @@ pub(crate) fn overdue(
         "eval" => ("Eval run", "evaluations"),
         _ => ("Fine-tuning job", "finetune"),
     };
-    let id = openai::for_display(&waiting.object_id);
+    let id = hooks_openai::for_display(&waiting.object_id);
     let (due, late) = (when::moment(waiting.due_at), when::duration(now.saturating_sub(waiting.due_at)));
     let since = waiting.created_at.map_or_else(|| "an unknown time".to_owned(), when::moment);
     let why = match (job, known) {
         (Some(job), _) if job.terminal => format!(
             "It ended as {}, seen {}, but was expected only after that, or its event has failed since.",
-            openai::for_display(&job.status),
+            hooks_openai::for_display(&job.status),
             when::moment(job.as_of / 1000)
         ),
         (_, Some(known)) => known.to_owned(),
         (Some(job), None) => format!(
             "It was {} when an event last told of it, {}.",
-            openai::for_display(&job.status),
+            hooks_openai::for_display(&job.status),
             when::moment(job.as_of / 1000)
         ),
         (None, None) => "No event of it has been handled.".to_owned(),

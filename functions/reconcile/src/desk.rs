@@ -1,9 +1,9 @@
 //! What is known of an ending, and how its event is sent.
 
-use aws::ledger::{Bookmark, Ledger, LedgerError};
-use aws::queue::Outbox;
-use consumer::when;
-use webhook::Category;
+use hooks_aws::ledger::{Bookmark, Ledger, LedgerError};
+use hooks_aws::queue::Outbox;
+use hooks_consumer::when;
+use hooks_webhook::Category;
 
 use crate::ending::Ending;
 use crate::fault::Fault;

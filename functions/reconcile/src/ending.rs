@@ -1,10 +1,10 @@
 //! What ended at OpenAI, and the event that it sends then.
 
-use aws::ledger::JobRecord;
-use aws::queue::{Message, Source};
-use openai::{AgentSession, Batch, FineTuningJob, Response};
+use hooks_aws::ledger::JobRecord;
+use hooks_aws::queue::{Message, Source};
+use hooks_openai::{AgentSession, Batch, FineTuningJob, Response};
+use hooks_webhook::{Category, Event};
 use serde_json::{Value, json};
-use webhook::{Category, Event};
 
 /// Longer than any id that OpenAI gives out. The id of an event that is made of one must not outgrow its room.
 const MAX_ID: usize = 128;

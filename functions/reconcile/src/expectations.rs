@@ -2,11 +2,11 @@
 
 use std::collections::HashMap;
 
-use aws::ledger::Waiting;
+use hooks_aws::ledger::Waiting;
+use hooks_openai::{Class, Response};
+use hooks_telemetry::{Line, Metric};
 use lambda_runtime::Error;
-use openai::{Class, Response};
 use serde_json::{Value, json};
-use telemetry::{Line, Metric};
 use tokio::time::Instant;
 
 use crate::alert;
@@ -138,7 +138,7 @@ impl Run {
     /// A response that has ended and that nobody has heard of has lost its webhook.
     async fn know(&mut self, services: &Services, response: &Response) -> Result<Known, Fault> {
         let Some(ending) = Ending::of_response(response) else {
-            let status = openai::for_display(response.status.as_str());
+            let status = hooks_openai::for_display(response.status.as_str());
             return Ok(Known::Otherwise(format!("OpenAI says it is {status}.")));
         };
         if services.desk.is_known(&ending).await? {

@@ -25,8 +25,8 @@ impl Fault {
     }
 }
 
-impl From<openai::Error> for Fault {
-    fn from(error: openai::Error) -> Self {
+impl From<hooks_openai::Error> for Fault {
+    fn from(error: hooks_openai::Error) -> Self {
         match error.status() {
             // A list that is not there is one that this account does not have.
             Some(403 | 404) => Self::of_setup(error.to_string()),
@@ -35,20 +35,20 @@ impl From<openai::Error> for Fault {
     }
 }
 
-impl From<aws::ledger::LedgerError> for Fault {
-    fn from(error: aws::ledger::LedgerError) -> Self {
+impl From<hooks_aws::ledger::LedgerError> for Fault {
+    fn from(error: hooks_aws::ledger::LedgerError) -> Self {
         Self::new(error.to_string())
     }
 }
 
-impl From<aws::queue::InboxError> for Fault {
-    fn from(error: aws::queue::InboxError) -> Self {
+impl From<hooks_aws::queue::InboxError> for Fault {
+    fn from(error: hooks_aws::queue::InboxError) -> Self {
         Self::new(error.to_string())
     }
 }
 
-impl From<aws::outcomes::OutcomesError> for Fault {
-    fn from(error: aws::outcomes::OutcomesError) -> Self {
+impl From<hooks_aws::outcomes::OutcomesError> for Fault {
+    fn from(error: hooks_aws::outcomes::OutcomesError) -> Self {
         Self::new(error.to_string())
     }
 }

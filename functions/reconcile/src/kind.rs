@@ -1,6 +1,6 @@
 //! The lists of OpenAI's that are gone through.
 
-use openai::{AgentSession, Batch, Client, Error, FineTuningJob, Page};
+use hooks_openai::{AgentSession, Batch, Client, Error, FineTuningJob, Page};
 use tokio::time::Instant;
 
 use crate::ending::Ending;

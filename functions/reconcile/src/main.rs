@@ -26,7 +26,7 @@ mod walk;
 
 use std::time::Duration;
 
-use consumer::when;
+use hooks_consumer::when;
 use lambda_runtime::{Error, LambdaEvent, service_fn};
 use serde::Deserialize;
 use serde_json::Value;
@@ -52,8 +52,8 @@ enum Task {
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Error> {
-    telemetry::init();
-    let services = Services::from_env(aws::Environment::of_process()).inspect_err(|faults| {
+    hooks_telemetry::init();
+    let services = Services::from_env(hooks_aws::Environment::of_process()).inspect_err(|faults| {
         tracing::error!("the function cannot start, its environment is wrong: {faults}");
     })?;
     let services = &services;

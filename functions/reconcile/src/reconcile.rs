@@ -1,8 +1,8 @@
 //! The task `reconcile`: what ended at OpenAI without a webhook.
 
+use hooks_telemetry::{Line, Metric};
 use lambda_runtime::Error;
 use serde_json::{Map, Value, json};
-use telemetry::{Line, Metric};
 use tokio::time::Instant;
 
 use crate::kind::Kind;

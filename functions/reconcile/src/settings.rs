@@ -1,11 +1,11 @@
 //! The function's environment, and what is made from it.
 
-use aws::ledger::Ledger;
-use aws::outcomes::Outcomes;
-use aws::queue::Outbox;
-use aws::secrets::{PLACEHOLDER, Store};
-use aws::{Config, Environment, Faults};
-use openai::Client;
+use hooks_aws::ledger::Ledger;
+use hooks_aws::outcomes::Outcomes;
+use hooks_aws::queue::Outbox;
+use hooks_aws::secrets::{PLACEHOLDER, Store};
+use hooks_aws::{Config, Environment, Faults};
+use hooks_openai::Client;
 
 use crate::desk::{Desk, Queues};
 use crate::fault::Fault;

@@ -1,8 +1,8 @@
 //! Going through one of OpenAI's lists, from the newest entry to the oldest that matters.
 
-use aws::ledger::Bookmark;
 use futures::{StreamExt, TryStreamExt, stream};
-use openai::Client;
+use hooks_aws::ledger::Bookmark;
+use hooks_openai::Client;
 use tokio::time::Instant;
 
 use crate::desk::Books;

@@ -8,9 +8,9 @@ use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
+use hooks_telemetry::Line;
 use lambda_runtime::Error;
 use serde_json::{Value, json};
-use telemetry::Line;
 use tokio::time::{Instant, sleep, timeout_at};
 
 use crate::registrar::{Done, Failed, PERHAPS_REGISTERED, Registrar};

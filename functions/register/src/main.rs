@@ -14,10 +14,10 @@ mod trouble;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use aws::secrets::Store;
-use aws::{Config, Environment, Faults};
+use hooks_aws::secrets::Store;
+use hooks_aws::{Config, Environment, Faults};
+use hooks_openai::Client;
 use lambda_runtime::{Error, LambdaEvent, service_fn};
-use openai::Client;
 use serde_json::Value;
 use tokio::time::Instant;
 
@@ -26,7 +26,7 @@ use crate::registrar::Registrar;
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Error> {
-    telemetry::init();
+    hooks_telemetry::init();
     let desk = set_up(Environment::of_process()).inspect_err(|faults| {
         tracing::error!("the function cannot start, its environment is wrong: {faults}");
     })?;
@@ -42,7 +42,7 @@ fn set_up(mut environment: Environment) -> Result<Desk, Faults> {
     let config = Config::from_env(&mut environment);
     let key_secret = environment.required("OPENAI_API_KEY_SECRET");
     let openai = environment.parsed("OPENAI_BASE_URL", |url| {
-        let http = openai::http_client().map_err(|error| format!("cannot be used: {error}"))?;
+        let http = hooks_openai::http_client().map_err(|error| format!("cannot be used: {error}"))?;
         Ok((Client::without_key(url)?, http))
     });
     environment.finish(|| {

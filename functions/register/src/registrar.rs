@@ -12,8 +12,8 @@
 use std::future::Future;
 use std::time::Duration;
 
-use aws::secrets::{PLACEHOLDER, Store};
-use openai::{ApiKey, Class, Client, EndpointChange, EndpointSecret, WebhookEndpoint};
+use hooks_aws::secrets::{PLACEHOLDER, Store};
+use hooks_openai::{ApiKey, Class, Client, EndpointChange, EndpointSecret, WebhookEndpoint};
 use tokio::time::{Instant, sleep};
 
 use crate::request::{Request, Wanted};
@@ -77,8 +77,8 @@ impl From<Trouble> for Failed {
     }
 }
 
-impl From<openai::Error> for Failed {
-    fn from(error: openai::Error) -> Self {
+impl From<hooks_openai::Error> for Failed {
+    fn from(error: hooks_openai::Error) -> Self {
         Trouble::from(error).into()
     }
 }
@@ -287,9 +287,9 @@ fn same(one: &[String], other: &[String]) -> bool {
 }
 
 /// Calls OpenAI until it answers for good, or time runs out.
-async fn patiently<T, F>(until: Instant, call: impl Fn() -> F) -> Result<T, openai::Error>
+async fn patiently<T, F>(until: Instant, call: impl Fn() -> F) -> Result<T, hooks_openai::Error>
 where
-    F: Future<Output = Result<T, openai::Error>>,
+    F: Future<Output = Result<T, hooks_openai::Error>>,
 {
     let mut pauses = Pauses::until(until);
     loop {
@@ -328,7 +328,7 @@ impl Pauses {
     }
 
     /// Waits, if that can help and there is time.
-    async fn wait_after(&mut self, error: &openai::Error) -> bool {
+    async fn wait_after(&mut self, error: &hooks_openai::Error) -> bool {
         let pause = self.next.max(error.retry_after().unwrap_or_default());
         if error.class() != Class::Retry || Instant::now() + pause >= self.until {
             return false;

@@ -1,7 +1,7 @@
 //! Why something did not work, in the words that stand in the stack's events.
 
-use aws::secrets::{ReadError, WriteError};
-use openai::{Class, InvalidApiKey, for_display};
+use hooks_aws::secrets::{ReadError, WriteError};
+use hooks_openai::{Class, InvalidApiKey, for_display};
 
 /// Why a request could not be done. It says what to do next, and nothing secret.
 #[derive(Debug, thiserror::Error)]
@@ -27,7 +27,7 @@ pub(crate) enum Trouble {
     )]
     KeyUnreadable(String, ReadError),
     #[error("{}", advice(.0))]
-    OpenAi(openai::Error),
+    OpenAi(hooks_openai::Error),
     #[error(
         "the project has more webhook endpoints than can be looked through for the stack's own; delete some in the \
          dashboard"
@@ -57,14 +57,14 @@ impl Trouble {
     }
 }
 
-impl From<openai::Error> for Trouble {
-    fn from(error: openai::Error) -> Self {
+impl From<hooks_openai::Error> for Trouble {
+    fn from(error: hooks_openai::Error) -> Self {
         Self::OpenAi(error)
     }
 }
 
 /// What to do about an answer of OpenAI, and the answer.
-fn advice(error: &openai::Error) -> String {
+fn advice(error: &hooks_openai::Error) -> String {
     let to_do = match (error.class(), error.status()) {
         (Class::Unauthorized, Some(403)) => {
             "the API key may not manage webhook endpoints: it needs the permission api.webhooks.write, and must belong \

@@ -1,8 +1,8 @@
 //! What a person is told about a response that went wrong.
 
-use consumer::artifacts::Key;
-use consumer::{Alert, Event, Severity, when};
-use openai::{Response, ResponseStatus};
+use hooks_consumer::artifacts::Key;
+use hooks_consumer::{Alert, Event, Severity, when};
+use hooks_openai::{Response, ResponseStatus};
 
 use crate::outcome::what_went_wrong;
 
@@ -15,7 +15,7 @@ pub(crate) fn failed(response: &Response, bucket: &str, key: &Key) -> Option<Ale
         return None;
     }
     let Response { id, model, created_at, .. } = response;
-    let model = openai::for_display(model.as_deref().unwrap_or("an unknown model"));
+    let model = hooks_openai::for_display(model.as_deref().unwrap_or("an unknown model"));
     let why = what_went_wrong(response).unwrap_or_else(|| "OpenAI does not say".to_owned());
     let created = created_at.map_or_else(|| "unknown".to_owned(), when::moment);
     let message = format!(

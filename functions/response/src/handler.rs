@@ -1,8 +1,8 @@
 //! What a response event means.
 
-use consumer::artifacts::{JSON, Key, TEXT};
-use consumer::{Context, Event, Failure, Handler, OpenAi, Outcome, Setup, found, object_id, when};
-use openai::Response;
+use hooks_consumer::artifacts::{JSON, Key, TEXT};
+use hooks_consumer::{Context, Event, Failure, Handler, OpenAi, Outcome, Setup, found, object_id, when};
+use hooks_openai::Response;
 
 use crate::{alert, outcome};
 
@@ -45,7 +45,7 @@ async fn keep(response: &Response, keys: &Keys, seen: Outcome, context: &Context
     let text = response.output_text();
     let mut kept = vec![keys.json.to_string()];
     let artifact_bytes = (response.json.len() + text.len()) as u64;
-    let failed = |error: consumer::artifacts::Error| Failure::retry(error.to_string());
+    let failed = |error: hooks_consumer::artifacts::Error| Failure::retry(error.to_string());
     artifacts.put(&keys.json, JSON, response.json.clone()).await.map_err(failed)?;
     if !text.is_empty() {
         artifacts.put(&keys.text, TEXT, text).await.map_err(failed)?;

@@ -7,11 +7,11 @@ mod alert;
 mod handler;
 mod outcome;
 
-use consumer::Category;
 use handler::Responses;
+use hooks_consumer::Category;
 
 /// One thread does it: most of the time is spent waiting for the network.
 #[tokio::main(flavor = "current_thread")]
-async fn main() -> Result<(), consumer::Error> {
-    consumer::run(Category::Response, Responses::from_setup).await
+async fn main() -> Result<(), hooks_consumer::Error> {
+    hooks_consumer::run(Category::Response, Responses::from_setup).await
 }

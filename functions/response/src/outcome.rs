@@ -1,7 +1,7 @@
 //! What is recorded and published of a response.
 
-use consumer::{Event, Outcome};
-use openai::Response;
+use hooks_consumer::{Event, Outcome};
+use hooks_openai::Response;
 use serde_json::{Map, Value, json};
 
 use crate::alert;
@@ -56,10 +56,10 @@ pub(crate) fn what_went_wrong(response: &Response) -> Option<String> {
     if let Some((code, message)) = &response.error {
         let code = code.as_deref().unwrap_or("unknown");
         let message = message.as_deref().unwrap_or("OpenAI does not say more");
-        return Some(format!("{}: {}", openai::for_display(code), openai::for_display(message)));
+        return Some(format!("{}: {}", hooks_openai::for_display(code), hooks_openai::for_display(message)));
     }
     let reason = response.incomplete_reason.as_deref()?;
-    Some(format!("it was cut short: {}", openai::for_display(reason)))
+    Some(format!("it was cut short: {}", hooks_openai::for_display(reason)))
 }
 
 #[cfg(test)]

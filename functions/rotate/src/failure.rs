@@ -1,10 +1,10 @@
 //! Why a step failed.
 
-use aws::ledger::LedgerError;
-use aws::secrets::{ReadError, WriteError};
+use hooks_aws::ledger::LedgerError;
+use hooks_aws::secrets::{ReadError, WriteError};
+use hooks_webhook::SecretError;
 use lambda_runtime::Diagnostic;
 use thiserror::Error;
-use webhook::SecretError;
 
 /// A step failed, and with it this try of the rotation. The secret in use stays in use.
 ///
@@ -39,7 +39,7 @@ pub(crate) enum Failure {
     )]
     NoEndpoint(String),
     #[error("{0}")]
-    OpenAi(#[from] openai::Error),
+    OpenAi(#[from] hooks_openai::Error),
     #[error("the secret could not be read: {0}")]
     Read(#[from] ReadError),
     #[error(

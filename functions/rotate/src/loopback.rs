@@ -4,15 +4,15 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use aws::Environment;
 use axum::Router;
 use axum::body::{Body, to_bytes};
 use axum::extract::Request;
 use axum::http::{HeaderMap, Response};
+use hooks_aws::Environment;
+use hooks_webhook::{Scheme, Secret};
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
 use tokio::sync::Notify;
-use webhook::{Scheme, Secret};
 
 use crate::rotator::Rotator;
 
@@ -269,7 +269,7 @@ impl State {
             all.find(|stored| stored.stages.iter().any(|name| name == stage))?.text.as_deref()
         });
         let live: Vec<_> = live.map(|text| Secret::parse(text).unwrap()).collect();
-        webhook::verify(Scheme::StandardWebhooks, &live, headers, body, now()).is_ok()
+        hooks_webhook::verify(Scheme::StandardWebhooks, &live, headers, body, now()).is_ok()
     }
 
     /// Whether the verifier accepts what OpenAI sends.

@@ -85,14 +85,14 @@ mod step;
 mod tests;
 mod time;
 
-use aws::Environment;
+use hooks_aws::Environment;
 use lambda_runtime::{Error, LambdaEvent, service_fn};
 use rotator::Rotator;
 use serde_json::Value;
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Error> {
-    telemetry::init();
+    hooks_telemetry::init();
     let rotator = Rotator::from_env(Environment::of_process()).inspect_err(|faults| {
         tracing::error!(error = %faults, "the configuration is unusable");
     })?;

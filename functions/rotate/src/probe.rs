@@ -2,10 +2,10 @@
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use openai::Url;
+use hooks_openai::Url;
+use hooks_webhook::Secret;
 use serde_json::json;
 use tokio::time::{Instant, sleep};
-use webhook::Secret;
 
 use crate::failure::Failure;
 
@@ -20,7 +20,7 @@ const PAUSE: Duration = Duration::from_secs(5);
 
 /// Delivers to the project's webhook URL.
 pub(crate) struct Probe {
-    http: openai::HttpClient,
+    http: hooks_openai::HttpClient,
     url: String,
 }
 
@@ -31,7 +31,7 @@ impl Probe {
         if !matches!(parsed.scheme(), "http" | "https") {
             return Err("is not an http:// or https:// URL".to_owned());
         }
-        let http = openai::http_client().map_err(|error| error.to_string())?;
+        let http = hooks_openai::http_client().map_err(|error| error.to_string())?;
         Ok(Self { http, url: url.to_owned() })
     }
 

@@ -1,11 +1,11 @@
 //! The four steps.
 
-use aws::ledger::Ledger;
-use aws::secrets::{PLACEHOLDER, Put, Rotation, Stage, Store, Version, Versions};
-use aws::{Config, Environment, Faults};
-use openai::{ApiKey, Class, Client};
+use hooks_aws::ledger::Ledger;
+use hooks_aws::secrets::{PLACEHOLDER, Put, Rotation, Stage, Store, Version, Versions};
+use hooks_aws::{Config, Environment, Faults};
+use hooks_openai::{ApiKey, Class, Client};
+use hooks_telemetry::Line;
 use serde_json::Value;
-use telemetry::Line;
 
 use crate::failure::Failure;
 use crate::probe::Probe;
@@ -150,7 +150,7 @@ impl Rotator {
 
     async fn test(&self, secret: &str, version: &str, time: Time) -> Result<Ended, Failure> {
         let pending = self.pending(secret, version).await?;
-        let key = webhook::Secret::parse(&pending.text).map_err(Failure::Unusable)?;
+        let key = hooks_webhook::Secret::parse(&pending.text).map_err(Failure::Unusable)?;
         self.probe.deliver(&key, version, time.to_try()).await.map(|()| Ended::Now)
     }
 

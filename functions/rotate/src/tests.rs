@@ -280,7 +280,7 @@ async fn without_the_endpoint_and_a_key_nothing_is_rotated() {
 
 #[test]
 fn every_fault_of_the_settings_is_reported_together() {
-    let environment = aws::Environment::of([("WEBHOOK_URL", "ftp://example.com")]);
+    let environment = hooks_aws::Environment::of([("WEBHOOK_URL", "ftp://example.com")]);
     let faults = Rotator::from_env(environment).map(drop).unwrap_err().to_string();
     for fault in [
         "TABLE_NAME is not set",

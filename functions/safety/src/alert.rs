@@ -1,7 +1,7 @@
 //! What people are told of a safety notice.
 
-use consumer::{Alert, Event, Severity, when};
-use openai::{SafetyAlert, SafetyCase, for_display};
+use hooks_consumer::{Alert, Event, Severity, when};
+use hooks_openai::{SafetyAlert, SafetyCase, for_display};
 use serde_json::{Map, Value};
 
 use crate::notice::{Object, Subject, severity};

@@ -1,11 +1,11 @@
 //! What a safety event means: an alert to people, always.
 
-use consumer::artifacts::{JSON, Key};
-use consumer::{Context, Event, Failure, Handler, OpenAi, Outcome, Setup, when};
-use openai::for_display;
+use hooks_consumer::artifacts::{JSON, Key};
+use hooks_consumer::{Context, Event, Failure, Handler, OpenAi, Outcome, Setup, when};
+use hooks_openai::for_display;
+use hooks_webhook::EventData;
 use serde_json::{Map, Value};
 use tokio::time::timeout_at;
-use webhook::EventData;
 
 use crate::alert;
 use crate::look_up::{Missed, before_the_end, look_up};

@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use consumer::{Context, OpenAi};
-use openai::{Class, Client, Error, for_display};
+use hooks_consumer::{Context, OpenAi};
+use hooks_openai::{Class, Client, Error, for_display};
 use tokio::time::Instant;
 
 use crate::notice::{Object, Subject};

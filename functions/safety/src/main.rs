@@ -9,11 +9,11 @@ mod handler;
 mod look_up;
 mod notice;
 
-use consumer::Category;
 use handler::Safety;
+use hooks_consumer::Category;
 
 /// One thread does it: most of the time is spent waiting for the network.
 #[tokio::main(flavor = "current_thread")]
-async fn main() -> Result<(), consumer::Error> {
-    consumer::run(Category::Safety, Safety::from_setup).await
+async fn main() -> Result<(), hooks_consumer::Error> {
+    hooks_consumer::run(Category::Safety, Safety::from_setup).await
 }

@@ -1,8 +1,8 @@
 //! The notices there are, and how bad each is.
 
-use consumer::{Event, Severity};
-use openai::{SafetyAlert, SafetyCase};
-use webhook::EventData;
+use hooks_consumer::{Event, Severity};
+use hooks_openai::{SafetyAlert, SafetyCase};
+use hooks_webhook::EventData;
 
 /// What a notice is about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -1,8 +1,8 @@
 //! What API Gateway makes of a request before it comes here.
 
+use hooks_webhook::{Refusal, Scheme};
 use http::HeaderMap;
 use http::header::HeaderName;
-use webhook::{Refusal, Scheme};
 
 static ID: HeaderName = HeaderName::from_static("webhook-id");
 static TIMESTAMP: HeaderName = HeaderName::from_static("webhook-timestamp");

@@ -15,8 +15,8 @@ use verifier::Verifier;
 
 #[tokio::main(flavor = "local")]
 async fn main() -> Result<(), Error> {
-    telemetry::init();
-    let settings = Settings::from_env(aws::Environment::of_process()).inspect_err(|faults| {
+    hooks_telemetry::init();
+    let settings = Settings::from_env(hooks_aws::Environment::of_process()).inspect_err(|faults| {
         tracing::error!(error = %faults, "the configuration is unusable");
     })?;
     // On a task of its own: the runtime asks the kernel for news before each step of the future it was started with.

@@ -13,9 +13,9 @@
 //! OpenAI repeats what is not answered 2xx for 72 hours, so 503 loses nothing. 410 would end the deliveries for good and
 //! a redirect is not followed, so neither is ever given.
 
+use hooks_webhook::Refusal;
 use http::header::{ALLOW, CONTENT_TYPE, RETRY_AFTER};
 use http::{HeaderValue, Response, StatusCode};
-use webhook::Refusal;
 
 /// Seconds after which an unavailable service is worth another try.
 const RETRY_SECONDS: HeaderValue = HeaderValue::from_static("10");

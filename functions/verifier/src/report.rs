@@ -1,8 +1,8 @@
 //! The one line that a request leaves in the log, with its metrics.
 
 use crate::outcome::Outcome;
+use hooks_telemetry::{Line, Metric};
 use std::time::Duration;
-use telemetry::{Line, Metric};
 
 /// What stands for an endpoint that is not set up, in logs and metrics: anyone can ask for any name, and each name would
 /// be a metric to pay for.

@@ -1,9 +1,9 @@
 //! The function's environment variables.
 
-use aws::{Config, Environment, Faults};
+use hooks_aws::{Config, Environment, Faults};
+use hooks_webhook::{Category, Scheme};
 use serde_json::{Map, Value};
 use std::collections::HashMap;
-use webhook::{Category, Scheme};
 
 /// Where signing secrets are: a JSON map from endpoint to a secret's id, or to `{"id": …, "scheme": …}`.
 const SIGNING_SECRETS: &str = "SIGNING_SECRETS";

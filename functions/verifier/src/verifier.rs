@@ -4,10 +4,11 @@ use crate::front_door;
 use crate::outcome::Outcome;
 use crate::report::Report;
 use crate::settings::Settings;
-use aws::queue::Queues;
-use aws::secrets::{SigningSecret, Store};
 use futures::FutureExt;
 use futures::future::join_all;
+use hooks_aws::queue::Queues;
+use hooks_aws::secrets::{SigningSecret, Store};
+use hooks_webhook::{MAX_BODY, Refusal, Signed, Verified};
 use http::{Method, Response};
 use lambda_http::{Request, RequestExt};
 use serde::Deserialize;
@@ -16,7 +17,6 @@ use std::collections::HashMap;
 use std::convert::Infallible;
 use std::panic::AssertUnwindSafe;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
-use webhook::{MAX_BODY, Refusal, Signed, Verified};
 
 /// What stays between deliveries.
 pub(crate) struct Verifier {
@@ -129,7 +129,7 @@ async fn or_unqueued(deciding: impl Future<Output = Outcome>) -> Outcome {
 
 fn verify<'a>(
     secret: &SigningSecret<Store>,
-    live: &[webhook::Secret],
+    live: &[hooks_webhook::Secret],
     request: &'a Request,
     now: u64,
 ) -> Result<Signed<'a>, Refusal> {
@@ -137,7 +137,7 @@ fn verify<'a>(
     if body.len() <= MAX_BODY {
         front_door::refuse_joined(secret.scheme(), request.headers())?;
     }
-    webhook::verify(secret.scheme(), live, request.headers(), body, now)
+    hooks_webhook::verify(secret.scheme(), live, request.headers(), body, now)
 }
 
 fn describe(verified: &Verified<'_>, report: &mut Report) {

@@ -9,7 +9,7 @@ use std::fmt;
 /// [`finish`](Self::finish) reports them all.
 ///
 /// ```
-/// # use aws::Environment;
+/// # use hooks_aws::Environment;
 /// let mut environment = Environment::of([("TABLE_NAME", "events")]);
 /// let table = environment.required("TABLE_NAME");
 /// let bucket = environment.required("BUCKET_NAME");

@@ -7,7 +7,7 @@ mod s3;
 
 use std::time::Duration;
 
-use aws::artifacts::{JSON, JSON_LINES, Key, Read, Upload};
+use hooks_aws::artifacts::{JSON, JSON_LINES, Key, Read, Upload};
 use s3::S3;
 
 const PART: usize = 8 * 1024 * 1024;

@@ -3,14 +3,14 @@
 use std::panic::AssertUnwindSafe;
 use std::time::Duration;
 
-use aws::artifacts::Artifacts;
-use aws::ledger::{Again, Claim, Delivery, EffectClaim, Ending, Expected, Hold, Job, Ledger, Recorded};
-use aws::outcomes::{Announcement, Notice, Outcomes};
-use aws::queue::{DeadLetter, Inbox, Source};
 use aws_lambda_events::sqs::{SqsBatchResponse, SqsEvent, SqsMessage};
 use futures::{FutureExt, StreamExt, stream};
+use hooks_aws::artifacts::Artifacts;
+use hooks_aws::ledger::{Again, Claim, Delivery, EffectClaim, Ending, Expected, Hold, Job, Ledger, Recorded};
+use hooks_aws::outcomes::{Announcement, Notice, Outcomes};
+use hooks_aws::queue::{DeadLetter, Inbox, Source};
+use hooks_webhook::Category;
 use tokio::time::{Instant, timeout, timeout_at};
-use webhook::Category;
 
 use crate::backoff::{backoff, until};
 use crate::bounds::bounded;
@@ -351,7 +351,7 @@ impl<H: Handler> Harness<H> {
         }
     }
 
-    async fn alert(&self, event_type: &str, alert: &Alert) -> Result<(), aws::outcomes::OutcomesError> {
+    async fn alert(&self, event_type: &str, alert: &Alert) -> Result<(), hooks_aws::outcomes::OutcomesError> {
         let notice = Notice {
             category: self.category.as_str(),
             event_type,
@@ -400,7 +400,7 @@ fn again(record: &SqsMessage, delivered: &Delivered) -> Again {
 }
 
 /// What the last write about an event makes of its end.
-fn ended(recorded: Result<Recorded, aws::ledger::LedgerError>, end: End) -> End {
+fn ended(recorded: Result<Recorded, hooks_aws::ledger::LedgerError>, end: End) -> End {
     match recorded {
         Ok(Recorded::Yes) => end,
         Ok(Recorded::Superseded) => End::Superseded,

@@ -4,7 +4,7 @@
 //! that is, a [`Handler`] says; everything around it is here. A handler's author sees one trait and no AWS:
 //!
 //! ```no_run
-//! use consumer::{Category, Context, Event, Failure, Handler, Outcome};
+//! use hooks_consumer::{Category, Context, Event, Failure, Handler, Outcome};
 //!
 //! struct Archive;
 //!
@@ -16,8 +16,8 @@
 //! }
 //!
 //! #[tokio::main(flavor = "current_thread")]
-//! async fn main() -> Result<(), consumer::Error> {
-//!     consumer::run(Category::Archive, |_| Some(Archive)).await
+//! async fn main() -> Result<(), hooks_consumer::Error> {
+//!     hooks_consumer::run(Category::Archive, |_| Some(Archive)).await
 //! }
 //! ```
 //!
@@ -122,12 +122,12 @@ mod report;
 mod setup;
 pub mod when;
 
-#[cfg(feature = "parameters")]
-pub use aws::parameters;
-pub use aws::{Environment, Faults, artifacts, ledger};
 pub use handler::{Alert, Context, Failure, Handler, Outcome, Severity, found, object_id};
 pub use harness::Harness;
+#[cfg(feature = "parameters")]
+pub use hooks_aws::parameters;
+pub use hooks_aws::{Environment, Faults, artifacts, ledger};
+pub use hooks_webhook::{Category, Event, EventData, SipInvite};
 pub use lambda_runtime::Error;
 pub use openai_access::OpenAi;
 pub use setup::{Setup, run};
-pub use webhook::{Category, Event, EventData, SipInvite};

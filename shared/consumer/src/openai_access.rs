@@ -4,8 +4,8 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use aws::secrets::{PLACEHOLDER, Source, Stage, Store};
-use openai::{ApiKey, Client};
+use hooks_aws::secrets::{PLACEHOLDER, Source, Stage, Store};
+use hooks_openai::{ApiKey, Client};
 use tokio::sync::{Mutex, MutexGuard};
 use tokio::time::Instant;
 
@@ -192,7 +192,7 @@ mod tests {
     use std::sync::Mutex as StdMutex;
     use std::sync::atomic::{AtomicUsize, Ordering};
 
-    use aws::secrets::{ReadError, Version};
+    use hooks_aws::secrets::{ReadError, Version};
     use tokio::time::advance;
 
     use super::*;
@@ -216,7 +216,7 @@ mod tests {
     impl Fake {
         fn keyed(text: Option<&'static str>) -> (Self, Keyed<Self>) {
             let fake = Self { text: Arc::new(StdMutex::new(text)), reads: Arc::default() };
-            let config = openai::ClientConfig {
+            let config = hooks_openai::ClientConfig {
                 base_url: "https://api.openai.com/v1".parse().unwrap(),
                 api_key: "none".parse().unwrap(),
             };

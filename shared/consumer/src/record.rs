@@ -1,11 +1,11 @@
 //! From an SQS record to an event.
 
-use aws::queue::Message;
 use aws_lambda_events::sqs::SqsMessage;
-use webhook::Event;
+use hooks_aws::queue::Message;
+use hooks_webhook::Event;
 
 /// The longest body, in bytes. The verifier takes half of that, and escaping what SQS refuses doubles at most.
-const MAX_BODY: usize = 2 * webhook::MAX_BODY;
+const MAX_BODY: usize = 2 * hooks_webhook::MAX_BODY;
 
 /// The longest id, in bytes. Ids are a few dozen characters; they become keys in the ledger and the bucket, which have
 /// room for a thousand or two.
@@ -37,7 +37,7 @@ pub(crate) enum Undecodable {
     #[error("the message attribute {0} is missing or unusable")]
     Attribute(&'static str),
     #[error("the body is {0}")]
-    Body(#[from] webhook::MalformedEvent),
+    Body(#[from] hooks_webhook::MalformedEvent),
     #[error("the event's {0} is too long")]
     TooLong(&'static str),
 }
@@ -51,7 +51,7 @@ pub(crate) fn decode(record: &SqsMessage) -> Result<Delivered, Undecodable> {
     let message = Message::decode(body.to_owned(), |name| attribute(record, name))
         .map_err(|malformed| Undecodable::Attribute(malformed.0))?;
     if message.received_at > LAST_MOMENT {
-        return Err(Undecodable::Attribute(aws::queue::RECEIVED_AT));
+        return Err(Undecodable::Attribute(hooks_aws::queue::RECEIVED_AT));
     }
     let event = Event::parse(body)?;
     let too_long = [
@@ -68,9 +68,9 @@ pub(crate) fn decode(record: &SqsMessage) -> Result<Delivered, Undecodable> {
 /// The text of a record's attribute, unless it is too long to be one of ours.
 pub(crate) fn attribute<'a>(record: &'a SqsMessage, name: &str) -> Option<&'a str> {
     let longest = match name {
-        aws::queue::WEBHOOK_ID => MAX_ID,
+        hooks_aws::queue::WEBHOOK_ID => MAX_ID,
         // A type that is too long is told by the body.
-        aws::queue::EVENT_TYPE | aws::queue::FAILURE_MESSAGE => usize::MAX,
+        hooks_aws::queue::EVENT_TYPE | hooks_aws::queue::FAILURE_MESSAGE => usize::MAX,
         _ => MAX_WORD,
     };
     let attribute = record.message_attributes.get(name)?;

@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-use telemetry::{Line, Metric};
+use hooks_telemetry::{Line, Metric};
+use hooks_webhook::Category;
 use tokio::time::Instant;
-use webhook::Category;
 
 use crate::record::Delivered;
 use crate::when::now;

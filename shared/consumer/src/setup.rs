@@ -1,15 +1,15 @@
 //! What a function does once, when it starts.
 
-use aws::artifacts::Artifacts;
-use aws::ledger::Ledger;
-use aws::outcomes::Outcomes;
-use aws::queue::Inbox;
-use aws::secrets::Store;
-use aws::{Config, Environment, Faults};
 use aws_lambda_events::sqs::SqsEvent;
+use hooks_aws::artifacts::Artifacts;
+use hooks_aws::ledger::Ledger;
+use hooks_aws::outcomes::Outcomes;
+use hooks_aws::queue::Inbox;
+use hooks_aws::secrets::Store;
+use hooks_aws::{Config, Environment, Faults};
+use hooks_openai::Client;
+use hooks_webhook::Category;
 use lambda_runtime::{Error, LambdaEvent, service_fn};
-use openai::Client;
-use webhook::Category;
 
 use crate::harness::Services;
 use crate::{Handler, Harness, OpenAi};
@@ -49,8 +49,8 @@ impl Setup<'_> {
 
     /// The parameters of Systems Manager, for handlers that keep settings there.
     #[cfg(feature = "parameters")]
-    pub fn parameters(&self) -> Option<aws::parameters::Parameters> {
-        self.config.map(aws::parameters::Parameters::new)
+    pub fn parameters(&self) -> Option<hooks_aws::parameters::Parameters> {
+        self.config.map(hooks_aws::parameters::Parameters::new)
     }
 
     /// Another bucket than the stack's own, for handlers that keep settings there.
@@ -104,7 +104,7 @@ impl<H: Handler> Harness<H> {
 /// Runs a consumer function: everything that is around its handler. A function's `main` is this call.
 ///
 /// ```no_run
-/// use consumer::{Category, Context, Event, Failure, Handler, OpenAi, Outcome};
+/// use hooks_consumer::{Category, Context, Event, Failure, Handler, OpenAi, Outcome};
 ///
 /// struct File {
 ///     openai: OpenAi,
@@ -119,8 +119,8 @@ impl<H: Handler> Harness<H> {
 /// }
 ///
 /// #[tokio::main(flavor = "current_thread")]
-/// async fn main() -> Result<(), consumer::Error> {
-///     consumer::run(Category::File, |setup| Some(File { openai: setup.openai()? })).await
+/// async fn main() -> Result<(), hooks_consumer::Error> {
+///     hooks_consumer::run(Category::File, |setup| Some(File { openai: setup.openai()? })).await
 /// }
 /// ```
 ///
@@ -131,7 +131,7 @@ pub async fn run<H: Handler>(
     category: Category,
     handler: impl FnOnce(&mut Setup<'_>) -> Option<H>,
 ) -> Result<(), Error> {
-    telemetry::init();
+    hooks_telemetry::init();
     let harness = Harness::new(category, Environment::of_process(), handler).inspect_err(|faults| {
         tracing::error!("the function cannot start, its environment is wrong: {faults}");
     })?;

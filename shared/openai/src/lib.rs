@@ -18,8 +18,8 @@
 //! use std::time::Duration;
 //! use tokio::time::Instant;
 //!
-//! let config = openai::ClientConfig { base_url: "https://eu.api.openai.com/v1".parse()?, api_key: "sk-...".parse()? };
-//! let client = openai::Client::new(config)?;
+//! let config = hooks_openai::ClientConfig { base_url: "https://eu.api.openai.com/v1".parse()?, api_key: "sk-...".parse()? };
+//! let client = hooks_openai::Client::new(config)?;
 //! let deadline = Instant::now() + Duration::from_secs(60);
 //!
 //! let batch = client.batch("batch_67ae1f5cc0", deadline).await?;

@@ -13,9 +13,9 @@
 //! `error` means that somebody must act. A body, a secret or a signature is never a field.
 //!
 //! ```
-//! use telemetry::{Line, Metric};
+//! use hooks_telemetry::{Line, Metric};
 //!
-//! telemetry::init();
+//! hooks_telemetry::init();
 //! Line::info("delivery accepted")
 //!     .text("webhook.id", "wh_685c059ae39c8190af8c71ed1022a24d")
 //!     .text("endpoint", "project")

@@ -51,7 +51,7 @@ pub fn verify<'a>(
 /// Only [`verify`] makes one:
 ///
 /// ```compile_fail,E0451
-/// let signed = webhook::Signed { webhook_id: None, timestamp: b"1750861210", body: b"{}" };
+/// let signed = hooks_webhook::Signed { webhook_id: None, timestamp: b"1750861210", body: b"{}" };
 /// ```
 #[must_use]
 pub struct Signed<'a> {
@@ -104,8 +104,8 @@ struct Envelope<'a> {
 /// Whoever takes a `Verified` needs no check of his own, because only [`Signed::parse`] makes one:
 ///
 /// ```compile_fail,E0451
-/// fn forge(verified: webhook::Verified<'_>) -> webhook::Verified<'_> {
-///     webhook::Verified { body: "{}", ..verified }
+/// fn forge(verified: hooks_webhook::Verified<'_>) -> hooks_webhook::Verified<'_> {
+///     hooks_webhook::Verified { body: "{}", ..verified }
 /// }
 /// ```
 #[must_use]

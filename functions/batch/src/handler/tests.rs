@@ -6,8 +6,8 @@ mod s3;
 
 use std::time::Duration;
 
-use consumer::artifacts::Artifacts;
-use consumer::{Category, Environment, Harness, Severity};
+use hooks_consumer::artifacts::Artifacts;
+use hooks_consumer::{Category, Environment, Harness, Severity};
 use openai_server::{OpenAiServer, Reply};
 use s3::S3;
 use serde_json::{Value, json};

@@ -166,8 +166,8 @@ impl Tally {
         update(&mut self.errors, code, |entry| {
             entry.count += 1;
             if entry.count == 1 {
-                entry.first_custom_id = custom_id.text().map(openai::for_display);
-                entry.first_message = fault.and_then(|fault| fault.message.text()).map(openai::for_display);
+                entry.first_custom_id = custom_id.text().map(hooks_openai::for_display);
+                entry.first_message = fault.and_then(|fault| fault.message.text()).map(hooks_openai::for_display);
             }
         });
     }

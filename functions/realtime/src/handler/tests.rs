@@ -1,7 +1,7 @@
 //! The handler, against as much of OpenAI and of Systems Manager as it calls.
 
-use consumer::Severity;
-use consumer::artifacts::Artifacts;
+use hooks_consumer::Severity;
+use hooks_consumer::artifacts::Artifacts;
 use serde_json::{Value, json};
 
 use super::*;

@@ -1,6 +1,6 @@
 //! From JSON to a policy. `docs/call-policy.schema.json` says the same for editors; a test sees to it.
 
-use openai::CallApi;
+use hooks_openai::CallApi;
 use regex_lite::RegexBuilder;
 use serde_json::{Map, Value};
 
@@ -204,7 +204,7 @@ impl Reader {
     fn object<'a>(&mut self, path: &str, value: &'a Value, known: &[&str]) -> Option<&'a Map<String, Value>> {
         let Some(fields) = value.as_object() else { return self.problem(path, "must be an object") };
         for name in fields.keys().filter(|name| !known.contains(&name.as_str())) {
-            let name = openai::for_display(name);
+            let name = hooks_openai::for_display(name);
             self.problem::<()>(path, format!("the field {name} is unknown; there are {}", known.join(", ")));
         }
         Some(fields)

@@ -7,8 +7,8 @@ use std::str::FromStr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use consumer::artifacts::{Artifacts, Read};
-use consumer::parameters::Parameters;
+use hooks_consumer::artifacts::{Artifacts, Read};
+use hooks_consumer::parameters::Parameters;
 use tokio::sync::Mutex;
 use tokio::time::{Instant, timeout};
 

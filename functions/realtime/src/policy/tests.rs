@@ -1,7 +1,7 @@
 use std::fs;
 use std::path::Path;
 
-use consumer::Event;
+use hooks_consumer::Event;
 use serde_json::{Value, json};
 
 use super::source::Location;

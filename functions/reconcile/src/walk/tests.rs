@@ -75,7 +75,7 @@ async fn openai(list: Vec<Value>) -> (Client, Shared) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let base_url = format!("http://{}/v1", listener.local_addr().unwrap()).parse().unwrap();
     tokio::spawn(async move { axum::serve(listener, app).await.unwrap() });
-    (Client::new(openai::ClientConfig { base_url, api_key: "sk-local".parse().unwrap() }).unwrap(), shared)
+    (Client::new(hooks_openai::ClientConfig { base_url, api_key: "sk-local".parse().unwrap() }).unwrap(), shared)
 }
 
 /// A ledger and queues in memory.

@@ -3,11 +3,11 @@
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
-use aws::Environment;
 use axum::Router;
 use axum::body::{Body, to_bytes};
 use axum::extract::{Request, State};
 use axum::http::Response;
+use hooks_aws::Environment;
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
 use tokio::time::Instant;

@@ -2,14 +2,14 @@
 
 use std::time::Duration;
 
-use aws::{Config, Environment};
 use axum::Router;
 use axum::body::Body;
 use axum::extract::Request;
 use axum::http::Response;
-use consumer::Severity;
-use consumer::artifacts::Artifacts;
-use openai::{Client, ClientConfig};
+use hooks_aws::{Config, Environment};
+use hooks_consumer::Severity;
+use hooks_consumer::artifacts::Artifacts;
+use hooks_openai::{Client, ClientConfig};
 use serde_json::json;
 use tokio::net::TcpListener;
 use tokio::time::Instant;

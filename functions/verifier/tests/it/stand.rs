@@ -3,12 +3,12 @@
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use hmac::{Hmac, KeyInit, Mac};
+use hooks_webhook::Category;
 use lambda_stand_in::{Answer, Aws, Function, http_event};
 use serde_json::{Value, json};
 use sha2::Sha256;
 use std::path::Path;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
-use webhook::Category;
 
 pub(crate) const ID: &str = "wh_685c059ae39c8190af8c71ed1022a24d";
 pub(crate) const BODY: &str = r#"{"id":"evt_685c059ae3a481909bdc86819b066fb6","object":"event","created_at":1750861210,"type":"batch.completed","data":{"id":"batch_123"}}"#;

@@ -1,8 +1,8 @@
 //! What stands in a queue: an event's body, and in attributes what its way here was.
 
+use hooks_webhook::Verified;
 use std::borrow::Cow;
 use std::fmt;
-use webhook::Verified;
 
 /// Name of the attribute with the delivery's id, which is the same in every repetition of a delivery.
 pub const WEBHOOK_ID: &str = "webhook-id";

@@ -3,12 +3,12 @@
 use super::message::Message;
 use crate::config::Config;
 use crate::direct::{CallError, Service};
+use hooks_webhook::{Category, Verified};
 use http::Uri;
 use hyper::body::Bytes;
 use std::collections::HashMap;
 use std::time::Duration;
 use tokio::time::Instant;
-use webhook::{Category, Verified};
 
 /// One attempt gets no answer after this: start over, on another connection.
 const ATTEMPT_TIMEOUT: Duration = Duration::from_millis(1_200);

@@ -23,8 +23,8 @@
 
 use super::PLACEHOLDER;
 use super::store::{ReadError, Source, Stage, Store, Version};
+use hooks_webhook::{Scheme, Secret};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use webhook::{Scheme, Secret};
 
 /// Seconds for which secrets are used before they are read again.
 pub(super) const MAX_AGE: u64 = 5 * 60;

@@ -2,9 +2,9 @@
 
 use super::signing::{Live, MAX_AGE, MISMATCH_COOLDOWN, PREVIOUS_LIFETIME, RETRY_PAUSE, SigningSecret, UNUSABLE_PAUSE};
 use super::store::{ReadError, Source, Stage, Version};
+use hooks_webhook::Scheme;
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
-use webhook::Scheme;
 
 const OLD: &str = "whsec_b2xkb2xkb2xkb2xkb2xkb2xk";
 const NEW: &str = "whsec_bmV3bmV3bmV3bmV3bmV3bmV3";

@@ -1,7 +1,7 @@
 //! What is expected, met, overdue and remembered.
 
-use aws::ledger::{Again, Bookmark, Claim, EffectClaim, ExpectError, Expectation, Job, MAX_CONTEXT};
 use aws_sdk_dynamodb::types::AttributeValue;
+use hooks_aws::ledger::{Again, Bookmark, Claim, EffectClaim, ExpectError, Expectation, Job, MAX_CONTEXT};
 use serde_json::{Map, Value, json};
 
 use crate::stack::{LATER, Table, delivery};

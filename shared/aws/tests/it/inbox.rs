@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
-use aws::queue::{DeadLetter, Inbox};
+use hooks_aws::queue::{DeadLetter, Inbox};
 
 use crate::stack::{config, next, queue};
 

@@ -3,8 +3,8 @@
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use aws::ledger::{Again, Claim, EffectClaim, Ending, Hold, Job, Recorded};
 use aws_sdk_dynamodb::types::AttributeValue;
+use hooks_aws::ledger::{Again, Claim, EffectClaim, Ending, Hold, Job, Recorded};
 use serde_json::{Map, Value, json};
 use tokio::task::JoinSet;
 
@@ -214,7 +214,7 @@ async fn an_error_of_a_job_is_gone_once_it_went_well() {
 async fn a_body_that_leaves_no_room_is_left_out_with_its_size() {
     let table = Table::new().await;
     let body = "x".repeat(390 * 1024);
-    let too_large = aws::ledger::Delivery { body: &body, ..delivery("wh_1") };
+    let too_large = hooks_aws::ledger::Delivery { body: &body, ..delivery("wh_1") };
     assert!(matches!(table.ledger.claim(&too_large, Again::No, LATER).await.unwrap(), Claim::Claimed(_)));
     assert_eq!(table.event("wh_1", "body").await, None);
     assert_eq!(table.event("wh_1", "body_omitted").await, Some(body.len().to_string()));
@@ -246,7 +246,7 @@ async fn an_event_expires_35_days_after_it_was_last_taken_up() {
 
 #[tokio::test]
 async fn a_table_that_is_not_there_is_an_error_that_says_so() {
-    let ledger = aws::ledger::Ledger::new(&crate::stack::config(), "no-such-table");
+    let ledger = hooks_aws::ledger::Ledger::new(&crate::stack::config(), "no-such-table");
     let error = ledger.claim(&delivery("wh_1"), Again::No, LATER).await.unwrap_err().to_string();
     assert!(error.starts_with("could not claim the event: ResourceNotFoundException"), "{error}");
 }
@@ -268,7 +268,7 @@ async fn what_somebody_recorded_of_an_object_is_read() {
 
 #[tokio::test]
 async fn a_table_that_is_not_there_is_a_failure_and_not_nothing_recorded() {
-    let ledger = aws::ledger::Ledger::new(&crate::stack::config(), "no-such-table");
+    let ledger = hooks_aws::ledger::Ledger::new(&crate::stack::config(), "no-such-table");
     let error = ledger.expected("eval", "run_1", "eval_id").await.unwrap_err();
     assert!(error.to_string().starts_with("could not read what is expected: "), "{error}");
 }

@@ -2,8 +2,8 @@
 
 use std::collections::HashSet;
 
-use aws::queue::{DeadLetters, Deed, Depth, Done};
 use aws_sdk_sqs::types::{MessageAttributeValue, QueueAttributeName, SendMessageBatchRequestEntry};
+use hooks_aws::queue::{DeadLetters, Deed, Depth, Done};
 
 use crate::stack::{config, next, queue};
 

@@ -1,6 +1,6 @@
 //! Telling people. What is told to other systems is tested with the harness.
 
-use aws::outcomes::{Notice, Outcomes};
+use hooks_aws::outcomes::{Notice, Outcomes};
 use serde_json::{Value, json};
 
 use crate::stack::{config, name, next, queue};

@@ -1,6 +1,6 @@
 //! Parameters and their history.
 
-use aws::parameters::{Parameter, Parameters};
+use hooks_aws::parameters::{Parameter, Parameters};
 
 use crate::stack::{config, name};
 

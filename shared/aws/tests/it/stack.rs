@@ -2,13 +2,13 @@
 
 use std::collections::HashMap;
 
-use aws::ledger::{Again, Claim, Delivery, Hold, Ledger};
-use aws::{Config, Environment};
 use aws_sdk_dynamodb::types::{
     AttributeDefinition, AttributeValue, BillingMode, GlobalSecondaryIndex, KeySchemaElement, KeyType, Projection,
     ProjectionType,
 };
 use aws_sdk_sqs::types::{Message, MessageSystemAttributeName, QueueAttributeName};
+use hooks_aws::ledger::{Again, Claim, Delivery, Hold, Ledger};
+use hooks_aws::{Config, Environment};
 
 /// The distant future, for leases.
 pub(crate) const LATER: i64 = 4_000_000_000_000;

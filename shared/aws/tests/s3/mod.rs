@@ -5,14 +5,14 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use aws::artifacts::Artifacts;
-use aws::{Config, Environment};
 use axum::Router;
 use axum::body::{Body, Bytes, to_bytes};
 use axum::extract::Request;
 use axum::http::{HeaderMap, Method, Response};
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
+use hooks_aws::artifacts::Artifacts;
+use hooks_aws::{Config, Environment};
 use tokio::net::TcpListener;
 
 /// The one bucket.

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use consumer::Outcome;
+use hooks_consumer::Outcome;
 use serde_json::json;
 use tokio::sync::Notify;
 

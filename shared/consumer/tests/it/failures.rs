@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use consumer::{Failure, Outcome};
+use hooks_consumer::{Failure, Outcome};
 use serde_json::{Value, json};
 
 use crate::handlers::{Does, object, outcome};

@@ -4,9 +4,9 @@ use std::future::Future;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use consumer::{Alert, Context, Event, Failure, Handler, Outcome, Severity};
 use futures::FutureExt;
 use futures::future::BoxFuture;
+use hooks_consumer::{Alert, Context, Event, Failure, Handler, Outcome, Severity};
 use serde_json::json;
 
 use crate::world::millis;

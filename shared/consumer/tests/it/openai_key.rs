@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use consumer::{Context, Event, Failure, Handler, Harness, OpenAi, Outcome};
+use hooks_consumer::{Context, Event, Failure, Handler, Harness, OpenAi, Outcome};
 use serde_json::json;
 
 use crate::world::{World, attribute, completed, in_seconds};

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use consumer::{Outcome, Severity};
+use hooks_consumer::{Outcome, Severity};
 use serde_json::json;
 
 use crate::handlers::{Does, object, outcome};

@@ -3,7 +3,6 @@
 use std::collections::HashMap;
 use std::time::{Duration, SystemTime};
 
-use aws::{Config, Environment};
 use aws_lambda_events::sqs::{SqsBatchResponse, SqsEvent};
 use aws_sdk_dynamodb::types::{
     AttributeDefinition, AttributeValue, BillingMode, GlobalSecondaryIndex, KeySchemaElement, KeyType, Projection,
@@ -11,7 +10,8 @@ use aws_sdk_dynamodb::types::{
 };
 use aws_sdk_eventbridge::types::Target;
 use aws_sdk_sqs::types::{Message, MessageAttributeValue, MessageSystemAttributeName, QueueAttributeName};
-use consumer::{Category, Handler, Harness, Setup};
+use hooks_aws::{Config, Environment};
+use hooks_consumer::{Category, Handler, Harness, Setup};
 use serde_json::{Value, json};
 
 pub(crate) type Item = HashMap<String, AttributeValue>;

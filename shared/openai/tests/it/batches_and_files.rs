@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use openai::{BatchStatus, Class, Error, ResponseStatus};
+use hooks_openai::{BatchStatus, Class, Error, ResponseStatus};
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
 use tokio::time::Instant;

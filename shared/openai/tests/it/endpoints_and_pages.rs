@@ -1,6 +1,6 @@
 //! What is sent to manage endpoints and to page through lists, and what is read of the answers.
 
-use openai::EndpointChange;
+use hooks_openai::EndpointChange;
 use serde_json::{Value, json};
 
 use crate::server::{Asked, answer, client_and_asked, client_of, client_of_json, soon};

@@ -1,6 +1,6 @@
 //! What is read of evals and their runs.
 
-use openai::Class;
+use hooks_openai::Class;
 
 use crate::server::{client_and_asked, soon};
 

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use openai::{CallApi, Class, Client, EndpointChange, Error, NewBatch, Question, Upload};
+use hooks_openai::{CallApi, Class, Client, EndpointChange, Error, NewBatch, Question, Upload};
 use serde_json::{Map, Value, json};
 use tokio::time::Instant;
 

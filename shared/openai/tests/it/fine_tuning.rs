@@ -1,6 +1,6 @@
 //! What belongs to fine-tuning, and asking a model.
 
-use openai::Question;
+use hooks_openai::Question;
 use serde_json::{Value, json};
 
 use crate::server::{client_and_asked, soon};

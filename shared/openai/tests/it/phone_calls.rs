@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use openai::{CallApi, Class};
+use hooks_openai::{CallApi, Class};
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
 use tokio::time::Instant;

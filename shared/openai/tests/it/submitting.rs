@@ -6,7 +6,7 @@ use std::time::Duration;
 use axum::Router;
 use axum::body::to_bytes;
 use axum::extract::Request;
-use openai::{Class, Client, NewBatch, Upload};
+use hooks_openai::{Class, Client, NewBatch, Upload};
 use serde_json::{Value, json};
 use tokio::io::AsyncReadExt;
 use tokio::net::TcpListener;

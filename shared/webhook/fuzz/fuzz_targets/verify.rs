@@ -12,7 +12,7 @@ use hmac::{Hmac, KeyInit, Mac};
 use http::{HeaderMap, HeaderName, HeaderValue};
 use libfuzzer_sys::fuzz_target;
 use sha2::Sha256;
-use webhook::{Event, Scheme, Secret, verify};
+use hooks_webhook::{Event, Scheme, Secret, verify};
 
 const NOW: u64 = 1_795_219_200;
 const KEYS: [&[u8]; 3] = [b"the first of the live keys", b"the second of the live keys", b"a key that is not live"];

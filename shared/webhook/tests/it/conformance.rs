@@ -1,7 +1,7 @@
 //! The corpus in `conformance/`: what must be accepted, and what must be refused for which reason.
 
 use crate::corpus::{SECTIONS, Vector, sections, vectors};
-use webhook::{Secret, verify};
+use hooks_webhook::{Secret, verify};
 
 /// What we say of a vector.
 fn verdict(vector: &Vector) -> String {
@@ -10,7 +10,7 @@ fn verdict(vector: &Vector) -> String {
         return "invalid_secret".to_owned();
     };
     let (headers, body) = (vector.header_map(), vector.body());
-    let verdict = verify(vector.scheme(), &secrets, &headers, &body, vector.now).and_then(webhook::Signed::parse);
+    let verdict = verify(vector.scheme(), &secrets, &headers, &body, vector.now).and_then(hooks_webhook::Signed::parse);
     match verdict {
         Ok(verified) => {
             assert_eq!(verified.body().as_bytes(), body, "{}: the body is handed on unchanged", vector.name);

@@ -5,9 +5,9 @@ use std::path::PathBuf;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
+use hooks_webhook::Scheme;
 use http::{HeaderMap, HeaderName, HeaderValue};
 use serde::Deserialize;
-use webhook::Scheme;
 
 /// Every section there must be: one for each decision of the check.
 pub(crate) const SECTIONS: [&str; 11] = [

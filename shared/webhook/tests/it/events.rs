@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::Path;
 
-use webhook::{Category, Event, EventData, MAX_SIP_HEADERS, MAX_SIP_NAME, MAX_SIP_VALUE};
+use hooks_webhook::{Category, Event, EventData, MAX_SIP_HEADERS, MAX_SIP_NAME, MAX_SIP_VALUE};
 
 fn event(event_type: &str, data: &str) -> Event {
     let body =

@@ -1,9 +1,9 @@
 //! Whatever comes: no panic, and accepted exactly when a live key signed exactly these bytes.
 
+use hooks_webhook::{Event, Refusal, Scheme, Secret, verify};
 use http::{HeaderMap, HeaderValue};
 use proptest::prelude::*;
 use proptest::sample::{Index, select};
-use webhook::{Event, Refusal, Scheme, Secret, verify};
 
 use crate::model;
 
@@ -104,7 +104,7 @@ proptest! {
         let Some(headers) = headers(&id, &timestamp, &signatures) else { return Ok(()) };
         let accepted = verify(Scheme::StandardWebhooks, &live(), &headers, &body, NOW);
         prop_assert_eq!(accepted.is_ok(), model::accepts(&LIVE, &id, &timestamp, &signatures, &body, NOW));
-        if let Ok(Ok(verified)) = accepted.map(webhook::Signed::parse) {
+        if let Ok(Ok(verified)) = accepted.map(hooks_webhook::Signed::parse) {
             prop_assert_eq!(verified.body().as_bytes(), &body[..]);
             prop_assert_eq!(verified.webhook_id(), id);
             prop_assert_eq!(verified.timestamp(), timestamp);

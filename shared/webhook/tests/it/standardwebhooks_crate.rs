@@ -11,9 +11,9 @@ use std::time::SystemTime;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
+use hooks_webhook::{Scheme, Secret, verify};
 use http::HeaderMap;
 use standardwebhooks::Webhook;
-use webhook::{Scheme, Secret, verify};
 
 use crate::corpus::{Vector, vectors};
 use crate::model::sign;

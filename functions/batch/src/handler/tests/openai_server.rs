@@ -10,7 +10,7 @@ use axum::extract::Request;
 use axum::http::Response;
 use bytes::Bytes;
 use futures::stream;
-use openai::{Client, ClientConfig};
+use hooks_openai::{Client, ClientConfig};
 use serde_json::Value;
 use tokio::net::TcpListener;
 

@@ -1,5 +1,5 @@
-use consumer::artifacts::{JSON, Key};
-use openai::CallApi;
+use hooks_consumer::artifacts::{JSON, Key};
+use hooks_openai::CallApi;
 use serde_json::{Value, json};
 
 use super::*;
