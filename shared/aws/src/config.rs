@@ -46,12 +46,14 @@ impl Config {
             .stalled_stream_protection(StalledStreamProtectionConfig::disabled())
             .http_client(http.clone());
         sdk.set_endpoint_url(endpoint);
-        Some(Self::of_sdk(sdk.build(), http, credentials))
+        Some(Self::new(sdk.build(), http, credentials))
     }
 
     #[cfg_attr(not(feature = "send"), expect(clippy::needless_pass_by_value, reason = "`send` keeps them"))]
     #[cfg_attr(not(feature = "send"), expect(unused_variables, reason = "`send` keeps them"))]
-    pub(crate) fn of_sdk(sdk: SdkConfig, http: Http, credentials: Credentials) -> Self {
+    /// From a configuration of the SDK that has this HTTP client and these credentials.
+    #[must_use]
+    pub fn new(sdk: SdkConfig, http: Http, credentials: Credentials) -> Self {
         Self {
             sdk,
             #[cfg(feature = "send")]
@@ -61,7 +63,7 @@ impl Config {
         }
     }
 
-    /// What the SDK's clients are made from.
+    /// The SDK's own configuration: what its clients are made from, here and in programs with clients of their own.
     #[must_use]
     pub fn sdk(&self) -> &SdkConfig {
         &self.sdk

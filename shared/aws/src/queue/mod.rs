@@ -5,8 +5,6 @@
 
 #[cfg(feature = "queue")]
 mod consume;
-#[cfg(feature = "queue")]
-mod letters;
 mod message;
 #[cfg(feature = "queue")]
 mod outbox;
@@ -14,8 +12,6 @@ mod send;
 
 #[cfg(feature = "queue")]
 pub use consume::{DeadLetter, Inbox, InboxError};
-#[cfg(feature = "queue")]
-pub use letters::{DeadLetters, Deed, Depth, Done, Letter};
 pub use message::{
     ENDPOINT, EVENT_TYPE, FAILURE_MESSAGE, FAILURE_REASON, MalformedMessage, Message, RECEIVED_AT, SOURCE, Source,
     WEBHOOK_ID, WEBHOOK_TIMESTAMP,

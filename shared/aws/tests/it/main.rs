@@ -6,7 +6,6 @@
 mod expectations;
 mod inbox;
 mod ledger;
-mod letters;
 mod outcomes;
 #[cfg(feature = "parameters")]
 mod parameters;
