@@ -2,7 +2,7 @@
 
 use futures::{StreamExt, TryStreamExt, stream};
 use hooks_consumer::Failure;
-use hooks_openai::{Class, Client, Error, EvalRun};
+use hooks_openai::{Client, ErrorClass, EvalRun, OpenAiError};
 use tokio::time::Instant;
 
 /// How many evals are searched. A run that has just ended is of an eval in use, and those come first.
@@ -36,10 +36,10 @@ pub(crate) enum Missing {
 
 /// What OpenAI answered, or the status by which it said that there is no such thing (any more): 404, or 410 once the
 /// Evals API has ended.
-pub(crate) fn existing<T>(answer: Result<T, Error>) -> Result<Result<T, u16>, Failure> {
+pub(crate) fn existing<T>(answer: Result<T, OpenAiError>) -> Result<Result<T, u16>, Failure> {
     match answer {
         Ok(object) => Ok(Ok(object)),
-        Err(error) if error.class() == Class::NotFound || error.status() == Some(410) => {
+        Err(error) if error.class() == ErrorClass::NotFound || error.status() == Some(410) => {
             Ok(Err(error.status().unwrap_or(404)))
         }
         Err(error) => Err(error.into()),
