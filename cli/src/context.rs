@@ -131,7 +131,7 @@ impl Context {
         if text.trim() == PLACEHOLDER {
             return Err(Failure::no("the stack's OpenAI API key was never set").hint(FIX));
         }
-        text.parse().map_err(|error: hooks_openai::InvalidApiKey| Failure::usage(error.to_string()).hint(FIX))
+        text.parse().map_err(|error: hooks_openai::ApiKeyError| Failure::usage(error.to_string()).hint(FIX))
     }
 }
 

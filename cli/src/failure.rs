@@ -89,26 +89,26 @@ impl fmt::Display for Failure {
 
 impl Error for Failure {}
 
-impl From<hooks_openai::Error> for Failure {
-    fn from(error: hooks_openai::Error) -> Self {
+impl From<hooks_openai::OpenAiError> for Failure {
+    fn from(error: hooks_openai::OpenAiError) -> Self {
         let failure = match error.class() {
-            hooks_openai::Class::NotFound => Self::no(error.to_string()),
+            hooks_openai::ErrorClass::NotFound => Self::no(error.to_string()),
             // It was not even asked: no id looks like this.
-            hooks_openai::Class::Permanent if error.status().is_none() => Self::usage(error.to_string()),
+            hooks_openai::ErrorClass::Permanent if error.status().is_none() => Self::usage(error.to_string()),
             _ => Self::remote(error.to_string()),
         };
         match (error.class(), error.status()) {
-            (hooks_openai::Class::Unauthorized, Some(401)) => {
+            (hooks_openai::ErrorClass::Unauthorized, Some(401)) => {
                 failure.hint("Is the API key right? `openai-webhooks doctor` checks it.")
             }
-            (hooks_openai::Class::Unauthorized, _) => failure
+            (hooks_openai::ErrorClass::Unauthorized, _) => failure
                 .hint("Give the key this permission, or use another key, at https://platform.openai.com/api-keys."),
-            (hooks_openai::Class::NotFound, _) => {
+            (hooks_openai::ErrorClass::NotFound, _) => {
                 failure.hint("It does not exist, or belongs to another project than the API key.")
             }
-            (hooks_openai::Class::Retry, _) => failure.hint("Try again in a moment."),
-            (hooks_openai::Class::QuotaExhausted, _) => failure.hint("The account has no credit left."),
-            (hooks_openai::Class::Permanent, _) => failure,
+            (hooks_openai::ErrorClass::Retry, _) => failure.hint("Try again in a moment."),
+            (hooks_openai::ErrorClass::QuotaExhausted, _) => failure.hint("The account has no credit left."),
+            (hooks_openai::ErrorClass::Permanent, _) => failure,
         }
     }
 }

@@ -102,7 +102,7 @@ pub(super) async fn secrets(context: &Context, findings: &mut Findings) -> Optio
                 findings.ok(CHECK, "is set");
                 return Some(key);
             }
-            Err(error) => findings.error(CHECK, hooks_openai::InvalidApiKey::to_string(&error), FIX),
+            Err(error) => findings.error(CHECK, hooks_openai::ApiKeyError::to_string(&error), FIX),
         },
     }
     None
