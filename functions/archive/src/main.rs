@@ -1,7 +1,7 @@
 //! Records every event of which nothing else is known, and publishes it as it came: `video.*`, whose API is no more, and
 //! whatever type OpenAI adds.
 
-use hooks_consumer::{Category, Context, Event, Failure, Handler, Outcome};
+use hooks_consumer::{Category, Context, Event, Handler, HandlerError, Outcome};
 use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 
@@ -12,7 +12,7 @@ const RECORDED: &str = "recorded";
 struct Archive;
 
 impl Handler for Archive {
-    async fn handle(&self, event: &Event, _: &Context) -> Result<Outcome, Failure> {
+    async fn handle(&self, event: &Event, _: &Context) -> Result<Outcome, HandlerError> {
         Ok(recorded(event))
     }
 }

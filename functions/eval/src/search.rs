@@ -1,7 +1,7 @@
 //! The search for a run of which nobody said what eval it is of: no call takes a run's id alone.
 
 use futures::{StreamExt, TryStreamExt, stream};
-use hooks_consumer::Failure;
+use hooks_consumer::HandlerError;
 use hooks_openai::{Class, Client, Error, EvalRun};
 use tokio::time::Instant;
 
@@ -36,7 +36,7 @@ pub(crate) enum Missing {
 
 /// What OpenAI answered, or the status by which it said that there is no such thing (any more): 404, or 410 once the
 /// Evals API has ended.
-pub(crate) fn existing<T>(answer: Result<T, Error>) -> Result<Result<T, u16>, Failure> {
+pub(crate) fn existing<T>(answer: Result<T, Error>) -> Result<Result<T, u16>, HandlerError> {
     match answer {
         Ok(object) => Ok(Ok(object)),
         Err(error) if error.class() == Class::NotFound || error.status() == Some(410) => {
@@ -47,13 +47,15 @@ pub(crate) fn existing<T>(answer: Result<T, Error>) -> Result<Result<T, u16>, Fa
 }
 
 /// Asks eval after eval, the last updated ones first, whether the run is one of its own.
-pub(crate) async fn search(openai: &Client, run_id: &str, deadline: Instant) -> Result<Found, Failure> {
+pub(crate) async fn search(openai: &Client, run_id: &str, deadline: Instant) -> Result<Found, HandlerError> {
     let (mut searched, mut after) = (0, None);
     while searched < MAX_EVALS {
         let page = match existing(openai.evals(after.as_deref(), PAGE, deadline).await)? {
             Ok(page) => page,
             // A cursor whose eval was deleted meanwhile, and not the end of the API.
-            Err(_) if after.is_some() => return Err(Failure::retry("the list of evals changed during the search")),
+            Err(_) if after.is_some() => {
+                return Err(HandlerError::retry("the list of evals changed during the search"));
+            }
             Err(status) => return Ok(Found::Missing(Missing::Ended { status })),
         };
         searched += page.ids.len();

@@ -8,18 +8,18 @@ mod consume;
 #[cfg(feature = "queue")]
 mod letters;
 mod message;
-#[cfg(feature = "queue")]
-mod outbox;
 mod send;
+#[cfg(feature = "queue")]
+mod sender;
 
 #[cfg(feature = "queue")]
-pub use consume::{DeadLetter, Inbox, InboxError};
+pub use consume::{ConsumerQueue, InboxError, Rejection};
 #[cfg(feature = "queue")]
 pub use letters::{DeadLetters, Deed, Depth, Done, Letter};
 pub use message::{
     ENDPOINT, EVENT_TYPE, FAILURE_MESSAGE, FAILURE_REASON, MalformedMessage, Message, RECEIVED_AT, SOURCE, Source,
     WEBHOOK_ID, WEBHOOK_TIMESTAMP,
 };
-#[cfg(feature = "queue")]
-pub use outbox::Outbox;
 pub use send::{Queues, SendError};
+#[cfg(feature = "queue")]
+pub use sender::QueueSender;

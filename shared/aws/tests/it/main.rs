@@ -3,8 +3,8 @@
 #![cfg(all(feature = "ledger", feature = "outcomes", feature = "queue"))]
 #![expect(clippy::expect_used, clippy::panic, clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod consumer_queue;
 mod expectations;
-mod inbox;
 mod ledger;
 mod letters;
 mod outcomes;
