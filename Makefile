@@ -128,7 +128,7 @@ $(VENV)/stamp: infra/local/requirements.txt | need-python
 	@echo "Setting up Python in $(VENV) (once, one to three minutes)"
 	$(PYTHON) -m venv $(VENV)
 	$(PY) -m pip install --quiet pip==$(PIP_VERSION)
-	$(PY) -m pip install --quiet --require-hashes -r infra/local/requirements.txt
+	$(PY) -m pip install --quiet --require-hashes --no-deps -r infra/local/requirements.txt
 	@touch $@
 
 $(TOOLS)/stamp: Makefile | need-cargo
