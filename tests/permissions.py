@@ -14,16 +14,16 @@ def statements(template: dict[str, Any], role: str) -> list[Statements]:
 
 
 def actions(statement: dict[str, Any]) -> list[str]:
-    """Actions that a statement allows."""
-    return [statement["Action"]] if isinstance(statement["Action"], str) else statement["Action"]
+    """Actions that a statement allows; none of a conditional one."""
+    found = statement.get("Action", [])
+    return [found] if isinstance(found, str) else found
 
 
-def take_away(template: dict[str, Any], role: str, action: str) -> None:
-    """Take an action from a role, and from whatever shares its policies."""
+def take_away(template: dict[str, Any], role: str, action: str, sid: str | None = None) -> None:
+    """Take an action from a role, and from whatever shares its policies. With `sid`, only in that statement."""
     taken = 0
     for policy in statements(template, role):
-        # A conditional statement, an Fn::If, stays as it is.
-        for statement in [each for each in policy if "Action" in each and action in actions(each)]:
+        for statement in [each for each in policy if sid in (None, each.get("Sid")) and action in actions(each)]:
             taken += 1
             statement["Action"] = [other for other in actions(statement) if other != action]
             if not statement["Action"]:
