@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use hooks_consumer::Failure;
-use hooks_openai::{Class, Client, Error};
+use hooks_openai::{Client, ErrorClass, OpenAiError};
 use tokio::time::{Instant, sleep};
 
 use crate::call::Call;
@@ -42,9 +42,9 @@ pub(crate) async fn answer(
         let Err(error) = request(client, call, action, until).await else { return Ok(AnswerResult::Done) };
         match (error.status(), error.class()) {
             (Some(409), _) => return Ok(AnswerResult::DoneBefore),
-            (_, Class::NotFound) if may_be_done => return Ok(AnswerResult::PerhapsDone),
-            (_, Class::NotFound) => return Ok(AnswerResult::NotFound),
-            (_, Class::Retry) => {}
+            (_, ErrorClass::NotFound) if may_be_done => return Ok(AnswerResult::PerhapsDone),
+            (_, ErrorClass::NotFound) => return Ok(AnswerResult::NotFound),
+            (_, ErrorClass::Retry) => {}
             _ => return Err(error.into()),
         }
         // A rate limit refuses the request before it has an effect. A lost response or a server error proves nothing.
@@ -57,7 +57,7 @@ pub(crate) async fn answer(
     }
 }
 
-async fn request(client: &Client, call: &Call<'_>, action: &Action, until: Instant) -> Result<(), Error> {
+async fn request(client: &Client, call: &Call<'_>, action: &Action, until: Instant) -> Result<(), OpenAiError> {
     match action {
         Action::Accept { session, .. } => client.accept_call(call.api, call.id, session.clone(), until).await,
         Action::Reject { status_code } => client.reject_call(call.api, call.id, *status_code, until).await,

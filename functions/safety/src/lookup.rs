@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use hooks_consumer::{Context, OpenAi};
-use hooks_openai::{Class, Client, Error, for_display};
+use hooks_openai::{Client, ErrorClass, OpenAiError, for_display};
 use tokio::time::Instant;
 
 use crate::notice::{Object, Subject};
@@ -38,7 +38,7 @@ pub(crate) async fn look_up(
     let mut answer = retrieve(&client().await?, subject, id, until).await;
     // A refused key may have been rotated since it was read. After a failure the harness would look for a new key and
     // give the event up when there is none. A notice must not be given up, nor wait for a second attempt.
-    let refused = matches!(&answer, Err(error) if error.class() == Class::Unauthorized);
+    let refused = matches!(&answer, Err(error) if error.class() == ErrorClass::Unauthorized);
     if refused && openai.replaced(generation).await {
         answer = retrieve(&client().await?, subject, id, until).await;
     }
@@ -50,26 +50,26 @@ pub(crate) fn reserved_deadline(context: &Context) -> Instant {
     context.deadline.checked_sub(RESERVE).unwrap_or(context.deadline)
 }
 
-async fn retrieve(client: &Client, subject: Subject, id: &str, until: Instant) -> Result<Object, Error> {
+async fn retrieve(client: &Client, subject: Subject, id: &str, until: Instant) -> Result<Object, OpenAiError> {
     match subject {
         Subject::Case => client.safety_case(id, until).await.map(Object::Case),
         _ => client.safety_alert(id, until).await.map(Object::Alert),
     }
 }
 
-fn lookup_error(error: &Error, subject: Subject) -> LookupError {
+fn lookup_error(error: &OpenAiError, subject: Subject) -> LookupError {
     let message = error.to_string();
     let (code, fix) = match (error.class(), error.status()) {
-        (Class::Retry, _) => return LookupError::Temporary(message),
-        (Class::NotFound, _) => return LookupError::NotFound(message),
-        (Class::Unauthorized, Some(403)) => {
+        (ErrorClass::Retry, _) => return LookupError::Temporary(message),
+        (ErrorClass::NotFound, _) => return LookupError::NotFound(message),
+        (ErrorClass::Unauthorized, Some(403)) => {
             ("forbidden", format!("the API key may not read it: it needs {}", subject.permission()))
         }
-        (Class::Unauthorized, _) => ("unauthorized", "the API key is not valid: store a valid one".to_owned()),
-        (Class::QuotaExhausted, _) => {
+        (ErrorClass::Unauthorized, _) => ("unauthorized", "the API key is not valid: store a valid one".to_owned()),
+        (ErrorClass::QuotaExhausted, _) => {
             ("quota_exhausted", "the account has no credit left: check its billing".to_owned())
         }
-        (Class::Permanent, _) => ("refused", "OpenAI refuses the request in the message".to_owned()),
+        (ErrorClass::Permanent, _) => ("refused", "OpenAI refuses the request in the message".to_owned()),
     };
     LookupError::Permanent(code, format!("{}; {fix}", for_display(&message)))
 }

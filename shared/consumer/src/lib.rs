@@ -124,7 +124,6 @@ pub mod when;
 
 pub use handler::{Alert, Context, Failure, Handler, Outcome, Severity, found, object_id};
 pub use harness::Harness;
-#[cfg(feature = "parameters")]
 pub use hooks_aws::parameters;
 pub use hooks_aws::{Environment, Faults, artifacts, ledger};
 pub use hooks_webhook::{Category, Event, EventData, SipInvite};

@@ -94,7 +94,6 @@ impl From<ArtifactError> for Failure {
     }
 }
 
-#[cfg(feature = "parameters")]
 impl From<hooks_aws::parameters::ParameterError> for Failure {
     fn from(error: hooks_aws::parameters::ParameterError) -> Self {
         Self::retry(error.to_string())

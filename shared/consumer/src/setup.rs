@@ -41,7 +41,6 @@ impl Setup<'_> {
     }
 
     /// The parameters of Systems Manager, for handlers that keep settings there.
-    #[cfg(feature = "parameters")]
     pub fn parameters(&self) -> Option<hooks_aws::parameters::Parameters> {
         self.config.map(hooks_aws::parameters::Parameters::new)
     }
