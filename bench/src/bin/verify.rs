@@ -15,7 +15,7 @@ use std::time::{Instant, SystemTime};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use hmac::{Hmac, KeyInit, Mac};
-use hooks_webhook::{VerifyError, Scheme, Secret, verify};
+use hooks_webhook::{Scheme, Secret, VerifyError, verify};
 use http::HeaderMap;
 use sha2::Sha256;
 use standardwebhooks::Webhook;

@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use hooks_webhook::{MAX_BODY, VerifyError, Scheme, Secret, TOLERANCE, Verified};
+use hooks_webhook::{MAX_BODY, Scheme, Secret, TOLERANCE, Verified, VerifyError};
 use http::HeaderMap;
 use serde::Serialize;
 use serde_json::{Value, json};

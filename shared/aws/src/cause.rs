@@ -7,7 +7,7 @@ use aws_smithy_types::error::metadata::ProvideErrorMetadata;
 
 /// AWS's error code and message. For a call without a response, the error with its sources, because the SDK's own text is
 /// only "dispatch failure".
-pub(crate) fn cause<E, R>(error: &SdkError<E, R>) -> String
+pub fn cause<E, R>(error: &SdkError<E, R>) -> String
 where
     E: ProvideErrorMetadata + Error + 'static,
     R: std::fmt::Debug + 'static,
@@ -21,7 +21,8 @@ where
 }
 
 /// The error with its sources.
-pub(crate) fn chain(error: &(dyn Error + 'static)) -> String {
+#[must_use]
+pub fn chain(error: &(dyn Error + 'static)) -> String {
     let mut text = error.to_string();
     let mut next = error.source();
     while let Some(error) = next {

@@ -44,10 +44,12 @@ impl Config {
             .stalled_stream_protection(StalledStreamProtectionConfig::disabled())
             .http_client(http.clone());
         sdk.set_endpoint_url(endpoint);
-        Some(Self::of_sdk(sdk.build(), http, credentials))
+        Some(Self::new(sdk.build(), http, credentials))
     }
 
-    pub(crate) fn of_sdk(sdk: SdkConfig, http: Http, credentials: Credentials) -> Self {
+    /// From an SDK configuration with this HTTP client and these credentials.
+    #[must_use]
+    pub fn new(sdk: SdkConfig, http: Http, credentials: Credentials) -> Self {
         Self { sdk, http, credentials }
     }
 

@@ -38,14 +38,15 @@ type Stream = MaybeHttpsStream<TokioIo<TcpStream>>;
 
 /// The HTTP client; clones share their connections.
 #[derive(Clone, Debug)]
-pub(crate) struct Http {
+pub struct Http {
     client: Client<Connector, SdkBody>,
     connector: Connector,
 }
 
 impl Http {
     /// A client that trusts Mozilla's root certificates.
-    pub(crate) fn new() -> Self {
+    #[must_use]
+    pub fn new() -> Self {
         Self::with_roots(RootCertStore { roots: webpki_roots::TLS_SERVER_ROOTS.to_vec() })
     }
 
@@ -81,6 +82,12 @@ impl Http {
     }
 }
 
+impl Default for Http {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
 impl HttpClient for Http {
     fn http_connector(&self, _: &HttpConnectorSettings, _: &RuntimeComponents) -> SharedHttpConnector {
         SharedHttpConnector::new(self.clone())
@@ -92,9 +99,10 @@ impl HttpConnector for Http {
         let client = self.client.clone();
         HttpConnectorFuture::new(async move {
             let request = request.try_into_http1x().map_err(|error| ConnectorError::user(error.into()))?;
-            let response = client.request(request).await.map_err(|error| match error.is_connect() {
-                true => ConnectorError::io(error.into()).never_connected(),
-                false => ConnectorError::io(error.into()),
+            let response = client.request(request).await.map_err(|error| {
+                let connected = !error.is_connect();
+                let error = ConnectorError::io(error.into());
+                if connected { error } else { error.never_connected() }
             })?;
             let response = response.map(SdkBody::from_body_1_x);
             HttpResponse::try_from(response).map_err(|error| ConnectorError::other(error.into(), None))
@@ -103,7 +111,7 @@ impl HttpConnector for Http {
 }
 
 /// Opens connections for the client. A connection opened ahead of its request is handed out first.
-#[derive(Clone)]
+#[derive(Clone, Debug)]
 struct Connector {
     https: HttpsConnector<legacy::connect::HttpConnector>,
     opened: Arc<Mutex<Option<(Uri, Stream)>>>,

@@ -17,7 +17,7 @@ mod function;
 mod http;
 mod runtime;
 
+pub use aws::{Aws, Fault};
 pub use event::http_event;
 pub use function::{Function, Usage};
-pub use hooks_aws::{Aws, Fault};
 pub use runtime::Answer;

@@ -1,6 +1,6 @@
 //! Whatever comes: no panic, and accepted exactly when a live key signed exactly these bytes.
 
-use hooks_webhook::{Event, VerifyError, Scheme, Secret, verify};
+use hooks_webhook::{Event, Scheme, Secret, VerifyError, verify};
 use http::{HeaderMap, HeaderValue};
 use proptest::prelude::*;
 use proptest::sample::{Index, select};
