@@ -9,7 +9,7 @@ use tokio::time::Instant;
 use crate::server::{Headers, answer, client_of, client_of_bytes, client_of_json, error, soon};
 
 /// Every call, as its errors name it.
-const CALLS: [&str; 32] = [
+const CALLS: [&str; 30] = [
     "retrieve batch",
     "retrieve file",
     "download file",
@@ -21,8 +21,6 @@ const CALLS: [&str; 32] = [
     "retrieve fine-tuning job",
     "list fine-tuning checkpoints",
     "list fine-tuning events",
-    "list evals",
-    "retrieve eval run",
     "accept call",
     "reject call",
     "refer call",
@@ -45,11 +43,10 @@ const CALLS: [&str; 32] = [
 ];
 
 /// Calls without an id in their path.
-const WITHOUT_ID: [&str; 10] = [
+const WITHOUT_ID: [&str; 9] = [
     "upload file",
     "create batch",
     "create response",
-    "list evals",
     "list batches",
     "list fine-tuning jobs",
     "list agent sessions",
@@ -84,8 +81,6 @@ async fn make(call: &str, client: &Client, id: &str, deadline: Instant) -> Resul
         "retrieve fine-tuning job" => client.fine_tuning_job(id, deadline).await.map(drop),
         "list fine-tuning checkpoints" => client.fine_tuning_checkpoints(id, deadline).await.map(drop),
         "list fine-tuning events" => client.fine_tuning_events(id, deadline).await.map(drop),
-        "list evals" => client.evals(Some("eval_1"), 50, deadline).await.map(drop),
-        "retrieve eval run" => client.eval_run("eval_1", id, deadline).await.map(drop),
         "accept call" => client.accept_call(CallApi::Realtime, id, Map::new(), deadline).await,
         "reject call" => client.reject_call(CallApi::Live, id, 603, deadline).await,
         "refer call" => client.refer_call(CallApi::Realtime, id, "tel:+4930", deadline).await,

@@ -5,7 +5,6 @@
 mod agents_and_safety;
 mod batches_and_files;
 mod endpoints_and_pages;
-mod evals;
 mod failures;
 mod fine_tuning;
 mod phone_calls;
