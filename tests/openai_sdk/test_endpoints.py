@@ -88,7 +88,7 @@ def test_a_deleted_endpoint_is_gone_and_gets_nothing(openai: StandIn, client: Op
     deleted = client.webhooks.delete(endpoint.id)
     assert (deleted.id, deleted.deleted, deleted.object) == (endpoint.id, True, "webhook_endpoint.deleted")
     assert list(client.webhooks.list()) == []
-    with pytest.raises(ValueError, match="no Project endpoint"):
+    with pytest.raises(ValueError, match="no endpoint named project"):
         openai.deliver("batch.completed", {"id": "batch_1"})
 
 

@@ -26,12 +26,6 @@ async fn finish(server: &Server, id: &str, command: Value) -> Answer {
     server.post(&format!("/_control/fine_tuning/{id}/finish"), command).await
 }
 
-async fn register(server: &Server) {
-    let secret = "whsec_MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY=";
-    let endpoint = json!({ "url": "http://127.0.0.1:9/webhooks/project", "secret": secret });
-    assert_eq!(server.post("/_control/webhooks", endpoint).await.status, 200);
-}
-
 async fn said(server: &Server, model: &Value) -> Value {
     server.post("/v1/responses", json!({ "model": model, "input": "Hi" })).await.json()["output"][0]["content"].clone()
 }
@@ -71,7 +65,7 @@ async fn a_bad_parameter_is_refused_by_its_name() {
 #[tokio::test]
 async fn a_job_that_succeeds_has_its_model_checkpoints_and_events() {
     let server = Server::start().await;
-    register(&server).await;
+    server.register().await;
     let id = created(&server).await;
     let answer = finish(&server, &id, json!({ "status": "succeeded", "checkpoints": 12 })).await.json();
     assert_eq!(answer["deliveries"][0]["type"], "fine_tuning.job.succeeded");
@@ -109,7 +103,7 @@ async fn every_other_end_says_why_and_is_an_end() {
 #[tokio::test]
 async fn a_job_is_cancelled_and_delivered() {
     let server = Server::start().await;
-    register(&server).await;
+    server.register().await;
     let id = created(&server).await;
     let cancelled = server.post(&format!("/v1/fine_tuning/jobs/{id}/cancel"), json!({})).await.json();
     assert_eq!(cancelled["status"], "cancelled");

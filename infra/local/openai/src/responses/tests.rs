@@ -24,12 +24,6 @@ async fn finished(server: &Server, command: Value) -> Value {
     finish(server, &queued(server).await, command).await.json()["response"].clone()
 }
 
-async fn register(server: &Server) {
-    let secret = "whsec_MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY=";
-    let endpoint = json!({ "url": "http://127.0.0.1:9/webhooks/project", "secret": secret });
-    assert_eq!(server.post("/_control/webhooks", endpoint).await.status, 200);
-}
-
 async fn delivered(server: &Server) -> Vec<Value> {
     let deliveries = server.get("/_control/deliveries").await.json();
     deliveries["deliveries"].as_array().unwrap().iter().map(|delivery| delivery["type"].clone()).collect()
@@ -137,7 +131,7 @@ async fn what_is_given_explicitly_stands() {
 #[tokio::test]
 async fn an_end_is_delivered_unless_its_webhook_is_lost() {
     let server = Server::start().await;
-    register(&server).await;
+    server.register().await;
     finished(&server, json!({ "status": "completed", "deliver": false })).await;
     assert_eq!(delivered(&server).await, Vec::<Value>::new());
     let answer = finish(&server, &queued(&server).await, json!({ "status": "incomplete" })).await.json();
@@ -147,7 +141,7 @@ async fn an_end_is_delivered_unless_its_webhook_is_lost() {
 #[tokio::test]
 async fn a_response_is_cancelled_and_delivered_once() {
     let server = Server::start().await;
-    register(&server).await;
+    server.register().await;
     let id = queued(&server).await;
     let cancel = async || server.post(&format!("/v1/responses/{id}/cancel"), json!({})).await.json();
     let cancelled = cancel().await;

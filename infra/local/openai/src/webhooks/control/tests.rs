@@ -9,8 +9,8 @@ use serde_json::{Value, json};
 use tokio::net::TcpListener;
 use tokio::time::sleep;
 
-use super::super::signing::{Secret, Signature};
-use crate::app::lock;
+use super::super::signing::{Scheme, Secret};
+use crate::store::lock;
 use crate::testing::Server;
 
 const SECRET: &str = "whsec_RdvaYFYUXuIFuEbvZHwMfYFhUf7aMYjYcmM24+Aj40c=";
@@ -36,9 +36,11 @@ impl Delivered {
     }
 
     fn is_signed_with(&self, secrets: &[&str]) -> bool {
-        let secrets: Vec<Secret> = secrets.iter().map(|text| Secret::parse(text).unwrap()).collect();
+        let scheme = Scheme::StandardWebhooks;
+        let secrets: Vec<Secret> = secrets.iter().map(|text| Secret::parse(scheme, text).unwrap()).collect();
         let (id, timestamp) = (self.header("webhook-id"), self.header("webhook-timestamp"));
-        self.header("webhook-signature") == Signature::Genuine.header(&secrets, id, timestamp, &self.body)
+        let expected = scheme.headers(&secrets, false, id, timestamp, &self.body);
+        expected.iter().all(|(name, value)| self.header(name) == value)
     }
 }
 
@@ -226,6 +228,35 @@ async fn events_go_to_the_endpoints_of_their_scope() {
 }
 
 #[tokio::test]
+async fn an_endpoint_of_any_other_name_gets_only_what_is_sent_to_it() {
+    let (server, project) = pair(&[]).await;
+    let relay = Inbox::start(&[]).await;
+    register(&server, json!({ "url": relay.url, "secret": OTHER, "endpoint": "relay" })).await;
+    deliver(&server, completed()).await;
+    let deliveries = deliver(&server, with(completed(), "endpoint", "relay")).await;
+    assert_eq!((deliveries.as_array().unwrap().len(), &deliveries[0]["endpoint"]), (1, &"relay".into()));
+    assert!(relay.received(1).await[0].is_signed_with(&[OTHER]));
+    assert_eq!((project.received(1).await.len(), relay.received(1).await.len()), (1, 1));
+}
+
+#[tokio::test]
+async fn a_hex_signature_has_its_own_headers_and_can_be_forged() {
+    let (server, inbox) = pair(&[]).await;
+    let relay = json!({ "url": inbox.url, "secret": "any text", "scheme": "timestamped-hex" });
+    assert_eq!(register(&server, relay).await["scheme"], "timestamped-hex");
+    for forged in [false, true] {
+        deliver(&server, with(with(completed(), "timestamp", 5), "forged", forged)).await;
+    }
+    let secret = Secret::parse(Scheme::TimestampedHex, "any text").unwrap();
+    for (delivered, is_genuine) in inbox.received(2).await.iter().zip([true, false]) {
+        let expected = Scheme::TimestampedHex.headers(std::slice::from_ref(&secret), false, "", "5", &delivered.body);
+        assert_eq!(delivered.header("x-openai-timestamp"), "5");
+        assert_eq!(expected.iter().all(|(name, value)| delivered.header(name) == value), is_genuine);
+        assert!(!delivered.headers.contains_key("webhook-id"));
+    }
+}
+
+#[tokio::test]
 async fn a_raw_body_arrives_byte_for_byte() {
     let (server, inbox) = pair(&[]).await;
     let body = "{\"id\":\"evt_1\" , \"type\":\"x.y\"}\n";
@@ -321,6 +352,8 @@ async fn an_endpoint_that_could_never_be_reached_is_refused() {
         json!({ "url": "nonsense", "secret": SECRET }),
         json!({ "url": "http://127.0.0.1:1/" }),
         json!({ "url": "http://127.0.0.1:1/", "secret": "whsec_?" }),
+        json!({ "url": "http://127.0.0.1:1/", "secret": "", "scheme": "timestamped-hex" }),
+        json!({ "url": "http://127.0.0.1:1/", "secrets": ["a", "b"], "scheme": "timestamped-hex" }),
     ] {
         let answer = server.post("/_control/webhooks", registration).await;
         assert_eq!(answer.status, StatusCode::BAD_REQUEST);
