@@ -1,4 +1,4 @@
-"""What the stand-in refuses, and the faults it plays, arrive as the official SDK's own exceptions."""
+"""The stand-in's refusals and faults are the official SDK's own exceptions."""
 
 import openai as sdk
 import pytest

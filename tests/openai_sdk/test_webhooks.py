@@ -1,4 +1,4 @@
-"""The official SDK unwraps what the stand-in delivers: the signature is really checked."""
+"""The official SDK checks and unwraps the stand-in's deliveries."""
 
 import hashlib
 import hmac
@@ -71,7 +71,7 @@ def test_a_retry_unwraps_and_has_the_same_id(openai: StandIn, client: OpenAI, re
         ({"headers": {"webhook-id": "wh_other"}}, "does not match"),
     ],
 )
-def test_the_sdk_refuses_what_is_played_to_be_refused(
+def test_the_sdk_refuses_an_invalid_delivery(
     openai: StandIn, client: OpenAI, receiver: Receiver, command: dict, complaint: str
 ) -> None:
     openai.deliver("batch.completed", {"id": "batch_1"}, **command)

@@ -154,7 +154,7 @@ mod tests {
     use crate::testing::Server;
 
     #[tokio::test]
-    async fn what_is_raised_can_be_retrieved() {
+    async fn a_notice_can_be_retrieved() {
         let server = Server::start().await;
         for (command, body, name) in [
             ("alerts", json!({ "request_paused": true, "detailed_explanation": "Because." }), "alert"),

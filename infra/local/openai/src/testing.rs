@@ -1,4 +1,4 @@
-//! A running stand-in and a bare HTTP client, for the tests.
+//! A stand-in and an HTTP client for the tests.
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -16,7 +16,7 @@ use crate::server::{router, serve};
 
 const KEY: &str = "sk-test";
 
-/// A stand-in on a port of its own, gone with the test's runtime.
+/// A stand-in on its own port, which ends with the test's runtime.
 pub(crate) struct Server {
     pub(crate) address: SocketAddr,
     client: Client<HttpConnector, Full<Bytes>>,
@@ -36,7 +36,7 @@ pub(crate) struct Outgoing<'a> {
 pub(crate) struct Answer {
     pub(crate) status: StatusCode,
     pub(crate) headers: HeaderMap,
-    /// What arrived of the body before it ended or broke.
+    /// The body up to its end, or up to where it broke off.
     pub(crate) body: Bytes,
     pub(crate) broken: bool,
 }

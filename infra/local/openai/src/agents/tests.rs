@@ -126,7 +126,7 @@ async fn malformed_events_are_refused_and_change_nothing() {
 }
 
 #[tokio::test]
-async fn an_environment_tells_of_four_of_its_states() {
+async fn an_environment_has_events_for_four_of_its_statuses() {
     let server = Server::start().await;
     server.register().await;
     let created = server.post("/_control/agents/environments", json!({ "status": "pending" })).await.json();

@@ -89,7 +89,7 @@ async fn a_job_that_succeeds_has_its_model_checkpoints_and_events() {
 }
 
 #[tokio::test]
-async fn every_other_end_says_why_and_is_an_end() {
+async fn every_other_final_status_has_a_reason_and_is_final() {
     let server = Server::start().await;
     let id = created(&server).await;
     assert_eq!(finish(&server, &id, json!({ "status": "running" })).await.json()["deliveries"], json!([]));
@@ -112,7 +112,7 @@ async fn a_job_is_cancelled_and_delivered() {
 }
 
 #[tokio::test]
-async fn a_model_says_what_it_was_told_to_say() {
+async fn a_model_answers_what_the_command_says() {
     let server = Server::start().await;
     let finished = async |command: Value| {
         finish(&server, &created(&server).await, command).await.json()["job"]["fine_tuned_model"].clone()
@@ -142,7 +142,7 @@ async fn jobs_are_listed_newest_first_and_by_metadata() {
 }
 
 #[tokio::test]
-async fn what_is_not_there_is_not_found_and_no_page_is_too_long() {
+async fn unknown_jobs_are_not_found_and_limits_are_checked() {
     let server = Server::start().await;
     for path in ["/ftjob-1", "/ftjob-1/events", "/ftjob-1/checkpoints", "?after=ftjob-1"] {
         let answer = server.get(&format!("/v1/fine_tuning/jobs{path}")).await;

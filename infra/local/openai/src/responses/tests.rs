@@ -72,7 +72,7 @@ async fn a_bad_parameter_is_refused_by_its_name() {
 }
 
 #[tokio::test]
-async fn a_body_that_is_no_json_is_refused() {
+async fn a_body_that_is_not_json_is_refused() {
     let server = Server::start().await;
     let answer = server.request("POST", "/v1/responses").body("application/json", "{").send().await;
     assert_eq!(answer.status, 400);
@@ -91,7 +91,7 @@ async fn a_completed_response_has_its_message_time_and_usage() {
 }
 
 #[tokio::test]
-async fn a_refusal_stands_behind_the_text_or_alone() {
+async fn a_refusal_comes_after_the_text_or_alone() {
     let server = Server::start().await;
     let refusal = json!({ "type": "refusal", "refusal": "No." });
     let response = finished(&server, json!({ "status": "completed", "refusal": "No." })).await;
@@ -101,7 +101,7 @@ async fn a_refusal_stands_behind_the_text_or_alone() {
 }
 
 #[tokio::test]
-async fn every_other_end_says_why() {
+async fn every_other_final_status_has_a_reason() {
     let server = Server::start().await;
     let failed = finished(&server, json!({ "status": "failed" })).await;
     assert_eq!((&failed["error"]["code"], &failed["output"]), (&"server_error".into(), &json!([])));
@@ -117,7 +117,7 @@ async fn every_other_end_says_why() {
 }
 
 #[tokio::test]
-async fn what_is_given_explicitly_stands() {
+async fn explicit_fields_are_used_as_given() {
     let server = Server::start().await;
     let item = json!({ "type": "unheard_of", "n": 1 });
     let usage = json!({ "total_tokens": 7 });

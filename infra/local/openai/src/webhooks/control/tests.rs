@@ -16,7 +16,7 @@ use crate::testing::Server;
 const SECRET: &str = "whsec_RdvaYFYUXuIFuEbvZHwMfYFhUf7aMYjYcmM24+Aj40c=";
 const OTHER: &str = "whsec_MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY=";
 
-/// A receiver of deliveries, which answers with the statuses given, then 200.
+/// A receiver of deliveries that answers with these statuses, then 200.
 #[derive(Clone)]
 struct Inbox {
     url: String,
@@ -136,7 +136,7 @@ async fn a_finished_batch_delivers_its_event_by_itself() {
 }
 
 #[tokio::test]
-async fn a_batch_on_its_way_and_a_lost_webhook_deliver_nothing() {
+async fn a_batch_in_progress_and_a_lost_webhook_deliver_nothing() {
     let (server, inbox) = pair(&[]).await;
     let id = server.batch(1).await;
     for command in [json!({ "status": "in_progress" }), json!({ "status": "completed", "deliver": false })] {
@@ -186,7 +186,7 @@ async fn a_delivery_without_retries_is_tried_once() {
 }
 
 #[tokio::test]
-async fn a_receiver_that_is_not_there_is_recorded_with_the_reason() {
+async fn an_unreachable_receiver_is_recorded_with_the_reason() {
     let server = Server::start().await;
     register(&server, json!({ "url": "http://127.0.0.1:1/", "secret": SECRET })).await;
     let deliveries = deliver(&server, with(completed(), "retry", false)).await;
@@ -215,7 +215,7 @@ async fn registering_a_url_again_replaces_its_secrets_even_for_retries() {
 }
 
 #[tokio::test]
-async fn events_go_to_the_endpoints_of_their_scope() {
+async fn events_go_to_the_endpoints_of_their_name() {
     let (server, project) = pair(&[]).await;
     let organization = Inbox::start(&[]).await;
     register(&server, json!({ "url": organization.url, "secret": OTHER, "endpoint": "organization" })).await;
@@ -277,7 +277,7 @@ async fn data_keeps_the_order_of_its_keys() {
 }
 
 #[tokio::test]
-async fn id_time_and_timestamp_can_be_set_and_are_signed_as_they_stand() {
+async fn id_time_and_timestamp_can_be_set_and_are_signed_as_given() {
     let (server, inbox) = pair(&[]).await;
     let command = json!({
         "type": "batch.completed", "data": {}, "id": "evt_fixed", "created_at": 5, "webhook_id": "wh_fixed",
@@ -299,7 +299,7 @@ async fn a_forged_delivery_is_signed_with_another_key() {
 }
 
 #[tokio::test]
-async fn headers_can_be_changed_and_taken_away_after_signing() {
+async fn headers_can_be_changed_and_removed_after_signing() {
     let (server, inbox) = pair(&[]).await;
     deliver(&server, with(completed(), "headers", json!({ "webhook-id": "wh_other", "webhook-timestamp": null })))
         .await;
@@ -319,7 +319,7 @@ async fn copies_are_the_same_delivery_many_times() {
 }
 
 #[tokio::test]
-async fn deliveries_are_listed_by_what_is_known_of_them() {
+async fn deliveries_are_listed_by_ids_and_type() {
     let (server, _inbox) = pair(&[]).await;
     deliver(&server, with(completed(), "webhook_id", "wh_1")).await;
     deliver(&server, json!({ "type": "x.y", "data": {}, "id": "evt_2", "wait": true })).await;
@@ -334,7 +334,7 @@ async fn deliveries_are_listed_by_what_is_known_of_them() {
 }
 
 #[tokio::test]
-async fn forgetting_deliveries_stops_their_retries() {
+async fn removing_deliveries_stops_their_retries() {
     let (server, inbox) = pair(&[500; 20]).await;
     deliver(&server, completed()).await;
     server.delete("/_control/deliveries").await;
@@ -362,7 +362,7 @@ async fn an_endpoint_that_could_never_be_reached_is_refused() {
 }
 
 #[tokio::test]
-async fn a_command_that_makes_no_delivery_says_why() {
+async fn a_refused_delivery_command_says_why() {
     let (server, _inbox) = pair(&[]).await;
     for command in [
         json!({ "type": "batch.completed" }),
