@@ -4,6 +4,13 @@ use std::error::Error;
 use std::fmt;
 use std::process::ExitCode;
 
+/// What the ledger's commands need.
+pub(crate) const LEDGER_PERMISSIONS: &str = "Your AWS identity needs dynamodb:GetItem, dynamodb:PutItem and dynamodb:Query on the stack's table and its indexes.";
+
+/// What the commands about queues need.
+pub(crate) const QUEUE_PERMISSIONS: &str = "Your AWS identity needs sqs:SendMessage on the stack's queues, and on its dead-letter queues sqs:ReceiveMessage, \
+     sqs:ChangeMessageVisibility, sqs:DeleteMessage and sqs:GetQueueAttributes.";
+
 /// How a command that ran has ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Exit {
@@ -117,5 +124,17 @@ impl From<hooks_aws::secrets::WriteError> for Failure {
     fn from(error: hooks_aws::secrets::WriteError) -> Self {
         Self::remote(format!("cannot store the secret: {error}"))
             .hint("Your AWS identity needs secretsmanager:PutSecretValue on the stack's secrets.")
+    }
+}
+
+impl From<hooks_aws::ledger::LedgerError> for Failure {
+    fn from(error: hooks_aws::ledger::LedgerError) -> Self {
+        Self::remote(error.to_string()).hint(LEDGER_PERMISSIONS)
+    }
+}
+
+impl From<hooks_aws::queue::InboxError> for Failure {
+    fn from(error: hooks_aws::queue::InboxError) -> Self {
+        Self::remote(error.to_string()).hint(QUEUE_PERMISSIONS)
     }
 }

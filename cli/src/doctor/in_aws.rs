@@ -2,14 +2,13 @@
 
 use std::collections::BTreeMap;
 
-use hooks_aws::metrics::Metrics;
-use hooks_aws::queue::Depth;
 use hooks_aws::secrets::PLACEHOLDER;
 use hooks_openai::ApiKey;
 use hooks_webhook::{Category, Secret};
 use serde_json::json;
 
 use super::{Findings, counted};
+use crate::aws::{Depth, Metrics};
 use crate::context::{Context, now};
 use crate::dlq::{dead_letters, logical, queue_url};
 use crate::failure::Failure;

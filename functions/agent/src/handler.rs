@@ -1,7 +1,7 @@
 //! What an agent event means.
 
 use hooks_consumer::artifacts::{JSON, Key};
-use hooks_consumer::{Context, Event, Failure, Handler, OpenAi, Outcome, Setup, found, object_id, when};
+use hooks_consumer::{Context, Event, Handler, HandlerError, OpenAi, Outcome, Setup, found, object_id, when};
 
 use crate::outcome;
 
@@ -15,7 +15,7 @@ impl Agents {
         Some(Self { openai: setup.openai()? })
     }
 
-    async fn session(&self, event: &Event, context: &Context) -> Result<Outcome, Failure> {
+    async fn session(&self, event: &Event, context: &Context) -> Result<Outcome, HandlerError> {
         let id = object_id(event, "session")?;
         let key = key("session", id)?;
         let openai = self.openai.client().await?;
@@ -39,7 +39,7 @@ impl Agents {
         Ok(kept(outcome, &key, session.json.len()))
     }
 
-    async fn environment(&self, event: &Event, context: &Context) -> Result<Outcome, Failure> {
+    async fn environment(&self, event: &Event, context: &Context) -> Result<Outcome, HandlerError> {
         let id = object_id(event, "environment")?;
         let key = key("environment", id)?;
         let openai = self.openai.client().await?;
@@ -59,7 +59,7 @@ impl Agents {
 }
 
 impl Handler for Agents {
-    async fn handle(&self, event: &Event, context: &Context) -> Result<Outcome, Failure> {
+    async fn handle(&self, event: &Event, context: &Context) -> Result<Outcome, HandlerError> {
         match Subject::of(event) {
             Some(Subject::Session) => self.session(event, context).await,
             Some(Subject::Environment) => self.environment(event, context).await,
@@ -104,7 +104,7 @@ pub(crate) enum Matter {
     /// A turn has ended, well or not.
     Turn,
     /// It has failed.
-    Failure,
+    HandlerError,
 }
 
 impl Matter {
@@ -120,28 +120,28 @@ impl Matter {
         match about {
             "requires_action" => Self::Action,
             "idle" => Self::Turn,
-            "failed" => Self::Failure,
+            "failed" => Self::HandlerError,
             _ => Self::Progress,
         }
     }
 }
 
-fn must_have_ended(event: &Event, status: &str, under_way: &[&str]) -> Result<(), Failure> {
+fn must_have_ended(event: &Event, status: &str, under_way: &[&str]) -> Result<(), HandlerError> {
     if under_way.contains(&status) {
         let kind = &event.event_type;
-        return Err(Failure::retry(format!("{kind} was announced, but OpenAI still says {status}")));
+        return Err(HandlerError::retry(format!("{kind} was announced, but OpenAI still says {status}")));
     }
     Ok(())
 }
 
-fn key(kind: &str, id: &str) -> Result<Key, Failure> {
+fn key(kind: &str, id: &str) -> Result<Key, HandlerError> {
     Key::new(&["agent", kind, &format!("{id}.json")])
-        .map_err(|error| Failure::permanent("unusable_id", format!("the event names {error}")))
+        .map_err(|error| HandlerError::permanent("unusable_id", format!("the event names {error}")))
 }
 
 /// Keeps the newest state: what is there was retrieved earlier.
-async fn keep(key: &Key, json: bytes::Bytes, context: &Context) -> Result<(), Failure> {
-    context.artifacts.put(key, JSON, json).await.map_err(|error| Failure::retry(error.to_string()))
+async fn keep(key: &Key, json: bytes::Bytes, context: &Context) -> Result<(), HandlerError> {
+    context.artifacts.put(key, JSON, json).await.map_err(|error| HandlerError::retry(error.to_string()))
 }
 
 fn kept(outcome: Outcome, key: &Key, bytes: usize) -> Outcome {
@@ -171,7 +171,7 @@ mod tests {
         assert_eq!(Matter::of("agent.session.in_progress", "failed"), Matter::Progress);
         assert_eq!(Matter::of("agent.session.action_required", "idle"), Matter::Action);
         assert_eq!(Matter::of("agent.session.idle", "in_progress"), Matter::Turn);
-        assert_eq!(Matter::of("agent.session.paused", "failed"), Matter::Failure);
+        assert_eq!(Matter::of("agent.session.paused", "failed"), Matter::HandlerError);
         assert_eq!(Matter::of("agent.session.paused", "paused"), Matter::Progress);
     }
 }

@@ -44,7 +44,7 @@ pub(crate) fn of_session(
             }
             alert = last_turn.and_then(|turn| alert::turn_failed(session, turn, place));
         }
-        Matter::Failure => alert = alert::session_failed(session, place),
+        Matter::HandlerError => alert = alert::session_failed(session, place),
     }
     let mut counts = tokens(&session.raw);
     counts.insert("required_actions".to_owned(), session.required_actions.len().into());

@@ -1,7 +1,7 @@
 //! What a batch event means.
 
 use hooks_consumer::artifacts::{JSON, Key};
-use hooks_consumer::{Context, Event, Failure, Handler, OpenAi, Outcome, Setup, found, object_id, when};
+use hooks_consumer::{Context, Event, Handler, HandlerError, OpenAi, Outcome, Setup, found, object_id, when};
 use hooks_openai::{Batch, BatchStatus, Client};
 
 use crate::alert::{alert, cause};
@@ -42,7 +42,7 @@ impl Batches {
 }
 
 impl Handler for Batches {
-    async fn handle(&self, event: &Event, context: &Context) -> Result<Outcome, Failure> {
+    async fn handle(&self, event: &Event, context: &Context) -> Result<Outcome, HandlerError> {
         let id = object_id(event, "batch")?;
         let keys = Keys::of(id)?;
         let openai = self.openai.client().await?;
@@ -62,7 +62,7 @@ impl Handler for Batches {
         }
         if ends(event) {
             let (kind, status) = (&event.event_type, &batch.status);
-            return Err(Failure::retry(format!("{kind} was announced, but the batch is still {status}")));
+            return Err(HandlerError::retry(format!("{kind} was announced, but the batch is still {status}")));
         }
         Ok(Outcome { summary: summary::about(&batch), ..seen })
     }
@@ -77,7 +77,7 @@ impl Batches {
         keys: &Keys,
         seen: Outcome,
         context: &Context,
-    ) -> Result<Outcome, Failure> {
+    ) -> Result<Outcome, HandlerError> {
         let artifacts = &context.artifacts;
         let note = missing_output(batch, seen.as_of / 1000)?;
         let (output, errors) = keep_files(openai, batch, keys, context).await?;
@@ -87,9 +87,9 @@ impl Batches {
         }
         let (output, errors) = (output.as_ref(), errors.as_ref());
         let results = Results { batch, output, errors, total: &total, note: note.as_deref() };
-        let document = results.document().map_err(|error| Failure::retry(format!("no summary: {error}")))?;
+        let document = results.document().map_err(|error| HandlerError::retry(format!("no summary: {error}")))?;
         let artifact_bytes = total.bytes + document.len() as u64;
-        artifacts.put(&keys.summary, JSON, document).await.map_err(|error| Failure::retry(error.to_string()))?;
+        artifacts.put(&keys.summary, JSON, document).await.map_err(|error| HandlerError::retry(error.to_string()))?;
         let kept = [output, errors].into_iter().flatten().map(|kept| kept.key.to_string());
         Ok(Outcome {
             summary: results.short(),
@@ -111,10 +111,10 @@ struct Keys {
 }
 
 impl Keys {
-    fn of(id: &str) -> Result<Self, Failure> {
+    fn of(id: &str) -> Result<Self, HandlerError> {
         let key = |name| {
             Key::new(&["batch", id, name])
-                .map_err(|error| Failure::permanent("unusable_id", format!("the event names {error}")))
+                .map_err(|error| HandlerError::permanent("unusable_id", format!("the event names {error}")))
         };
         Ok(Self { output: key(OUTPUT)?, errors: key(ERRORS)?, summary: key(SUMMARY)? })
     }
@@ -127,14 +127,14 @@ fn ends(event: &Event) -> bool {
 
 /// A batch with successful requests has an output file. For a while its absence is worth another look; after that it is
 /// worth a note.
-fn missing_output(batch: &Batch, now: i64) -> Result<Option<String>, Failure> {
+fn missing_output(batch: &Batch, now: i64) -> Result<Option<String>, HandlerError> {
     let succeeded = batch.request_counts.unwrap_or_default().completed;
     if succeeded == 0 || batch.output_file_id.is_some() {
         return Ok(None);
     }
     let message = format!("{succeeded} requests succeeded, but the batch names no output file");
     match summary::ended_at(batch) {
-        Some(ended) if now - ended < FILES_MAY_LAG => Err(Failure::retry(message)),
+        Some(ended) if now - ended < FILES_MAY_LAG => Err(HandlerError::retry(message)),
         _ => Ok(Some(message)),
     }
 }
@@ -145,7 +145,7 @@ async fn keep_files(
     batch: &Batch,
     keys: &Keys,
     context: &Context,
-) -> Result<(Option<Kept>, Option<Kept>), Failure> {
+) -> Result<(Option<Kept>, Option<Kept>), HandlerError> {
     let mut kept = [None, None];
     let mut gone = Vec::new();
     let files = [(&batch.output_file_id, &keys.output), (&batch.error_file_id, &keys.errors)];
@@ -162,7 +162,7 @@ async fn keep_files(
         return Ok((output, errors));
     }
     let gone: Vec<String> = gone.iter().map(|(file_id, key)| format!("{file_id} (for {key})")).collect();
-    Err(Failure::permanent(
+    Err(HandlerError::permanent(
         "file_gone",
         format!(
             "the batch is {}, but OpenAI has no file {} any more: files of batches expire after 30 days unless the batch \

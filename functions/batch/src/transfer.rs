@@ -1,6 +1,6 @@
 //! Brings one file from OpenAI into the bucket, reading its lines on the way.
 
-use hooks_consumer::Failure;
+use hooks_consumer::HandlerError;
 use hooks_consumer::artifacts::{Artifacts, JSON_LINES, Key, Upload};
 use hooks_openai::{Client, ErrorClass};
 use tokio::time::Instant;
@@ -24,7 +24,7 @@ pub(crate) enum NotKept {
     /// OpenAI does not have it any more.
     Gone,
     /// Anything else.
-    Failed(Failure),
+    Failed(HandlerError),
 }
 
 /// Streams a file into the bucket, with the memory of a few parts however long it is.
@@ -50,7 +50,7 @@ pub(crate) async fn keep(
     if let Some(announced) = announced.filter(|announced| *announced != tally.bytes) {
         upload.abort().await;
         let message = format!("the file {file_id} has {announced} bytes, but {} came", tally.bytes);
-        return Err(NotKept::Failed(Failure::retry(message)));
+        return Err(NotKept::Failed(HandlerError::retry(message)));
     }
     upload.finish().await.map_err(|error| not_stored(&error))?;
     Ok(Kept { file_id: file_id.to_owned(), key, tally })
@@ -67,7 +67,7 @@ async fn copy(openai: &Client, file_id: &str, upload: &mut Upload, deadline: Ins
 }
 
 fn not_stored(error: &hooks_consumer::artifacts::Error) -> NotKept {
-    NotKept::Failed(Failure::retry(error.to_string()))
+    NotKept::Failed(HandlerError::retry(error.to_string()))
 }
 
 impl From<hooks_openai::OpenAiError> for NotKept {

@@ -1,6 +1,6 @@
 //! What a file event means.
 
-use hooks_consumer::{Context, Event, Failure, Handler, OpenAi, Outcome, Setup, found, object_id, when};
+use hooks_consumer::{Context, Event, Handler, HandlerError, OpenAi, Outcome, Setup, found, object_id, when};
 use hooks_openai::File;
 use serde_json::{Map, Value};
 
@@ -19,7 +19,7 @@ impl Files {
 }
 
 impl Handler for Files {
-    async fn handle(&self, event: &Event, context: &Context) -> Result<Outcome, Failure> {
+    async fn handle(&self, event: &Event, context: &Context) -> Result<Outcome, HandlerError> {
         let id = object_id(event, "file")?;
         let openai = self.openai.client().await?;
         let as_of = when::now();

@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use hooks_consumer::artifacts::{Artifacts, JSON, Key};
-use hooks_consumer::{Context, Event, Failure, Handler, OpenAi, Outcome, Setup, found, object_id, when};
+use hooks_consumer::{Context, Event, Handler, HandlerError, OpenAi, Outcome, Setup, found, object_id, when};
 use hooks_openai::{Client, FineTuningJob};
 
 use crate::promotion::Promoter;
@@ -41,7 +41,7 @@ fn models_path(text: &str) -> Result<String, String> {
 }
 
 impl Handler for FineTuning {
-    async fn handle(&self, event: &Event, context: &Context) -> Result<Outcome, Failure> {
+    async fn handle(&self, event: &Event, context: &Context) -> Result<Outcome, HandlerError> {
         let id = object_id(event, "fine-tuning job")?;
         let keys = Keys::of(id)?;
         let openai = self.openai.client().await?;
@@ -53,7 +53,7 @@ impl Handler for FineTuning {
         if job.is_under_way() {
             return if ends(event) {
                 let (kind, status) = (&event.event_type, &job.status);
-                Err(Failure::retry(format!("{kind} was announced, but the job is still {status}")))
+                Err(HandlerError::retry(format!("{kind} was announced, but the job is still {status}")))
             } else {
                 Ok(seen)
             };
@@ -79,7 +79,7 @@ impl FineTuning {
         keys: &Keys,
         mut outcome: Outcome,
         context: &Context,
-    ) -> Result<Outcome, Failure> {
+    ) -> Result<Outcome, HandlerError> {
         let artifacts = &context.artifacts;
         let alias = alias::of(job);
         let test = match &job.fine_tuned_model {
@@ -92,7 +92,7 @@ impl FineTuning {
         let mut parameter = None;
         if let (Some(model), Some(alias)) = (&job.fine_tuned_model, &alias) {
             let promotion = self.promoter.promote(job, model, alias, test.verdict.is_ok()).await;
-            let promotion = promotion.map_err(|error| Failure::retry(error.to_string()))?;
+            let promotion = promotion.map_err(|error| HandlerError::retry(error.to_string()))?;
             let written = format!("{:#}\n", promotion.summary());
             store(artifacts, &keys.promotion, written, &mut outcome).await?;
             outcome.summary.insert("alias".to_owned(), alias.as_str().into());
@@ -115,7 +115,7 @@ async fn keep(
     keys: &Keys,
     mut seen: Outcome,
     context: &Context,
-) -> Result<Outcome, Failure> {
+) -> Result<Outcome, HandlerError> {
     let Context { artifacts, deadline, .. } = context;
     store(artifacts, &keys.job, job.json.clone(), &mut seen).await?;
     if let Some(checkpoints) = found(openai.fine_tuning_checkpoints(&keys.id, *deadline).await)? {
@@ -133,10 +133,10 @@ async fn store(
     key: &Key,
     bytes: impl Into<Bytes>,
     outcome: &mut Outcome,
-) -> Result<(), Failure> {
+) -> Result<(), HandlerError> {
     let bytes = bytes.into();
     outcome.artifact_bytes += bytes.len() as u64;
-    artifacts.put(key, JSON, bytes).await.map_err(|error| Failure::retry(error.to_string()))?;
+    artifacts.put(key, JSON, bytes).await.map_err(|error| HandlerError::retry(error.to_string()))?;
     outcome.artifacts.push(key.to_string());
     Ok(())
 }
@@ -152,10 +152,10 @@ struct Keys {
 }
 
 impl Keys {
-    fn of(id: &str) -> Result<Self, Failure> {
+    fn of(id: &str) -> Result<Self, HandlerError> {
         let key = |name| {
             Key::new(&["fine-tuning", id, name])
-                .map_err(|error| Failure::permanent("unusable_id", format!("the event names {error}")))
+                .map_err(|error| HandlerError::permanent("unusable_id", format!("the event names {error}")))
         };
         Ok(Self {
             id: id.to_owned(),

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use hooks_consumer::Failure;
+use hooks_consumer::HandlerError;
 use hooks_openai::{Client, ErrorClass, OpenAiError};
 use tokio::time::{Instant, sleep};
 
@@ -35,7 +35,7 @@ pub(crate) async fn answer(
     action: &Action,
     mut tried: bool,
     until: Instant,
-) -> Result<Answered, Failure> {
+) -> Result<Answered, HandlerError> {
     let mut pauses = PAUSES.into_iter();
     loop {
         let error = match act(client, call, action, until).await {

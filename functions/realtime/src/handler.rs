@@ -5,7 +5,7 @@ mod tests;
 
 use std::time::Duration;
 
-use hooks_consumer::{Context, Event, Failure, Handler, OpenAi, Outcome, Setup, when};
+use hooks_consumer::{Context, Event, Handler, HandlerError, OpenAi, Outcome, Setup, when};
 use tokio::time::Instant;
 
 use crate::answer::answer;
@@ -43,7 +43,7 @@ impl Calls {
         context: &Context,
         call: Call<'_>,
         current: &Current,
-    ) -> Result<Outcome, Failure> {
+    ) -> Result<Outcome, HandlerError> {
         let as_of = when::now();
         let age_ms = as_of.saturating_sub(event.created_at.saturating_mul(1000)).max(0);
         let until = context.deadline.min(Instant::now() + self.time_left(age_ms));
@@ -51,7 +51,7 @@ impl Calls {
             if let Some(Problem { message, lasting: false }) = &current.problem
                 && age_ms <= self.maximum_age
             {
-                return Err(Failure::retry(format!("there is no policy for calls yet: {message}")));
+                return Err(HandlerError::retry(format!("there is no policy for calls yet: {message}")));
             }
             let alert = alert::unanswered(event, &call, current.problem.as_ref(), &self.policies.location());
             let left = outcome::left(&call, outcome::UNANSWERED, "there is no policy for calls", age_ms, as_of);
@@ -78,7 +78,7 @@ impl Calls {
 }
 
 impl Handler for Calls {
-    async fn handle(&self, event: &Event, context: &Context) -> Result<Outcome, Failure> {
+    async fn handle(&self, event: &Event, context: &Context) -> Result<Outcome, HandlerError> {
         let Some(call) = Call::of(event) else { return Ok(outcome::recorded(event)) };
         let current = self.policies.current().await;
         let mut outcome = self.answer(event, context, call, &current).await?;
@@ -97,11 +97,13 @@ impl Handler for Calls {
 }
 
 /// OpenAI may quote what it refuses.
-fn without_numbers(failure: Failure, call: &Call<'_>) -> Failure {
+fn without_numbers(failure: HandlerError, call: &Call<'_>) -> HandlerError {
     match failure {
-        Failure::Retry { after, message } => Failure::Retry { after, message: call.without_numbers(&message) },
-        Failure::Permanent { reason, message } => {
-            Failure::Permanent { reason, message: call.without_numbers(&message) }
+        HandlerError::Retry { after, message } => {
+            HandlerError::Retry { after, message: call.without_numbers(&message) }
+        }
+        HandlerError::Permanent { reason, message } => {
+            HandlerError::Permanent { reason, message: call.without_numbers(&message) }
         }
     }
 }

@@ -1,7 +1,7 @@
 //! What a response event means.
 
 use hooks_consumer::artifacts::{JSON, Key, TEXT};
-use hooks_consumer::{Context, Event, Failure, Handler, OpenAi, Outcome, Setup, found, object_id, when};
+use hooks_consumer::{Context, Event, Handler, HandlerError, OpenAi, Outcome, Setup, found, object_id, when};
 use hooks_openai::Response;
 
 use crate::{alert, outcome};
@@ -18,7 +18,7 @@ impl Responses {
 }
 
 impl Handler for Responses {
-    async fn handle(&self, event: &Event, context: &Context) -> Result<Outcome, Failure> {
+    async fn handle(&self, event: &Event, context: &Context) -> Result<Outcome, HandlerError> {
         let id = object_id(event, "response")?;
         let keys = Keys::of(id)?;
         let openai = self.openai.client().await?;
@@ -30,7 +30,7 @@ impl Handler for Responses {
         if response.status.is_under_way() {
             let (kind, status) = (&event.event_type, &response.status);
             return if ends(event) {
-                Err(Failure::retry(format!("{kind} was announced, but the response is still {status}")))
+                Err(HandlerError::retry(format!("{kind} was announced, but the response is still {status}")))
             } else {
                 Ok(seen)
             };
@@ -40,12 +40,12 @@ impl Handler for Responses {
 }
 
 /// Stores the response and its text, so that the outcome that names them is published when both are there.
-async fn keep(response: &Response, keys: &Keys, seen: Outcome, context: &Context) -> Result<Outcome, Failure> {
+async fn keep(response: &Response, keys: &Keys, seen: Outcome, context: &Context) -> Result<Outcome, HandlerError> {
     let artifacts = &context.artifacts;
     let text = response.output_text();
     let mut kept = vec![keys.json.to_string()];
     let artifact_bytes = (response.json.len() + text.len()) as u64;
-    let failed = |error: hooks_consumer::artifacts::Error| Failure::retry(error.to_string());
+    let failed = |error: hooks_consumer::artifacts::Error| HandlerError::retry(error.to_string());
     artifacts.put(&keys.json, JSON, response.json.clone()).await.map_err(failed)?;
     if !text.is_empty() {
         artifacts.put(&keys.text, TEXT, text).await.map_err(failed)?;
@@ -62,10 +62,10 @@ struct Keys {
 }
 
 impl Keys {
-    fn of(id: &str) -> Result<Self, Failure> {
+    fn of(id: &str) -> Result<Self, HandlerError> {
         let key = |ending| {
             Key::new(&["response", &format!("{id}.{ending}")])
-                .map_err(|error| Failure::permanent("unusable_id", format!("the event names {error}")))
+                .map_err(|error| HandlerError::permanent("unusable_id", format!("the event names {error}")))
         };
         Ok(Self { json: key("json")?, text: key("txt")? })
     }

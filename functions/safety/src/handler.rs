@@ -1,7 +1,7 @@
 //! What a safety event means: an alert to people, always.
 
 use hooks_consumer::artifacts::{JSON, Key};
-use hooks_consumer::{Context, Event, Failure, Handler, OpenAi, Outcome, Setup, when};
+use hooks_consumer::{Context, Event, Handler, HandlerError, OpenAi, Outcome, Setup, when};
 use hooks_openai::for_display;
 use hooks_webhook::EventData;
 use serde_json::{Map, Value};
@@ -33,7 +33,7 @@ impl Safety {
 }
 
 impl Handler for Safety {
-    async fn handle(&self, event: &Event, context: &Context) -> Result<Outcome, Failure> {
+    async fn handle(&self, event: &Event, context: &Context) -> Result<Outcome, HandlerError> {
         let subject = Subject::of(event);
         let as_of = when::now();
         match (subject, event.object_id()) {
@@ -46,7 +46,7 @@ impl Handler for Safety {
             (_, None) => Ok(failed(event, subject, None, "no_object", "the event names no object", as_of)),
             (_, Some(id)) => match look_up(&self.openai, subject, id, context).await {
                 Ok(object) => keep(event, subject, object, as_of, context).await,
-                Err(Missed::ForNow(why)) if is_early(context) => Err(Failure::retry(why)),
+                Err(Missed::ForNow(why)) if is_early(context) => Err(HandlerError::retry(why)),
                 Err(Missed::ForNow(why)) => Ok(failed(event, subject, Some(id), "unreachable", &why, as_of)),
                 Err(Missed::ForGood(name, why)) => Ok(failed(event, subject, Some(id), name, &why, as_of)),
                 Err(Missed::Unknown(said)) => Ok(Outcome {
@@ -70,7 +70,7 @@ async fn keep(
     object: Object,
     as_of: i64,
     context: &Context,
-) -> Result<Outcome, Failure> {
+) -> Result<Outcome, HandlerError> {
     let (id, json) = match &object {
         Object::Alert(alert) => (&alert.id, &alert.json),
         Object::Case(case) => (&case.id, &case.json),
@@ -84,7 +84,7 @@ async fn keep(
     };
     let (artifacts, artifact_bytes, note) = match stored {
         Ok(key) => (vec![key.to_string()], json.len() as u64, None),
-        Err(why) if is_early(context) => return Err(Failure::retry(why)),
+        Err(why) if is_early(context) => return Err(HandlerError::retry(why)),
         // Without the artifact people still learn what there is to learn.
         Err(why) => (Vec::new(), 0, Some(format!("it could not be kept: {why}"))),
     };

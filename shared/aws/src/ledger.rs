@@ -79,14 +79,13 @@
 
 mod bookmark;
 mod change;
-mod effect;
 mod error;
 mod event;
 mod expectation;
+mod idempotency;
 mod job;
 mod lease;
-mod log;
-mod value;
+pub mod value;
 
 use std::time::{Duration, SystemTime};
 
@@ -96,13 +95,13 @@ use aws_sdk_dynamodb::config::timeout::TimeoutConfig;
 use crate::Config;
 
 pub use bookmark::Bookmark;
-pub use effect::EffectClaim;
+pub use change::Item;
 pub use error::LedgerError;
-pub use event::{Again, Claim, Delivery, Ending, Hold, Recorded};
+pub use event::{Claim, ClaimResult, Completion, Delivery, Reclaim, RecordResult};
 pub use expectation::{ExpectError, Expectation, Expected, MAX_CONTEXT, Waiting, WaitingPage, check_context};
+pub use idempotency::KeyClaim;
 pub use job::{Job, JobRecord};
 pub use lease::Lease;
-pub use log::{Entries, Entry, EntryError, Wanted};
 
 /// How long anything stays in the table after it was last claimed or written.
 const LIFETIME: Duration = Duration::from_hours(35 * 24);
@@ -128,6 +127,18 @@ impl Ledger {
         let timeouts = TimeoutConfig::builder().operation_attempt_timeout(TRY_TIMEOUT).build();
         let config = aws_sdk_dynamodb::config::Builder::from(config.sdk()).timeout_config(timeouts).build();
         Self { client: Client::from_conf(config), table: table.into() }
+    }
+
+    /// The client, for queries that only one program makes.
+    #[must_use]
+    pub fn client(&self) -> &Client {
+        &self.client
+    }
+
+    /// The table's name.
+    #[must_use]
+    pub fn table(&self) -> &str {
+        &self.table
     }
 }
 
