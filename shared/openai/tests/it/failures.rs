@@ -104,7 +104,7 @@ async fn make(call: &str, client: &Client, id: &str, deadline: Instant) -> Resul
         "rotate webhook secret" => client.rotate_webhook_secret(id, true, deadline).await.map(drop),
         "test webhook endpoint" => client.test_webhook_endpoint(id, "batch.completed", deadline).await.map(drop),
         "list webhook event types" => client.webhook_event_types(deadline).await.map(drop),
-        other => panic!("{other} is no call"),
+        other => panic!("{other} is not a call"),
     }
 }
 

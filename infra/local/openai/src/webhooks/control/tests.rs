@@ -262,9 +262,9 @@ async fn a_raw_body_arrives_byte_for_byte() {
     let body = "{\"id\":\"evt_1\" , \"type\":\"x.y\"}\n";
     let deliveries = deliver(&server, json!({ "body": body, "wait": true })).await;
     assert_eq!((&deliveries[0]["event_id"], &deliveries[0]["type"]), (&"evt_1".into(), &"x.y".into()));
-    deliver(&server, json!({ "body": "no JSON", "wait": true })).await;
+    deliver(&server, json!({ "body": "not JSON", "wait": true })).await;
     let received = inbox.received(2).await;
-    assert_eq!((received[0].body.as_str(), received[1].body.as_str()), (body, "no JSON"));
+    assert_eq!((received[0].body.as_str(), received[1].body.as_str()), (body, "not JSON"));
     assert!(received[1].is_signed_with(&[SECRET]));
 }
 
