@@ -35,6 +35,7 @@
     feature = "stack"
 ))]
 mod cause;
+pub mod clock;
 mod config;
 #[cfg(feature = "send")]
 mod direct;

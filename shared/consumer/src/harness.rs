@@ -9,6 +9,8 @@ use hooks_aws::artifacts::Artifacts;
 use hooks_aws::ledger::{Again, Claim, Delivery, EffectClaim, Ending, Expected, Hold, Job, Ledger, Recorded};
 use hooks_aws::outcomes::{Announcement, Notice, Outcomes};
 use hooks_aws::queue::{DeadLetter, Inbox, Source};
+use hooks_function::clock::now_ms;
+use hooks_function::text::moment;
 use hooks_webhook::Category;
 use tokio::time::{Instant, timeout, timeout_at};
 
@@ -17,7 +19,6 @@ use crate::bounds::bounded;
 use crate::deadline::Deadline;
 use crate::record::{Delivered, decode, receives, sent_at};
 use crate::report::{Report, Verdict};
-use crate::when::{moment, now};
 use crate::{Alert, Context, Failure, Handler, OpenAi, Outcome, Severity};
 
 /// How many records of one batch are worked on at a time. Their work is waiting for others, so one thread serves them
@@ -87,10 +88,10 @@ impl<H: Handler> Harness<H> {
         }
     }
 
-    /// Works on the records of one invocation, which ends at `deadline` (milliseconds since the Unix epoch). The
-    /// answer names the records that must come again; the queue forgets the others.
-    pub async fn handle(&self, batch: SqsEvent, deadline: u64) -> SqsBatchResponse {
-        let deadline = Deadline::new(deadline);
+    /// Works on the records of one invocation. The answer names the records that must come again; the queue forgets the
+    /// others.
+    pub async fn handle(&self, batch: SqsEvent, deadline: hooks_function::Deadline) -> SqsBatchResponse {
+        let deadline = Deadline::from(deadline);
         let verdicts = stream::iter(batch.records)
             .map(async |record| {
                 let verdict = self.guarded(&record, deadline).await;
@@ -142,7 +143,7 @@ impl<H: Handler> Harness<H> {
             End::Duplicate => return Verdict::Duplicate,
             End::Superseded => return Verdict::Superseded,
             End::Busy { until: lease_until } => {
-                self.hide(record, until(lease_until - now(), &mut fastrand::Rng::new())).await;
+                self.hide(record, until(lease_until - now_ms(), &mut fastrand::Rng::new())).await;
                 return Verdict::Busy;
             }
             End::Failed(failure) => failure,
@@ -391,7 +392,7 @@ impl<H: Handler> Harness<H> {
 
 /// Whether the record may bring back an event that has ended.
 fn again(record: &SqsMessage, delivered: &Delivered) -> Again {
-    let sent_at = sent_at(record).unwrap_or_else(now);
+    let sent_at = sent_at(record).unwrap_or_else(now_ms);
     match (&delivered.message.source, &delivered.message.failure) {
         (Source::Replay, _) => Again::Replayed { sent_at },
         (_, Some(_)) => Again::Redriven { sent_at },

@@ -116,18 +116,21 @@ mod bounds;
 mod deadline;
 mod handler;
 mod harness;
-mod openai_access;
 mod record;
 mod report;
 mod setup;
-pub mod when;
+
+/// Earlier names of [`clock`] and [`text`].
+pub mod when {
+    pub use hooks_function::clock::now_ms as now;
+    pub use hooks_function::text::{duration, moment};
+}
 
 pub use handler::{Alert, Context, Failure, Handler, Outcome, Severity, found, object_id};
 pub use harness::Harness;
 #[cfg(feature = "parameters")]
 pub use hooks_aws::parameters;
-pub use hooks_aws::{Environment, Faults, artifacts, ledger};
+pub use hooks_aws::{artifacts, ledger};
+pub use hooks_function::{Environment, Error, Faults, OpenAi, clock, text};
 pub use hooks_webhook::{Category, Event, EventData, SipInvite};
-pub use lambda_runtime::Error;
-pub use openai_access::OpenAi;
 pub use setup::{Setup, run};

@@ -1,7 +1,7 @@
 //! A stack of a test's own on the local AWS: table, queues, bus, topic, bucket, and ears on the bus and the topic.
 
 use std::collections::HashMap;
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use aws_lambda_events::sqs::{SqsBatchResponse, SqsEvent};
 use aws_sdk_dynamodb::types::{
@@ -10,8 +10,9 @@ use aws_sdk_dynamodb::types::{
 };
 use aws_sdk_eventbridge::types::Target;
 use aws_sdk_sqs::types::{Message, MessageAttributeValue, MessageSystemAttributeName, QueueAttributeName};
-use hooks_aws::{Config, Environment};
 use hooks_consumer::{Category, Handler, Harness, Setup};
+use hooks_function::clock::now_ms;
+use hooks_function::{Config, Deadline, Environment};
 use serde_json::{Value, json};
 
 pub(crate) type Item = HashMap<String, AttributeValue>;
@@ -73,12 +74,12 @@ impl Sent {
 
 /// Milliseconds since the Unix epoch.
 pub(crate) fn millis() -> u64 {
-    SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap().as_millis().try_into().unwrap()
+    now_ms().cast_unsigned()
 }
 
 /// The deadline of an invocation with this much time.
-pub(crate) fn in_seconds(seconds: u64) -> u64 {
-    millis() + seconds * 1000
+pub(crate) fn in_seconds(seconds: u64) -> Deadline {
+    Deadline::at(millis() + seconds * 1000)
 }
 
 /// The local AWS that `make test` starts.
@@ -215,7 +216,7 @@ impl World {
     }
 
     /// One invocation that ends at `deadline`.
-    pub(crate) async fn invoke_until<H: Handler>(&self, harness: &Harness<H>, deadline: u64) -> usize {
+    pub(crate) async fn invoke_until<H: Handler>(&self, harness: &Harness<H>, deadline: Deadline) -> usize {
         let batch = self.receive().await;
         assert!(!batch.records.is_empty(), "nothing to receive");
         let response = harness.handle(batch.clone(), deadline).await;

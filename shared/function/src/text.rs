@@ -1,18 +1,9 @@
-//! Moments: the clock, and moments and durations written for people.
-
-use std::time::SystemTime;
+//! Times and durations for people.
 
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
-/// Now, in milliseconds since the Unix epoch.
-#[must_use]
-pub fn now() -> i64 {
-    let since_epoch = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-    i64::try_from(since_epoch.as_millis()).unwrap_or(i64::MAX)
-}
-
-/// `2026-11-21T03:15:15Z`. A moment beyond the year 9999 stays a number.
+/// A time such as `2026-11-21T03:15:15Z`. After the year 9999 it stays a number.
 #[must_use]
 pub fn moment(unix_seconds: i64) -> String {
     OffsetDateTime::from_unix_timestamp(unix_seconds)
@@ -21,7 +12,7 @@ pub fn moment(unix_seconds: i64) -> String {
         .unwrap_or_else(|| unix_seconds.to_string())
 }
 
-/// `45 s`, `3 min`, `2 h 5 min`, `1 d 2 h`: two units at most.
+/// A duration such as `45 s`, `3 min`, `2 h 5 min` or `1 d 2 h`: two units at most.
 #[must_use]
 pub fn duration(seconds: i64) -> String {
     let units = [(86_400, "d"), (3_600, "h"), (60, "min"), (1, "s")];
@@ -41,7 +32,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_moment_is_written_as_people_and_programs_read_it() {
+    fn a_moment_is_written_in_rfc_3339() {
         assert_eq!(moment(0), "1970-01-01T00:00:00Z");
         assert_eq!(moment(1_795_230_915), "2026-11-21T03:15:15Z");
         assert_eq!(moment(i64::MAX), i64::MAX.to_string());
