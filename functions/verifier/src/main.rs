@@ -7,6 +7,7 @@ mod front_door;
 mod outcome;
 mod report;
 mod settings;
+mod signing_secret;
 mod verifier;
 
 use lambda_http::{Error, service_fn};
@@ -15,10 +16,7 @@ use verifier::Verifier;
 
 #[tokio::main(flavor = "local")]
 async fn main() -> Result<(), Error> {
-    hooks_telemetry::init();
-    let settings = Settings::from_env(hooks_aws::Environment::of_process()).inspect_err(|faults| {
-        tracing::error!(error = %faults, "the configuration is unusable");
-    })?;
+    let settings = hooks_function::start(Settings::from_env)?;
     // On a task of its own: the runtime asks the kernel for news before each step of the future it was started with.
     let verifier: &'static Verifier = Box::leak(Box::new(Verifier::start(settings).await));
     tokio::task::spawn_local(lambda_http::run(service_fn(|request| verifier.handle(request)))).await?

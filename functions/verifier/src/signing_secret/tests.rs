@@ -1,10 +1,8 @@
-//! The rules of [`SigningSecret`], one by one, on a store whose content and failures the test decides.
+//! The rules of [`SigningSecret`], one by one, on a source whose content and failures the test decides.
 
-use super::signing::{Live, MAX_AGE, MISMATCH_COOLDOWN, PREVIOUS_LIFETIME, RETRY_PAUSE, SigningSecret, UNUSABLE_PAUSE};
-use super::store::{ReadError, Source, Stage, Version};
-use hooks_webhook::Scheme;
+use super::*;
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex};
+use std::sync::Mutex;
 
 const OLD: &str = "whsec_b2xkb2xkb2xkb2xkb2xkb2xk";
 const NEW: &str = "whsec_bmV3bmV3bmV3bmV3bmV3bmV3";
@@ -200,13 +198,13 @@ async fn a_secret_made_unusable_does_not_replace_a_usable_one() {
 
 #[tokio::test]
 async fn a_secret_that_was_never_set_is_looked_for_soon_again() {
-    let (fake, secret) = started(super::PLACEHOLDER).await;
+    let (fake, secret) = started(PLACEHOLDER).await;
     assert_eq!(count(&secret.live(), NOW), 0);
     fake.reads();
     secret.refresh(NOW + UNUSABLE_PAUSE - 1).await;
     assert_eq!(fake.reads(), []);
     fake.put(Stage::Current, NEW, NOW);
-    fake.put(Stage::Previous, super::PLACEHOLDER, NOW - 100);
+    fake.put(Stage::Previous, PLACEHOLDER, NOW - 100);
     secret.refresh(NOW + UNUSABLE_PAUSE).await;
     assert_eq!(count(&secret.live(), NOW + UNUSABLE_PAUSE), 1);
 }
