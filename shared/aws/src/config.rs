@@ -18,9 +18,7 @@ use std::fmt;
 #[derive(Clone)]
 pub struct Config {
     sdk: SdkConfig,
-    #[cfg(feature = "send")]
     http: Http,
-    #[cfg(feature = "send")]
     credentials: Credentials,
 }
 
@@ -49,16 +47,8 @@ impl Config {
         Some(Self::of_sdk(sdk.build(), http, credentials))
     }
 
-    #[cfg_attr(not(feature = "send"), expect(clippy::needless_pass_by_value, reason = "`send` keeps them"))]
-    #[cfg_attr(not(feature = "send"), expect(unused_variables, reason = "`send` keeps them"))]
     pub(crate) fn of_sdk(sdk: SdkConfig, http: Http, credentials: Credentials) -> Self {
-        Self {
-            sdk,
-            #[cfg(feature = "send")]
-            http,
-            #[cfg(feature = "send")]
-            credentials,
-        }
+        Self { sdk, http, credentials }
     }
 
     /// What the SDK's clients are made from.
@@ -68,25 +58,21 @@ impl Config {
     }
 
     /// The HTTP client, for calls past the SDK.
-    #[cfg(feature = "send")]
     pub(crate) fn http(&self) -> &Http {
         &self.http
     }
 
     /// The credentials, for calls past the SDK.
-    #[cfg(feature = "send")]
     pub(crate) fn credentials(&self) -> &Credentials {
         &self.credentials
     }
 
     /// The server that stands in for all of AWS, where there is one.
-    #[cfg(feature = "send")]
     pub(crate) fn endpoint(&self) -> Option<Uri> {
         self.sdk.endpoint_url().and_then(|url| url.parse().ok())
     }
 
     /// The region's name.
-    #[cfg(feature = "send")]
     pub(crate) fn region(&self) -> &str {
         self.sdk.region().map_or("", Region::as_ref)
     }

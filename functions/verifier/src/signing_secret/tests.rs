@@ -11,11 +11,11 @@ const NEXT: &str = "whsec_bmV4dG5leHRuZXh0bmV4dG5l";
 /// Now, in seconds since the epoch.
 const NOW: u64 = 1_750_861_210;
 
-#[derive(Default)]
+#[derive(Clone, Default)]
 struct Fake {
-    versions: Mutex<HashMap<Stage, Version>>,
-    reads: Mutex<Vec<Stage>>,
-    is_down: Mutex<bool>,
+    versions: Arc<Mutex<HashMap<Stage, Version>>>,
+    reads: Arc<Mutex<Vec<Stage>>>,
+    is_down: Arc<Mutex<bool>>,
 }
 
 impl Fake {
@@ -30,7 +30,7 @@ impl Fake {
     }
 }
 
-impl Source for Arc<Fake> {
+impl Source for Fake {
     async fn read(&self, id: &str, stage: Stage) -> Result<Option<Version>, ReadError> {
         assert_eq!(id, "arn:secret");
         self.reads.lock().unwrap().push(stage);
@@ -43,13 +43,13 @@ impl Source for Arc<Fake> {
     }
 }
 
-fn secret(fake: &Arc<Fake>) -> SigningSecret<Arc<Fake>> {
-    SigningSecret::new(Arc::clone(fake), "arn:secret".into(), "project".into(), Scheme::StandardWebhooks)
+fn secret(fake: &Fake) -> SigningSecret<Fake> {
+    SigningSecret::new(fake.clone(), "arn:secret".into(), "project".into(), Scheme::StandardWebhooks)
 }
 
 /// A store with one current secret, and what a function has after init.
-async fn started(text: &str) -> (Arc<Fake>, SigningSecret<Arc<Fake>>) {
-    let fake = Arc::new(Fake::default());
+async fn started(text: &str) -> (Fake, SigningSecret<Fake>) {
+    let fake = Fake::default();
     fake.put(Stage::Current, text, NOW - 100);
     let secret = secret(&fake);
     secret.load(NOW).await;
@@ -211,7 +211,7 @@ async fn a_secret_that_was_never_set_is_looked_for_soon_again() {
 
 #[tokio::test]
 async fn without_any_secret_init_ends_and_later_reads_find_it() {
-    let fake = Arc::new(Fake::default());
+    let fake = Fake::default();
     let secret = secret(&fake);
     secret.load(NOW).await;
     assert_eq!(count(&secret.live(), NOW), 0);
@@ -222,7 +222,7 @@ async fn without_any_secret_init_ends_and_later_reads_find_it() {
 
 #[tokio::test]
 async fn requests_that_find_no_secret_at_all_wait_for_the_one_that_reads_it() {
-    let fake = Arc::new(Fake::default());
+    let fake = Fake::default();
     fake.put(Stage::Current, NEW, NOW);
     let secret = secret(&fake);
     let found = async {
