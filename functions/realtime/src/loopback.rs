@@ -1,9 +1,5 @@
 //! OpenAI and Systems Manager in one server on loopback, which answers as a test tells it to.
 
-#[path = "../../../shared/aws/tests/s3/mod.rs"]
-#[allow(dead_code, reason = "it can do more than is needed here")]
-pub(crate) mod s3;
-
 use std::collections::VecDeque;
 use std::io;
 use std::sync::{Arc, Mutex};

@@ -1,15 +1,13 @@
 //! The handler, against as much of OpenAI and of S3 as it calls.
 
 mod openai_server;
-#[path = "../../../../shared/aws/tests/s3/mod.rs"]
-mod s3;
 
 use std::time::Duration;
 
 use hooks_consumer::artifacts::Artifacts;
 use hooks_consumer::{Category, Environment, Harness, Severity};
+use hooks_testing::S3;
 use openai_server::{OpenAiServer, Reply};
-use s3::S3;
 use serde_json::{Value, json};
 use tokio::time::Instant;
 

@@ -5,8 +5,8 @@ use hooks_consumer::artifacts::Artifacts;
 use serde_json::{Value, json};
 
 use super::*;
-use crate::loopback::s3::S3;
 use crate::loopback::{Parameter, Reply, Server, later};
+use hooks_testing::S3;
 
 const MAXIMUM_AGE: i64 = 25;
 const CALLER: &str = "+4930123456789";

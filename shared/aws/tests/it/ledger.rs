@@ -3,7 +3,6 @@
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use aws_sdk_dynamodb::types::AttributeValue;
 use hooks_aws::ledger::{Again, Claim, EffectClaim, Ending, Hold, Job, Recorded};
 use serde_json::{Map, Value, json};
 use tokio::task::JoinSet;

@@ -1,9 +1,9 @@
 use hooks_consumer::artifacts::{JSON, Key};
 use hooks_openai::CallApi;
+use hooks_testing::S3;
 use serde_json::{Value, json};
 
 use super::*;
-use crate::loopback::s3::S3;
 use crate::loopback::{Parameter, Server, later};
 
 fn policy(answer_as: &str) -> Value {

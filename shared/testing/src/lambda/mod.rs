@@ -1,15 +1,10 @@
-//! Runs a function's binary as Lambda does, on this machine alone: for tests and benchmarks.
+//! Runs a function's binary as Lambda does.
 //!
 //! [`Function`] starts a binary with the environment that Lambda gives it, feeds it events through a stand-in of the
 //! [Runtime API], keeps what it logs and tells what it used. [`Aws`] stands in for Secrets Manager and SQS, answers at
 //! once, and fails on command. Everything listens on loopback, on ports of the system's choice.
 //!
-//! It is no emulator: where AWS's own behaviour matters, tests run against `ministack`.
-//!
-//! Failures of the stand-in itself are panics: whoever uses it is a test or a benchmark.
-//!
 //! [Runtime API]: https://docs.aws.amazon.com/lambda/latest/dg/runtimes-api.html
-#![expect(clippy::missing_panics_doc, clippy::panic, clippy::unwrap_used, reason = "only tests and benchmarks use it")]
 
 mod aws;
 mod event;

@@ -12,15 +12,16 @@ use axum::http::{HeaderMap, Method, Response};
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 use hooks_aws::artifacts::Artifacts;
-use hooks_aws::{Config, Environment};
-use tokio::net::TcpListener;
+
+use crate::aws_config;
+use crate::server::serve;
 
 /// The one bucket.
-pub(crate) const BUCKET: &str = "artifacts";
+pub const BUCKET: &str = "artifacts";
 
 /// A running stand-in.
 #[derive(Clone, Default)]
-pub(crate) struct S3(Arc<Mutex<State>>);
+pub struct S3(Arc<Mutex<State>>);
 
 #[derive(Default)]
 struct State {
@@ -34,10 +35,13 @@ struct State {
     most_parts_under_way: usize,
 }
 
-#[derive(Clone)]
-pub(crate) struct Object {
-    pub(crate) content_type: String,
-    pub(crate) bytes: Bytes,
+/// A stored object.
+#[derive(Clone, Debug)]
+pub struct Object {
+    /// The content type that it was stored with.
+    pub content_type: String,
+    /// The content.
+    pub bytes: Bytes,
 }
 
 struct Part {
@@ -47,50 +51,40 @@ struct Part {
 
 impl S3 {
     /// Starts it, and an [`Artifacts`] that stores into it.
-    pub(crate) async fn start() -> (Self, Artifacts) {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let url = format!("http://{}", listener.local_addr().unwrap());
+    pub async fn start() -> (Self, Artifacts) {
         let s3 = Self::default();
         let serving = s3.clone();
-        let app = Router::new().fallback(move |request: Request| serving.clone().answer(request));
-        tokio::spawn(async move { axum::serve(listener, app).await.unwrap() });
-        let mut environment = Environment::of([
-            ("AWS_REGION", "eu-central-1"),
-            ("AWS_ACCESS_KEY_ID", "key"),
-            ("AWS_SECRET_ACCESS_KEY", "secret"),
-            ("AWS_ENDPOINT_URL", &url),
-        ]);
-        let config = Config::from_env(&mut environment).unwrap();
-        (s3, Artifacts::new(&config, BUCKET))
+        let url = serve(Router::new().fallback(move |request: Request| serving.clone().answer(request))).await;
+        (s3, Artifacts::new(&aws_config(&url), BUCKET))
     }
 
     /// What is stored under a key.
-    pub(crate) fn object(&self, key: &str) -> Option<Object> {
+    pub fn object(&self, key: &str) -> Option<Object> {
         self.0.lock().unwrap().objects.get(key).cloned()
     }
 
     /// All keys with an object.
-    pub(crate) fn keys(&self) -> Vec<String> {
+    pub fn keys(&self) -> Vec<String> {
         self.0.lock().unwrap().objects.keys().cloned().collect()
     }
 
     /// The requests so far by kind: `get`, `put`, `begin`, `part`, `complete`, `abort`.
-    pub(crate) fn requests(&self) -> Vec<String> {
+    pub fn requests(&self) -> Vec<String> {
         self.0.lock().unwrap().requests.clone()
     }
 
     /// How many uploads are neither complete nor aborted.
-    pub(crate) fn open_uploads(&self) -> usize {
+    pub fn open_uploads(&self) -> usize {
         self.0.lock().unwrap().uploads.len()
     }
 
     /// How many parts came in at the same time at most.
-    pub(crate) fn most_parts_under_way(&self) -> usize {
+    pub fn most_parts_under_way(&self) -> usize {
         self.0.lock().unwrap().most_parts_under_way
     }
 
     /// Refuses the next request of a kind.
-    pub(crate) fn refuse(&self, kind: &'static str, status: u16, code: &'static str) {
+    pub fn refuse(&self, kind: &'static str, status: u16, code: &'static str) {
         self.0.lock().unwrap().faults.push((kind, status, code));
     }
 
