@@ -75,30 +75,19 @@
 //! `UpdateSecretVersionStage`; `secretsmanager:GetSecretValue` on the API key's secret; `dynamodb:UpdateItem` on the
 //! table. The API key needs `api.webhooks.write`, and an owner of the project behind it.
 
-mod failure;
-#[cfg(test)]
-mod loopback;
-mod probe;
+mod error;
+mod request;
 mod rotator;
-mod step;
+mod test_delivery;
 #[cfg(test)]
 mod tests;
-mod time;
 
-use hooks_aws::Environment;
-use lambda_runtime::{Error, LambdaEvent, service_fn};
+use hooks_function::{Deadline, Error};
 use rotator::Rotator;
 use serde_json::Value;
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Error> {
-    hooks_telemetry::init();
-    let rotator = Rotator::from_env(Environment::of_process()).inspect_err(|faults| {
-        tracing::error!(error = %faults, "the configuration is unusable");
-    })?;
-    let rotator = &rotator;
-    lambda_runtime::run(service_fn(async |event: LambdaEvent<Value>| {
-        rotator.handle(event.payload, event.context.deadline).await
-    }))
-    .await
+    let rotator = hooks_function::start(Rotator::from_env)?;
+    hooks_function::run(async |event: Value, deadline: Deadline| rotator.handle(event, deadline).await).await
 }

@@ -1,31 +1,32 @@
-//! A delivery of our own, which nobody acts on.
+//! The test delivery: an event of our own, signed with the pending secret, that no handler acts on.
 
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
+use hooks_function::clock::now_seconds;
 use hooks_openai::Url;
 use hooks_webhook::Secret;
 use serde_json::json;
 use tokio::time::{Instant, sleep};
 
-use crate::failure::Failure;
+use crate::error::RotationError;
 
-/// Of the category that records what it does not know, and asks and alerts nobody. See `docs/rotation.md`.
+/// An unknown type of a category that records unknown types and neither calls nor alerts anyone. See `docs/rotation.md`.
 const EVENT_TYPE: &str = "realtime.signing_secret.tested";
 
-/// How long an answer may take. OpenAI waits a few seconds.
+/// Longest wait for an answer. OpenAI waits a few seconds.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// The pause before the next try. A verifier that has just looked for new secrets does so again after 30 seconds.
+/// Pause before the next attempt. A verifier that has just read its secrets reads them again after 30 seconds.
 const PAUSE: Duration = Duration::from_secs(5);
 
-/// Delivers to the project's webhook URL.
-pub(crate) struct Probe {
+/// Sends test deliveries to the project's webhook URL.
+pub(crate) struct TestDelivery {
     http: hooks_openai::HttpClient,
     url: String,
 }
 
-impl Probe {
-    /// To this URL; fails with what is wrong with it.
+impl TestDelivery {
+    /// Deliveries to this URL. The error says what is wrong with it.
     pub(crate) fn new(url: &str) -> Result<Self, String> {
         let parsed: Url = url.parse().map_err(|_| "is not a URL".to_owned())?;
         if !matches!(parsed.scheme(), "http" | "https") {
@@ -37,9 +38,9 @@ impl Probe {
 
     /// Delivers an event about this version of the secret, signed with it, until it is answered with 200.
     ///
-    /// Every try, of later invocations too, is the same delivery under the same `webhook-id`, as OpenAI's own repeats
-    /// are: however often it is accepted, it is one event.
-    pub(crate) async fn deliver(&self, secret: &Secret, version: &str, until: Instant) -> Result<(), Failure> {
+    /// Every attempt, of later invocations too, has the same `webhook-id`, as OpenAI's own repeats do: however often it
+    /// is accepted, it is one event.
+    pub(crate) async fn send(&self, secret: &Secret, version: &str, until: Instant) -> Result<(), RotationError> {
         loop {
             let last = match self.attempt(secret, version, until).await {
                 Ok(200) => return Ok(()),
@@ -47,15 +48,15 @@ impl Probe {
                 Err(problem) => problem,
             };
             if Instant::now() + PAUSE >= until {
-                return Err(Failure::NotAccepted { url: self.url.clone(), last });
+                return Err(RotationError::NotAccepted { url: self.url.clone(), last });
             }
             sleep(PAUSE).await;
         }
     }
 
-    /// The status of the answer, or why there is none.
+    /// The answer's status, or why there is none.
     async fn attempt(&self, secret: &Secret, version: &str, until: Instant) -> Result<u16, String> {
-        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
+        let now = now_seconds().cast_unsigned();
         let body = json!({
             "id": format!("evt_{version}"),
             "object": "event",

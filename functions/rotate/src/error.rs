@@ -1,18 +1,19 @@
-//! Why a step failed.
+//! Errors of a rotation.
 
 use hooks_aws::ledger::LedgerError;
 use hooks_aws::secrets::{ReadError, WriteError};
+use hooks_function::ApiKeyError;
 use hooks_webhook::SecretError;
 use lambda_runtime::Diagnostic;
 use thiserror::Error;
 
-/// A step failed, and with it this try of the rotation. The secret in use stays in use.
+/// Why a step failed, and with it this attempt of the rotation. The secret in use stays in use.
 ///
-/// The text goes to whoever looks into the log, and holds no secret.
+/// The text is for the log, and holds no secret.
 #[derive(Debug, Error)]
-pub(crate) enum Failure {
+pub(crate) enum RotationError {
     #[error(
-        "the event is no step of a rotation: it needs Step (createSecret, setSecret, testSecret or finishSecret), \
+        "the event is not a step of a rotation: it needs Step (createSecret, setSecret, testSecret or finishSecret), \
          SecretId and ClientRequestToken. Secrets Manager sends such events; start a rotation with: \
          aws secretsmanager rotate-secret"
     )]
@@ -22,20 +23,20 @@ pub(crate) enum Failure {
          aws secretsmanager rotate-secret --rotation-lambda-arn ..."
     )]
     RotationOff,
-    #[error("the secret has no version of this id; start a rotation with: aws secretsmanager rotate-secret")]
+    #[error("the secret has no version with this id; start a rotation with: aws secretsmanager rotate-secret")]
     UnknownVersion,
     #[error(
-        "the version is not AWSPENDING, so it belongs to no rotation that is under way; start one with: \
+        "the version is not AWSPENDING, so it belongs to no rotation in progress; start one with: \
          aws secretsmanager rotate-secret"
     )]
     NotPending,
-    #[error("another try of this rotation is at work; this one left everything to it")]
+    #[error("another attempt of this rotation is in progress; this one changed nothing")]
     Busy,
-    #[error("there is no usable OpenAI API key: {0}")]
-    ApiKey(String),
+    #[error("{0}")]
+    ApiKey(#[from] ApiKeyError),
     #[error(
-        "OpenAI has no endpoint {0} in the project of this API key: it was deleted there, or the key is another \
-         project's; deploy with another EndpointName, which creates it anew"
+        "OpenAI has no endpoint {0} in the project of this API key: it was deleted there, or the key belongs to another \
+         project; deploy with another EndpointName, which creates a new endpoint"
     )]
     NoEndpoint(String),
     #[error("{0}")]
@@ -43,23 +44,23 @@ pub(crate) enum Failure {
     #[error("the secret could not be read: {0}")]
     Read(#[from] ReadError),
     #[error(
-        "nothing can be stored in the secret, so OpenAI was not asked for a new one: {0}. A secret under a \
-         customer-managed key needs a grant of kms:GenerateDataKey and kms:Decrypt to the function's role"
+        "the secret is not writable, so OpenAI was not asked for a new value: {0}. A secret under a customer-managed key \
+         needs a grant of kms:GenerateDataKey and kms:Decrypt to the function's role"
     )]
     NotWritable(WriteError),
     #[error(
-        "OpenAI has made a new secret, which could not be stored and is lost: {0}. The old one is good for 24 hours; \
-         the next try asks for another"
+        "OpenAI made a new signing secret, but it could not be stored and is lost: {0}. The old one stays valid for 24 \
+         hours; the next attempt requests another"
     )]
     NotStored(WriteError),
     #[error(
-        "another try had stored its secret, which is not OpenAI's newest. The newest is stored as a version of its own, \
-         which is AWSPENDING now; go on with it: aws secretsmanager rotate-secret"
+        "another attempt stored a signing secret that is not OpenAI's newest. The newest is stored as a version of its \
+         own, which is AWSPENDING now; continue with it: aws secretsmanager rotate-secret"
     )]
     Superseded,
     #[error("the version has no value; createSecret comes first")]
     NoValue,
-    #[error("the pending secret cannot be used: {0}")]
+    #[error("the pending secret is unusable: {0}")]
     Unusable(SecretError),
     #[error(
         "a delivery signed with the pending secret was not answered with 200 by {url}: {last}. The old secret stays in \
@@ -67,18 +68,18 @@ pub(crate) enum Failure {
     )]
     NotAccepted { url: String, last: String },
     #[error(
-        "the secret in use was stored after the pending one was made, so OpenAI may sign with neither soon. Start anew \
-         within 24 hours: take AWSPENDING from this version with aws secretsmanager update-secret-version-stage, then \
-         aws secretsmanager rotate-secret"
+        "the secret in use was stored after the pending one was made, so OpenAI may soon sign with neither. Start over \
+         within 24 hours: remove AWSPENDING from this version with aws secretsmanager update-secret-version-stage, then \
+         run aws secretsmanager rotate-secret"
     )]
     Overtaken,
-    #[error("the version could not be put into use: {0}")]
+    #[error("AWSCURRENT could not be moved to the version: {0}")]
     NotInUse(WriteError),
     #[error("{0}")]
     Ledger(#[from] LedgerError),
 }
 
-impl Failure {
+impl RotationError {
     /// A short, stable name.
     pub(crate) const fn reason(&self) -> &'static str {
         match self {
@@ -104,9 +105,9 @@ impl Failure {
     }
 }
 
-/// What Lambda answers: the reason is the error's type.
-impl From<Failure> for Diagnostic {
-    fn from(failure: Failure) -> Self {
-        Self { error_type: failure.reason().to_owned(), error_message: failure.to_string() }
+/// Lambda's answer: the reason is the error's type.
+impl From<RotationError> for Diagnostic {
+    fn from(error: RotationError) -> Self {
+        Self { error_type: error.reason().to_owned(), error_message: error.to_string() }
     }
 }

@@ -1,9 +1,9 @@
-//! What Secrets Manager asks for.
+//! Requests of Secrets Manager.
 
 use serde::Deserialize;
 use serde_json::Value;
 
-/// One step of one rotation. Whatever else the event has is not looked at.
+/// One step of one rotation. Other fields of the event are ignored.
 #[derive(Debug, Deserialize)]
 pub(crate) struct Request {
     #[serde(rename = "Step")]
@@ -11,12 +11,12 @@ pub(crate) struct Request {
     /// The secret's ARN.
     #[serde(rename = "SecretId")]
     pub(crate) secret: String,
-    /// The id of the version that the rotation is to fill and to put into use.
+    /// The id of the version that the rotation fills and puts into use.
     #[serde(rename = "ClientRequestToken")]
     pub(crate) version: String,
 }
 
-/// The four steps, in their order. Secrets Manager's guide spells them in both ways.
+/// The four steps, in order. Secrets Manager's guide has both spellings.
 #[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq)]
 pub(crate) enum Step {
     #[serde(rename = "createSecret", alias = "create_secret")]
@@ -41,7 +41,7 @@ impl Step {
 }
 
 impl Request {
-    /// `None` for any other event. What is wrong with it stays unsaid, since that would quote it.
+    /// `None` for any other event. The parser's error is dropped, since it would quote the event.
     pub(crate) fn read(event: Value) -> Option<Self> {
         serde_json::from_value(event).ok()
     }
