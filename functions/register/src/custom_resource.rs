@@ -1,43 +1,43 @@
 //! The answer that CloudFormation waits for: always given, and given in time.
 //!
 //! A custom resource that is never answered keeps its stack waiting until `ServiceTimeout`. So the work has two thirds
-//! of the invocation's time, is stopped soon after, and may panic; the rest is for handing the answer over. Where even
-//! that does not work the invocation fails, and Lambda begins it again.
+//! of the invocation's time, is stopped soon after, and may panic; the rest is for delivering the answer. Where even
+//! that does not work the invocation fails, and Lambda repeats it.
 
 use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
+use hooks_function::Error;
 use hooks_telemetry::Line;
-use lambda_runtime::Error;
 use serde_json::{Value, json};
 use tokio::time::{Instant, sleep, timeout_at};
 
-use crate::registrar::{Done, Failed, PERHAPS_REGISTERED, Registrar};
+use crate::error::RegistrationError;
+use crate::registrar::{Completion, FailedRequest, PERHAPS_REGISTERED, Registrar};
 use crate::request::{Request, text};
-use crate::trouble::Trouble;
 
-/// How long one attempt to hand the answer over may take.
+/// Longest attempt to deliver the answer.
 const PUT_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// The wait between two of them.
+/// Pause between two attempts.
 const PUT_PAUSE: Duration = Duration::from_millis(500);
 
-/// In bytes. CloudFormation refuses an answer of more than 4096, ids included.
+/// Longest reason, in bytes. CloudFormation refuses an answer of more than 4096, ids included.
 const MAX_REASON: usize = 1000;
 
-/// Takes requests and answers them.
-pub(crate) struct Desk {
+/// Takes CloudFormation's requests and answers them.
+pub(crate) struct CustomResource {
     pub(crate) registrar: Arc<Registrar>,
     pub(crate) http: reqwest::Client,
 }
 
-impl Desk {
-    /// Does what the event asks for and answers it, all before `end`.
+impl CustomResource {
+    /// Carries out the event's request and answers it, all before `end`.
     pub(crate) async fn handle(&self, event: Value, end: Instant) -> Result<(), Error> {
         let to = text(&event, "ResponseURL").to_owned();
         if to.is_empty() {
-            return Err("the event is no request of CloudFormation: it has no ResponseURL".into());
+            return Err("the event is not a request of CloudFormation: it has no ResponseURL".into());
         }
         let request = Request::new(&event);
         let (kind, physical_id) = (request.kind.clone(), request.physical_id.clone());
@@ -45,7 +45,9 @@ impl Desk {
         let result = within(end, |until| async move { registrar.handle(&request, until).await }).await;
         report(&kind, &result);
         let (status, physical_id, reason) = match result {
-            Ok(done) => ("SUCCESS", done.physical_id, done.left_behind.map(|why| why.to_string()).unwrap_or_default()),
+            Ok(done) => {
+                ("SUCCESS", done.physical_id, done.left_behind.map(|error| error.to_string()).unwrap_or_default())
+            }
             Err(failed) => ("FAILED", physical_id.unwrap_or_else(|| failed.physical_id.clone()), failed.reason(&kind)),
         };
         let answer = json!({
@@ -59,7 +61,7 @@ impl Desk {
         self.put(&to, &answer.to_string(), end).await
     }
 
-    /// Hands the answer over. The URL is a key to it, and stays out of logs and errors.
+    /// Delivers the answer. The URL is signed, so it stays out of logs and errors.
     async fn put(&self, url: &str, answer: &str, end: Instant) -> Result<(), Error> {
         loop {
             // Without a content type: the URL is signed for none.
@@ -71,35 +73,35 @@ impl Desk {
                 Err(_) => "no answer came in time".to_owned(),
             };
             if Instant::now() + PUT_PAUSE >= end {
-                return Err(format!("the answer could not be handed to CloudFormation: {problem}").into());
+                return Err(format!("the answer could not be delivered to CloudFormation: {problem}").into());
             }
             sleep(PUT_PAUSE).await;
         }
     }
 }
 
-/// The end of the work, or that it had none. It gets the moment by which it should be over.
-async fn within<F>(end: Instant, work: impl FnOnce(Instant) -> F) -> Result<Done, Failed>
+/// The result of the work, which gets the time by which it should be over; an error if it panics or takes longer.
+async fn within<F>(end: Instant, work: impl FnOnce(Instant) -> F) -> Result<Completion, FailedRequest>
 where
-    F: Future<Output = Result<Done, Failed>> + Send + 'static,
+    F: Future<Output = Result<Completion, FailedRequest>> + Send + 'static,
 {
     let left = end.saturating_duration_since(Instant::now());
     let until = Instant::now() + left * 2 / 3;
     // A task of its own, so that a panic ends it alone.
     let mut task = tokio::spawn(work(until));
-    let perhaps = |why| Failed { why, physical_id: PERHAPS_REGISTERED.to_owned() };
-    // A little more time than it knows of, to say how far it came.
+    let perhaps = |error| FailedRequest { error, physical_id: PERHAPS_REGISTERED.to_owned() };
+    // A little more time than it was given, to return how far it came.
     match timeout_at(until + left / 12, &mut task).await {
         Ok(Ok(result)) => result,
-        Ok(Err(_)) => Err(perhaps(Trouble::Panic)),
+        Ok(Err(_)) => Err(perhaps(RegistrationError::Panic)),
         Err(_) => {
             task.abort();
-            Err(perhaps(Trouble::TimeIsOver))
+            Err(perhaps(RegistrationError::OutOfTime))
         }
     }
 }
 
-impl Failed {
+impl FailedRequest {
     /// For the stack's events.
     fn reason(&self, kind: &str) -> String {
         let what = match kind {
@@ -107,23 +109,23 @@ impl Failed {
             "Delete" => "Deleting",
             _ => "Registering",
         };
-        format!("{what} the webhook endpoint at OpenAI failed: {}", self.why)
+        format!("{what} the webhook endpoint at OpenAI failed: {}", self.error)
     }
 }
 
 /// The invocation's line in the log.
-fn report(kind: &str, result: &Result<Done, Failed>) {
+fn report(kind: &str, result: &Result<Completion, FailedRequest>) {
     match result {
-        Ok(Done { physical_id, outcome, left_behind: None }) => {
+        Ok(Completion { physical_id, outcome, left_behind: None }) => {
             Line::info("webhook endpoint managed").text("endpoint.id", physical_id).text("outcome", outcome).emit();
         }
-        Ok(Done { physical_id, outcome, left_behind: Some(why) }) => Line::warn(
+        Ok(Completion { physical_id, outcome, left_behind: Some(error) }) => Line::warn(
             "webhook endpoint left at OpenAI, where it goes on delivering: delete it in the dashboard, under Settings, \
              Project, Webhooks",
         )
         .text("endpoint.id", physical_id)
         .text("outcome", outcome)
-        .text("reason", &why.to_string())
+        .text("reason", &error.to_string())
         .emit(),
         Err(failed) => Line::error("webhook endpoint not managed").text("reason", &failed.reason(kind)).emit(),
     }
@@ -137,9 +139,9 @@ mod tests {
     async fn work_that_panics_or_never_ends_still_has_a_result() {
         let end = Instant::now() + Duration::from_mins(2);
         let failed = within(end, |_| async { panic!("for the test") }).await.unwrap_err();
-        assert!(matches!(failed.why, Trouble::Panic));
+        assert!(matches!(failed.error, RegistrationError::Panic));
         let failed = within(end, |_| std::future::pending()).await.unwrap_err();
-        assert!(matches!(failed.why, Trouble::TimeIsOver));
+        assert!(matches!(failed.error, RegistrationError::OutOfTime));
         assert_eq!(failed.physical_id, PERHAPS_REGISTERED);
         assert_eq!((end - Instant::now()).as_secs(), 30);
     }
