@@ -28,10 +28,6 @@ const CONCURRENT_RECORDS: usize = 5;
 /// How long a handler may prepare. Lambda gives a function ten seconds to start.
 const WARM_UP: Duration = Duration::from_secs(5);
 
-/// What somebody may expect the end of, as docs/expectations.md says: what a program asks OpenAI for and then waits
-/// for. All else comes from OpenAI unasked, and is spared the write.
-const EXPECTED: [Category; 3] = [Category::Response, Category::Batch, Category::FineTuning];
-
 /// The message cannot be read.
 const UNDECODABLE_MESSAGE: &str = "undecodable_message";
 
@@ -306,7 +302,7 @@ impl<H: Handler> Harness<H> {
     /// What somebody expects of the outcome's object. A final state meets that.
     async fn meet(&self, outcome: &Outcome) -> Result<Option<Expected>, Failure> {
         match &outcome.object_id {
-            Some(id) if EXPECTED.contains(&self.category) && outcome.status != Outcome::NOT_FOUND => {
+            Some(id) if self.category.can_be_expected() && outcome.status != Outcome::NOT_FOUND => {
                 self.services.ledger.meet(self.category.as_str(), id, outcome.terminal).await.map_err(retry)
             }
             _ => Ok(None),

@@ -1,34 +1,34 @@
-//! The lists of OpenAI's that are gone through.
+//! The lists at OpenAI that are scanned.
 
 use hooks_openai::{AgentSession, Batch, Client, Error, FineTuningJob, Page};
 use tokio::time::Instant;
 
-use crate::ending::Ending;
+use crate::missed_event::MissedEvent;
 
 /// A day in seconds.
 const DAY: i64 = 24 * 60 * 60;
 
-/// A list of OpenAI's.
+/// A list at OpenAI.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Kind {
+pub(crate) enum OpenAiList {
     Batches,
     FineTuningJobs,
     AgentSessions,
 }
 
-/// One page of such a list.
-pub(crate) struct Listed {
-    /// How many entries it has.
+/// One page of a list.
+pub(crate) struct ListPage {
+    /// Number of entries.
     pub(crate) entries: usize,
-    /// Those that have ended.
-    pub(crate) endings: Vec<Ending>,
+    /// The events of those that have ended.
+    pub(crate) events: Vec<MissedEvent>,
     /// When its oldest entry was created, in Unix seconds.
     pub(crate) oldest: Option<i64>,
-    /// Behind which entry the next page begins.
+    /// The entry behind which the next page begins.
     pub(crate) next: Option<String>,
 }
 
-impl Kind {
+impl OpenAiList {
     pub(crate) const ALL: [Self; 3] = [Self::Batches, Self::FineTuningJobs, Self::AgentSessions];
 
     /// The name in bookmarks and results.
@@ -40,8 +40,8 @@ impl Kind {
         }
     }
 
-    /// How long after its creation an entry may end, in seconds; those created earlier than that are not looked at. A
-    /// batch has 24 hours, and its files take some time. The others have no limit that is known.
+    /// Longest time from creation to end, in seconds; older entries are ignored. A batch has 24 hours, and its files take
+    /// some time. The others have no known limit.
     pub(crate) const fn longest_life(self) -> i64 {
         match self {
             Self::Batches => 3 * DAY,
@@ -56,29 +56,29 @@ impl Kind {
         after: Option<&str>,
         limit: u8,
         deadline: Instant,
-    ) -> Result<Listed, Error> {
+    ) -> Result<ListPage, Error> {
         Ok(match self {
             Self::Batches => {
                 let page = openai.batches(after, limit, deadline).await?;
-                Listed::of(page, |batch: &Batch| batch.time("created_at"), Ending::of_batch)
+                ListPage::of(page, |batch: &Batch| batch.time("created_at"), MissedEvent::of_batch)
             }
             Self::FineTuningJobs => {
                 let page = openai.fine_tuning_jobs(after, limit, deadline).await?;
-                Listed::of(page, |job: &FineTuningJob| job.created_at, Ending::of_job)
+                ListPage::of(page, |job: &FineTuningJob| job.created_at, MissedEvent::of_job)
             }
             Self::AgentSessions => {
                 let page = openai.agent_sessions(after, limit, deadline).await?;
-                Listed::of(page, |session: &AgentSession| session.created_at, Ending::of_session)
+                ListPage::of(page, |session: &AgentSession| session.created_at, MissedEvent::of_session)
             }
         })
     }
 }
 
-impl Listed {
-    fn of<T>(page: Page<T>, created_at: impl Fn(&T) -> Option<i64>, ending: impl Fn(&T) -> Option<Ending>) -> Self {
+impl ListPage {
+    fn of<T>(page: Page<T>, created_at: impl Fn(&T) -> Option<i64>, event: impl Fn(&T) -> Option<MissedEvent>) -> Self {
         Self {
             entries: page.items.len(),
-            endings: page.items.iter().filter_map(ending).collect(),
+            events: page.items.iter().filter_map(event).collect(),
             oldest: page.items.iter().filter_map(created_at).min(),
             next: page.next,
         }

@@ -1,4 +1,4 @@
-//! What ended at OpenAI, and the event that it sends then.
+//! The event of an object that reached a state which OpenAI announces by webhook.
 
 use hooks_aws::ledger::JobRecord;
 use hooks_aws::queue::{Message, Source};
@@ -6,26 +6,26 @@ use hooks_openai::{AgentSession, Batch, FineTuningJob, Response};
 use hooks_webhook::{Category, Event};
 use serde_json::{Value, json};
 
-/// Longer than any id that OpenAI gives out. The id of an event that is made of one must not outgrow its room.
+/// Longest id of an object: longer than any that OpenAI gives out. It becomes part of the event's id, which is bounded.
 const MAX_ID: usize = 128;
 
-/// The endpoint that such events are delivered to.
+/// The endpoint that these events count as delivered to.
 const ENDPOINT: &str = "project";
 
-/// An object that came to a state which OpenAI tells by webhook, and that event.
+/// The event that OpenAI sends when an object reaches a state, made from the object itself.
 #[derive(Debug)]
-pub(crate) struct Ending {
+pub(crate) struct MissedEvent {
     /// The object's id.
     pub(crate) object_id: String,
-    /// When it came to that state, in Unix seconds.
+    /// When it reached that state, in Unix seconds.
     pub(crate) at: i64,
     status: String,
     body: String,
     event: Event,
 }
 
-impl Ending {
-    /// `None` while the batch is under way.
+impl MissedEvent {
+    /// `None` while the batch is in progress.
     pub(crate) fn of_batch(batch: &Batch) -> Option<Self> {
         let status = batch.status.as_str();
         let at = batch.status.is_terminal().then(|| batch.time(&format!("{status}_at")))?;
@@ -38,7 +38,7 @@ impl Ending {
         )
     }
 
-    /// `None` while the job is under way.
+    /// `None` while the job is in progress.
     pub(crate) fn of_job(job: &FineTuningJob) -> Option<Self> {
         let status = job.status.as_str();
         if ![FineTuningJob::SUCCEEDED, FineTuningJob::FAILED, FineTuningJob::CANCELLED].contains(&status) {
@@ -48,8 +48,8 @@ impl Ending {
         Self::new(&format!("fine_tuning.job.{status}"), &job.id, status, at, &json!({"id": job.id}))
     }
 
-    /// `None` while the session goes on. One that is idle or waits may go on later and end again, so its event is known
-    /// by the time, too.
+    /// `None` while the session is active. An idle or waiting session may become active and rest again, so its event's id
+    /// contains the time.
     pub(crate) fn of_session(session: &AgentSession) -> Option<Self> {
         let kind = match session.status.as_str() {
             "idle" => "agent.session.idle",
@@ -67,14 +67,14 @@ impl Ending {
         Self::new(kind, &session.id, &session.status, at, &data)
     }
 
-    /// `None` while the response is under way.
+    /// `None` while the response is in progress.
     pub(crate) fn of_response(response: &Response) -> Option<Self> {
         let status = response.status.as_str();
         let at = response.status.is_terminal().then_some(response.completed_at.or(response.created_at))??;
         Self::new(&format!("response.{status}"), &response.id, status, at, &json!({"id": response.id}))
     }
 
-    /// `None` when the id can be none. The event's id is the same whenever the same ending is found.
+    /// `None` if the id cannot be one. The event's id is the same whenever the same state is found.
     fn new(kind: &str, object_id: &str, status: &str, at: i64, data: &Value) -> Option<Self> {
         let name = kind.replace('.', "_");
         let id = match Category::of(kind) {
@@ -99,12 +99,12 @@ impl Ending {
         self.event.effect_key().to_string()
     }
 
-    /// Whether this state was seen when the object was last looked at.
+    /// Whether the job's record already has this state.
     pub(crate) fn is_seen(&self, job: &JobRecord) -> bool {
         job.status == self.status && job.as_of >= self.at.saturating_mul(1000)
     }
 
-    /// The event as it goes into its queue at a moment (milliseconds since the Unix epoch).
+    /// The event as a queue message, sent at `now` (milliseconds since the Unix epoch).
     pub(crate) fn message(&self, now: i64) -> Message {
         Message {
             body: self.body.clone(),
@@ -123,31 +123,31 @@ impl Ending {
 mod tests {
     use super::*;
 
-    fn ending(kind: &str, object_id: &str, at: i64) -> Option<Ending> {
-        Ending::new(kind, object_id, "idle", at, &json!({"id": object_id}))
+    fn missed(kind: &str, object_id: &str, at: i64) -> Option<MissedEvent> {
+        MissedEvent::new(kind, object_id, "idle", at, &json!({"id": object_id}))
     }
 
     fn id(kind: &str, object_id: &str, at: i64) -> String {
-        ending(kind, object_id, at).unwrap().event.id
+        missed(kind, object_id, at).unwrap().event.id
     }
 
     #[test]
-    fn an_ending_makes_the_event_that_openai_sends() {
-        let ending = ending("batch.completed", "batch_1", 1_795_300_000).unwrap();
-        let message = ending.message(1_795_400_000_123);
+    fn a_missed_event_is_the_one_that_openai_sends() {
+        let event = missed("batch.completed", "batch_1", 1_795_300_000).unwrap();
+        let message = event.message(1_795_400_000_123);
         let body: Value = serde_json::from_str(&message.body).unwrap();
         let expected = json!({
             "id": "evt_reconcile_batch_completed_batch_1", "object": "event", "created_at": 1_795_300_000,
             "type": "batch.completed", "data": {"id": "batch_1"},
         });
         assert_eq!(body, expected);
-        assert_eq!((message.webhook_id.as_str(), message.endpoint.as_str()), (ending.event.id.as_str(), "project"));
+        assert_eq!((message.webhook_id.as_str(), message.endpoint.as_str()), (event.event.id.as_str(), "project"));
         assert_eq!((message.source, message.received_at), (Source::Reconcile, 1_795_400_000_123));
-        assert_eq!(ending.effect_key(), "batch.completed/batch_1");
+        assert_eq!(event.effect_key(), "batch.completed/batch_1");
     }
 
     #[test]
-    fn an_event_is_the_same_whenever_it_is_found_and_another_one_for_another_end() {
+    fn an_event_is_the_same_whenever_it_is_found_and_another_one_for_another_state() {
         assert_eq!(id("batch.completed", "batch_1", 1), id("batch.completed", "batch_1", 2));
         assert_ne!(id("batch.completed", "batch_1", 1), id("batch.failed", "batch_1", 1));
         assert_eq!(id("agent.session.idle", "sess_1", 1), id("agent.session.idle", "sess_1", 1));
@@ -156,16 +156,16 @@ mod tests {
 
     #[test]
     fn an_id_that_none_can_be_makes_no_event() {
-        assert!(ending("batch.completed", "", 1).is_none_or(|ending| ending.event.object_id().is_none()));
-        assert!(ending("batch.completed", &"x".repeat(MAX_ID), 1).is_some());
-        assert!(ending("batch.completed", &"x".repeat(MAX_ID + 1), 1).is_none());
+        assert!(missed("batch.completed", "", 1).is_none_or(|missed| missed.event.object_id().is_none()));
+        assert!(missed("batch.completed", &"x".repeat(MAX_ID), 1).is_some());
+        assert!(missed("batch.completed", &"x".repeat(MAX_ID + 1), 1).is_none());
     }
 
     #[test]
     fn a_session_was_seen_by_a_later_look_at_the_same_state() {
-        let ending = ending("agent.session.idle", "sess_1", 1_000).unwrap();
+        let event = missed("agent.session.idle", "sess_1", 1_000).unwrap();
         let seen =
-            |status: &str, as_of| ending.is_seen(&JobRecord { status: status.to_owned(), terminal: false, as_of });
+            |status: &str, as_of| event.is_seen(&JobRecord { status: status.to_owned(), terminal: false, as_of });
         assert!(seen("idle", 1_000_000) && seen("idle", 2_000_000));
         assert!(!seen("idle", 999_999), "seen idle before it went on and came to rest again");
         assert!(!seen("in_progress", 1_000_500), "seen just before it came to rest");
