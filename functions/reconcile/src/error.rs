@@ -3,15 +3,15 @@
 use hooks_aws::ledger::LedgerError;
 use hooks_aws::outcomes::OutcomesError;
 use hooks_aws::queue::InboxError;
-use hooks_function::ApiKeyError;
+use hooks_function::ApiKeySecretError;
 
 /// Why a list or an expectation could not be processed, in words that may be logged.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum ReconcileError {
     #[error("{0}")]
-    ApiKey(#[from] ApiKeyError),
+    ApiKey(#[from] ApiKeySecretError),
     #[error("{0}")]
-    OpenAi(#[from] hooks_openai::Error),
+    OpenAi(#[from] hooks_openai::OpenAiError),
     #[error("{0}")]
     Ledger(#[from] LedgerError),
     #[error("{0}")]
@@ -28,7 +28,7 @@ impl ReconcileError {
     /// have it. That may be intended and no retry changes it, so it is a warning; anything else fails the invocation.
     pub(crate) fn is_setup(&self) -> bool {
         match self {
-            Self::ApiKey(error) => matches!(error, ApiKeyError::Unset(_)),
+            Self::ApiKey(error) => matches!(error, ApiKeySecretError::Unset(_)),
             Self::OpenAi(error) => matches!(error.status(), Some(403 | 404)),
             _ => false,
         }

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use hooks_aws::ledger::Waiting;
 use hooks_function::Error;
-use hooks_openai::{Class, Response};
+use hooks_openai::{ErrorClass, Response};
 use hooks_telemetry::{Line, Metric};
 use hooks_webhook::Category;
 use serde_json::{Value, json};
@@ -116,14 +116,14 @@ impl Run {
                     let known = self.know(services, &response).await?;
                     self.known.insert(object_id, known);
                 }
-                Err(error) if error.class() == Class::NotFound => {
+                Err(error) if error.class() == ErrorClass::NotFound => {
                     let gone = "OpenAI does not have this response (any more).".to_owned();
                     self.known.insert(object_id, Known::Otherwise(gone));
                 }
                 Err(error) => {
                     self.skipped = Some(error.to_string());
                     // The others would be refused as well.
-                    if matches!(error.class(), Class::Unauthorized | Class::QuotaExhausted) {
+                    if matches!(error.class(), ErrorClass::Unauthorized | ErrorClass::QuotaExhausted) {
                         break;
                     }
                 }

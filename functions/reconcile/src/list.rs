@@ -1,6 +1,6 @@
 //! The lists at OpenAI that are scanned.
 
-use hooks_openai::{AgentSession, Batch, Client, Error, FineTuningJob, Page};
+use hooks_openai::{AgentSession, Batch, Client, FineTuningJob, OpenAiError, Page};
 use tokio::time::Instant;
 
 use crate::missed_event::MissedEvent;
@@ -56,7 +56,7 @@ impl OpenAiList {
         after: Option<&str>,
         limit: u8,
         deadline: Instant,
-    ) -> Result<ListPage, Error> {
+    ) -> Result<ListPage, OpenAiError> {
         Ok(match self {
             Self::Batches => {
                 let page = openai.batches(after, limit, deadline).await?;

@@ -13,8 +13,8 @@ use std::future::Future;
 use std::time::Duration;
 
 use hooks_aws::secrets::Store;
-use hooks_function::{ApiKeyError, ApiKeySecret};
-use hooks_openai::{Class, Client, EndpointChange, EndpointSecret, WebhookEndpoint};
+use hooks_function::{ApiKeySecret, ApiKeySecretError};
+use hooks_openai::{Client, EndpointChange, EndpointSecret, ErrorClass, WebhookEndpoint};
 use tokio::time::{Instant, sleep};
 
 use crate::error::RegistrationError;
@@ -110,7 +110,7 @@ impl Registrar {
         for id in ids {
             match retry(until, || session.openai.delete_webhook_endpoint(&id, until)).await {
                 Ok(()) => outcome = "deleted",
-                Err(error) if error.class() == Class::NotFound => {}
+                Err(error) if error.class() == ErrorClass::NotFound => {}
                 Err(error) => return Err(error.into()),
             }
         }
@@ -119,7 +119,7 @@ impl Registrar {
 
     /// Reads the API key.
     async fn session(&self, until: Instant) -> Result<Session<'_>, RegistrationError> {
-        let is_transient = |error: &ApiKeyError| matches!(error, ApiKeyError::Unreadable(..));
+        let is_transient = |error: &ApiKeySecretError| matches!(error, ApiKeySecretError::Unreadable(..));
         let openai = retry_secret(is_transient, || self.api_key.client()).await?;
         Ok(Session { openai, store: &self.store, until })
     }
@@ -199,7 +199,9 @@ impl Session<'_> {
             Ok(()) => Ok(completion(id, "updated", None)),
             // It was deleted by hand, or the key belongs to another project now. Should this fail in turn, the resource
             // keeps its id: whatever was created is found by the next attempt.
-            Err(RegistrationError::OpenAi(error)) if error.class() == Class::NotFound => self.create(desired).await,
+            Err(RegistrationError::OpenAi(error)) if error.class() == ErrorClass::NotFound => {
+                self.create(desired).await
+            }
             Err(error) => Err(error.into()),
         }
     }
@@ -288,9 +290,9 @@ fn same(one: &[String], other: &[String]) -> bool {
 }
 
 /// Repeats a call of OpenAI until its answer is final, or time runs out.
-async fn retry<T, F>(until: Instant, call: impl Fn() -> F) -> Result<T, hooks_openai::Error>
+async fn retry<T, F>(until: Instant, call: impl Fn() -> F) -> Result<T, hooks_openai::OpenAiError>
 where
-    F: Future<Output = Result<T, hooks_openai::Error>>,
+    F: Future<Output = Result<T, hooks_openai::OpenAiError>>,
 {
     let mut pauses = Pauses::until(until);
     loop {
@@ -329,9 +331,9 @@ impl Pauses {
     }
 
     /// Waits and returns true, if another attempt can help and there is time for it.
-    async fn wait_after(&mut self, error: &hooks_openai::Error) -> bool {
+    async fn wait_after(&mut self, error: &hooks_openai::OpenAiError) -> bool {
         let pause = self.next.max(error.retry_after().unwrap_or_default());
-        if error.class() != Class::Retry || Instant::now() + pause >= self.until {
+        if error.class() != ErrorClass::Retry || Instant::now() + pause >= self.until {
             return false;
         }
         sleep(pause).await;

@@ -2,7 +2,7 @@
 
 use hooks_aws::ledger::LedgerError;
 use hooks_aws::secrets::{ReadError, WriteError};
-use hooks_function::ApiKeyError;
+use hooks_function::ApiKeySecretError;
 use hooks_webhook::SecretError;
 use lambda_runtime::Diagnostic;
 use thiserror::Error;
@@ -33,14 +33,14 @@ pub(crate) enum RotationError {
     #[error("another attempt of this rotation is in progress; this one changed nothing")]
     Busy,
     #[error("{0}")]
-    ApiKey(#[from] ApiKeyError),
+    ApiKey(#[from] ApiKeySecretError),
     #[error(
         "OpenAI has no endpoint {0} in the project of this API key: it was deleted there, or the key belongs to another \
          project; deploy with another EndpointName, which creates a new endpoint"
     )]
     NoEndpoint(String),
     #[error("{0}")]
-    OpenAi(#[from] hooks_openai::Error),
+    OpenAi(#[from] hooks_openai::OpenAiError),
     #[error("the secret could not be read: {0}")]
     Read(#[from] ReadError),
     #[error(

@@ -5,7 +5,7 @@ use std::time::Duration;
 use hooks_aws::ledger::Ledger;
 use hooks_aws::secrets::{Put, Rotation, Stage, Versions};
 use hooks_function::{ApiKeySecret, Config, Deadline, Environment, Faults};
-use hooks_openai::Class;
+use hooks_openai::ErrorClass;
 use hooks_telemetry::Line;
 use serde_json::Value;
 
@@ -136,7 +136,7 @@ impl Rotator {
         self.secrets.try_writing(secret).await.map_err(RotationError::NotWritable)?;
         let made = openai.rotate_webhook_secret(&self.endpoint, true, deadline.before(FOR_STORING)).await;
         let (_, made) = made.map_err(|error| match error.class() {
-            Class::NotFound => RotationError::NoEndpoint(self.endpoint.clone()),
+            ErrorClass::NotFound => RotationError::NoEndpoint(self.endpoint.clone()),
             _ => error.into(),
         })?;
         let put = async |version| self.secrets.put_pending(secret, version, made.expose()).await;

@@ -44,14 +44,16 @@ impl Config {
             .stalled_stream_protection(StalledStreamProtectionConfig::disabled())
             .http_client(http.clone());
         sdk.set_endpoint_url(endpoint);
-        Some(Self::of_sdk(sdk.build(), http, credentials))
+        Some(Self::new(sdk.build(), http, credentials))
     }
 
-    pub(crate) fn of_sdk(sdk: SdkConfig, http: Http, credentials: Credentials) -> Self {
+    /// From a configuration of the SDK that has this HTTP client and these credentials.
+    #[must_use]
+    pub fn new(sdk: SdkConfig, http: Http, credentials: Credentials) -> Self {
         Self { sdk, http, credentials }
     }
 
-    /// What the SDK's clients are made from.
+    /// The SDK's own configuration: what its clients are made from, here and in programs with clients of their own.
     #[must_use]
     pub fn sdk(&self) -> &SdkConfig {
         &self.sdk

@@ -85,8 +85,7 @@ mod event;
 mod expectation;
 mod job;
 mod lease;
-mod log;
-mod value;
+pub mod value;
 
 use std::time::Duration;
 
@@ -97,13 +96,13 @@ use crate::Config;
 use crate::clock::now_ms as now;
 
 pub use bookmark::Bookmark;
+pub use change::Item;
 pub use effect::EffectClaim;
 pub use error::LedgerError;
 pub use event::{Again, Claim, Delivery, Ending, Hold, Recorded};
 pub use expectation::{ExpectError, Expectation, Expected, MAX_CONTEXT, Waiting, WaitingPage, check_context};
 pub use job::{Job, JobRecord};
 pub use lease::Lease;
-pub use log::{Entries, Entry, EntryError, Wanted};
 
 /// How long anything stays in the table after it was last claimed or written.
 const LIFETIME: Duration = Duration::from_hours(35 * 24);
@@ -129,6 +128,18 @@ impl Ledger {
         let timeouts = TimeoutConfig::builder().operation_attempt_timeout(TRY_TIMEOUT).build();
         let config = aws_sdk_dynamodb::config::Builder::from(config.sdk()).timeout_config(timeouts).build();
         Self { client: Client::from_conf(config), table: table.into() }
+    }
+
+    /// The client, for queries that only one program makes.
+    #[must_use]
+    pub fn client(&self) -> &Client {
+        &self.client
+    }
+
+    /// The table's name.
+    #[must_use]
+    pub fn table(&self) -> &str {
+        &self.table
     }
 }
 

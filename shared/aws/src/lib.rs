@@ -4,6 +4,9 @@
 //! `Config` carries the credentials and the one HTTP client, so that a connection opened by one module serves all.
 //! The functions are built together, so there are no features: the linker drops what a function does not call.
 //!
+//! Functions see no type of the AWS SDK. What only one program of ours asks of AWS stands in that program: it makes the
+//! SDK's clients from [`Config::sdk`], and says why a call failed with [`cause`].
+//!
 //! | module | AWS service | what it is for |
 //! |---|---|---|
 //! | [`secrets`] | Secrets Manager | signing secrets with their rotation, API keys |
@@ -11,10 +14,7 @@
 //! | [`ledger`] | DynamoDB | which events, effects and jobs are where |
 //! | [`artifacts`] | S3 | what is worth keeping |
 //! | [`outcomes`] | EventBridge, SNS | telling other systems, and people |
-//! | [`metrics`] | CloudWatch | what was counted, for people |
 //! | [`parameters`] | Systems Manager | settings that outlive a deployment |
-//! | [`stack`] | CloudFormation | where a stack's parts are, for people's tools |
-//! | [`profile`] | STS, single sign-on | a person's own access |
 
 mod cause;
 pub mod clock;
@@ -25,13 +25,12 @@ mod http;
 
 pub mod artifacts;
 pub mod ledger;
-pub mod metrics;
 pub mod outcomes;
 pub mod parameters;
-pub mod profile;
 pub mod queue;
 pub mod secrets;
-pub mod stack;
 
+pub use cause::{cause, chain};
 pub use config::Config;
 pub use environment::{Environment, Faults};
+pub use http::Http;

@@ -5,7 +5,7 @@ use hooks_aws::artifacts::Artifacts;
 use hooks_aws::ledger::Ledger;
 use hooks_aws::outcomes::Outcomes;
 use hooks_aws::queue::Inbox;
-use hooks_function::{ApiKeyError, ApiKeySecret, Config, Deadline, Environment, Error, Faults};
+use hooks_function::{ApiKeySecret, ApiKeySecretError, Config, Deadline, Environment, Error, Faults};
 use hooks_webhook::Category;
 
 use crate::harness::Services;
@@ -126,8 +126,8 @@ pub async fn run<H: Handler>(
 }
 
 /// A key that is missing today may be there at the next attempt.
-impl From<ApiKeyError> for Failure {
-    fn from(error: ApiKeyError) -> Self {
+impl From<ApiKeySecretError> for Failure {
+    fn from(error: ApiKeySecretError) -> Self {
         Self::retry(format!("{error}; the event is tried again until then"))
     }
 }

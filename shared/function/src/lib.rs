@@ -40,5 +40,5 @@ pub use cached::{Cached, Last, Read, Rules};
 pub use deadline::Deadline;
 pub use hooks_aws::{Config, Environment, Faults, clock};
 pub use lambda_runtime::Error;
-pub use openai::{ApiKeyError, ApiKeySecret, OpenAi};
+pub use openai::{ApiKeySecret, ApiKeySecretError, OpenAi};
 pub use start::{run, start};

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use hooks_aws::secrets::{PLACEHOLDER, ReadError, Source, Stage, Store};
 use hooks_aws::{Config, Environment};
-use hooks_openai::{ApiKey, Client, InvalidApiKey};
+use hooks_openai::{ApiKey, ApiKeyError, Client};
 use tokio::time::Instant;
 
 use crate::{Cached, Last, Read, Rules};
@@ -23,7 +23,7 @@ const UNREADABLE: Duration = Duration::from_secs(5);
 
 /// Why there is no client. The text says what to do, and never shows the key.
 #[derive(Clone, Debug, thiserror::Error)]
-pub enum ApiKeyError {
+pub enum ApiKeySecretError {
     /// The secret holds no key yet.
     #[error(
         "the OpenAI API key is not set: store it with `aws secretsmanager put-secret-value --secret-id {0} \
@@ -35,7 +35,7 @@ pub enum ApiKeyError {
         "the OpenAI API key is unusable ({1}): store it again with `aws secretsmanager put-secret-value --secret-id {0} \
          --secret-string sk-...`"
     )]
-    Unusable(String, InvalidApiKey),
+    Unusable(String, ApiKeyError),
     /// The secret could not be read.
     #[error("the OpenAI API key in the secret {0} could not be read: {1}")]
     Unreadable(String, ReadError),
@@ -66,24 +66,24 @@ impl<S: Source> ApiKeySecret<S> {
     /// # Errors
     ///
     /// There is no usable key.
-    pub async fn client(&self) -> Result<Client, ApiKeyError> {
+    pub async fn client(&self) -> Result<Client, ApiKeySecretError> {
         self.client_with(&self.text().await?)
     }
 
-    async fn text(&self) -> Result<String, ApiKeyError> {
+    async fn text(&self) -> Result<String, ApiKeySecretError> {
         let version = self.source.read(&self.id, Stage::Current).await;
         let text = version.and_then(|version| {
             version.map(|version| version.text).ok_or_else(|| ReadError("there is no such secret".to_owned()))
         });
-        text.map_err(|error| ApiKeyError::Unreadable(self.id.clone(), error))
+        text.map_err(|error| ApiKeySecretError::Unreadable(self.id.clone(), error))
     }
 
-    fn client_with(&self, text: &str) -> Result<Client, ApiKeyError> {
+    fn client_with(&self, text: &str) -> Result<Client, ApiKeySecretError> {
         match text.trim() {
-            PLACEHOLDER | "" => Err(ApiKeyError::Unset(self.id.clone())),
+            PLACEHOLDER | "" => Err(ApiKeySecretError::Unset(self.id.clone())),
             key => match key.parse::<ApiKey>() {
                 Ok(key) => Ok(self.client.with_api_key(key)),
-                Err(error) => Err(ApiKeyError::Unusable(self.id.clone(), error)),
+                Err(error) => Err(ApiKeySecretError::Unusable(self.id.clone(), error)),
             },
         }
     }
@@ -113,7 +113,7 @@ impl OpenAi {
     /// # Errors
     ///
     /// There is no usable key.
-    pub async fn client(&self) -> Result<Client, ApiKeyError> {
+    pub async fn client(&self) -> Result<Client, ApiKeySecretError> {
         match &*self.0 {
             Kind::Fixed(client) => Ok(client.clone()),
             Kind::Keyed(keyed) => keyed.client().await,
@@ -154,13 +154,13 @@ impl fmt::Debug for OpenAi {
 
 struct Keyed<S> {
     secret: ApiKeySecret<S>,
-    key: Cached<Key, ApiKeyError>,
+    key: Cached<Key, ApiKeySecretError>,
 }
 
 /// A text that was read, and the client that was made of it.
 struct Key {
     text: String,
-    client: Result<Client, ApiKeyError>,
+    client: Result<Client, ApiKeySecretError>,
     generation: u64,
 }
 
@@ -175,11 +175,13 @@ impl<S: Source> Keyed<S> {
         Self { secret, key: Cached::new(rules) }
     }
 
-    async fn client(&self) -> Result<Client, ApiKeyError> {
+    async fn client(&self) -> Result<Client, ApiKeySecretError> {
         match self.key.get(Instant::now(), |last| self.read(last)).await {
             Last { value: Some(key), .. } => key.client.clone(),
             Last { error: Some(error), .. } => Err(error),
-            _ => Err(ApiKeyError::Unreadable(self.secret.id.clone(), ReadError("the read was cut off".to_owned()))),
+            _ => {
+                Err(ApiKeySecretError::Unreadable(self.secret.id.clone(), ReadError("the read was cut off".to_owned())))
+            }
         }
     }
 
@@ -195,7 +197,7 @@ impl<S: Source> Keyed<S> {
         key.is_some_and(|key| key.generation != generation && key.client.is_ok())
     }
 
-    async fn read(&self, last: Last<Key, ApiKeyError>) -> Result<Read<Key>, ApiKeyError> {
+    async fn read(&self, last: Last<Key, ApiKeySecretError>) -> Result<Read<Key>, ApiKeySecretError> {
         let text = self.secret.text().await.inspect_err(|error| tracing::warn!("{error}"))?;
         let keep = |client: &Result<Client, _>| if client.is_ok() { KEEP } else { COOLDOWN };
         if let Some(last) = last.value.as_ref().filter(|last| last.text == text) {

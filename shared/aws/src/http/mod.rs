@@ -30,12 +30,14 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
 
 /// The HTTP client; clones share their connections.
 #[derive(Clone, Debug)]
-pub(crate) struct Http {
+pub struct Http {
     pool: Arc<Pool>,
 }
 
 impl Http {
-    pub(crate) fn new() -> Self {
+    /// A client without connections.
+    #[must_use]
+    pub fn new() -> Self {
         Self { pool: Arc::new(Pool::new(connect::roots())) }
     }
 
@@ -56,6 +58,12 @@ impl Http {
             }
         }
         Ok((head.status, bytes))
+    }
+}
+
+impl Default for Http {
+    fn default() -> Self {
+        Self::new()
     }
 }
 

@@ -4,13 +4,11 @@
 //! queue and `sqs:SendMessage` on its dead-letter queue.
 
 mod consume;
-mod letters;
 mod message;
 mod outbox;
 mod send;
 
 pub use consume::{DeadLetter, Inbox, InboxError};
-pub use letters::{DeadLetters, Deed, Depth, Done, Letter};
 pub use message::{
     ENDPOINT, EVENT_TYPE, FAILURE_MESSAGE, FAILURE_REASON, MalformedMessage, Message, RECEIVED_AT, SOURCE, Source,
     WEBHOOK_ID, WEBHOOK_TIMESTAMP,

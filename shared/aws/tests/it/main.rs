@@ -5,7 +5,6 @@
 mod expectations;
 mod inbox;
 mod ledger;
-mod letters;
 mod outcomes;
 mod parameters;
 mod stack;
