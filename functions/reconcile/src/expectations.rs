@@ -117,7 +117,7 @@ impl Run {
                     self.known.insert(object_id, known);
                 }
                 Err(error) if error.class() == ErrorClass::NotFound => {
-                    let gone = "OpenAI does not have this response (any more).".to_owned();
+                    let gone = "OpenAI has no such response (any more).".to_owned();
                     self.known.insert(object_id, Known::Otherwise(gone));
                 }
                 Err(error) => {
