@@ -25,7 +25,7 @@
 mod tests;
 
 use hooks_aws::secrets::{PLACEHOLDER, PREVIOUS_LIFETIME, ReadError, Source, Stage, Store, Version};
-use hooks_function::{Cached, Read, Rules};
+use hooks_function::{Cached, Refresh, Rules};
 use hooks_webhook::{Scheme, Secret};
 use std::sync::Arc;
 use std::time::Duration;
@@ -124,7 +124,7 @@ impl<S: Source + Sync> SigningSecret<S> {
         last.value.filter(|live| !Arc::ptr_eq(live, seen))
     }
 
-    async fn read(&self, extent: Extent, now: u64) -> Result<Read<Live>, ReadError> {
+    async fn read(&self, extent: Extent, now: u64) -> Result<Refresh<Live>, ReadError> {
         let live = self.read_stages(extent, now).await.inspect_err(|error| {
             let (endpoint, id) = (self.endpoint.as_str(), self.id.as_str());
             tracing::error!(endpoint, secret.id = id, %error, "cannot read the signing secret");
@@ -132,7 +132,7 @@ impl<S: Source + Sync> SigningSecret<S> {
         if live.secrets.is_empty() {
             return Err(ReadError("no version holds a usable secret".to_owned()));
         }
-        Ok(Read::New(live, Duration::from_secs(MAX_AGE)))
+        Ok(Refresh::New(live, Duration::from_secs(MAX_AGE)))
     }
 
     async fn read_stages(&self, extent: Extent, now: u64) -> Result<Live, ReadError> {

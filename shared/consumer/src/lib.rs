@@ -115,15 +115,10 @@ mod bounds;
 mod deadline;
 mod handler;
 mod harness;
+pub mod object;
 mod record;
 mod report;
 mod setup;
-
-/// Earlier names of [`clock`] and [`text`].
-pub mod when {
-    pub use hooks_function::clock::now_ms as now;
-    pub use hooks_function::text::{duration, moment};
-}
 
 pub use handler::{Alert, Context, Failure, Handler, Outcome, Severity, found, object_id};
 pub use harness::Harness;

@@ -35,8 +35,8 @@ pub struct Rules {
     pub cooldown_after_any_read: bool,
 }
 
-/// Result of a read.
-pub enum Read<T> {
+/// Result of a read that worked.
+pub enum Refresh<T> {
     /// Another value, and how long to keep it.
     New(T, Duration),
     /// The value is the same as before; how long to keep it.
@@ -86,7 +86,7 @@ impl<T, E: Clone, I: Copy + Ord + Add<Duration, Output = I>> Cached<T, E, I> {
     /// What is known, after a read if one is due. `read` gets what was known before.
     pub async fn get<F>(&self, now: I, read: impl FnOnce(Last<T, E>) -> F) -> Last<T, E>
     where
-        F: Future<Output = Result<Read<T>, E>>,
+        F: Future<Output = Result<Refresh<T>, E>>,
     {
         let has_value = self.state().last.value.is_some();
         let reading = if has_value { self.reading.try_lock().ok() } else { Some(self.reading.lock().await) };
@@ -100,7 +100,7 @@ impl<T, E: Clone, I: Copy + Ord + Add<Duration, Output = I>> Cached<T, E, I> {
     /// unless the cooldown of the last one is not over.
     pub async fn replace<F>(&self, seen: &Arc<T>, now: I, read: impl FnOnce(Last<T, E>) -> F) -> Last<T, E>
     where
-        F: Future<Output = Result<Read<T>, E>>,
+        F: Future<Output = Result<Refresh<T>, E>>,
     {
         // Whoever holds the lock may be reading just what is wanted here.
         let _reading = self.reading.lock().await;
@@ -117,7 +117,7 @@ impl<T, E: Clone, I: Copy + Ord + Add<Duration, Output = I>> Cached<T, E, I> {
 
     async fn read<F>(&self, now: I, starts_cooldown: bool, read: impl FnOnce(Last<T, E>) -> F)
     where
-        F: Future<Output = Result<Read<T>, E>>,
+        F: Future<Output = Result<Refresh<T>, E>>,
     {
         let Rules { retry, retry_without_value, cooldown, .. } = self.rules;
         let last = {
@@ -132,11 +132,11 @@ impl<T, E: Clone, I: Copy + Ord + Add<Duration, Output = I>> Cached<T, E, I> {
         let result = read(last).await;
         let mut state = self.state();
         match result {
-            Ok(Read::New(value, keep)) => {
+            Ok(Refresh::New(value, keep)) => {
                 state.last = Last { value: Some(Arc::new(value)), error: None };
                 state.due = Some(now + keep);
             }
-            Ok(Read::Same(keep)) => {
+            Ok(Refresh::Same(keep)) => {
                 state.last.error = None;
                 state.due = Some(now + keep);
             }

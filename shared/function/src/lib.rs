@@ -36,7 +36,7 @@ mod openai;
 mod start;
 pub mod text;
 
-pub use cached::{Cached, Last, Read, Rules};
+pub use cached::{Cached, Last, Refresh, Rules};
 pub use deadline::Deadline;
 pub use hooks_aws::{Config, Environment, Faults, clock};
 pub use lambda_runtime::Error;

@@ -9,7 +9,7 @@ use hooks_aws::{Config, Environment};
 use hooks_openai::{ApiKey, ApiKeyError, Client};
 use tokio::time::Instant;
 
-use crate::{Cached, Last, Read, Rules};
+use crate::{Cached, Last, Refresh, Rules};
 
 /// Time for which a key is used before it is read again. A rotated key is in use after this, at the latest.
 const KEEP: Duration = Duration::from_mins(5);
@@ -197,15 +197,15 @@ impl<S: Source> Keyed<S> {
         key.is_some_and(|key| key.generation != generation && key.client.is_ok())
     }
 
-    async fn read(&self, last: Last<Key, ApiKeySecretError>) -> Result<Read<Key>, ApiKeySecretError> {
+    async fn read(&self, last: Last<Key, ApiKeySecretError>) -> Result<Refresh<Key>, ApiKeySecretError> {
         let text = self.secret.text().await.inspect_err(|error| tracing::warn!("{error}"))?;
         let keep = |client: &Result<Client, _>| if client.is_ok() { KEEP } else { COOLDOWN };
         if let Some(last) = last.value.as_ref().filter(|last| last.text == text) {
-            return Ok(Read::Same(keep(&last.client)));
+            return Ok(Refresh::Same(keep(&last.client)));
         }
         let client = self.secret.client_with(&text);
         let (keep, generation) = (keep(&client), last.value.map_or(0, |last| last.generation) + 1);
-        Ok(Read::New(Key { text, client, generation }, keep))
+        Ok(Refresh::New(Key { text, client, generation }, keep))
     }
 }
 

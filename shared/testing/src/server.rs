@@ -1,5 +1,6 @@
 //! An HTTP server that answers as a test says, and keeps a log of the requests.
 
+use std::collections::HashMap;
 use std::io;
 use std::sync::{Arc, Mutex};
 
@@ -132,6 +133,7 @@ pub struct Server {
 struct State {
     handler: Handler,
     queue: Mutex<Vec<Queued>>,
+    by_path: Mutex<HashMap<String, Reply>>,
     log: Mutex<Vec<Request>>,
     unanswered: Notify,
 }
@@ -145,7 +147,12 @@ struct Queued {
 }
 
 impl Server {
-    /// Starts a server that answers each request by `answer`, unless a reply is queued for it.
+    /// Starts a server that knows no path until [`reply_at`](Self::reply_at) sets its reply.
+    pub async fn empty() -> Self {
+        Self::start(|_| Reply::status(404)).await
+    }
+
+    /// Starts a server that answers each request by `answer`, unless a test has set another reply for it.
     pub async fn start(answer: impl Fn(&Request) -> Reply + Send + Sync + 'static) -> Self {
         Self::start_async(move |request| std::future::ready(answer(&request))).await
     }
@@ -158,12 +165,18 @@ impl Server {
         let state = Arc::new(State {
             handler: Box::new(move |request| answer(request).boxed()),
             queue: Mutex::default(),
+            by_path: Mutex::default(),
             log: Mutex::default(),
             unanswered: Notify::new(),
         });
         let serving = Arc::clone(&state);
         let url = serve(Router::new().fallback(move |request| Arc::clone(&serving).answer(request))).await;
         Self { url, state }
+    }
+
+    /// Gives every request at a path this reply, and returns the one before.
+    pub fn reply_at(&self, path: &str, reply: Reply) -> Option<Reply> {
+        self.state.by_path.lock().unwrap().insert(path.to_owned(), reply)
     }
 
     /// Gives the next request that matches this reply instead of the handler's. The handler does not see it.
@@ -249,7 +262,13 @@ impl State {
                 (self.handler)(request).await;
                 reply
             }
-            None => (self.handler)(request).await,
+            None => {
+                let reply = self.by_path.lock().unwrap().get(&request.path).cloned();
+                match reply {
+                    Some(reply) => reply,
+                    None => (self.handler)(request).await,
+                }
+            }
         };
         if matches!(reply.end, End::Never) {
             self.unanswered.notify_one();
