@@ -1,7 +1,7 @@
 //! Whether an event was missed, and how it is queued.
 
 use hooks_aws::ledger::{Bookmark, Ledger};
-use hooks_aws::queue::Outbox;
+use hooks_aws::queue::QueueSender;
 use hooks_function::clock::now_ms;
 use hooks_webhook::Category;
 
@@ -20,7 +20,7 @@ pub(crate) struct Queues {
 /// The ledger and the queues.
 pub(crate) struct Reconciler {
     pub(crate) ledger: Ledger,
-    pub(crate) outbox: Outbox,
+    pub(crate) sender: QueueSender,
     pub(crate) queues: Queues,
 }
 
@@ -55,7 +55,7 @@ impl ScanStore for Reconciler {
     /// An agent's session comes to rest again and again, each time with an event whose effect is its own. So there it
     /// also counts whether the session was looked at since.
     async fn is_known(&self, event: &MissedEvent) -> Result<bool, ReconcileError> {
-        if self.ledger.effect_known(&event.effect_key()).await? {
+        if self.ledger.is_key_known(&event.idempotency_key()).await? {
             return Ok(true);
         }
         if event.category() != Category::Agent {
@@ -66,7 +66,7 @@ impl ScanStore for Reconciler {
     }
 
     async fn send(&self, event: &MissedEvent) -> Result<(), ReconcileError> {
-        self.outbox.send(self.queue(event.category()), &event.message(now_ms())).await?;
+        self.sender.send(self.queue(event.category()), &event.message(now_ms())).await?;
         tracing::info!("{} of {} was never handled, and is queued now", event.event_type(), event.object_id);
         Ok(())
     }

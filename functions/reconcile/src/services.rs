@@ -2,7 +2,7 @@
 
 use hooks_aws::ledger::Ledger;
 use hooks_aws::outcomes::Outcomes;
-use hooks_aws::queue::Outbox;
+use hooks_aws::queue::QueueSender;
 use hooks_function::{ApiKeySecret, Config, Environment, Faults};
 
 use crate::reconciler::{Queues, Reconciler};
@@ -29,7 +29,11 @@ impl Services {
             let config = config?;
             let queues = Queues { batch: batch?, fine_tuning: fine_tuning?, agent: agent?, response: response? };
             Some(Self {
-                reconciler: Reconciler { ledger: Ledger::new(&config, table?), outbox: Outbox::new(&config), queues },
+                reconciler: Reconciler {
+                    ledger: Ledger::new(&config, table?),
+                    sender: QueueSender::new(&config),
+                    queues,
+                },
                 // For alerts alone: an outcome is published by the consumer of the event that is queued here.
                 outcomes: Outcomes::new(&config, "", topic?),
                 api_key: api_key?,
