@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from infra.local.processes import ROOT
-from infra.local.stack import CATEGORIES, Item, Stack, logical
+from infra.local.stack import CATEGORIES, Item, Stack
 from infra.local.stand_in import StandIn
 from infra.local.watch import Watch
 from tests import schemas
@@ -21,8 +21,8 @@ from tests.waiting import wait_until
 COPIES = 5
 SEED = 20261121
 
-SOON_AGAIN = {f"{logical(category)}Timeout": "20" for category in CATEGORIES if category != "realtime"}
-"""A copy that finds another one in progress is retried after its lease, which these timeouts keep short."""
+SHORT_TIMEOUTS = {"seconds": 20, "visibility": 80}
+"""In seconds. A copy that finds another one in progress is retried after its lease, which is short then."""
 
 Made = tuple[str, str]
 """An object's id, and the status of its event's outcome."""
@@ -191,7 +191,9 @@ def test_every_sample_is_among_them() -> None:
 
 def test_every_event_five_times_in_any_order_acts_once(make_stack: MakeStack, openai: StandIn) -> None:
     # No endpoint is registered at OpenAI, so the objects that are made there have no webhooks of their own.
-    stack = make_stack(fill_secrets=False, **SOON_AGAIN)
+    stack = make_stack(fill_secrets=False)
+    for category in set(CATEGORIES) - {"realtime"}:
+        stack.set_timeouts(category, **SHORT_TIMEOUTS)
     stack.fill_secrets()
     watch = Watch(stack)
     expected: dict[str, tuple[str, str, str]] = {}

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use clap::Args;
-use hooks_aws::queue::{Message, Outbox, Source};
+use hooks_aws::queue::{Message, QueueSender, Source};
 use hooks_webhook::Category;
 use serde_json::{Value, json};
 use tokio::task::JoinSet;
@@ -145,7 +145,7 @@ fn question(events: &[Entry]) -> String {
 
 /// Sends the events. Answers those that were sent, and why it stopped if it did.
 async fn send(context: &Context, log: &EventLog, events: &[Entry]) -> Result<(Vec<Entry>, Option<Failure>), Failure> {
-    let outbox = Outbox::new(context.aws().await?);
+    let sender = QueueSender::new(context.aws().await?);
     let mut queues = BTreeMap::new();
     for entry in events {
         let category: Category = entry.category.parse().map_err(|_| {
@@ -159,9 +159,9 @@ async fn send(context: &Context, log: &EventLog, events: &[Entry]) -> Result<(Ve
     loop {
         while calls.len() < PARALLEL && failure.is_none() {
             let Some(entry) = waiting.next() else { break };
-            let (log, outbox, entry) = (log.clone(), outbox.clone(), entry.clone());
+            let (log, sender, entry) = (log.clone(), sender.clone(), entry.clone());
             let queue = queues.get(entry.category.as_str()).copied().unwrap_or_default().to_owned();
-            calls.spawn(async move { replay(&log, &outbox, &queue, &entry).await.map(|()| entry) });
+            calls.spawn(async move { replay(&log, &sender, &queue, &entry).await.map(|()| entry) });
         }
         match calls.join_next().await {
             None => break,
@@ -178,7 +178,7 @@ async fn send(context: &Context, log: &EventLog, events: &[Entry]) -> Result<(Ve
 }
 
 /// Puts one event into its queue, with the body that the ledger has now.
-async fn replay(log: &EventLog, outbox: &Outbox, queue: &str, entry: &Entry) -> Result<(), Failure> {
+async fn replay(log: &EventLog, sender: &QueueSender, queue: &str, entry: &Entry) -> Result<(), Failure> {
     let body = if let Some(body) = &entry.body {
         body.clone()
     } else {
@@ -195,7 +195,7 @@ async fn replay(log: &EventLog, outbox: &Outbox, queue: &str, entry: &Entry) -> 
         source: Source::Replay,
         failure: None,
     };
-    Ok(outbox.send(queue, &message).await?)
+    Ok(sender.send(queue, &message).await?)
 }
 
 fn report(context: &Context, plan: &Plan, events: &[Entry], dry_run: bool) -> Result<(), Failure> {

@@ -63,7 +63,7 @@ impl Surroundings {
             None => None,
         };
         let event = entry.body.as_deref().and_then(|body| Event::parse(body).ok());
-        let effect = match event.map(|event| event.effect_key().to_string()) {
+        let effect = match event.map(|event| event.idempotency_key().to_string()) {
             Some(key) => log.effect_details(&key).await?.map(|effect| (key, effect)),
             None => None,
         };

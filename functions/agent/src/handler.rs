@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use hooks_consumer::artifacts::{JSON, Key};
 use hooks_consumer::object::not_ended;
-use hooks_consumer::{Context, Event, Failure, Handler, OpenAi, Outcome, found, object_id, when};
+use hooks_consumer::{Context, Event, Handler, HandlerError, OpenAi, Outcome, found, object_id, when};
 
 use crate::environment;
 use crate::session::{self, Topic};
@@ -14,7 +14,7 @@ pub(crate) struct AgentHandler {
 }
 
 impl Handler for AgentHandler {
-    async fn handle(&self, event: &Event, context: &Context) -> Result<Outcome, Failure> {
+    async fn handle(&self, event: &Event, context: &Context) -> Result<Outcome, HandlerError> {
         match Subject::of(event) {
             Some(Subject::Session) => self.session(event, context).await,
             Some(Subject::Environment) => self.environment(event, context).await,
@@ -24,7 +24,7 @@ impl Handler for AgentHandler {
 }
 
 impl AgentHandler {
-    async fn session(&self, event: &Event, context: &Context) -> Result<Outcome, Failure> {
+    async fn session(&self, event: &Event, context: &Context) -> Result<Outcome, HandlerError> {
         let id = object_id(event, "session")?;
         let key = key("session", id)?;
         let openai = self.openai.client().await?;
@@ -47,7 +47,7 @@ impl AgentHandler {
         Ok(stored(outcome, &key, session.json.len()))
     }
 
-    async fn environment(&self, event: &Event, context: &Context) -> Result<Outcome, Failure> {
+    async fn environment(&self, event: &Event, context: &Context) -> Result<Outcome, HandlerError> {
         let id = object_id(event, "environment")?;
         let key = key("environment", id)?;
         let openai = self.openai.client().await?;
@@ -94,16 +94,16 @@ fn unknown(event: &Event) -> Outcome {
     }
 }
 
-fn must_have_ended(event: &Event, kind: &str, status: &str, under_way: &[&str]) -> Result<(), Failure> {
+fn must_have_ended(event: &Event, kind: &str, status: &str, under_way: &[&str]) -> Result<(), HandlerError> {
     if under_way.contains(&status) { Err(not_ended(event, kind, status)) } else { Ok(()) }
 }
 
-fn key(kind: &str, id: &str) -> Result<Key, Failure> {
+fn key(kind: &str, id: &str) -> Result<Key, HandlerError> {
     Ok(Key::new(&["agent", kind, &format!("{id}.json")])?)
 }
 
 /// Stores the newest state over an earlier one. Returns its location.
-async fn store(key: &Key, json: Bytes, context: &Context) -> Result<String, Failure> {
+async fn store(key: &Key, json: Bytes, context: &Context) -> Result<String, HandlerError> {
     context.artifacts.put(key, JSON, json).await?;
     Ok(format!("s3://{}/{key}", context.artifacts.bucket()))
 }

@@ -1,7 +1,7 @@
 //! Records and publishes, unchanged, every event that no other consumer takes: `eval.*` and `video.*`, whose APIs OpenAI
 //! has ended, and types that are not known yet.
 
-use hooks_consumer::{Category, Context, Event, Failure, Handler, Outcome};
+use hooks_consumer::{Category, Context, Event, Handler, HandlerError, Outcome};
 use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 
@@ -19,7 +19,7 @@ const NESTED_TOO_DEEP: &str = "the event's data is nested too deep to be publish
 struct ArchiveHandler;
 
 impl Handler for ArchiveHandler {
-    async fn handle(&self, event: &Event, _: &Context) -> Result<Outcome, Failure> {
+    async fn handle(&self, event: &Event, _: &Context) -> Result<Outcome, HandlerError> {
         Ok(recorded(event))
     }
 }

@@ -2,7 +2,7 @@
 
 use hooks_consumer::artifacts::{JSON, Key};
 use hooks_consumer::object::{announces_end, present, under_way};
-use hooks_consumer::{Context, Event, Failure, Handler, OpenAi, Outcome, Setup, found, object_id, when};
+use hooks_consumer::{Context, Event, Handler, HandlerError, OpenAi, Outcome, Setup, found, object_id, when};
 use hooks_openai::{Batch, BatchStatus, Client};
 
 use crate::alert::{alert, error_line};
@@ -34,7 +34,7 @@ impl BatchHandler {
 }
 
 impl Handler for BatchHandler {
-    async fn handle(&self, event: &Event, context: &Context) -> Result<Outcome, Failure> {
+    async fn handle(&self, event: &Event, context: &Context) -> Result<Outcome, HandlerError> {
         let id = object_id(event, "batch")?;
         let summary_key = key(id, "summary.json")?;
         let openai = self.openai.client().await?;
@@ -66,7 +66,7 @@ impl BatchHandler {
         summary_key: &Key,
         seen: Outcome,
         context: &Context,
-    ) -> Result<Outcome, Failure> {
+    ) -> Result<Outcome, HandlerError> {
         let artifacts = &context.artifacts;
         let note = missing_output(batch, seen.as_of / 1000)?;
         let [output, errors] = &store_files(openai, batch, context).await?;
@@ -76,7 +76,7 @@ impl BatchHandler {
             total.add(&file.tally);
         }
         let results = Results { batch, output, errors, total: &total, note: note.as_deref() };
-        let document = results.document().map_err(|error| Failure::retry(format!("no summary: {error}")))?;
+        let document = results.document().map_err(|error| HandlerError::retry(format!("no summary: {error}")))?;
         let artifact_bytes = total.bytes + document.len() as u64;
         artifacts.put(summary_key, JSON, document).await?;
         let stored = [output, errors].into_iter().flatten().map(|file| file.key.clone());
@@ -93,7 +93,7 @@ impl BatchHandler {
 }
 
 /// The key of a batch's artifact.
-fn key(id: &str, name: &str) -> Result<Key, Failure> {
+fn key(id: &str, name: &str) -> Result<Key, HandlerError> {
     Ok(Key::new(&["batch", id, name])?)
 }
 
@@ -102,20 +102,24 @@ fn key(id: &str, name: &str) -> Result<Key, Failure> {
 /// # Errors
 ///
 /// A retry, as long as the file may still appear.
-fn missing_output(batch: &Batch, now: i64) -> Result<Option<String>, Failure> {
+fn missing_output(batch: &Batch, now: i64) -> Result<Option<String>, HandlerError> {
     let succeeded = batch.request_counts.unwrap_or_default().completed;
     if succeeded == 0 || batch.output_file_id.is_some() {
         return Ok(None);
     }
     let message = format!("{succeeded} requests succeeded, but the batch has no output file");
     match summary::ended_at(batch) {
-        Some(ended) if now - ended < FILES_MAY_LAG => Err(Failure::retry(message)),
+        Some(ended) if now - ended < FILES_MAY_LAG => Err(HandlerError::retry(message)),
         _ => Ok(Some(message)),
     }
 }
 
 /// Stores the output file and the error file. If OpenAI does not have one of them any more, the other is still stored.
-async fn store_files(openai: &Client, batch: &Batch, context: &Context) -> Result<[Option<StoredFile>; 2], Failure> {
+async fn store_files(
+    openai: &Client,
+    batch: &Batch,
+    context: &Context,
+) -> Result<[Option<StoredFile>; 2], HandlerError> {
     let mut stored = [None, None];
     let mut gone = Vec::new();
     let files = [(&batch.output_file_id, "output.jsonl"), (&batch.error_file_id, "errors.jsonl")];
@@ -130,7 +134,7 @@ async fn store_files(openai: &Client, batch: &Batch, context: &Context) -> Resul
     if gone.is_empty() {
         return Ok(stored);
     }
-    Err(Failure::permanent(
+    Err(HandlerError::permanent(
         "file_gone",
         format!(
             "the batch is {}, but OpenAI has no file {} any more: a batch's files expire after 30 days unless the batch \

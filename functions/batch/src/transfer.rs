@@ -1,7 +1,7 @@
 //! The transfer of one file from OpenAI into the bucket, counting its lines on the way.
 
 use hooks_consumer::artifacts::{Artifacts, JSON_LINES, Key, Upload};
-use hooks_consumer::{Failure, found};
+use hooks_consumer::{HandlerError, found};
 use hooks_openai::Client;
 use serde::Serialize;
 use tokio::time::Instant;
@@ -34,7 +34,7 @@ pub(crate) async fn transfer(
     file_id: &str,
     key: &Key,
     deadline: Instant,
-) -> Result<Option<StoredFile>, Failure> {
+) -> Result<Option<StoredFile>, HandlerError> {
     let Some(file) = found(openai.file(file_id, deadline).await)? else { return Ok(None) };
     let mut upload = artifacts.upload(key.clone(), JSON_LINES);
     let tally = match copy(openai, file_id, file.bytes, &mut upload, deadline).await {
@@ -54,7 +54,7 @@ async fn copy(
     length: Option<u64>,
     upload: &mut Upload,
     deadline: Instant,
-) -> Result<Option<Tally>, Failure> {
+) -> Result<Option<Tally>, HandlerError> {
     let Some(mut content) = found(openai.file_content(file_id, deadline).await)? else { return Ok(None) };
     let mut counter = LineCounter::new();
     while let Some(bytes) = content.chunk().await? {
@@ -63,9 +63,10 @@ async fn copy(
     }
     let tally = counter.finish();
     match length {
-        Some(length) if length != tally.bytes => {
-            Err(Failure::retry(format!("the file {file_id} has {length} bytes, but {} were received", tally.bytes)))
-        }
+        Some(length) if length != tally.bytes => Err(HandlerError::retry(format!(
+            "the file {file_id} has {length} bytes, but {} were received",
+            tally.bytes
+        ))),
         _ => Ok(Some(tally)),
     }
 }

@@ -4,7 +4,7 @@
 //! does, they are handled, as is any other `file.*` type.
 
 use hooks_consumer::object::present;
-use hooks_consumer::{Category, Context, Event, Failure, Handler, OpenAi, Outcome, found, object_id, when};
+use hooks_consumer::{Category, Context, Event, Handler, HandlerError, OpenAi, Outcome, found, object_id, when};
 use hooks_openai::{File, for_display};
 use serde_json::Value;
 
@@ -17,7 +17,7 @@ struct FileHandler {
 }
 
 impl Handler for FileHandler {
-    async fn handle(&self, event: &Event, context: &Context) -> Result<Outcome, Failure> {
+    async fn handle(&self, event: &Event, context: &Context) -> Result<Outcome, HandlerError> {
         let id = object_id(event, "file")?;
         let openai = self.openai.client().await?;
         let as_of = when::now();

@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use hooks_consumer::artifacts::{Artifacts, JSON, Key};
 use hooks_consumer::object::{copied, error_text, present, under_way};
-use hooks_consumer::{Context, Event, Failure, Handler, OpenAi, Outcome, Setup, found, object_id, when};
+use hooks_consumer::{Context, Event, Handler, HandlerError, OpenAi, Outcome, Setup, found, object_id, when};
 use hooks_openai::{Client, FineTuningJob};
 use serde_json::{Map, Value};
 
@@ -43,7 +43,7 @@ fn models_path(text: &str) -> Result<String, String> {
 }
 
 impl Handler for FineTuningHandler {
-    async fn handle(&self, event: &Event, context: &Context) -> Result<Outcome, Failure> {
+    async fn handle(&self, event: &Event, context: &Context) -> Result<Outcome, HandlerError> {
         let id = object_id(event, "fine-tuning job")?;
         let job_key = key(id, "job.json")?;
         let openai = self.openai.client().await?;
@@ -78,7 +78,7 @@ impl FineTuningHandler {
         id: &str,
         outcome: &mut Outcome,
         context: &Context,
-    ) -> Result<(), Failure> {
+    ) -> Result<(), HandlerError> {
         let artifacts = &context.artifacts;
         let (test_key, promotion_key) = (key(id, "smoke-test.json")?, key(id, "promotion.json")?);
         let test = match &job.fine_tuned_model {
@@ -130,7 +130,12 @@ fn summary(job: &Value) -> Map<String, Value> {
 }
 
 /// Stores the job's checkpoints and events, as far as OpenAI has them.
-async fn store_details(openai: &Client, id: &str, outcome: &mut Outcome, context: &Context) -> Result<(), Failure> {
+async fn store_details(
+    openai: &Client,
+    id: &str,
+    outcome: &mut Outcome,
+    context: &Context,
+) -> Result<(), HandlerError> {
     let Context { artifacts, deadline, .. } = context;
     if let Some(checkpoints) = found(openai.fine_tuning_checkpoints(id, *deadline).await)? {
         outcome.counts.insert("checkpoints".to_owned(), checkpoints.count.into());
@@ -143,7 +148,7 @@ async fn store_details(openai: &Client, id: &str, outcome: &mut Outcome, context
 }
 
 /// The key of a job's artifact.
-fn key(id: &str, name: &str) -> Result<Key, Failure> {
+fn key(id: &str, name: &str) -> Result<Key, HandlerError> {
     Ok(Key::new(&["fine-tuning", id, name])?)
 }
 
@@ -152,7 +157,7 @@ async fn store(
     key: &Key,
     bytes: impl Into<Bytes>,
     outcome: &mut Outcome,
-) -> Result<(), Failure> {
+) -> Result<(), HandlerError> {
     let bytes = bytes.into();
     outcome.artifact_bytes += bytes.len() as u64;
     artifacts.put(key, JSON, bytes).await?;

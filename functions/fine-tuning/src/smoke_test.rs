@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use hooks_consumer::Failure;
+use hooks_consumer::HandlerError;
 use hooks_openai::{Client, ErrorClass, NewResponse, Response};
 use serde_json::{Map, Value, json};
 use tokio::time::Instant;
@@ -41,7 +41,7 @@ pub(crate) async fn run<'a>(
     prompt: &'a str,
     deadline: Instant,
     attempt: u32,
-) -> Result<SmokeTest<'a>, Failure> {
+) -> Result<SmokeTest<'a>, HandlerError> {
     let started = Instant::now();
     let left = deadline.saturating_duration_since(started);
     // Storing and promoting need time, too.
@@ -55,7 +55,7 @@ pub(crate) async fn run<'a>(
             (Some(response), result)
         }
         Err(error) if attempt < MAX_ATTEMPTS && may_recover(&error) => {
-            return Err(Failure::Retry { after: error.retry_after(), message: error.to_string() });
+            return Err(HandlerError::Retry { after: error.retry_after(), message: error.to_string() });
         }
         Err(error) => (None, Err(error.to_string())),
     };
@@ -133,7 +133,11 @@ mod tests {
     use super::*;
 
     /// Tests a model with this answer, or with none at all.
-    async fn tested(answer: Option<(u16, Value)>, attempt: u32, left: Duration) -> Result<SmokeTest<'static>, Failure> {
+    async fn tested(
+        answer: Option<(u16, Value)>,
+        attempt: u32,
+        left: Duration,
+    ) -> Result<SmokeTest<'static>, HandlerError> {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let base_url = format!("http://{}/v1", listener.local_addr().unwrap()).parse().unwrap();
         let client = Client::new(ClientConfig { base_url, api_key: "sk-local".parse().unwrap() }).unwrap();
@@ -191,7 +195,7 @@ mod tests {
         for (status, code) in [(404, "not_found"), (400, "model_not_found"), (429, "rate_limit_exceeded"), (500, "x")] {
             let answer = || Some((status, refusal(code)));
             let failure = tested(answer(), MAX_ATTEMPTS - 1, TIMEOUT).await.err();
-            assert!(matches!(failure, Some(Failure::Retry { .. })), "{status}: {failure:?}");
+            assert!(matches!(failure, Some(HandlerError::Retry { .. })), "{status}: {failure:?}");
             let reason = tested(answer(), MAX_ATTEMPTS, TIMEOUT).await.unwrap().result.unwrap_err();
             assert!(reason.contains(&format!("OpenAI answered {status} {code}")), "{reason}");
         }
@@ -208,7 +212,7 @@ mod tests {
     async fn a_silent_model_is_left_before_the_invocation_ends() {
         let (began, left) = (Instant::now(), Duration::from_millis(800));
         let failure = tested(None, 1, left).await.err();
-        assert!(matches!(failure, Some(Failure::Retry { .. })), "{failure:?}");
+        assert!(matches!(failure, Some(HandlerError::Retry { .. })), "{failure:?}");
         assert!(began.elapsed() < left, "{:?}", began.elapsed());
     }
 

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use hooks_consumer::Failure;
+use hooks_consumer::HandlerError;
 use hooks_openai::{Client, ErrorClass, OpenAiError};
 use tokio::time::{Instant, sleep};
 
@@ -36,7 +36,7 @@ pub(crate) async fn answer(
     action: &Action,
     mut may_be_done: bool,
     until: Instant,
-) -> Result<AnswerResult, Failure> {
+) -> Result<AnswerResult, HandlerError> {
     let mut delays = RETRY_DELAYS.into_iter();
     loop {
         let Err(error) = request(client, call, action, until).await else { return Ok(AnswerResult::Done) };

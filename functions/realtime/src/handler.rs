@@ -5,7 +5,7 @@ mod tests;
 
 use std::time::Duration;
 
-use hooks_consumer::{Context, Event, Failure, Handler, OpenAi, Outcome, Setup, when};
+use hooks_consumer::{Context, Event, Handler, HandlerError, OpenAi, Outcome, Setup, when};
 use tokio::time::Instant;
 
 use crate::answer::answer;
@@ -42,14 +42,14 @@ impl CallHandler {
         context: &Context,
         call: Call<'_>,
         current: &CurrentPolicy,
-    ) -> Result<Outcome, Failure> {
+    ) -> Result<Outcome, HandlerError> {
         let as_of = when::now();
         let age_ms = as_of.saturating_sub(event.created_at.saturating_mul(1000)).max(0);
         let Some(policy) = &current.policy else {
             if let Some(PolicyError { message, lasting: false }) = &current.error
                 && age_ms <= self.maximum_age
             {
-                return Err(Failure::retry(format!("there is no policy for calls yet: {message}")));
+                return Err(HandlerError::retry(format!("there is no policy for calls yet: {message}")));
             }
             let alert = alert::unanswered(event, &call, current.error.as_ref(), &self.policies.location());
             let note = "there is no policy for calls";
@@ -76,7 +76,7 @@ impl CallHandler {
 }
 
 impl Handler for CallHandler {
-    async fn handle(&self, event: &Event, context: &Context) -> Result<Outcome, Failure> {
+    async fn handle(&self, event: &Event, context: &Context) -> Result<Outcome, HandlerError> {
         let Some(call) = Call::of(event) else { return Ok(outcome::not_a_call(event)) };
         let current = self.policies.current().await;
         let mut outcome = self.answer(event, context, call, &current).await?;
@@ -95,9 +95,11 @@ impl Handler for CallHandler {
 }
 
 /// Masks the phone numbers in a message: OpenAI may quote the request that it refuses.
-fn mask_numbers(failure: Failure, call: &Call<'_>) -> Failure {
+fn mask_numbers(failure: HandlerError, call: &Call<'_>) -> HandlerError {
     match failure {
-        Failure::Retry { after, message } => Failure::Retry { after, message: call.mask_numbers(&message) },
-        Failure::Permanent { reason, message } => Failure::Permanent { reason, message: call.mask_numbers(&message) },
+        HandlerError::Retry { after, message } => HandlerError::Retry { after, message: call.mask_numbers(&message) },
+        HandlerError::Permanent { reason, message } => {
+            HandlerError::Permanent { reason, message: call.mask_numbers(&message) }
+        }
     }
 }

@@ -2,7 +2,7 @@
 
 use hooks_consumer::artifacts::{JSON, Key, TEXT};
 use hooks_consumer::object::{copied, counts, error_text, present, under_way};
-use hooks_consumer::{Context, Event, Failure, Handler, OpenAi, Outcome, found, object_id, when};
+use hooks_consumer::{Context, Event, Handler, HandlerError, OpenAi, Outcome, found, object_id, when};
 use hooks_openai::{Response, for_display};
 
 use crate::alert;
@@ -13,7 +13,7 @@ pub(crate) struct ResponseHandler {
 }
 
 impl Handler for ResponseHandler {
-    async fn handle(&self, event: &Event, context: &Context) -> Result<Outcome, Failure> {
+    async fn handle(&self, event: &Event, context: &Context) -> Result<Outcome, HandlerError> {
         let id = object_id(event, "response")?;
         let json_key = Key::new(&["response", &format!("{id}.json")])?;
         let text_key = Key::new(&["response", &format!("{id}.txt")])?;

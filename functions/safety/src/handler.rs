@@ -2,7 +2,7 @@
 
 use hooks_consumer::artifacts::{JSON, Key};
 use hooks_consumer::object::present;
-use hooks_consumer::{Context, Event, EventData, Failure, Handler, OpenAi, Outcome, when};
+use hooks_consumer::{Context, Event, EventData, Handler, HandlerError, OpenAi, Outcome, when};
 use hooks_openai::for_display;
 use serde_json::{Map, Value};
 use tokio::time::timeout_at;
@@ -27,7 +27,7 @@ pub(crate) struct SafetyHandler {
 }
 
 impl Handler for SafetyHandler {
-    async fn handle(&self, event: &Event, context: &Context) -> Result<Outcome, Failure> {
+    async fn handle(&self, event: &Event, context: &Context) -> Result<Outcome, HandlerError> {
         let subject = Subject::of(event);
         let as_of = when::now();
         match (subject, event.object_id()) {
@@ -40,7 +40,7 @@ impl Handler for SafetyHandler {
             (_, None) => Ok(failed(event, subject, None, "no_object", "the event names no object", as_of)),
             (_, Some(id)) => match look_up(&self.openai, subject, id, context).await {
                 Ok(object) => store(event, subject, object, as_of, context).await,
-                Err(LookupError::Temporary(why)) if may_retry(context) => Err(Failure::retry(why)),
+                Err(LookupError::Temporary(why)) if may_retry(context) => Err(HandlerError::retry(why)),
                 Err(LookupError::Temporary(why)) => Ok(failed(event, subject, Some(id), "unreachable", &why, as_of)),
                 Err(LookupError::Permanent(code, why)) => Ok(failed(event, subject, Some(id), code, &why, as_of)),
                 Err(LookupError::NotFound(why)) => Ok(Outcome {
@@ -64,7 +64,7 @@ async fn store(
     object: Object,
     as_of: i64,
     context: &Context,
-) -> Result<Outcome, Failure> {
+) -> Result<Outcome, HandlerError> {
     let (id, json) = match &object {
         Object::Alert(alert) => (&alert.id, &alert.json),
         Object::Case(case) => (&case.id, &case.json),
@@ -80,7 +80,7 @@ async fn store(
     };
     let (artifacts, artifact_bytes, note) = match stored {
         Ok(key) => (vec![key.to_string()], json.len() as u64, None),
-        Err(why) if may_retry(context) => return Err(Failure::retry(why)),
+        Err(why) if may_retry(context) => return Err(HandlerError::retry(why)),
         // The alert matters more than the artifact.
         Err(why) => (Vec::new(), 0, Some(format!("the object could not be stored: {why}"))),
     };

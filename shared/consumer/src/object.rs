@@ -9,7 +9,7 @@ use hooks_webhook::Event;
 use serde_json::{Map, Value};
 
 use crate::when::moment;
-use crate::{Failure, Outcome};
+use crate::{HandlerError, Outcome};
 
 /// The last word of an event type that announces an object's end.
 const ENDS: [&str; 7] = ["completed", "succeeded", "failed", "expired", "cancelled", "canceled", "incomplete"];
@@ -25,16 +25,16 @@ pub fn announces_end(event: &Event) -> bool {
 ///
 /// # Errors
 ///
-/// [`Failure::Retry`] when the event announces the end: OpenAI will show it soon.
-pub fn under_way(event: &Event, kind: &str, status: impl Display, seen: Outcome) -> Result<Outcome, Failure> {
+/// [`HandlerError::Retry`] when the event announces the end: OpenAI will show it soon.
+pub fn under_way(event: &Event, kind: &str, status: impl Display, seen: Outcome) -> Result<Outcome, HandlerError> {
     if announces_end(event) { Err(not_ended(event, kind, status)) } else { Ok(seen) }
 }
 
 /// The retry of an event that announces an end which OpenAI does not show yet.
 #[must_use]
-pub fn not_ended(event: &Event, kind: &str, status: impl Display) -> Failure {
+pub fn not_ended(event: &Event, kind: &str, status: impl Display) -> HandlerError {
     let status = for_display(&status.to_string());
-    Failure::retry(format!("{} was announced, but the {kind} is still {status}", event.event_type))
+    HandlerError::retry(format!("{} was announced, but the {kind} is still {status}", event.event_type))
 }
 
 /// The fields that have a value.
@@ -81,20 +81,20 @@ pub fn time_text(unix_seconds: Option<i64>) -> String {
     unix_seconds.map_or_else(|| "unknown".to_owned(), moment)
 }
 
-impl From<InvalidKey> for Failure {
+impl From<InvalidKey> for HandlerError {
     /// An artifact's key is made of the event's object id.
     fn from(error: InvalidKey) -> Self {
         Self::permanent("unusable_id", format!("the event names {error}"))
     }
 }
 
-impl From<ArtifactError> for Failure {
+impl From<ArtifactError> for HandlerError {
     fn from(error: ArtifactError) -> Self {
         Self::retry(error.to_string())
     }
 }
 
-impl From<hooks_aws::parameters::ParameterError> for Failure {
+impl From<hooks_aws::parameters::ParameterError> for HandlerError {
     fn from(error: hooks_aws::parameters::ParameterError) -> Self {
         Self::retry(error.to_string())
     }
@@ -126,7 +126,7 @@ mod tests {
         let seen = Outcome::new("queued", 1);
         assert_eq!(under_way(&event("batch.in_progress"), "batch", "queued", seen.clone()), Ok(seen.clone()));
         let failure = under_way(&event("batch.completed"), "batch", "queued", seen).unwrap_err();
-        assert_eq!(failure, Failure::retry("batch.completed was announced, but the batch is still queued"));
+        assert_eq!(failure, HandlerError::retry("batch.completed was announced, but the batch is still queued"));
     }
 
     #[test]

@@ -6,7 +6,7 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 use thiserror::Error;
 
-use crate::{Category, EffectKey, EventData};
+use crate::{Category, EventData, IdempotencyKey};
 
 /// An event: the envelope that all have in common, and the data by the event's type.
 ///
@@ -81,8 +81,8 @@ impl Event {
 
     /// What this event's consequences are known by: two events with one key act once.
     #[must_use]
-    pub fn effect_key(&self) -> EffectKey {
-        EffectKey::of(self)
+    pub fn idempotency_key(&self) -> IdempotencyKey {
+        IdempotencyKey::of(self)
     }
 }
 

@@ -50,11 +50,11 @@ impl Bench {
         self.server.reply(&format!("/v1/files/{id}/content"), Reply::Bytes(text.into()));
     }
 
-    async fn handle(&self, event_type: &str) -> Result<Outcome, Failure> {
+    async fn handle(&self, event_type: &str) -> Result<Outcome, HandlerError> {
         self.handle_event(&json!({"id": "evt_1", "type": event_type, "created_at": CREATED, "data": {"id": ID}})).await
     }
 
-    async fn handle_event(&self, event: &Value) -> Result<Outcome, Failure> {
+    async fn handle_event(&self, event: &Value) -> Result<Outcome, HandlerError> {
         let event = Event::parse(&event.to_string()).unwrap();
         let context = Context::new(Instant::now() + Duration::from_mins(1), 1, 0, self.artifacts.clone());
         self.handler.handle(&event, &context).await
@@ -84,16 +84,16 @@ fn not_run(custom_id: &str, code: &str) -> Value {
     json!({"id": "r", "custom_id": custom_id, "response": null, "error": {"code": code, "message": "Too late."}})
 }
 
-fn retry(result: Result<Outcome, Failure>) -> (Option<Duration>, String) {
+fn retry(result: Result<Outcome, HandlerError>) -> (Option<Duration>, String) {
     match result {
-        Err(Failure::Retry { after, message }) => (after, message),
+        Err(HandlerError::Retry { after, message }) => (after, message),
         other => panic!("not a retry: {other:?}"),
     }
 }
 
-fn permanent(result: Result<Outcome, Failure>) -> (&'static str, String) {
+fn permanent(result: Result<Outcome, HandlerError>) -> (&'static str, String) {
     match result {
-        Err(Failure::Permanent { reason, message }) => (reason, message),
+        Err(HandlerError::Permanent { reason, message }) => (reason, message),
         other => panic!("not permanent: {other:?}"),
     }
 }
@@ -344,7 +344,7 @@ async fn a_refusal_by_openai_is_a_failure_of_its_class() {
         let before = bench.server.reply(path, Reply::RetryAfter(7)).unwrap();
         assert_eq!(retry(bench.handle("batch.completed").await).0, Some(Duration::from_secs(7)), "{path}");
         bench.server.reply(path, Reply::Status(401));
-        assert_eq!(permanent(bench.handle("batch.completed").await).0, Failure::UNAUTHORIZED, "{path}");
+        assert_eq!(permanent(bench.handle("batch.completed").await).0, HandlerError::UNAUTHORIZED, "{path}");
         bench.server.reply(path, before);
     }
     assert_eq!(bench.s3.keys(), Vec::<String>::new());

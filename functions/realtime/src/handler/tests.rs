@@ -43,12 +43,12 @@ impl Bench {
         bench
     }
 
-    async fn handle(&self, event: &Event, attempt: u32) -> Result<Outcome, Failure> {
+    async fn handle(&self, event: &Event, attempt: u32) -> Result<Outcome, HandlerError> {
         let context = Context::new(Instant::now() + Duration::from_mins(1), attempt, 0, self.artifacts.clone());
         self.handler.handle(event, &context).await
     }
 
-    async fn answer(&self) -> Result<Outcome, Failure> {
+    async fn answer(&self) -> Result<Outcome, HandlerError> {
         self.handle(&ringing("realtime", 0), 1).await
     }
 }
@@ -145,7 +145,7 @@ async fn an_unreadable_policy_is_retried_while_the_caller_waits() {
     let bench = Bench::without_policy().await;
     bench.server.set(Parameter::Denied);
     let failure = bench.answer().await.unwrap_err();
-    assert!(matches!(&failure, Failure::Retry { message, .. } if message.contains("AccessDenied")), "{failure:?}");
+    assert!(matches!(&failure, HandlerError::Retry { message, .. } if message.contains("AccessDenied")), "{failure:?}");
 
     let outcome = bench.handle(&ringing("realtime", MAXIMUM_AGE + 1), 2).await.unwrap();
     assert_eq!(outcome.status, "unanswered");
@@ -202,7 +202,7 @@ async fn a_temporary_failure_is_tried_three_times() {
         assert_eq!(bench.server.calls().len(), 3);
 
         let bench = Bench::replying(&[failing; 3]).await;
-        assert!(matches!(bench.answer().await, Err(Failure::Retry { .. })), "{failing:?}");
+        assert!(matches!(bench.answer().await, Err(HandlerError::Retry { .. })), "{failing:?}");
         assert_eq!(bench.server.calls().len(), 3);
     }
 }
@@ -212,11 +212,11 @@ async fn no_attempt_is_made_after_the_maximum_age() {
     let bench = Bench::replying(&[Reply::Refused(500); 3]).await;
     // At most a second is left, which is too short for the second delay.
     let event = ringing("realtime", MAXIMUM_AGE - 1);
-    assert!(matches!(bench.handle(&event, 1).await, Err(Failure::Retry { .. })));
+    assert!(matches!(bench.handle(&event, 1).await, Err(HandlerError::Retry { .. })));
     assert!(bench.server.calls().len() < 3);
     for seconds in ["60", "1e18"] {
         let bench = Bench::replying(&[Reply::RetryAfter(seconds)]).await;
-        let Err(Failure::Retry { after: Some(after), .. }) = bench.answer().await else { panic!("not a retry") };
+        let Err(HandlerError::Retry { after: Some(after), .. }) = bench.answer().await else { panic!("not a retry") };
         assert!(after >= Duration::from_mins(1));
         assert_eq!(bench.server.calls().len(), 1);
     }
@@ -226,16 +226,16 @@ async fn no_attempt_is_made_after_the_maximum_age() {
 async fn a_permanent_refusal_is_given_up_with_its_numbers_masked() {
     const QUOTED: &str = "Not for sip:+4930123456789@example.com, 4930123456789 or +498005550100.";
     for (status, code, expected) in [
-        (401, "invalid_api_key", Failure::UNAUTHORIZED),
-        (403, "forbidden", Failure::UNAUTHORIZED),
-        (400, "bad", Failure::REFUSED),
-        (422, "invalid_session", Failure::REFUSED),
-        (429, "insufficient_quota", Failure::QUOTA_EXHAUSTED),
+        (401, "invalid_api_key", HandlerError::UNAUTHORIZED),
+        (403, "forbidden", HandlerError::UNAUTHORIZED),
+        (400, "bad", HandlerError::REFUSED),
+        (422, "invalid_session", HandlerError::REFUSED),
+        (429, "insufficient_quota", HandlerError::QUOTA_EXHAUSTED),
     ] {
         let bench = Bench::replying(&[Reply::Because(status, code, QUOTED)]).await;
         let failure = bench.answer().await.unwrap_err();
         no_number_in(&format!("{failure:?}"));
-        let Failure::Permanent { reason, message } = failure else { panic!("{failure:?}") };
+        let HandlerError::Permanent { reason, message } = failure else { panic!("{failure:?}") };
         assert_eq!(reason, expected);
         assert!(message.contains("Not for sip:+493********89@example.com"), "{message}");
         assert_eq!(bench.server.calls().len(), 1);

@@ -22,7 +22,7 @@ const CREATED: i64 = 1_795_219_200;
 const SILENCE: u16 = 0;
 
 /// Handles an event, with OpenAI's status and body and S3's status as the answers.
-async fn handle(attempt: u32, event: &Value, openai: (u16, Value), s3: u16) -> Result<Outcome, Failure> {
+async fn handle(attempt: u32, event: &Value, openai: (u16, Value), s3: u16) -> Result<Outcome, HandlerError> {
     handle_at(attempt, when::now() - LAST_ATTEMPT_AGE, event, openai, s3).await
 }
 
@@ -32,7 +32,7 @@ async fn handle_at(
     event: &Value,
     openai: (u16, Value),
     s3: u16,
-) -> Result<Outcome, Failure> {
+) -> Result<Outcome, HandlerError> {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());
     let (status, body) = (openai.0, openai.1.to_string());
@@ -192,7 +192,7 @@ async fn a_temporary_failure_is_retried_twice_and_then_alerted() {
         for attempt in [1, 2] {
             let failure = handle(attempt, &case, (status, body.clone()), 200).await.unwrap_err();
             // People must not wait for the delay that OpenAI asks for.
-            assert!(matches!(failure, Failure::Retry { after: None, .. }), "{failure:?}");
+            assert!(matches!(failure, HandlerError::Retry { after: None, .. }), "{failure:?}");
         }
         let outcome = handle(3, &case, (status, body), 200).await.unwrap();
         assert_eq!((outcome.status.as_str(), &outcome.summary["lookup_error"]), (LOOKUP_FAILED, &"unreachable".into()));
@@ -204,13 +204,13 @@ async fn a_temporary_failure_is_retried_twice_and_then_alerted() {
 async fn copies_that_use_up_the_attempts_at_once_leave_time_to_recover() {
     let case = event("safety.warning_issued", &json!({"id": "C-1"}));
     let failure = handle_at(5, when::now(), &case, (500, Value::Null), 200).await.unwrap_err();
-    assert!(matches!(failure, Failure::Retry { .. }), "{failure:?}");
+    assert!(matches!(failure, HandlerError::Retry { .. }), "{failure:?}");
 }
 
 #[tokio::test]
 async fn an_object_that_cannot_be_stored_is_alerted_in_the_end() {
     let event = event("safety.alert.created", &json!({"id": "alert_1"}));
-    assert!(matches!(handle(1, &event, (200, alert_object()), 403).await, Err(Failure::Retry { .. })));
+    assert!(matches!(handle(1, &event, (200, alert_object()), 403).await, Err(HandlerError::Retry { .. })));
     let outcome = handle(3, &event, (200, alert_object()), 403).await.unwrap();
     assert_eq!((outcome.status.as_str(), outcome.artifacts.len()), ("created", 0));
     assert!(outcome.note.as_ref().unwrap().contains("could not be stored"));

@@ -168,6 +168,6 @@ proptest! {
         let body = format!(r#"{{"id":"evt_1","type":"{event_type}","created_at":{created_at},"data":{data}}}"#);
         let event = Event::parse(&body).unwrap();
         prop_assert_eq!(event.raw().get(), body.as_str());
-        prop_assert!(!event.effect_key().as_str().is_empty());
+        prop_assert!(!event.idempotency_key().as_str().is_empty());
     }
 }
