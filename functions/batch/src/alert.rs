@@ -96,19 +96,13 @@ fn what(results: &Results<'_>) -> String {
 }
 
 fn when(results: &Results<'_>) -> String {
-    let (created, ended) = (results.batch.time("created_at"), ended_at(results.batch));
-    match (created, ended) {
-        (Some(created), Some(ended)) => format!(
-            "created {}, {} {} ({} later)",
-            text::moment(created),
-            results.batch.status,
-            text::moment(ended),
-            text::duration(ended.saturating_sub(created))
-        ),
-        (Some(created), None) => format!("created {}", text::moment(created)),
-        (None, Some(ended)) => format!("{} {}", results.batch.status, text::moment(ended)),
-        (None, None) => String::new(),
-    }
+    let batch = results.batch;
+    let (created, ended) = (batch.time("created_at"), ended_at(batch));
+    let later = created.zip(ended).map(|(from, to)| format!(" ({} later)", text::duration(to.saturating_sub(from))));
+    let later = later.unwrap_or_default();
+    let created = created.map(|at| format!("created {}", text::moment(at)));
+    let ended = ended.map(|at| format!("{} {}{later}", batch.status, text::moment(at)));
+    created.into_iter().chain(ended).collect::<Vec<_>>().join(", ")
 }
 
 /// The causes: OpenAI's errors about the input file, or else the most frequent error codes.

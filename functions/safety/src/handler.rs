@@ -150,9 +150,9 @@ fn blocked(event: &Event, as_of: i64) -> Outcome {
         }
         _ => Map::new(),
     };
-    let alert = alert::blocked(event, &summary);
+    let alert = Some(alert::blocked(event, &summary));
     let times = present([("blocked_at", Some(event.created_at))]);
-    Outcome { terminal: true, times, summary, alert: Some(alert), ..Outcome::new("blocked", as_of) }
+    Outcome { terminal: true, times, summary, alert, ..Outcome::new("blocked", as_of) }
 }
 
 /// The fields that have a text, fit for display.
