@@ -8,6 +8,8 @@
 
 mod custom_resource;
 mod error;
+#[cfg(test)]
+mod fixture;
 mod registrar;
 mod request;
 #[cfg(test)]

@@ -1,13 +1,11 @@
 //! The function, against as much of OpenAI, of Secrets Manager and of CloudFormation as it calls.
 
-mod fixture;
-
 use std::time::Duration;
 
 use serde_json::{Value, json};
 use tokio::time::Instant;
 
-use self::fixture::{Fault, Fixture, SECRET, URL, properties, properties_with};
+use crate::fixture::{Fault, Fixture, SECRET, URL, properties, properties_with};
 
 const CREATE: &str = "POST /v1/webhook_endpoints";
 

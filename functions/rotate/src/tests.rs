@@ -1,11 +1,9 @@
 //! The four steps, whole, repeated and cut off anywhere.
 
-mod fixture;
-
-use fixture::{ENDPOINT, Fixture, OLD, OLD_VERSION, STEPS, VERSION, event, in_seconds, now};
 use hooks_function::Deadline;
 use serde_json::json;
 
+use crate::fixture::{ENDPOINT, Fixture, OLD, OLD_VERSION, STEPS, VERSION, event, in_seconds, now};
 use crate::request::Step;
 use crate::rotator::Rotator;
 

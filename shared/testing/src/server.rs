@@ -38,6 +38,12 @@ impl Request {
         operation.map_or_else(|| format!("{} {}", self.method, self.path), str::to_owned)
     }
 
+    /// The path with its query.
+    #[must_use]
+    pub fn target(&self) -> String {
+        if self.query.is_empty() { self.path.clone() } else { format!("{}?{}", self.path, self.query) }
+    }
+
     /// A header's value.
     #[must_use]
     pub fn header(&self, name: &str) -> Option<&str> {

@@ -9,12 +9,12 @@ use tokio::time::Instant;
 
 use crate::custom_resource::CustomResource;
 
-pub(super) const URL: &str = "https://hooks.example.com/webhooks/project";
-pub(super) const SECRET: &str = "arn:aws:secretsmanager:eu-central-1:123456789012:secret:project";
+pub(crate) const URL: &str = "https://hooks.example.com/webhooks/project";
+pub(crate) const SECRET: &str = "arn:aws:secretsmanager:eu-central-1:123456789012:secret:project";
 
 /// What a call gets instead of its answer.
 #[derive(Clone, Copy)]
-pub(super) enum Fault {
+pub(crate) enum Fault {
     /// This status, and nothing is done.
     Refused(u16),
     /// 502, though it was done.
@@ -24,29 +24,29 @@ pub(super) enum Fault {
 }
 
 #[derive(Default)]
-pub(super) struct State {
-    pub(super) endpoints: Vec<Value>,
+pub(crate) struct State {
+    pub(crate) endpoints: Vec<Value>,
     /// The event types that the project may subscribe to.
-    pub(super) offered: Vec<&'static str>,
-    pub(super) api_key: String,
+    pub(crate) offered: Vec<&'static str>,
+    pub(crate) api_key: String,
     /// The signing secrets that were stored: the secret's id and the text.
-    pub(super) stored: Vec<(String, String)>,
+    pub(crate) stored: Vec<(String, String)>,
     /// The answers to CloudFormation.
-    pub(super) answers: Vec<Value>,
+    pub(crate) answers: Vec<Value>,
     /// Number of endpoints created so far.
     created: usize,
     /// Number of signing secrets given out so far.
     secrets: usize,
 }
 
-pub(super) struct Fixture {
+pub(crate) struct Fixture {
     state: Arc<Mutex<State>>,
     resource: CustomResource,
-    pub(super) server: Server,
+    pub(crate) server: Server,
 }
 
 impl Fixture {
-    pub(super) async fn new() -> Self {
+    pub(crate) async fn new() -> Self {
         let state = Arc::new(Mutex::new(State {
             offered: vec!["batch.completed", "batch.failed", "eval.run.failed", "video.completed"],
             api_key: "sk-local".to_owned(),
@@ -61,12 +61,12 @@ impl Fixture {
         Self { state, resource: resource.map_err(|faults| faults.to_string()).unwrap(), server }
     }
 
-    pub(super) fn state(&self) -> MutexGuard<'_, State> {
+    pub(crate) fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap()
     }
 
     /// Lets the next calls that begin so go wrong.
-    pub(super) fn fail(&self, call: &'static str, fault: Fault, times: usize) {
+    pub(crate) fn fail(&self, call: &'static str, fault: Fault, times: usize) {
         let matches = move |request: &Request| request.name().starts_with(call);
         for _ in 0..times {
             match fault {
@@ -83,7 +83,7 @@ impl Fixture {
     }
 
     /// Sends a request, with so many seconds to answer, and returns CloudFormation's answer.
-    pub(super) async fn ask_within(&self, seconds: u64, kind: &str, more: Value) -> Value {
+    pub(crate) async fn ask_within(&self, seconds: u64, kind: &str, more: Value) -> Value {
         let mut event = json!({
             "RequestType": kind, "ResponseURL": format!("{}/answer?signature=hidden", self.server.url()),
             "StackId": "arn:stack", "RequestId": "request-1", "LogicalResourceId": "ProjectEndpoint",
@@ -95,28 +95,28 @@ impl Fixture {
         self.state().answers.pop().unwrap()
     }
 
-    pub(super) async fn ask(&self, kind: &str, more: Value) -> Value {
+    pub(crate) async fn ask(&self, kind: &str, more: Value) -> Value {
         self.ask_within(60, kind, more).await
     }
 
-    pub(super) async fn create(&self) -> Value {
+    pub(crate) async fn create(&self) -> Value {
         self.ask("Create", json!({ "ResourceProperties": properties() })).await
     }
 
-    pub(super) async fn delete(&self, id: &str) -> Value {
+    pub(crate) async fn delete(&self, id: &str) -> Value {
         self.ask("Delete", json!({"PhysicalResourceId": id, "ResourceProperties": properties()})).await
     }
 
-    pub(super) async fn handle(&self, event: Value, end: Instant) -> Result<(), hooks_function::Error> {
+    pub(crate) async fn handle(&self, event: Value, end: Instant) -> Result<(), hooks_function::Error> {
         self.resource.handle(event, end).await
     }
 
     /// The body of the last such call.
-    pub(super) fn sent(&self, call: &str) -> Value {
+    pub(crate) fn sent(&self, call: &str) -> Value {
         self.server.last(call).unwrap().json()
     }
 
-    pub(super) fn endpoint(&self, name: &str, url: &str, event_types: &[&str]) -> String {
+    pub(crate) fn endpoint(&self, name: &str, url: &str, event_types: &[&str]) -> String {
         self.state().add(&json!({"name": name, "url": url, "event_types": event_types}))["id"].as_str().unwrap().into()
     }
 }
@@ -193,12 +193,12 @@ impl State {
     }
 }
 
-pub(super) fn properties() -> Value {
+pub(crate) fn properties() -> Value {
     json!({"ServiceToken": "arn:function", "Name": "my-stack", "Url": URL, "EventTypes": "", "SigningSecretArn": SECRET})
 }
 
 /// The properties, with these instead.
-pub(super) fn properties_with(others: &Value) -> Value {
+pub(crate) fn properties_with(others: &Value) -> Value {
     let mut properties = properties();
     properties.as_object_mut().unwrap().extend(others.as_object().unwrap().clone());
     properties

@@ -16,63 +16,63 @@ use crate::request::Step;
 use crate::rotator::Rotator;
 
 /// The secret that is in use before anything is rotated, at OpenAI and here.
-pub(super) const OLD: &str = "whsec_b2xkb2xkb2xkb2xkb2xkb2xkb2xkb2xk";
-pub(super) const OLD_VERSION: &str = "11111111-old";
+pub(crate) const OLD: &str = "whsec_b2xkb2xkb2xkb2xkb2xkb2xkb2xkb2xk";
+pub(crate) const OLD_VERSION: &str = "11111111-old";
 /// The endpoint at OpenAI.
-pub(super) const ENDPOINT: &str = "whe_1";
+pub(crate) const ENDPOINT: &str = "whe_1";
 /// The version that a rotation is to fill.
-pub(super) const VERSION: &str = "22222222-new";
+pub(crate) const VERSION: &str = "22222222-new";
 
-pub(super) const STEPS: [Step; 4] = [Step::Create, Step::Set, Step::Test, Step::Finish];
+pub(crate) const STEPS: [Step; 4] = [Step::Create, Step::Set, Step::Test, Step::Finish];
 
 /// Longer than everything that time is kept back for, in seconds.
 const TWO_MINUTES: u64 = 120;
 
 #[derive(Clone, Debug)]
-pub(super) struct Stored {
-    pub(super) text: Option<String>,
-    pub(super) created_at: u64,
-    pub(super) stages: Vec<String>,
+pub(crate) struct Stored {
+    pub(crate) text: Option<String>,
+    pub(crate) created_at: u64,
+    pub(crate) stages: Vec<String>,
 }
 
-pub(super) struct State {
-    pub(super) versions: BTreeMap<String, Stored>,
-    pub(super) rotated: bool,
-    pub(super) api_key: &'static str,
+pub(crate) struct State {
+    pub(crate) versions: BTreeMap<String, Stored>,
+    pub(crate) rotated: bool,
+    pub(crate) api_key: &'static str,
     /// Holder and end.
     lease: Option<(String, i64)>,
     /// Secrets that OpenAI signs with, the newest first.
-    pub(super) signing: Vec<String>,
+    pub(crate) signing: Vec<String>,
     /// The endpoint of each rotation at OpenAI.
-    pub(super) rotations: Vec<String>,
+    pub(crate) rotations: Vec<String>,
     /// Answers to the next deliveries, instead of the verifier's.
-    pub(super) answers: Vec<u16>,
+    pub(crate) answers: Vec<u16>,
     /// `webhook-id` and body of each delivery.
-    pub(super) deliveries: Vec<(String, Value)>,
+    pub(crate) deliveries: Vec<(String, Value)>,
 }
 
-pub(super) struct Fixture {
+pub(crate) struct Fixture {
     state: Arc<Mutex<State>>,
     server: Server,
-    pub(super) rotator: Arc<Rotator>,
+    pub(crate) rotator: Arc<Rotator>,
 }
 
-pub(super) fn now() -> u64 {
+pub(crate) fn now() -> u64 {
     now_seconds().cast_unsigned()
 }
 
 /// The deadline of an invocation with this much time.
-pub(super) fn in_seconds(seconds: u64) -> Deadline {
+pub(crate) fn in_seconds(seconds: u64) -> Deadline {
     Deadline::at((now() + seconds) * 1000)
 }
 
-pub(super) fn event(step: Step, version: &str) -> Value {
+pub(crate) fn event(step: Step, version: &str) -> Value {
     json!({"Step": step.as_str(), "SecretId": "arn:secret", "ClientRequestToken": version, "RotationToken": "token"})
 }
 
 impl Fixture {
     /// Secrets Manager has begun a rotation, and done nothing else.
-    pub(super) async fn new() -> Self {
+    pub(crate) async fn new() -> Self {
         let stored = |text: Option<&str>, stage: &str| Stored {
             text: text.map(str::to_owned),
             created_at: now() - 60,
@@ -108,32 +108,32 @@ impl Fixture {
         Self { state, server, rotator }
     }
 
-    pub(super) fn state(&self) -> MutexGuard<'_, State> {
+    pub(crate) fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap()
     }
 
-    pub(super) async fn step(&self, step: Step) -> Result<(), RotationError> {
+    pub(crate) async fn step(&self, step: Step) -> Result<(), RotationError> {
         self.rotator.handle(event(step, VERSION), in_seconds(TWO_MINUTES)).await
     }
 
-    pub(super) async fn reason(&self, step: Step) -> &'static str {
+    pub(crate) async fn reason(&self, step: Step) -> &'static str {
         self.step(step).await.unwrap_err().reason()
     }
 
     /// All four steps.
-    pub(super) async fn rotate(&self, version: &str) {
+    pub(crate) async fn rotate(&self, version: &str) {
         for step in STEPS {
             self.rotator.handle(event(step, version), in_seconds(TWO_MINUTES)).await.unwrap();
         }
     }
 
     /// Refuses the next request of a kind.
-    pub(super) fn refuse(&self, kind: &'static str, status: u16, code: &str) {
+    pub(crate) fn refuse(&self, kind: &'static str, status: u16, code: &str) {
         self.server.reply_once(of(kind), Reply::refusal(status, code, "refused on purpose"));
     }
 
     /// Begins a step, and lets the process die once Secrets Manager, the ledger or OpenAI has done this for it.
-    pub(super) async fn die_after(&self, kind: &'static str, step: Step) {
+    pub(crate) async fn die_after(&self, kind: &'static str, step: Step) {
         self.server.reply_once_after(of(kind), Reply::never());
         let rotator = Arc::clone(&self.rotator);
         let task = tokio::spawn(async move { rotator.handle(event(step, VERSION), in_seconds(TWO_MINUTES)).await });
@@ -143,12 +143,12 @@ impl Fixture {
     }
 
     /// Lets the time pass that a lease takes.
-    pub(super) fn let_the_lease_end(&self) {
+    pub(crate) fn let_the_lease_end(&self) {
         self.state().lease = None;
     }
 
     /// OpenAI's newest secret is in use, and the one before is still there.
-    pub(super) fn assert_rotated(&self) {
+    pub(crate) fn assert_rotated(&self) {
         let state = self.state();
         assert_eq!(state.in_use(), state.signing[0]);
         assert_eq!(state.versions[OLD_VERSION].stages, ["AWSPREVIOUS"]);
@@ -280,7 +280,7 @@ impl State {
     }
 
     /// Whether the verifier accepts what OpenAI sends.
-    pub(super) fn openai_gets_through(&self) -> bool {
+    pub(crate) fn openai_gets_through(&self) -> bool {
         let body = br#"{"id": "evt_1", "type": "batch.completed", "data": {"id": "batch_1"}}"#;
         let now = now();
         let signatures = self.signing.iter().map(|text| Secret::parse(text).unwrap().sign("wh_1", now, body));
@@ -292,7 +292,7 @@ impl State {
     }
 
     /// The value that is in use.
-    pub(super) fn in_use(&self) -> &str {
+    pub(crate) fn in_use(&self) -> &str {
         let mut versions = self.versions.values();
         let current = versions.find(|stored| stored.stages.iter().any(|stage| stage == "AWSCURRENT"));
         current.unwrap().text.as_deref().unwrap()
