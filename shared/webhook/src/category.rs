@@ -78,13 +78,13 @@ impl fmt::Display for Category {
 /// The text names none of the categories.
 #[derive(Clone, Debug, Eq, Error, PartialEq)]
 #[error("`{0}` is no category; the categories are {categories}", categories = Category::ALL.map(Category::as_str).join(", "))]
-pub struct UnknownCategory(String);
+pub struct CategoryError(String);
 
 impl FromStr for Category {
-    type Err = UnknownCategory;
+    type Err = CategoryError;
 
     fn from_str(name: &str) -> Result<Self, Self::Err> {
-        Self::ALL.into_iter().find(|category| category.as_str() == name).ok_or_else(|| UnknownCategory(name.to_owned()))
+        Self::ALL.into_iter().find(|category| category.as_str() == name).ok_or_else(|| CategoryError(name.to_owned()))
     }
 }
 

@@ -7,7 +7,7 @@ use std::str::FromStr;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use hooks_consumer::artifacts::{Artifacts, Read};
+use hooks_consumer::artifacts::{Artifacts, GetResult};
 use hooks_consumer::parameters::Parameters;
 use hooks_function::{Cached, Last, Refresh, Rules};
 use tokio::time::{Instant, timeout};
@@ -93,10 +93,10 @@ impl PolicySource {
             Self::Object { bucket, key } => {
                 let read = bucket.get(key, known_version, MAX_BYTES).await.map_err(|error| error.to_string())?;
                 Ok(match read {
-                    Read::Absent => ReadResult::Missing("there is no such object".to_owned()),
-                    Read::TooLarge => ReadResult::Missing(format!("the object has more than {MAX_BYTES} bytes")),
-                    Read::Unchanged => ReadResult::Unchanged,
-                    Read::Object { bytes, etag } => ReadResult::Policy { json: bytes.to_vec(), version: etag },
+                    GetResult::Absent => ReadResult::Missing("there is no such object".to_owned()),
+                    GetResult::TooLarge => ReadResult::Missing(format!("the object has more than {MAX_BYTES} bytes")),
+                    GetResult::Unchanged => ReadResult::Unchanged,
+                    GetResult::Object { bytes, etag } => ReadResult::Policy { json: bytes.to_vec(), version: etag },
                 })
             }
         }
