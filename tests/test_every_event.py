@@ -21,8 +21,8 @@ from tests.waiting import wait_until
 COPIES = 5
 SEED = 20261121
 
-SHORT_TIMEOUTS = {"seconds": 20, "visibility": 80}
-"""In seconds. A copy that finds another one in progress is retried after its lease, which is short then."""
+SOON_AGAIN = {"seconds": 20, "visibility": 80}
+"""Timeouts in seconds. A copy that finds another one in progress is retried after its lease, which these keep short."""
 
 Made = tuple[str, str]
 """An object's id, and the status of its event's outcome."""
@@ -193,7 +193,7 @@ def test_every_event_five_times_in_any_order_acts_once(make_stack: MakeStack, op
     # No endpoint is registered at OpenAI, so the objects that are made there have no webhooks of their own.
     stack = make_stack(fill_secrets=False)
     for category in set(CATEGORIES) - {"realtime"}:
-        stack.set_timeouts(category, **SHORT_TIMEOUTS)
+        stack.set_timeouts(category, **SOON_AGAIN)
     stack.fill_secrets()
     watch = Watch(stack)
     expected: dict[str, tuple[str, str, str]] = {}
