@@ -79,8 +79,10 @@ impl Parser {
             None => Some(Vec::new()),
             Some(rules) => self.list("rules", rules, 0, MAX_RULES, Self::rule),
         };
-        let missing = "is missing: it is the action for a call that matches no rule";
-        let default = self.required("default", fields.get("default"), missing, Self::action);
+        let default = match fields.get("default") {
+            Some(default) => self.action("default", default),
+            None => self.error("default", "is missing: it is the action for a call that matches no rule"),
+        };
         Some(Policy { answer_as: self.answer_as?, rules: rules?, default: default? })
     }
 
@@ -90,12 +92,16 @@ impl Parser {
             None => Some(None),
             Some(name) => self.text(&format!("{path}.name"), name, MAX_NAME).map(Some),
         };
-        let missing = "is missing: for an action on every call use default";
-        let when = self.required(&format!("{path}.when"), fields.get("when"), missing, |parser, path, when| {
-            parser.list(path, when, 1, MAX_CONDITIONS, Self::condition)
-        });
-        let missing = "is missing: must be accept, reject or refer";
-        let then = self.required(&format!("{path}.then"), fields.get("then"), missing, Self::action);
+        let at = format!("{path}.when");
+        let when = match fields.get("when") {
+            Some(when) => self.list(&at, when, 1, MAX_CONDITIONS, Self::condition),
+            None => self.error(&at, "is missing: for an action on every call use default"),
+        };
+        let at = format!("{path}.then");
+        let then = match fields.get("then") {
+            Some(then) => self.action(&at, then),
+            None => self.error(&at, "is missing: must be accept, reject or refer"),
+        };
         Some(Rule { name: name?, when: when?, then: then? })
     }
 
@@ -192,19 +198,6 @@ impl Parser {
                 &format!("{path}.target_uri"),
                 format!("must be a tel: or sip: URI of at most {MAX_URI} ASCII characters, without spaces"),
             ),
-        }
-    }
-
-    fn required<T>(
-        &mut self,
-        path: &str,
-        value: Option<&Value>,
-        missing: &str,
-        parse: impl FnOnce(&mut Self, &str, &Value) -> Option<T>,
-    ) -> Option<T> {
-        match value {
-            Some(value) => parse(self, path, value),
-            None => self.error(path, missing),
         }
     }
 
