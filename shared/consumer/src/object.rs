@@ -3,7 +3,7 @@
 
 use std::fmt::Display;
 
-use hooks_aws::artifacts::{Error as ArtifactError, KeyError};
+use hooks_aws::artifacts::{ArtifactError, KeyError};
 use hooks_openai::for_display;
 use hooks_webhook::Event;
 use serde_json::{Map, Value};
