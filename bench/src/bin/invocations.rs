@@ -24,8 +24,8 @@ use base64::engine::general_purpose::STANDARD;
 use flate2::Compression;
 use flate2::write::DeflateEncoder;
 use hmac::{Hmac, KeyInit, Mac};
+use hooks_testing::lambda::{Answer, Aws, Function, http_event};
 use hooks_webhook::Category;
-use lambda_stand_in::{Answer, Aws, Function, http_event};
 use sha2::Sha256;
 
 const KEY: &[u8; 32] = b"a key of thirty-two bytes or so.";

@@ -2,12 +2,10 @@
 
 #![expect(clippy::unwrap_used, clippy::panic, clippy::cast_possible_truncation, reason = "a test fails by panicking")]
 
-mod s3;
-
 use std::time::Duration;
 
 use hooks_aws::artifacts::{GetResult, JSON, JSON_LINES, Key, Upload};
-use s3::S3;
+use hooks_testing::S3;
 
 const PART: usize = 8 * 1024 * 1024;
 

@@ -3,12 +3,12 @@
 
 use std::fmt::Display;
 
-use hooks_aws::artifacts::{Error as ArtifactError, KeyError};
+use hooks_aws::artifacts::{ArtifactError, KeyError};
 use hooks_openai::for_display;
 use hooks_webhook::Event;
 use serde_json::{Map, Value};
 
-use crate::when::moment;
+use crate::text::moment;
 use crate::{HandlerError, Outcome};
 
 /// The last word of an event type that announces an object's end.

@@ -60,6 +60,13 @@ impl Category {
             .find(|(prefix, _)| event_type.starts_with(prefix))
             .map_or(Self::Archive, |&(_, category)| category)
     }
+
+    /// Whether a program may expect the end of its objects (docs/expectations.md): it asked OpenAI for them and waits.
+    /// Everything else comes from OpenAI unasked.
+    #[must_use]
+    pub const fn can_be_expected(self) -> bool {
+        matches!(self, Self::Batch | Self::Response | Self::FineTuning)
+    }
 }
 
 impl fmt::Display for Category {
