@@ -162,13 +162,13 @@ impl EventLog {
         &self,
         category: &str,
         object_id: &str,
-    ) -> Result<Option<Map<String, Value>>, LedgerError> {
+    ) -> Result<Option<Map<String, Value>>, Failure> {
         let item = self.0.item("read the job", &format!("job#{category}#{object_id}"), "job").await?;
         Ok(item.as_ref().map(without_keys))
     }
 
     /// Who acts, or has acted, for everything that has this effect key: `event`, `state`, `lease_until`, `handled_at`.
-    pub(crate) async fn effect_details(&self, key: &str) -> Result<Option<Map<String, Value>>, LedgerError> {
+    pub(crate) async fn effect_details(&self, key: &str) -> Result<Option<Map<String, Value>>, Failure> {
         let item = self.0.item("read the effect", &format!("effect#{key}"), "effect").await?;
         Ok(item.as_ref().map(without_keys))
     }
