@@ -217,7 +217,7 @@ mod tests {
     fn the_outputs_of_a_category_have_its_name_in_capitals() {
         assert_eq!(
             Category::ALL.map(logical).join(" "),
-            "Batch Response FineTuning Eval Realtime Agent Safety File Archive"
+            "Batch Response FineTuning Realtime Agent Safety File Archive"
         );
     }
 

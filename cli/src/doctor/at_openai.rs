@@ -73,7 +73,6 @@ async fn read(client: &Client, category: Category) -> Option<(&'static str, Resu
         Category::Batch => ("read batches", both(client.batches(None, 1, until).await, client, until).await),
         Category::Response => ("read responses", client.response(NOTHING, until).await.map(drop)),
         Category::FineTuning => ("read fine-tuning jobs", client.fine_tuning_jobs(None, 1, until).await.map(drop)),
-        Category::Eval => ("read evals", client.evals(None, 1, until).await.map(drop)),
         Category::Agent => ("read agents", client.agent_sessions(None, 1, until).await.map(drop)),
         Category::Safety => ("read safety alerts", client.safety_alert(NOTHING, until).await.map(drop)),
         Category::File => ("read files", client.file(NOTHING, until).await.map(drop)),
