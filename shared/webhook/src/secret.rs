@@ -104,6 +104,13 @@ impl Secret {
         format!("v1,{}", STANDARD.encode(tag.into_bytes()))
     }
 
+    /// The `x-openai-signature` of a delivery under [`Scheme::TimestampedHex`].
+    #[must_use]
+    pub fn sign_timestamped(&self, timestamp: u64, body: &[u8]) -> String {
+        let tag = self.key.tag(&[timestamp.to_string().as_bytes(), body]);
+        tag.into_bytes().iter().fold(String::new(), |hex, byte| hex + &format!("{byte:02x}"))
+    }
+
     /// The scheme that this secret signs with.
     #[must_use]
     pub const fn scheme(&self) -> Scheme {
