@@ -1,5 +1,7 @@
 """`sign`, `send` and `verify`: deliveries made, and deliveries explained."""
 
+import hashlib
+import hmac
 import json
 import shlex
 import subprocess
@@ -59,6 +61,25 @@ def test_what_is_signed_is_what_the_scheme_says(secret_file: Path, body_file: Pa
         f"webhook-signature: {expected}",
     ]
     assert Cli().ok(*arguments)["headers"]["webhook-signature"] == expected
+
+
+def test_the_scheme_timestamped_hex_signs_the_timestamp_and_the_body(tmp_path: Path, body_file: Path) -> None:
+    file = tmp_path / "text"
+    file.write_text("a secret of any text\n")
+    hex_secret = ["--scheme", "timestamped-hex", "--secret-file", file]
+    result = Cli().run("sign", body_file, *hex_secret, "--timestamp", str(AT))
+    mac = hmac.new(b"a secret of any text", f"{AT}.".encode() + BODY, hashlib.sha256).hexdigest()
+    assert result.out.splitlines() == [f"x-openai-timestamp: {AT}", f"x-openai-signature: {mac}"]
+    for lines in (result.out, f"x-timestamp: {AT}\nx-signature-256: sha256={mac}\n"):
+        request = lines.encode() + b"\n" + BODY
+        judged = Cli().run("verify", "-", *hex_secret, "--at", str(AT), "--json", stdin=request)
+        assert (judged.code, outcomes(judged.json())) == (0, ["passed"] * 5), judged
+        other = Cli().run("verify", "-", *hex_secret, "--at", str(AT), "--json", stdin=request + b"x")
+        assert (other.code, other.json()["reason"]) == (1, "no_matching_signature")
+    with_id = Cli().run("sign", body_file, *hex_secret, "--id", "wh_1")
+    assert (with_id.code, "--id" in with_id.err) == (2, True)
+    unknown = Cli().run("sign", body_file, "--scheme", "md5", "--secret-file", file)
+    assert (unknown.code, "timestamped-hex" in unknown.err) == (2, True)
 
 
 def test_the_secret_may_come_from_the_environment_and_the_body_from_stdin() -> None:
@@ -169,7 +190,7 @@ def test_a_delivery_that_is_right_passes_every_row(secret_file: Path) -> None:
         (dump(BODY + b"\n")[:-1], 3, "no_matching_signature", "with a line feed at its end"),
         (dump(webhook_signature="abc"), 3, "no_matching_signature", "no signature of version v1"),
         (dump(content_length="7", secret=new_signing_secret()), 3, "no_matching_signature", "content-length says 7"),
-        (dump(b'{"type": "a"}'), 4, "malformed_body", "no JSON object with a `type` and an `id`"),
+        (dump(b'{"type": "a"}'), 4, "malformed_body", "not a JSON object with a `type` and an `id`"),
     ],
 )
 def test_the_row_that_fails_is_named_with_its_reason_and_its_fix(
@@ -238,7 +259,7 @@ def test_the_stacks_own_secrets_judge_as_its_verifier_does(stack: Stack) -> None
         (["-"], b"", "no empty line"),
         (["-"], b"not a header\n\n", "not `name: value`"),
         (["-", "--body", "-"], b"", "cannot be used with"),
-        (["--body", "-", "--header", "with space=1"], b"", "is no header"),
+        (["--body", "-", "--header", "with space=1"], b"", "is not a header"),
         (["--body", "-", "--headers", "-"], b"", "only one of the files"),
         (["-", "--at", "yesterday"], b"", "2026-11-21T09:30:00Z"),
     ],
