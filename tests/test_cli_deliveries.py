@@ -6,6 +6,7 @@ import json
 import shlex
 import subprocess
 import time
+import uuid
 from pathlib import Path
 
 import pytest
@@ -143,6 +144,29 @@ def test_samples_and_files_reach_the_stack(stack: Stack, body_file: Path) -> Non
 def test_without_a_url_it_goes_to_the_stack(emulator: Emulator, make_stack: MakeStack) -> None:
     stack = make_stack(template=reachable(emulator), **unhandled())
     assert Cli(stack).run("send").code == 0
+
+
+def test_an_additional_endpoint_has_its_own_secret_and_scheme(emulator: Emulator, make_stack: MakeStack) -> None:
+    secrets = emulator.client("secretsmanager")
+    arn = secrets.create_secret(Name=f"relay-{uuid.uuid4().hex}", SecretString="unset")["ARN"]
+    endpoints = json.dumps({"relay": {"secret": arn, "scheme": "timestamped-hex"}})
+    parameters = {"AdditionalEndpoints": endpoints, "AdditionalSecretArns": arn, **unhandled()}
+    stack = make_stack(template=reachable(emulator), **parameters)
+    cli = Cli(stack)
+    unset = cli.run("send", "--endpoint", "relay")
+    assert (unset.code, "openai-webhooks secret set relay" in unset.err) == (1, True)
+
+    assert cli.ok("secret", "set", "relay", stdin="the secret of a relay")["changed"] is True
+    (sent,) = cli.ok("send", "batch.completed", "--endpoint", "relay")["deliveries"]
+
+    assert (sent["status"], sent["webhook_id"]) == (200, None)
+    (message,) = wait_until("it is queued", lambda: stack.messages("batch"))
+    assert message.attributes["endpoint"] == "relay"
+    headers = cli.run("sign", "-", "--endpoint", "relay", stdin=BODY).out
+    judged = cli.run("verify", "-", "--endpoint", "relay", stdin=headers.encode() + b"\n" + BODY)
+    assert (judged.code, "the stack's current relay secret" in judged.out) == (0, True), judged
+    unknown = cli.run("send", "--endpoint", "other")
+    assert (unknown.code, "project, organization, relay" in unknown.err) == (2, True)
 
 
 def test_bad_input_to_send_is_2() -> None:

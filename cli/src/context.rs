@@ -6,7 +6,7 @@ use std::time::Duration;
 use clap::Args;
 use hooks_aws::ledger::Ledger;
 use hooks_aws::secrets::{PLACEHOLDER, Store};
-use hooks_openai::{ApiKey, Client, ClientConfig, InvalidApiKey};
+use hooks_openai::{ApiKey, ApiKeyError, Client, ClientConfig};
 use hooks_webhook::Category;
 use tokio::sync::OnceCell;
 use tokio::time::Instant;
@@ -145,7 +145,7 @@ impl Context {
         if text.trim() == PLACEHOLDER {
             return Err(CliError::failed("the stack's OpenAI API key was never set").hint(FIX));
         }
-        text.parse().map_err(|error: InvalidApiKey| CliError::usage(error.to_string()).hint(FIX))
+        text.parse().map_err(|error: ApiKeyError| CliError::usage(error.to_string()).hint(FIX))
     }
 }
 

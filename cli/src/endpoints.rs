@@ -130,7 +130,7 @@ async fn types(context: &Context) -> Result {
 pub(crate) async fn all_endpoints(
     openai: &Client,
     limit: usize,
-) -> std::result::Result<Vec<WebhookEndpoint>, hooks_openai::Error> {
+) -> std::result::Result<Vec<WebhookEndpoint>, hooks_openai::OpenAiError> {
     let mut found = Vec::new();
     let mut after: Option<String> = None;
     for _ in 0..MAX_PAGES {

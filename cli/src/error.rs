@@ -4,7 +4,7 @@ use std::error::Error;
 use std::fmt;
 use std::process::ExitCode;
 
-use hooks_openai::Class;
+use hooks_openai::ErrorClass;
 
 /// Permissions of the commands that read or write the ledger.
 pub(crate) const LEDGER_PERMISSIONS: &str = "Your AWS identity needs dynamodb:GetItem, dynamodb:PutItem and dynamodb:Query on the stack's table and its indexes.";
@@ -84,23 +84,23 @@ impl fmt::Display for CliError {
 
 impl Error for CliError {}
 
-impl From<hooks_openai::Error> for CliError {
-    fn from(error: hooks_openai::Error) -> Self {
+impl From<hooks_openai::OpenAiError> for CliError {
+    fn from(error: hooks_openai::OpenAiError) -> Self {
         let message = error.to_string();
         match (error.class(), error.status()) {
-            (Class::NotFound, _) => {
+            (ErrorClass::NotFound, _) => {
                 Self::failed(message).hint("The object does not exist, or belongs to another project than the API key.")
             }
-            (Class::Unauthorized, Some(401)) => {
+            (ErrorClass::Unauthorized, Some(401)) => {
                 Self::service(message).hint("Check the API key: openai-webhooks doctor")
             }
-            (Class::Unauthorized, _) => Self::service(message)
+            (ErrorClass::Unauthorized, _) => Self::service(message)
                 .hint("Give the key this permission, or use another key: https://platform.openai.com/api-keys"),
-            (Class::Retry, _) => Self::service(message).hint("Try again in a moment."),
-            (Class::QuotaExhausted, _) => Self::service(message).hint("The account has no credit left."),
+            (ErrorClass::Retry, _) => Self::service(message).hint("Try again in a moment."),
+            (ErrorClass::QuotaExhausted, _) => Self::service(message).hint("The account has no credit left."),
             // The id is malformed, so no request was made.
-            (Class::Permanent, None) => Self::usage(message),
-            (Class::Permanent, Some(_)) => Self::service(message),
+            (ErrorClass::Permanent, None) => Self::usage(message),
+            (ErrorClass::Permanent, Some(_)) => Self::service(message),
         }
     }
 }

@@ -41,7 +41,6 @@ enum Setting {
 impl Stack {
     /// All endpoints of the stack.
     pub(crate) fn endpoints(&self) -> Result<Vec<StackEndpoint>> {
-        let project_url = self.output("ProjectWebhookUrl")?;
         let endpoint = |name: &str, url: &str, secret_id: &str, scheme| StackEndpoint {
             name: name.to_owned(),
             url: url.to_owned(),
@@ -50,7 +49,7 @@ impl Stack {
         };
         let standard = Scheme::StandardWebhooks;
         let mut endpoints = vec![
-            endpoint(PROJECT, project_url, self.output("ProjectSigningSecretArn")?, standard),
+            endpoint(PROJECT, self.output("ProjectWebhookUrl")?, self.output("ProjectSigningSecretArn")?, standard),
             endpoint(
                 ORGANIZATION,
                 self.output("OrganizationWebhookUrl")?,
@@ -74,9 +73,9 @@ impl Stack {
                 Setting::WithScheme { secret, scheme } => (secret, scheme),
             };
             let scheme = scheme.map_or(Ok(standard), |scheme| scheme.parse());
-            let scheme = scheme.map_err(|error: hooks_webhook::UnknownScheme| invalid(&error.to_string()))?;
-            let base = project_url.strip_suffix(PROJECT).unwrap_or(project_url);
-            endpoints.push(endpoint(&name, &format!("{base}{name}"), &secret, scheme));
+            let scheme = scheme.map_err(|error: hooks_webhook::SchemeError| invalid(&error.to_string()))?;
+            let url = self.output("AdditionalWebhookUrls")?.replace("{name}", &name);
+            endpoints.push(endpoint(&name, &url, &secret, scheme));
         }
         Ok(endpoints)
     }
@@ -120,8 +119,9 @@ impl StackEndpoint {
 
 /// Checks the name of an endpoint.
 pub(crate) fn endpoint_name(text: &str) -> std::result::Result<String, String> {
-    let fits = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-');
-    if fits { Ok(text.to_owned()) } else { Err("a name has letters, digits and hyphens".to_owned()) }
+    let fits =
+        !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-');
+    if fits { Ok(text.to_owned()) } else { Err("a name has lower-case letters, digits and hyphens".to_owned()) }
 }
 
 #[cfg(test)]
@@ -132,6 +132,7 @@ mod tests {
         let outputs = [
             ("ProjectWebhookUrl", "https://a/webhooks/project"),
             ("OrganizationWebhookUrl", "https://a/webhooks/organization"),
+            ("AdditionalWebhookUrls", "https://a/webhooks/{name}"),
             ("ProjectSigningSecretArn", "arn:1"),
             ("OrganizationSigningSecretArn", "arn:2"),
         ];

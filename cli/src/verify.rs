@@ -8,7 +8,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 use hooks_aws::secrets::{PREVIOUS_LIFETIME, Stage};
-use hooks_webhook::{Refusal, Scheme, Secret};
+use hooks_webhook::{Scheme, Secret, VerifyError};
 use serde_json::{Value, json};
 
 use crate::context::Context;
@@ -128,8 +128,8 @@ async fn secret_of_other(endpoint: &StackEndpoint, context: &Context) -> Option<
 fn document(report: &Report, at: u64) -> Value {
     json!({
         "accepted": report.refusal.is_none(),
-        "reason": report.refusal.map(Refusal::reason),
-        "status": report.refusal.map_or(200, Refusal::status),
+        "reason": report.refusal.map(VerifyError::reason),
+        "status": report.refusal.map_or(200, VerifyError::status),
         "at": at,
         "rows": report.rows,
         "event": report.event,

@@ -1,6 +1,6 @@
 //! Checks at OpenAI: the key's permissions, the endpoint and its event types.
 
-use hooks_openai::{ApiKey, Class, Client, Error, WebhookEndpoint};
+use hooks_openai::{ApiKey, Client, ErrorClass, OpenAiError, WebhookEndpoint};
 use hooks_webhook::Category;
 
 use super::Findings;
@@ -43,12 +43,12 @@ async fn permissions(client: &Client, handled: &[Category], findings: &mut Findi
             continue;
         };
         match (error.class(), error.status()) {
-            (Class::NotFound, _) => findings.ok(check, format!("may read {objects}")),
-            (Class::Unauthorized, Some(401)) => {
+            (ErrorClass::NotFound, _) => findings.ok(check, format!("may read {objects}")),
+            (ErrorClass::Unauthorized, Some(401)) => {
                 findings.error("key", error.to_string(), "openai-webhooks secret set api-key");
                 return false;
             }
-            (Class::Unauthorized, _) => findings.error(
+            (ErrorClass::Unauthorized, _) => findings.error(
                 check,
                 format!("may not read {objects}: {error}"),
                 format!(
@@ -64,7 +64,7 @@ async fn permissions(client: &Client, handled: &[Category], findings: &mut Findi
 }
 
 /// A read of the objects that the category's consumer reads; `None` for calls and the archive, which read nothing.
-async fn read(client: &Client, category: Category) -> Option<(&'static str, std::result::Result<(), Error>)> {
+async fn read(client: &Client, category: Category) -> Option<(&'static str, std::result::Result<(), OpenAiError>)> {
     let until = deadline();
     Some(match category {
         // The results of a batch are files.
@@ -86,7 +86,7 @@ async fn endpoint(client: &Client, url: &str, handled: &[Category], deliver: boo
     const CHECK: &str = "endpoint";
     let found = match all_endpoints(client, usize::MAX).await {
         Ok(found) => found,
-        Err(error) if error.class() == Class::Unauthorized => {
+        Err(error) if error.class() == ErrorClass::Unauthorized => {
             return findings.warn(
                 CHECK,
                 format!("not checked, since the stack's key may not read webhooks: {error}"),
@@ -139,7 +139,7 @@ async fn test(endpoint: &WebhookEndpoint, client: &Client, findings: &mut Findin
             answered(status),
             "Compare with doctor's own delivery below. If that one is answered 200, check the proxies in between.",
         ),
-        Err(error) if error.class() == Class::Unauthorized => findings.warn(
+        Err(error) if error.class() == ErrorClass::Unauthorized => findings.warn(
             CHECK,
             format!("the stack's key may not request one: {error}"),
             "With a key that may: OPENAI_API_KEY=... openai-webhooks endpoints test",

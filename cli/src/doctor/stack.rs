@@ -1,7 +1,7 @@
 //! Checks of the stack: status, concurrency quota, secrets, queues, a delivery.
 
 use hooks_aws::secrets::PLACEHOLDER;
-use hooks_openai::{ApiKey, InvalidApiKey};
+use hooks_openai::{ApiKey, ApiKeyError};
 use hooks_webhook::{Category, Secret};
 use serde_json::json;
 
@@ -133,7 +133,7 @@ pub(super) async fn secrets(context: &Context, findings: &mut Findings) -> Optio
                 findings.ok(CHECK, "is set");
                 return Some(key);
             }
-            Err(error) => findings.error(CHECK, InvalidApiKey::to_string(&error), FIX),
+            Err(error) => findings.error(CHECK, ApiKeyError::to_string(&error), FIX),
         },
     }
     None

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use clap::Args;
-use hooks_aws::queue::{Message, Outbox, Source};
+use hooks_aws::queue::{Message, QueueSender, Source};
 use hooks_webhook::Category;
 use serde_json::{Value, json};
 use tokio::task::JoinSet;
@@ -137,7 +137,7 @@ fn question(events: &[Entry]) -> String {
 
 /// Sends the events. Returns those that were sent, and the error that stopped it.
 async fn send(context: &Context, log: &EventLog, events: &[Entry]) -> Result<(Vec<Entry>, Option<CliError>)> {
-    let outbox = Outbox::new(context.aws().await?);
+    let sender = QueueSender::new(context.aws().await?);
     let mut queues = BTreeMap::new();
     for Entry { category, webhook_id, .. } in events {
         let parsed: Category = category
@@ -151,9 +151,9 @@ async fn send(context: &Context, log: &EventLog, events: &[Entry]) -> Result<(Ve
     loop {
         while calls.len() < PARALLEL && failure.is_none() {
             let Some(entry) = waiting.next() else { break };
-            let (log, outbox, entry) = (log.clone(), outbox.clone(), entry.clone());
+            let (log, sender, entry) = (log.clone(), sender.clone(), entry.clone());
             let queue = queues.get(entry.category.as_str()).copied().unwrap_or_default().to_owned();
-            calls.spawn(async move { replay(&log, &outbox, &queue, &entry).await.map(|()| entry) });
+            calls.spawn(async move { replay(&log, &sender, &queue, &entry).await.map(|()| entry) });
         }
         match calls.join_next().await {
             None => break,
@@ -168,7 +168,7 @@ async fn send(context: &Context, log: &EventLog, events: &[Entry]) -> Result<(Ve
 }
 
 /// Sends one event to its queue, with the body that the ledger has now.
-async fn replay(log: &EventLog, outbox: &Outbox, queue: &str, entry: &Entry) -> Result<()> {
+async fn replay(log: &EventLog, sender: &QueueSender, queue: &str, entry: &Entry) -> Result<()> {
     let body = match &entry.body {
         Some(body) => Some(body.clone()),
         None => log.entry(&entry.endpoint, &entry.webhook_id).await?.and_then(|entry| entry.body),
@@ -183,7 +183,7 @@ async fn replay(log: &EventLog, outbox: &Outbox, queue: &str, entry: &Entry) -> 
         source: Source::Replay,
         failure: None,
     };
-    Ok(outbox.send(queue, &message).await?)
+    Ok(sender.send(queue, &message).await?)
 }
 
 fn report(context: &Context, plan: &Plan, events: &[Entry], dry_run: bool) -> Result<()> {

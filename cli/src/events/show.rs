@@ -65,7 +65,7 @@ impl Related {
             None => None,
         };
         let event = entry.body.as_deref().and_then(|body| Event::parse(body).ok());
-        let idempotency = match event.map(|event| event.effect_key().to_string()) {
+        let idempotency = match event.map(|event| event.idempotency_key().to_string()) {
             Some(key) => log.idempotency_record(&key).await?.map(|record| (key, record)),
             None => None,
         };

@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use hooks_webhook::{MAX_BODY, Refusal, Scheme, Secret, TOLERANCE, verify};
+use hooks_webhook::{MAX_BODY, Scheme, Secret, TOLERANCE, VerifyError, verify};
 use http::HeaderMap;
 use serde::Serialize;
 use serde_json::{Value, json};
@@ -34,7 +34,7 @@ pub(super) struct Row {
 
 /// Result of the check.
 pub(super) struct Report {
-    pub(super) refusal: Option<Refusal>,
+    pub(super) refusal: Option<VerifyError>,
     pub(super) rows: Vec<Row>,
     pub(super) event: Option<Value>,
 }
@@ -60,7 +60,7 @@ pub(super) fn explain(capture: &Capture, secrets: &Secrets, at: u64) -> Report {
         })
         .collect();
     // A capture is usually too old by now. The later steps are explained as of its own time.
-    if let (Some(Refusal::TimestampTooOld | Refusal::TimestampTooNew), Some(own)) =
+    if let (Some(VerifyError::TimestampTooOld | VerifyError::TimestampTooNew), Some(own)) =
         (refusal, timestamp(secrets.scheme, &capture.headers))
     {
         for (row, then) in rows.iter_mut().zip(explain(capture, secrets, own).rows).skip(3) {
@@ -73,7 +73,7 @@ pub(super) fn explain(capture: &Capture, secrets: &Secrets, at: u64) -> Report {
 }
 
 /// The verifier's check.
-fn check(capture: &Capture, secrets: &Secrets, at: u64) -> Result<Value, Refusal> {
+fn check(capture: &Capture, secrets: &Secrets, at: u64) -> Result<Value, VerifyError> {
     let accepted: Vec<Secret> = secrets.accepted.iter().map(|named| named.secret.clone()).collect();
     let event = verify(secrets.scheme, &accepted, &capture.headers, &capture.body, at)?.parse()?;
     Ok(json!({
@@ -85,12 +85,12 @@ fn check(capture: &Capture, secrets: &Secrets, at: u64) -> Result<Value, Refusal
 }
 
 /// The step that a refusal belongs to, as an index of [`STEPS`].
-const fn step_of(refusal: Refusal) -> usize {
+const fn step_of(refusal: VerifyError) -> usize {
     match refusal {
-        Refusal::BodyTooLarge => 0,
-        Refusal::MissingHeader(_) | Refusal::DuplicateHeader(_) => 1,
-        Refusal::MalformedTimestamp | Refusal::TimestampTooOld | Refusal::TimestampTooNew => 2,
-        Refusal::NoMatchingSignature => 3,
+        VerifyError::BodyTooLarge => 0,
+        VerifyError::MissingHeader(_) | VerifyError::DuplicateHeader(_) => 1,
+        VerifyError::MalformedTimestamp | VerifyError::TimestampTooOld | VerifyError::TimestampTooNew => 2,
+        VerifyError::NoMatchingSignature => 3,
         // `MalformedBody`, and refusals of later steps.
         _ => 4,
     }
@@ -112,26 +112,26 @@ fn success(step: usize, capture: &Capture, secrets: &Secrets, event: Option<&Val
 }
 
 /// The cause of a refusal, and its fix.
-fn failure(refusal: Refusal, capture: &Capture, secrets: &Secrets, at: u64) -> (String, String) {
+fn failure(refusal: VerifyError, capture: &Capture, secrets: &Secrets, at: u64) -> (String, String) {
     let (detail, fix) = match refusal {
-        Refusal::BodyTooLarge => {
+        VerifyError::BodyTooLarge => {
             (size(capture), "OpenAI's events are far shorter. Is this the body of one delivery, and nothing else?")
         }
-        Refusal::MissingHeader(name) => (
+        VerifyError::MissingHeader(name) => (
             format!("{name} is missing or empty"),
             "The sender signs with it. Did a proxy remove it, or does the capture lack it?",
         ),
-        Refusal::DuplicateHeader(name) => (
+        VerifyError::DuplicateHeader(name) => (
             format!("{name} is present more than once"),
             "OpenAI sends it once. Configure the proxy that adds its own to pass the header on unchanged.",
         ),
-        Refusal::MalformedTimestamp => (
+        VerifyError::MalformedTimestamp => (
             format!("{} is not a number of seconds", header_names(secrets.scheme, &capture.headers).timestamp),
             "OpenAI sends Unix seconds in digits. Did a proxy rewrite the header?",
         ),
-        Refusal::TimestampTooOld | Refusal::TimestampTooNew => return time(capture, secrets.scheme, at),
-        Refusal::NoMatchingSignature => return signature(capture, secrets),
-        Refusal::MalformedBody => (
+        VerifyError::TimestampTooOld | VerifyError::TimestampTooNew => return time(capture, secrets.scheme, at),
+        VerifyError::NoMatchingSignature => return signature(capture, secrets),
+        VerifyError::MalformedBody => (
             "the signature is right, but the body is not a JSON object with a `type` and an `id`".to_owned(),
             "The holder of the signing secret sent something other than an event.",
         ),

@@ -1,7 +1,7 @@
 //! Records and publishes, unchanged, every event that no other consumer takes: `eval.*` and `video.*`, whose APIs OpenAI
 //! has ended, and types that are not known yet.
 
-use hooks_consumer::{Category, Context, Event, Failure, Handler, Outcome};
+use hooks_consumer::{Category, Context, Event, Handler, HandlerError, Outcome};
 use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 
@@ -15,11 +15,11 @@ const EVALS_ENDED: &str = "OpenAI ended the Evals API on 2026-11-30, so the run 
 /// The note of an event whose data cannot be parsed.
 const NESTED_TOO_DEEP: &str = "the event's data is nested too deep to be published; the ledger has the event's body";
 
-/// The handler of the category `archive`.
-struct Archive;
+/// Records events without looking into them.
+struct ArchiveHandler;
 
-impl Handler for Archive {
-    async fn handle(&self, event: &Event, _: &Context) -> Result<Outcome, Failure> {
+impl Handler for ArchiveHandler {
+    async fn handle(&self, event: &Event, _: &Context) -> Result<Outcome, HandlerError> {
         Ok(recorded(event))
     }
 }
@@ -49,7 +49,7 @@ fn data(event: &RawValue) -> Result<Option<Value>, serde_json::Error> {
 /// One thread is enough: most of the time is spent waiting for the network.
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), hooks_consumer::Error> {
-    hooks_consumer::run(Category::Archive, |_| Some(Archive)).await
+    hooks_consumer::run(Category::Archive, |_| Some(ArchiveHandler)).await
 }
 
 #[cfg(test)]

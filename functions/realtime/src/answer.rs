@@ -1,65 +1,63 @@
-//! Doing with a call what the policy says, while its caller waits.
+//! The request that answers a call, with retries while the caller waits.
 
 use std::time::Duration;
 
-use hooks_consumer::Failure;
-use hooks_openai::{Class, Client, Error};
+use hooks_consumer::HandlerError;
+use hooks_openai::{Client, ErrorClass, OpenAiError};
 use tokio::time::{Instant, sleep};
 
 use crate::call::Call;
 use crate::policy::Action;
 
-/// The pauses before another try. The queue would wait for 15 seconds, and a caller would be gone.
-const PAUSES: [Duration; 2] = [Duration::from_millis(200), Duration::from_millis(800)];
+/// The delays before the retries. The queue's own retry comes after 15 seconds, too late for a caller.
+const RETRY_DELAYS: [Duration; 2] = [Duration::from_millis(200), Duration::from_millis(800)];
 
-/// What became of a call.
+/// The result of an answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Answered {
-    /// Done, as OpenAI says.
-    Now,
-    /// OpenAI says that it was done before: by a try of ours whose answer got lost, or by somebody else.
-    Before,
-    /// OpenAI has no such call (any more), and a try of ours may have ended that way.
-    Perhaps,
+pub(crate) enum AnswerResult {
+    /// OpenAI confirmed it.
+    Done,
+    /// OpenAI says that the call was answered before: by a request of ours whose response was lost, or by another
+    /// program.
+    DoneBefore,
+    /// OpenAI has no such call (any more), and an earlier request of ours may have answered it.
+    PerhapsDone,
     /// OpenAI has no such call: the caller hung up, or it was a test delivery.
-    Gone,
+    NotFound,
 }
 
-/// Does it, with another try or two when that can help and there is time until `until`.
+/// Answers a call, with up to two retries until `until`.
 ///
-/// The calls are not idempotent. `tried` says that an earlier try may have got through: then a call that cannot be
-/// found any more counts as done, because after a rejection, say, it is gone.
+/// The requests are not idempotent. `may_be_done` says that an earlier request may have reached OpenAI: then a call that
+/// is not found counts as answered, because a rejected call, for example, does not exist any more.
 pub(crate) async fn answer(
     client: &Client,
     call: &Call<'_>,
     action: &Action,
-    mut tried: bool,
+    mut may_be_done: bool,
     until: Instant,
-) -> Result<Answered, Failure> {
-    let mut pauses = PAUSES.into_iter();
+) -> Result<AnswerResult, HandlerError> {
+    let mut delays = RETRY_DELAYS.into_iter();
     loop {
-        let error = match act(client, call, action, until).await {
-            Ok(()) => return Ok(Answered::Now),
-            Err(error) => error,
-        };
+        let Err(error) = request(client, call, action, until).await else { return Ok(AnswerResult::Done) };
         match (error.status(), error.class()) {
-            (Some(409), _) => return Ok(Answered::Before),
-            (_, Class::NotFound) if tried => return Ok(Answered::Perhaps),
-            (_, Class::NotFound) => return Ok(Answered::Gone),
-            (_, Class::Retry) => {}
+            (Some(409), _) => return Ok(AnswerResult::DoneBefore),
+            (_, ErrorClass::NotFound) if may_be_done => return Ok(AnswerResult::PerhapsDone),
+            (_, ErrorClass::NotFound) => return Ok(AnswerResult::NotFound),
+            (_, ErrorClass::Retry) => {}
             _ => return Err(error.into()),
         }
-        // A rate limit stops a call before anything is done; of a lost answer or a server's error nobody knows.
-        tried |= error.status() != Some(429);
-        let pause = pauses.next().map(|pause| pause.max(error.retry_after().unwrap_or_default()));
-        match pause {
-            Some(pause) if pause < until.saturating_duration_since(Instant::now()) => sleep(pause).await,
+        // A rate limit refuses the request before it has an effect. A lost response or a server error proves nothing.
+        may_be_done |= error.status() != Some(429);
+        let delay = delays.next().map(|delay| delay.max(error.retry_after().unwrap_or_default()));
+        match delay {
+            Some(delay) if delay < until.saturating_duration_since(Instant::now()) => sleep(delay).await,
             _ => return Err(error.into()),
         }
     }
 }
 
-async fn act(client: &Client, call: &Call<'_>, action: &Action, until: Instant) -> Result<(), Error> {
+async fn request(client: &Client, call: &Call<'_>, action: &Action, until: Instant) -> Result<(), OpenAiError> {
     match action {
         Action::Accept { session, .. } => client.accept_call(call.api, call.id, session.clone(), until).await,
         Action::Reject { status_code } => client.reject_call(call.api, call.id, *status_code, until).await,

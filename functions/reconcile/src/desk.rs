@@ -1,7 +1,7 @@
 //! What is known of an ending, and how its event is sent.
 
 use hooks_aws::ledger::{Bookmark, Ledger, LedgerError};
-use hooks_aws::queue::Outbox;
+use hooks_aws::queue::QueueSender;
 use hooks_consumer::when;
 use hooks_webhook::Category;
 
@@ -20,7 +20,7 @@ pub(crate) struct Queues {
 /// The ledger and the queues.
 pub(crate) struct Desk {
     pub(crate) ledger: Ledger,
-    outbox: Outbox,
+    sender: QueueSender,
     queues: Queues,
 }
 
@@ -38,8 +38,8 @@ pub(crate) trait Books {
 }
 
 impl Desk {
-    pub(crate) fn new(ledger: Ledger, outbox: Outbox, queues: Queues) -> Self {
-        Self { ledger, outbox, queues }
+    pub(crate) fn new(ledger: Ledger, sender: QueueSender, queues: Queues) -> Self {
+        Self { ledger, sender, queues }
     }
 
     fn queue(&self, category: Category) -> &str {
@@ -63,12 +63,12 @@ impl Books for Desk {
     /// An effect that exists says it: it is there from the first claim on. One that was given back belongs to an event
     /// that waits for its retry, or that failed for good, which people were told.
     async fn is_known(&self, ending: &Ending) -> Result<bool, Fault> {
-        let known = self.ledger.effect_known(&ending.effect_key()).await?;
+        let known = self.ledger.is_key_known(&ending.idempotency_key()).await?;
         Ok(known || (ending.category() == Category::Agent && self.was_seen(ending).await?))
     }
 
     async fn send(&self, ending: &Ending) -> Result<(), Fault> {
-        self.outbox.send(self.queue(ending.category()), &ending.message(when::now())).await?;
+        self.sender.send(self.queue(ending.category()), &ending.message(when::now())).await?;
         tracing::info!("{} of {} was never handled, and is queued now", ending.event_type(), ending.object_id);
         Ok(())
     }

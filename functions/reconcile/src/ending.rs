@@ -95,8 +95,8 @@ impl Ending {
         self.event.category()
     }
 
-    pub(crate) fn effect_key(&self) -> String {
-        self.event.effect_key().to_string()
+    pub(crate) fn idempotency_key(&self) -> String {
+        self.event.idempotency_key().to_string()
     }
 
     /// Whether this state was seen when the object was last looked at.
@@ -143,7 +143,7 @@ mod tests {
         assert_eq!(body, expected);
         assert_eq!((message.webhook_id.as_str(), message.endpoint.as_str()), (ending.event.id.as_str(), "project"));
         assert_eq!((message.source, message.received_at), (Source::Reconcile, 1_795_400_000_123));
-        assert_eq!(ending.effect_key(), "batch.completed/batch_1");
+        assert_eq!(ending.idempotency_key(), "batch.completed/batch_1");
     }
 
     #[test]

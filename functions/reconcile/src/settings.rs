@@ -2,7 +2,7 @@
 
 use hooks_aws::ledger::Ledger;
 use hooks_aws::outcomes::Outcomes;
-use hooks_aws::queue::Outbox;
+use hooks_aws::queue::QueueSender;
 use hooks_aws::secrets::{PLACEHOLDER, Store};
 use hooks_aws::{Config, Environment, Faults};
 use hooks_openai::Client;
@@ -34,7 +34,7 @@ impl Services {
             let config = config?;
             let queues = Queues { batch: batch?, fine_tuning: fine_tuning?, agent: agent?, response: response? };
             Some(Self {
-                desk: Desk::new(Ledger::new(&config, table?), Outbox::new(&config), queues),
+                desk: Desk::new(Ledger::new(&config, table?), QueueSender::new(&config), queues),
                 // It tells people and no programs: an event that it finds goes the way of all events.
                 outcomes: Outcomes::new(&config, "", topic?),
                 openai: openai?,

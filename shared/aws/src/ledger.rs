@@ -79,10 +79,10 @@
 
 mod bookmark;
 mod change;
-mod effect;
 mod error;
 mod event;
 mod expectation;
+mod idempotency;
 mod job;
 mod lease;
 pub mod value;
@@ -96,10 +96,10 @@ use crate::Config;
 
 pub use bookmark::Bookmark;
 pub use change::Item;
-pub use effect::EffectClaim;
 pub use error::LedgerError;
-pub use event::{Again, Claim, Delivery, Ending, Hold, Recorded};
+pub use event::{Claim, ClaimResult, Completion, Delivery, Reclaim, RecordResult};
 pub use expectation::{ExpectError, Expectation, Expected, MAX_CONTEXT, Waiting, WaitingPage, check_context};
+pub use idempotency::KeyClaim;
 pub use job::{Job, JobRecord};
 pub use lease::Lease;
 

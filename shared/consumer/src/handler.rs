@@ -12,13 +12,13 @@ use tokio::time::Instant;
 ///
 /// The harness calls it with an event that is verified, decoded and claimed, so nobody else is working on the same
 /// event or the same effect. What it returns decides everything that follows; a handler never acknowledges, retries
-/// or records anything itself. A panic counts as [`Failure::Retry`].
+/// or records anything itself. A panic counts as [`HandlerError::Retry`].
 pub trait Handler: Send + Sync + 'static {
     /// Does the work and says what the object is now.
     ///
     /// It may be called again for an event whose work was done, when the process died before that could be recorded
     /// (and when somebody replays the event), so whatever it writes must be safe to write twice.
-    fn handle(&self, event: &Event, context: &Context) -> impl Future<Output = Result<Outcome, Failure>> + Send;
+    fn handle(&self, event: &Event, context: &Context) -> impl Future<Output = Result<Outcome, HandlerError>> + Send;
 
     /// Fetches ahead what the first event would have to wait for, while the function starts. It may take a few seconds;
     /// what could not be fetched is fetched when it is needed.
@@ -155,7 +155,7 @@ impl Severity {
 ///
 /// Messages go to logs, the ledger and the dead-letter queue: they must hold no key and no body.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum Failure {
+pub enum HandlerError {
     /// It may work later: the record goes back to its queue.
     #[error("{message}")]
     Retry {
@@ -174,7 +174,7 @@ pub enum Failure {
     },
 }
 
-impl Failure {
+impl HandlerError {
     /// The API key was refused.
     pub const UNAUTHORIZED: &'static str = "unauthorized";
     /// The account's quota is used up.
@@ -203,9 +203,11 @@ impl Failure {
 ///
 /// # Errors
 ///
-/// [`Failure::Permanent`] with [`Failure::NO_OBJECT`] when it names none.
-pub fn object_id<'a>(event: &'a Event, what: &str) -> Result<&'a str, Failure> {
-    event.object_id().ok_or_else(|| Failure::permanent(Failure::NO_OBJECT, format!("the event names no {what}")))
+/// [`HandlerError::Permanent`] with [`HandlerError::NO_OBJECT`] when it names none.
+pub fn object_id<'a>(event: &'a Event, what: &str) -> Result<&'a str, HandlerError> {
+    event
+        .object_id()
+        .ok_or_else(|| HandlerError::permanent(HandlerError::NO_OBJECT, format!("the event names no {what}")))
 }
 
 /// What OpenAI answered, or `None` when it answered that there is no such object, which is a normal end of an event.
@@ -213,33 +215,33 @@ pub fn object_id<'a>(event: &'a Event, what: &str) -> Result<&'a str, Failure> {
 /// # Errors
 ///
 /// What every other refusal means for a retry.
-pub fn found<T>(answer: Result<T, hooks_openai::Error>) -> Result<Option<T>, Failure> {
+pub fn found<T>(answer: Result<T, hooks_openai::OpenAiError>) -> Result<Option<T>, HandlerError> {
     match answer {
         Ok(object) => Ok(Some(object)),
-        Err(error) if error.class() == hooks_openai::Class::NotFound => Ok(None),
+        Err(error) if error.class() == hooks_openai::ErrorClass::NotFound => Ok(None),
         Err(error) => Err(error.into()),
     }
 }
 
-impl From<hooks_openai::Error> for Failure {
+impl From<hooks_openai::OpenAiError> for HandlerError {
     /// By what the error means for a retry.
     ///
     /// Whether a 404 is a failure depends on what was asked for, so a handler looks for it first: the event's own
     /// object being unknown is [`Outcome::not_found`].
-    fn from(error: hooks_openai::Error) -> Self {
+    fn from(error: hooks_openai::OpenAiError) -> Self {
         let mut message = error.to_string();
         let reason = match error.class() {
-            hooks_openai::Class::Retry => return Self::Retry { after: error.retry_after(), message },
-            hooks_openai::Class::NotFound => Self::NOT_FOUND,
-            hooks_openai::Class::Unauthorized => {
+            hooks_openai::ErrorClass::Retry => return Self::Retry { after: error.retry_after(), message },
+            hooks_openai::ErrorClass::NotFound => Self::NOT_FOUND,
+            hooks_openai::ErrorClass::Unauthorized => {
                 message.push_str(
                     ". The API key may not read this object: it is invalid, it lacks a permission, or it is another \
                      project's (an object that does not exist, as in a test delivery, is answered by 404)",
                 );
                 Self::UNAUTHORIZED
             }
-            hooks_openai::Class::QuotaExhausted => Self::QUOTA_EXHAUSTED,
-            hooks_openai::Class::Permanent => Self::REFUSED,
+            hooks_openai::ErrorClass::QuotaExhausted => Self::QUOTA_EXHAUSTED,
+            hooks_openai::ErrorClass::Permanent => Self::REFUSED,
         };
         Self::Permanent { reason, message }
     }

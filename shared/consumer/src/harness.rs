@@ -6,9 +6,11 @@ use std::time::Duration;
 use aws_lambda_events::sqs::{SqsBatchResponse, SqsEvent, SqsMessage};
 use futures::{FutureExt, StreamExt, stream};
 use hooks_aws::artifacts::Artifacts;
-use hooks_aws::ledger::{Again, Claim, Delivery, EffectClaim, Ending, Expected, Hold, Job, Ledger, Recorded};
+use hooks_aws::ledger::{
+    Claim, ClaimResult, Completion, Delivery, Expected, Job, KeyClaim, Ledger, Reclaim, RecordResult,
+};
 use hooks_aws::outcomes::{Announcement, Notice, Outcomes};
-use hooks_aws::queue::{DeadLetter, Inbox, Source};
+use hooks_aws::queue::{ConsumerQueue, Rejection, Source};
 use hooks_webhook::Category;
 use tokio::time::{Instant, timeout, timeout_at};
 
@@ -18,7 +20,7 @@ use crate::deadline::Deadline;
 use crate::record::{Delivered, decode, receives, sent_at};
 use crate::report::{Report, Verdict};
 use crate::when::{moment, now};
-use crate::{Alert, Context, Failure, Handler, OpenAi, Outcome, Severity};
+use crate::{Alert, Context, Handler, HandlerError, OpenAi, Outcome, Severity};
 
 /// How many records of one batch are worked on at a time. Their work is waiting for others, so one thread serves them
 /// all; the bound keeps a full batch from opening a connection per record to everything at once.
@@ -40,7 +42,7 @@ const RETRIES_EXHAUSTED: &str = "retries_exhausted";
 /// What the harness works with.
 pub(crate) struct Services {
     pub(crate) ledger: Ledger,
-    pub(crate) inbox: Inbox,
+    pub(crate) queue: ConsumerQueue,
     pub(crate) outcomes: Outcomes,
     pub(crate) artifacts: Artifacts,
     pub(crate) openai: Option<OpenAi>,
@@ -65,13 +67,13 @@ enum End {
     /// Somebody else has it by now.
     Superseded,
     /// It did not work.
-    Failed(Failure),
+    Failed(HandlerError),
 }
 
 /// What is held of the ledger while a record is worked on, and given back when it fails.
 #[derive(Default)]
 struct Claims {
-    event: Option<Hold>,
+    event: Option<Claim>,
     effect: Option<String>,
 }
 
@@ -135,30 +137,30 @@ impl<H: Handler> Harness<H> {
                 let end = self.event(record, &delivered, deadline, &mut claims, report).await;
                 (Some(delivered), end)
             }
-            Err(problem) => (None, End::Failed(Failure::permanent(UNDECODABLE_MESSAGE, problem.to_string()))),
+            Err(problem) => (None, End::Failed(HandlerError::permanent(UNDECODABLE_MESSAGE, problem.to_string()))),
         };
         let failure = match end {
             End::Done => return Verdict::Done,
             End::Duplicate => return Verdict::Duplicate,
             End::Superseded => return Verdict::Superseded,
             End::Busy { until: lease_until } => {
-                self.hide(record, until(lease_until - now(), &mut fastrand::Rng::new())).await;
+                self.change_visibility(record, until(lease_until - now(), &mut fastrand::Rng::new())).await;
                 return Verdict::Busy;
             }
             End::Failed(failure) => failure,
         };
         match failure {
-            Failure::Retry { after, message } if receives(record) < self.max_receives => {
+            HandlerError::Retry { after, message } if receives(record) < self.max_receives => {
                 report.because("retry", &message);
                 self.give_back(&claims, "retry", &message).await;
-                self.hide(record, backoff(receives(record), after, &mut fastrand::Rng::new())).await;
+                self.change_visibility(record, backoff(receives(record), after, &mut fastrand::Rng::new())).await;
                 Verdict::Retry
             }
-            Failure::Retry { message, .. } => {
+            HandlerError::Retry { message, .. } => {
                 let message = format!("received {} times; at last: {message}", receives(record));
                 self.give_up(record, delivered.as_ref(), &claims, RETRIES_EXHAUSTED, &message, report).await
             }
-            Failure::Permanent { reason, message } => {
+            HandlerError::Permanent { reason, message } => {
                 self.give_up(record, delivered.as_ref(), &claims, reason, &message, report).await
             }
         }
@@ -175,7 +177,7 @@ impl<H: Handler> Harness<H> {
     ) -> End {
         let Delivered { message, event } = delivered;
         if Instant::now() >= deadline.handler {
-            return End::Failed(Failure::retry("the invocation had no time left to begin with it"));
+            return End::Failed(HandlerError::retry("the invocation had no time left to begin with it"));
         }
         let ledger = &self.services.ledger;
         let delivery = Delivery {
@@ -191,41 +193,41 @@ impl<H: Handler> Harness<H> {
             received_at: message.received_at.cast_signed(),
         };
         let again = again(record, delivered);
-        let hold = match ledger.claim(&delivery, again, deadline.lease_until).await {
-            Ok(Claim::Claimed(hold)) => hold,
-            Ok(Claim::Busy { until }) => return End::Busy { until },
-            Ok(Claim::Done | Claim::Failed) => return End::Duplicate,
-            Err(error) => return End::Failed(Failure::retry(error.to_string())),
+        let claim = match ledger.claim(&delivery, again, deadline.lease_until).await {
+            Ok(ClaimResult::Granted(claim)) => claim,
+            Ok(ClaimResult::Busy { until }) => return End::Busy { until },
+            Ok(ClaimResult::Done | ClaimResult::Failed) => return End::Duplicate,
+            Err(error) => return End::Failed(HandlerError::retry(error.to_string())),
         };
-        report.attempt = Some(hold.attempt());
-        claims.event = Some(hold.clone());
+        report.attempt = Some(claim.attempt());
+        claims.event = Some(claim.clone());
 
-        let effect = event.effect_key().to_string();
-        match ledger.claim_effect(&effect, &hold, again, deadline.lease_until).await {
-            Ok(EffectClaim::Claimed) => claims.effect = Some(effect.clone()),
-            Ok(EffectClaim::Busy { until }) => {
+        let effect = event.idempotency_key().to_string();
+        match ledger.claim_key(&effect, &claim, again, deadline.lease_until).await {
+            Ok(KeyClaim::Granted) => claims.effect = Some(effect.clone()),
+            Ok(KeyClaim::Busy { until }) => {
                 self.give_back(claims, "busy", "another event that means the same is being handled").await;
                 return End::Busy { until };
             }
-            Ok(EffectClaim::Done { by }) => return ended(ledger.duplicate(&hold, &by).await, End::Duplicate),
-            Err(error) => return End::Failed(Failure::retry(error.to_string())),
+            Ok(KeyClaim::Done { by }) => return ended(ledger.duplicate(&claim, &by).await, End::Duplicate),
+            Err(error) => return End::Failed(HandlerError::retry(error.to_string())),
         }
 
-        match self.call(delivered, &hold, deadline).await {
+        match self.call(delivered, &claim, deadline).await {
             Ok(outcome) => {
                 let outcome = bounded(outcome);
                 report.status = Some(outcome.status.clone());
                 report.artifact_bytes = outcome.artifact_bytes;
-                self.conclude(delivered, &hold, &effect, &outcome).await.unwrap_or_else(End::Failed)
+                self.conclude(delivered, &claim, &effect, &outcome).await.unwrap_or_else(End::Failed)
             }
             Err(failure) => End::Failed(failure),
         }
     }
 
     /// Lets the handler work, until its deadline.
-    async fn call(&self, delivered: &Delivered, hold: &Hold, deadline: Deadline) -> Result<Outcome, Failure> {
+    async fn call(&self, delivered: &Delivered, claim: &Claim, deadline: Deadline) -> Result<Outcome, HandlerError> {
         let received_at = delivered.message.received_at.cast_signed();
-        let context = Context::new(deadline.handler, hold.attempt(), received_at, self.services.artifacts.clone());
+        let context = Context::new(deadline.handler, claim.attempt(), received_at, self.services.artifacts.clone());
         let key = match &self.services.openai {
             Some(openai) => Some((openai, openai.generation().await)),
             None => None,
@@ -234,15 +236,18 @@ impl<H: Handler> Harness<H> {
         let result = match timeout_at(deadline.handler, AssertUnwindSafe(work).catch_unwind()).await {
             Ok(Ok(result)) => result,
             // The panic hook has logged where; what the panic said may be about the event's content.
-            Ok(Err(_)) => Err(Failure::retry("the handler panicked")),
-            Err(_) => Err(Failure::retry("the handler was stopped: the invocation's time was over")),
+            Ok(Err(_)) => Err(HandlerError::retry("the handler panicked")),
+            Err(_) => Err(HandlerError::retry("the handler was stopped: the invocation's time was over")),
         };
         match (result, key) {
-            (Err(Failure::Permanent { reason: Failure::UNAUTHORIZED, message }), Some((openai, generation))) => {
+            (
+                Err(HandlerError::Permanent { reason: HandlerError::UNAUTHORIZED, message }),
+                Some((openai, generation)),
+            ) => {
                 if openai.replaced(generation).await {
-                    return Err(Failure::retry(format!("the API key has been replaced meanwhile; {message}")));
+                    return Err(HandlerError::retry(format!("the API key has been replaced meanwhile; {message}")));
                 }
-                Err(Failure::permanent(Failure::UNAUTHORIZED, message))
+                Err(HandlerError::permanent(HandlerError::UNAUTHORIZED, message))
             }
             (result, _) => result,
         }
@@ -253,10 +258,10 @@ impl<H: Handler> Harness<H> {
     async fn conclude(
         &self,
         delivered: &Delivered,
-        hold: &Hold,
+        claim: &Claim,
         effect: &str,
         outcome: &Outcome,
-    ) -> Result<End, Failure> {
+    ) -> Result<End, HandlerError> {
         let Services { ledger, outcomes, artifacts, .. } = &self.services;
         let Delivered { message, event } = delivered;
         if let Some(object_id) = &outcome.object_id {
@@ -272,7 +277,7 @@ impl<H: Handler> Harness<H> {
                 artifacts: &outcome.artifacts,
                 error: outcome.error.as_deref(),
             };
-            ledger.record_job(&job, hold).await.map_err(retry)?;
+            ledger.record_job(&job, claim).await.map_err(retry)?;
         }
         let expected = self.meet(outcome).await?;
         let announcement = Announcement {
@@ -292,18 +297,18 @@ impl<H: Handler> Harness<H> {
         if let Some(alert) = &outcome.alert {
             self.alert(&event.event_type, alert).await.map_err(retry)?;
         }
-        ledger.effect_done(effect, hold).await.map_err(retry)?;
-        let ending = Ending {
+        ledger.complete_key(effect, claim).await.map_err(retry)?;
+        let ending = Completion {
             status: &outcome.status,
             artifacts: &outcome.artifacts,
             summary: &outcome.summary,
             note: outcome.note.as_deref(),
         };
-        Ok(ended(ledger.done(hold, &ending).await, End::Done))
+        Ok(ended(ledger.done(claim, &ending).await, End::Done))
     }
 
     /// What somebody expects of the outcome's object. A final state meets that.
-    async fn meet(&self, outcome: &Outcome) -> Result<Option<Expected>, Failure> {
+    async fn meet(&self, outcome: &Outcome) -> Result<Option<Expected>, HandlerError> {
         match &outcome.object_id {
             Some(id) if EXPECTED.contains(&self.category) && outcome.status != Outcome::NOT_FOUND => {
                 self.services.ledger.meet(self.category.as_str(), id, outcome.terminal).await.map_err(retry)
@@ -324,12 +329,12 @@ impl<H: Handler> Harness<H> {
         report: &mut Report,
     ) -> Verdict {
         report.because(reason, message);
-        let letter = DeadLetter { body: record.body.as_deref().unwrap_or_default(), reason, message };
+        let letter = Rejection { body: record.body.as_deref().unwrap_or_default(), reason, message };
         let attribute = |name: &'static str| record.message_attributes.get(name)?.string_value.as_deref();
-        if let Err(error) = self.services.inbox.dead_letter(letter, attribute).await {
+        if let Err(error) = self.services.queue.reject(letter, attribute).await {
             tracing::error!("{error}; the message stays in its queue");
             self.give_back(claims, reason, message).await;
-            self.hide(record, backoff(receives(record), None, &mut fastrand::Rng::new())).await;
+            self.change_visibility(record, backoff(receives(record), None, &mut fastrand::Rng::new())).await;
             return Verdict::Retry;
         }
         let event_type = delivered.map_or("", |delivered| delivered.event.event_type.as_str());
@@ -338,14 +343,14 @@ impl<H: Handler> Harness<H> {
             // The dead letter is what counts, and its queue has an alarm of its own.
             tracing::error!("{error}");
         }
-        let Some(hold) = &claims.event else { return Verdict::Failed };
+        let Some(claim) = &claims.event else { return Verdict::Failed };
         self.give_back_effect(claims).await;
-        match self.services.ledger.failed(hold, reason, message).await {
-            Ok(Recorded::Yes) => Verdict::Failed,
-            Ok(Recorded::Superseded) => Verdict::Superseded,
+        match self.services.ledger.failed(claim, reason, message).await {
+            Ok(RecordResult::Yes) => Verdict::Failed,
+            Ok(RecordResult::Superseded) => Verdict::Superseded,
             Err(error) => {
                 tracing::warn!("{error}; the message is handled once more");
-                self.hide(record, backoff(receives(record), None, &mut fastrand::Rng::new())).await;
+                self.change_visibility(record, backoff(receives(record), None, &mut fastrand::Rng::new())).await;
                 Verdict::Retry
             }
         }
@@ -365,53 +370,53 @@ impl<H: Handler> Harness<H> {
     /// Gives event and effect back, so that the next try need not wait for the lease to end. If that fails, it waits.
     async fn give_back(&self, claims: &Claims, reason: &str, message: &str) {
         self.give_back_effect(claims).await;
-        if let Some(hold) = &claims.event
-            && let Err(error) = self.services.ledger.release(hold, reason, message).await
+        if let Some(claim) = &claims.event
+            && let Err(error) = self.services.ledger.release(claim, reason, message).await
         {
             tracing::warn!("{error}; it is free again when its lease ends");
         }
     }
 
     async fn give_back_effect(&self, claims: &Claims) {
-        if let (Some(hold), Some(effect)) = (&claims.event, &claims.effect)
-            && let Err(error) = self.services.ledger.release_effect(effect, hold).await
+        if let (Some(claim), Some(effect)) = (&claims.event, &claims.effect)
+            && let Err(error) = self.services.ledger.release_key(effect, claim).await
         {
             tracing::warn!("{error}; it is free again when its lease ends");
         }
     }
 
     /// Hides a record's message for this long. If that fails, the queue's own time applies.
-    async fn hide(&self, record: &SqsMessage, time: Duration) {
+    async fn change_visibility(&self, record: &SqsMessage, time: Duration) {
         let Some(receipt_handle) = record.receipt_handle.as_deref() else { return };
-        if let Err(error) = self.services.inbox.hide(receipt_handle, time).await {
+        if let Err(error) = self.services.queue.change_visibility(receipt_handle, time).await {
             tracing::warn!("{error}; it comes back after the queue's visibility timeout");
         }
     }
 }
 
 /// Whether the record may bring back an event that has ended.
-fn again(record: &SqsMessage, delivered: &Delivered) -> Again {
+fn again(record: &SqsMessage, delivered: &Delivered) -> Reclaim {
     let sent_at = sent_at(record).unwrap_or_else(now);
     match (&delivered.message.source, &delivered.message.failure) {
-        (Source::Replay, _) => Again::Replayed { sent_at },
-        (_, Some(_)) => Again::Redriven { sent_at },
-        (_, None) => Again::No,
+        (Source::Replay, _) => Reclaim::Replayed { sent_at },
+        (_, Some(_)) => Reclaim::Redriven { sent_at },
+        (_, None) => Reclaim::No,
     }
 }
 
 /// What the last write about an event makes of its end.
-fn ended(recorded: Result<Recorded, hooks_aws::ledger::LedgerError>, end: End) -> End {
+fn ended(recorded: Result<RecordResult, hooks_aws::ledger::LedgerError>, end: End) -> End {
     match recorded {
-        Ok(Recorded::Yes) => end,
-        Ok(Recorded::Superseded) => End::Superseded,
+        Ok(RecordResult::Yes) => end,
+        Ok(RecordResult::Superseded) => End::Superseded,
         Err(error) => End::Failed(retry(error)),
     }
 }
 
 /// Whatever AWS did not do now, it may do later.
 #[expect(clippy::needless_pass_by_value, reason = "it stands in `map_err`")]
-fn retry(error: impl ToString) -> Failure {
-    Failure::retry(error.to_string())
+fn retry(error: impl ToString) -> HandlerError {
+    HandlerError::retry(error.to_string())
 }
 
 /// What people are told of a message that was given up.

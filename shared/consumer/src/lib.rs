@@ -4,12 +4,12 @@
 //! that is, a [`Handler`] says; everything around it is here. A handler's author sees one trait and no AWS:
 //!
 //! ```no_run
-//! use hooks_consumer::{Category, Context, Event, Failure, Handler, Outcome};
+//! use hooks_consumer::{Category, Context, Event, HandlerError, Handler, Outcome};
 //!
 //! struct Archive;
 //!
 //! impl Handler for Archive {
-//!     async fn handle(&self, event: &Event, _: &Context) -> Result<Outcome, Failure> {
+//!     async fn handle(&self, event: &Event, _: &Context) -> Result<Outcome, HandlerError> {
 //!         let object_id = event.object_id().map(str::to_owned);
 //!         Ok(Outcome { object_id, terminal: true, ..Outcome::new("archived", event.created_at * 1000) })
 //!     }
@@ -28,7 +28,7 @@
 //! | 1 decode | body and attributes become an [`Event`] | given up: `undecodable_message` |
 //! | 2 claim the event | one conditional write in the ledger; it has a lease as long as the invocation | somebody has it: returned until their lease ends. It has ended: acknowledged |
 //! | 3 claim the effect | the same, for everything that means the same | another event has it: returned until its lease ends. Another one has acted: marked as its duplicate, acknowledged |
-//! | 4 handle | [`Handler::handle`], until a little before the invocation's deadline | by its [`Failure`]; a panic or the deadline is a retry |
+//! | 4 handle | [`Handler::handle`], until a little before the invocation's deadline | by its [`HandlerError`]; a panic or the deadline is a retry |
 //! | 5 job | what the object is now, never older over newer | retried |
 //! | 6 expectation | met, if the state is final; only for responses, batches and fine-tuning, and not by `not_found` | retried |
 //! | 7 outcome | published on the bus, with the expectation's context | retried |
@@ -115,13 +115,14 @@ mod bounds;
 mod deadline;
 mod handler;
 mod harness;
+pub mod object;
 mod openai_access;
 mod record;
 mod report;
 mod setup;
 pub mod when;
 
-pub use handler::{Alert, Context, Failure, Handler, Outcome, Severity, found, object_id};
+pub use handler::{Alert, Context, Handler, HandlerError, Outcome, Severity, found, object_id};
 pub use harness::Harness;
 pub use hooks_aws::parameters;
 pub use hooks_aws::{Environment, Faults, artifacts, ledger};

@@ -9,7 +9,7 @@ use hooks_openai::{ApiKey, Client};
 use tokio::sync::{Mutex, MutexGuard};
 use tokio::time::Instant;
 
-use crate::Failure;
+use crate::HandlerError;
 
 /// How long a key is used before it is read again. A rotated key is in use after this, at the latest.
 const KEEP: Duration = Duration::from_mins(5);
@@ -49,11 +49,11 @@ impl OpenAi {
     ///
     /// # Errors
     ///
-    /// [`Failure::Retry`] when nobody has set the key yet, or it cannot be read.
-    pub async fn client(&self) -> Result<Client, Failure> {
+    /// [`HandlerError::Retry`] when nobody has set the key yet, or it cannot be read.
+    pub async fn client(&self) -> Result<Client, HandlerError> {
         match &*self.0 {
             Kind::Fixed(client) => Ok(client.clone()),
-            Kind::Keyed(keyed) => keyed.client().await.map_err(Failure::retry),
+            Kind::Keyed(keyed) => keyed.client().await.map_err(HandlerError::retry),
         }
     }
 
@@ -67,7 +67,7 @@ impl OpenAi {
 
     /// OpenAI refused the key of this generation. Says whether there is another one by now.
     ///
-    /// The harness asks this for every failure that is [`Failure::UNAUTHORIZED`]. It is for handlers whose events must
+    /// The harness asks this for every failure that is [`HandlerError::UNAUTHORIZED`]. It is for handlers whose events must
     /// not end in such a failure.
     pub async fn replaced(&self, generation: u64) -> bool {
         match &*self.0 {

@@ -4,7 +4,7 @@ use aws_lambda_events::sqs::SqsEvent;
 use hooks_aws::artifacts::Artifacts;
 use hooks_aws::ledger::Ledger;
 use hooks_aws::outcomes::Outcomes;
-use hooks_aws::queue::Inbox;
+use hooks_aws::queue::ConsumerQueue;
 use hooks_aws::secrets::Store;
 use hooks_aws::{Config, Environment, Faults};
 use hooks_openai::Client;
@@ -82,7 +82,7 @@ impl<H: Handler> Harness<H> {
             let config = config?;
             let services = Services {
                 ledger: ledger?,
-                inbox: Inbox::new(&config, queue?, dead_letter_queue?),
+                queue: ConsumerQueue::new(&config, queue?, dead_letter_queue?),
                 outcomes: Outcomes::new(&config, bus?, topic?),
                 artifacts: Artifacts::new(&config, &bucket?),
                 openai,
@@ -95,15 +95,15 @@ impl<H: Handler> Harness<H> {
 /// Runs a consumer function: everything that is around its handler. A function's `main` is this call.
 ///
 /// ```no_run
-/// use hooks_consumer::{Category, Context, Event, Failure, Handler, OpenAi, Outcome};
+/// use hooks_consumer::{Category, Context, Event, HandlerError, Handler, OpenAi, Outcome};
 ///
 /// struct File {
 ///     openai: OpenAi,
 /// }
 ///
 /// impl Handler for File {
-///     async fn handle(&self, event: &Event, context: &Context) -> Result<Outcome, Failure> {
-///         let id = event.object_id().ok_or_else(|| Failure::permanent("no_object", "the event names no file"))?;
+///     async fn handle(&self, event: &Event, context: &Context) -> Result<Outcome, HandlerError> {
+///         let id = event.object_id().ok_or_else(|| HandlerError::permanent("no_object", "the event names no file"))?;
 ///         let file = self.openai.client().await?.file(id, context.deadline).await?;
 ///         Ok(Outcome { object_id: Some(file.id), terminal: true, ..Outcome::new("processed", event.created_at * 1000) })
 ///     }
@@ -137,13 +137,13 @@ pub async fn run<H: Handler>(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{Context, Event, Failure, Outcome};
+    use crate::{Context, Event, HandlerError, Outcome};
 
     struct Nothing;
 
     impl Handler for Nothing {
-        async fn handle(&self, _: &Event, _: &Context) -> Result<Outcome, Failure> {
-            Err(Failure::retry("not now"))
+        async fn handle(&self, _: &Event, _: &Context) -> Result<Outcome, HandlerError> {
+            Err(HandlerError::retry("not now"))
         }
     }
 

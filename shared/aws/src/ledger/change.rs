@@ -10,7 +10,7 @@ use super::{Ledger, LedgerError};
 pub type Item = HashMap<String, AttributeValue>;
 
 /// What a conditional write came to.
-pub(super) enum Written {
+pub(super) enum WriteResult {
     /// It was made. These are the old values of what it changed, unless others were asked for.
     Yes(Item),
     /// The condition did not hold. This is the item that stood in the way.
@@ -21,7 +21,7 @@ pub(super) enum Written {
 ///
 /// Every attribute goes by an alias, `#name` for `name`, because many of ours are reserved words (`state`, `source`,
 /// `day`). A condition uses the aliases of attributes that are changed, and `:name` for their new values; others are
-/// added by [`compare`](Self::compare) and [`given`](Self::given).
+/// added by [`compare`](Self::compare) and [`given`](Self::value).
 #[derive(Default)]
 pub(super) struct Change {
     set: Vec<String>,
@@ -34,7 +34,7 @@ impl Change {
     /// Writes an attribute.
     pub(super) fn set(mut self, name: &'static str, value: AttributeValue) -> Self {
         self.set.push(format!("#{name} = :{name}"));
-        self.compare(name).given(name, value)
+        self.compare(name).value(name, value)
     }
 
     /// Writes an attribute, or takes it away when there is no value.
@@ -48,13 +48,13 @@ impl Change {
     /// Writes an attribute unless it has a value.
     pub(super) fn keep_or_set(mut self, name: &'static str, value: AttributeValue) -> Self {
         self.set.push(format!("#{name} = if_not_exists(#{name}, :{name})"));
-        self.compare(name).given(name, value)
+        self.compare(name).value(name, value)
     }
 
     /// Counts an attribute up by one, from nothing.
     pub(super) fn count(mut self, name: &'static str) -> Self {
         self.set.push(format!("#{name} = if_not_exists(#{name}, :zero) + :one"));
-        self.compare(name).given("zero", super::value::number(0)).given("one", super::value::number(1))
+        self.compare(name).value("zero", super::value::number(0)).value("one", super::value::number(1))
     }
 
     /// Takes an attribute away.
@@ -70,7 +70,7 @@ impl Change {
     }
 
     /// Lets the condition speak of a value.
-    pub(super) fn given(mut self, name: &'static str, value: AttributeValue) -> Self {
+    pub(super) fn value(mut self, name: &'static str, value: AttributeValue) -> Self {
         self.values.insert(format!(":{name}"), value);
         self
     }
@@ -94,7 +94,7 @@ impl Ledger {
         sk: &str,
         change: Change,
         condition: &str,
-    ) -> Result<Written, LedgerError> {
+    ) -> Result<WriteResult, LedgerError> {
         self.change_returning(action, pk, sk, change, condition, ReturnValue::UpdatedOld).await
     }
 
@@ -107,7 +107,7 @@ impl Ledger {
         change: Change,
         condition: &str,
         values: ReturnValue,
-    ) -> Result<Written, LedgerError> {
+    ) -> Result<WriteResult, LedgerError> {
         let result = self
             .client
             .update_item()
@@ -123,10 +123,10 @@ impl Ledger {
             .send()
             .await;
         match result {
-            Ok(output) => Ok(Written::Yes(output.attributes.unwrap_or_default())),
+            Ok(output) => Ok(WriteResult::Yes(output.attributes.unwrap_or_default())),
             Err(error) => match error.as_service_error() {
                 Some(refusal) if refusal.is_conditional_check_failed_exception() => {
-                    Ok(Written::No(in_the_way(refusal)))
+                    Ok(WriteResult::No(in_the_way(refusal)))
                 }
                 _ => Err(LedgerError::new(action, &error)),
             },

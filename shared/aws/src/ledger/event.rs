@@ -5,7 +5,7 @@ use aws_smithy_types::DateTime;
 use aws_smithy_types::date_time::Format;
 use serde_json::{Map, Value};
 
-use super::change::{Change, Item, Written};
+use super::change::{Change, Item, WriteResult};
 use super::value::{number, object, read_number, read_text, text};
 use super::{Ledger, LedgerError, bounded, expires_at, now};
 
@@ -47,7 +47,7 @@ pub struct Delivery<'a> {
 /// Whether a message may bring back an event that has ended. The times are when SQS accepted the message, in
 /// milliseconds since the Unix epoch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Again {
+pub enum Reclaim {
     /// An ordinary message: whatever has ended stays so.
     No,
     /// It was moved back from the dead-letter queue: an event that failed before that is taken up again.
@@ -62,7 +62,7 @@ pub enum Again {
     },
 }
 
-impl Again {
+impl Reclaim {
     /// Events that failed before this may be taken up.
     fn failed_before(self) -> i64 {
         match self {
@@ -82,9 +82,9 @@ impl Again {
 
 /// What became of the wish to handle an event.
 #[derive(Debug)]
-pub enum Claim {
+pub enum ClaimResult {
     /// It is ours until the lease ends.
-    Claimed(Hold),
+    Granted(Claim),
     /// Somebody else is on it.
     Busy {
         /// When their lease ends, in milliseconds since the Unix epoch.
@@ -98,13 +98,13 @@ pub enum Claim {
 
 /// A claimed event. Every later write about it names this claim, and is refused once the event has another holder.
 #[derive(Clone, Debug)]
-pub struct Hold {
+pub struct Claim {
     pub(super) pk: String,
     token: String,
     attempt: u32,
 }
 
-impl Hold {
+impl Claim {
     /// How many times the event has been taken up, this time included.
     #[must_use]
     pub fn attempt(&self) -> u32 {
@@ -114,7 +114,7 @@ impl Hold {
 
 /// How an event ended well.
 #[derive(Clone, Copy, Debug)]
-pub struct Ending<'a> {
+pub struct Completion<'a> {
     /// The status of what it is about.
     pub status: &'a str,
     /// Where its results are.
@@ -128,7 +128,7 @@ pub struct Ending<'a> {
 /// Whether a write about a claimed event counted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[must_use]
-pub enum Recorded {
+pub enum RecordResult {
     /// It is written.
     Yes,
     /// Somebody else holds the event by now, and theirs is the word that counts.
@@ -137,7 +137,12 @@ pub enum Recorded {
 
 impl Ledger {
     /// Takes an event up until `lease_until` (milliseconds since the Unix epoch), unless the ledger says otherwise.
-    pub async fn claim(&self, delivery: &Delivery<'_>, again: Again, lease_until: i64) -> Result<Claim, LedgerError> {
+    pub async fn claim(
+        &self,
+        delivery: &Delivery<'_>,
+        again: Reclaim,
+        lease_until: i64,
+    ) -> Result<ClaimResult, LedgerError> {
         const ACTION: &str = "claim the event";
         let pk = format!("event#{}#{}", delivery.endpoint, delivery.webhook_id);
         let token = format!("{:032x}", fastrand::u128(..));
@@ -150,37 +155,37 @@ impl Ledger {
             .remove("handled_at")
             .remove("outcome")
             .remove("duplicate_of")
-            .given("now", number(now()))
-            .given("failed", text(FAILED))
-            .given("failed_before", number(again.failed_before()))
-            .given("done", text(DONE))
-            .given("done_before", number(again.done_before()));
+            .value("now", number(now()))
+            .value("failed", text(FAILED))
+            .value("failed_before", number(again.failed_before()))
+            .value("done", text(DONE))
+            .value("done_before", number(again.done_before()));
         let condition = "attribute_not_exists(pk) \
                          OR (#state = :state AND #lease_until < :now) \
                          OR (#state = :failed AND #handled_at < :failed_before) \
                          OR (#state = :done AND #handled_at < :done_before)";
         let item = match self.change(ACTION, &pk, SK, change, condition).await? {
-            Written::Yes(old) => {
+            WriteResult::Yes(old) => {
                 let attempt = count(read_number(&old, "attempts").unwrap_or(0) + 1);
-                return Ok(Claim::Claimed(Hold { pk, token, attempt }));
+                return Ok(ClaimResult::Granted(Claim { pk, token, attempt }));
             }
-            Written::No(item) => item,
+            WriteResult::No(item) => item,
         };
         // The SDK tried twice: the first try was made, but its answer got lost.
         if read_text(&item, "holder") == Some(&token) {
             let attempt = count(read_number(&item, "attempts").unwrap_or(1));
-            return Ok(Claim::Claimed(Hold { pk, token, attempt }));
+            return Ok(ClaimResult::Granted(Claim { pk, token, attempt }));
         }
         match read_text(&item, "state") {
-            Some(IN_PROGRESS) => Ok(Claim::Busy { until: read_number(&item, "lease_until").unwrap_or_default() }),
-            Some(DONE) => Ok(Claim::Done),
-            Some(FAILED) => Ok(Claim::Failed),
+            Some(IN_PROGRESS) => Ok(ClaimResult::Busy { until: read_number(&item, "lease_until").unwrap_or_default() }),
+            Some(DONE) => Ok(ClaimResult::Done),
+            Some(FAILED) => Ok(ClaimResult::Failed),
             _ => Err(LedgerError::unreadable(ACTION)),
         }
     }
 
     /// Marks an event as handled.
-    pub async fn done(&self, hold: &Hold, ending: &Ending<'_>) -> Result<Recorded, LedgerError> {
+    pub async fn done(&self, claim: &Claim, ending: &Completion<'_>) -> Result<RecordResult, LedgerError> {
         let mut outcome = Map::new();
         outcome.insert("status".to_owned(), ending.status.into());
         outcome.insert("artifacts".to_owned(), ending.artifacts.into());
@@ -189,66 +194,68 @@ impl Ledger {
             outcome.insert("note".to_owned(), bounded(note).into());
         }
         let change = Change::default().set("outcome", object(&outcome)).remove("error");
-        self.end(hold, DONE, change, "mark the event as done").await
+        self.end(claim, DONE, change, "mark the event as done").await
     }
 
     /// Marks an event as handled by another one that means the same; `other` is what
-    /// [`EffectClaim::Done`](super::EffectClaim::Done) says.
-    pub async fn duplicate(&self, hold: &Hold, other: &str) -> Result<Recorded, LedgerError> {
+    /// [`KeyClaim::Done`](super::KeyClaim::Done) says.
+    pub async fn duplicate(&self, claim: &Claim, other: &str) -> Result<RecordResult, LedgerError> {
         let change = Change::default().set("duplicate_of", text(other)).remove("error");
-        self.end(hold, DONE, change, "mark the event as a duplicate").await
+        self.end(claim, DONE, change, "mark the event as a duplicate").await
     }
 
     /// Marks an event as failed for good.
     ///
     /// Only once its dead letter is sent: whoever finds an event failed relies on that and drops their copy.
-    pub async fn failed(&self, hold: &Hold, reason: &str, message: &str) -> Result<Recorded, LedgerError> {
+    pub async fn failed(&self, claim: &Claim, reason: &str, message: &str) -> Result<RecordResult, LedgerError> {
         let change = Change::default().set("error", error(reason, message));
-        self.end(hold, FAILED, change, "mark the event as failed").await
+        self.end(claim, FAILED, change, "mark the event as failed").await
     }
 
     /// Gives an event back, so that its next delivery may take it up at once.
-    pub async fn release(&self, hold: &Hold, reason: &str, message: &str) -> Result<Recorded, LedgerError> {
+    pub async fn release(&self, claim: &Claim, reason: &str, message: &str) -> Result<RecordResult, LedgerError> {
         let change = Change::default().set("error", error(reason, message));
-        self.let_go(hold, IN_PROGRESS, change, "release the event").await
+        self.finish(claim, IN_PROGRESS, change, "release the event").await
     }
 
     async fn end(
         &self,
-        hold: &Hold,
+        claim: &Claim,
         state: &'static str,
         change: Change,
         action: &'static str,
-    ) -> Result<Recorded, LedgerError> {
-        self.let_go(hold, state, change.set("handled_at", number(now())), action).await
+    ) -> Result<RecordResult, LedgerError> {
+        self.finish(claim, state, change.set("handled_at", number(now())), action).await
     }
 
     /// Writes the last word of a holder.
-    async fn let_go(
+    async fn finish(
         &self,
-        hold: &Hold,
+        claim: &Claim,
         state: &'static str,
         change: Change,
         action: &'static str,
-    ) -> Result<Recorded, LedgerError> {
+    ) -> Result<RecordResult, LedgerError> {
         let change = change
             .set("state", text(state))
             .set("lease_until", number(0))
             .compare("holder")
-            .given("holder", text(&hold.token))
-            .given("in_progress", text(IN_PROGRESS));
+            .value("holder", text(&claim.token))
+            .value("in_progress", text(IN_PROGRESS));
         let condition = "#holder = :holder AND #state = :in_progress";
-        match self.change(action, &hold.pk, SK, change, condition).await? {
-            Written::Yes(_) => Ok(Recorded::Yes),
+        match self.change(action, &claim.pk, SK, change, condition).await? {
+            WriteResult::Yes(_) => Ok(RecordResult::Yes),
             // The SDK tried twice: the first try was made, but its answer got lost.
-            Written::No(item) if is_ours(&item, hold) && read_text(&item, "state") == Some(state) => Ok(Recorded::Yes),
-            Written::No(_) => Ok(Recorded::Superseded),
+            WriteResult::No(item) if is_ours(&item, claim) && read_text(&item, "state") == Some(state) => {
+                Ok(RecordResult::Yes)
+            }
+            WriteResult::No(_) => Ok(RecordResult::Superseded),
         }
     }
 }
 
-fn is_ours(item: &Item, hold: &Hold) -> bool {
-    read_text(item, "holder") == Some(&hold.token)
+fn is_ours(item: &Item, claim: &Claim) -> bool {
+    read_text(item, "holder") == Some(&claim.token)
 }
 
 /// What a delivery says of its event. What the first delivery said of its arrival stays.
@@ -300,10 +307,10 @@ mod tests {
 
     #[test]
     fn only_what_was_asked_for_after_the_end_brings_an_event_back() {
-        assert_eq!((Again::No.failed_before(), Again::No.done_before()), (0, 0));
-        let redriven = Again::Redriven { sent_at: 7 };
+        assert_eq!((Reclaim::No.failed_before(), Reclaim::No.done_before()), (0, 0));
+        let redriven = Reclaim::Redriven { sent_at: 7 };
         assert_eq!((redriven.failed_before(), redriven.done_before()), (7, 0));
-        let replayed = Again::Replayed { sent_at: 7 };
+        let replayed = Reclaim::Replayed { sent_at: 7 };
         assert_eq!((replayed.failed_before(), replayed.done_before()), (7, 7));
     }
 }

@@ -8,7 +8,7 @@ use aws_sdk_dynamodb::operation::put_item::builders::PutItemFluentBuilder;
 use aws_sdk_dynamodb::types::{AttributeValue, ReturnValue};
 use serde_json::{Map, Value};
 
-use super::change::{Change, Item, Written};
+use super::change::{Change, Item, WriteResult};
 use super::value::{number, read_text, text};
 use super::{Ledger, LedgerError, expires_at, now};
 
@@ -120,8 +120,8 @@ impl Ledger {
         let (pk, whole) = (pk(category, object_id), ReturnValue::AllNew);
         let written = self.change_returning("meet what is expected", &pk, SK, change, "attribute_exists(pk)", whole);
         match written.await? {
-            Written::Yes(item) => Ok(Some(Expected { context: item.get("context").map(of_attribute) })),
-            Written::No(_) => Ok(None),
+            WriteResult::Yes(item) => Ok(Some(Expected { context: item.get("context").map(of_attribute) })),
+            WriteResult::No(_) => Ok(None),
         }
     }
 
@@ -165,10 +165,10 @@ impl Ledger {
             .set("overdue_at", number(now() / 1000))
             .remove("waiting")
             .compare("due_at")
-            .given("due_at", AttributeValue::N(waiting.due.clone()));
+            .value("due_at", AttributeValue::N(waiting.due.clone()));
         let condition = "attribute_exists(#waiting) AND #due_at = :due_at";
         let written = self.change("mark what is overdue", &waiting.pk, &waiting.sk, change, condition).await?;
-        Ok(matches!(written, Written::Yes(_)))
+        Ok(matches!(written, WriteResult::Yes(_)))
     }
 }
 

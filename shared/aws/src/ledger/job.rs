@@ -2,9 +2,9 @@
 
 use serde_json::{Map, Value};
 
-use super::change::{Change, Written};
+use super::change::{Change, WriteResult};
 use super::value::{number, object, read_number, read_text, text, texts};
-use super::{Hold, Ledger, LedgerError, bounded, expires_at};
+use super::{Claim, Ledger, LedgerError, bounded, expires_at};
 
 /// The sort key of a job's item.
 const SK: &str = "job";
@@ -51,7 +51,7 @@ impl Ledger {
     /// Events arrive in any order, so the order they were looked at decides, not the order they came in: a final
     /// status stays, whatever comes later, unless that is final too and was seen later. A progress update that was
     /// held up on its way never turns a finished job back.
-    pub async fn record_job(&self, job: &Job<'_>, hold: &Hold) -> Result<bool, LedgerError> {
+    pub async fn record_job(&self, job: &Job<'_>, claim: &Claim) -> Result<bool, LedgerError> {
         let pk = format!("job#{}#{}", job.category, job.object_id);
         let change = Change::default()
             .set("category", text(job.category))
@@ -64,14 +64,14 @@ impl Ledger {
             .set("summary", object(job.summary))
             .set("artifacts", texts(job.artifacts))
             .set_or_remove("error", job.error.map(|error| text(bounded(error))))
-            .set("event", text(&hold.pk))
+            .set("event", text(&claim.pk))
             .set("expires_at", number(expires_at()));
         let condition = "attribute_not_exists(pk) \
                          OR #terminal < :terminal \
                          OR (#terminal = :terminal AND #as_of <= :as_of)";
         match self.change("record the job", &pk, SK, change, condition).await? {
-            Written::Yes(_) => Ok(true),
-            Written::No(_) => Ok(false),
+            WriteResult::Yes(_) => Ok(true),
+            WriteResult::No(_) => Ok(false),
         }
     }
 

@@ -1,6 +1,6 @@
 //! The item of a lease: who does something that only one may do at a time, and until when.
 
-use super::change::{Change, Written};
+use super::change::{Change, WriteResult};
 use super::value::{number, read_text, text};
 use super::{Ledger, LedgerError, expires_at, now};
 
@@ -23,19 +23,19 @@ impl Ledger {
             .set("holder", text(&lease.token))
             .set("lease_until", number(until))
             .set("expires_at", number(expires_at()))
-            .given("now", number(now()));
+            .value("now", number(now()));
         let condition = "attribute_not_exists(pk) OR #lease_until < :now";
         Ok(match self.change("take the lease", &lease.pk, SK, change, condition).await? {
-            Written::Yes(_) => Some(lease),
+            WriteResult::Yes(_) => Some(lease),
             // The SDK tried twice: the first try was made, but its answer got lost.
-            Written::No(item) => (read_text(&item, "holder") == Some(&lease.token)).then_some(lease),
+            WriteResult::No(item) => (read_text(&item, "holder") == Some(&lease.token)).then_some(lease),
         })
     }
 
     /// Gives a lease back, so that whoever comes next has it at once. One that somebody else has by now stays theirs.
     pub async fn end_lease(&self, lease: &Lease) -> Result<(), LedgerError> {
         let change =
-            Change::default().set("lease_until", number(0)).compare("holder").given("holder", text(&lease.token));
+            Change::default().set("lease_until", number(0)).compare("holder").value("holder", text(&lease.token));
         self.change("give the lease back", &lease.pk, SK, change, "#holder = :holder").await.map(|_| ())
     }
 }

@@ -25,7 +25,7 @@ const MAX_ATTRIBUTE: usize = 1024;
 
 /// A consumer's queue and its dead-letter queue. Cheap to clone.
 #[derive(Clone, Debug)]
-pub struct Inbox {
+pub struct ConsumerQueue {
     client: aws_sdk_sqs::Client,
     queue_url: String,
     dead_letter_queue_url: String,
@@ -33,7 +33,7 @@ pub struct Inbox {
 
 /// A message that can never be handled, with why.
 #[derive(Clone, Copy)]
-pub struct DeadLetter<'a> {
+pub struct Rejection<'a> {
     /// The message's body, as it came.
     pub body: &'a str,
     /// A short code: lower case with underscores.
@@ -50,7 +50,7 @@ pub struct InboxError {
     pub(super) cause: String,
 }
 
-impl Inbox {
+impl ConsumerQueue {
     /// The queue that messages come from, and the one for those that are given up.
     #[must_use]
     pub fn new(config: &Config, queue_url: impl Into<String>, dead_letter_queue_url: impl Into<String>) -> Self {
@@ -66,7 +66,7 @@ impl Inbox {
     /// Hides a received message for this long from now, whole seconds; after that the queue hands it out again.
     ///
     /// SQS takes no more than 12 hours, counted from when the message was received.
-    pub async fn hide(&self, receipt_handle: &str, time: Duration) -> Result<(), InboxError> {
+    pub async fn change_visibility(&self, receipt_handle: &str, time: Duration) -> Result<(), InboxError> {
         let request = self.client.change_message_visibility().queue_url(&self.queue_url);
         let request = request
             .receipt_handle(receipt_handle)
@@ -77,15 +77,16 @@ impl Inbox {
 
     /// Sends a message to the dead-letter queue, with the attributes it came with (`attribute` looks one up by name)
     /// and the reason. The message itself stays where it is until it is acknowledged.
-    pub async fn dead_letter<'a>(
+    pub async fn reject<'a>(
         &self,
-        letter: DeadLetter<'_>,
+        rejection: Rejection<'_>,
         attribute: impl Fn(&'static str) -> Option<&'a str>,
     ) -> Result<(), InboxError> {
         const ACTION: &str = "send the dead letter";
-        let why = [(FAILURE_REASON, letter.reason), (FAILURE_MESSAGE, letter.message)];
+        let why = [(FAILURE_REASON, rejection.reason), (FAILURE_MESSAGE, rejection.message)];
         let kept = KEPT.into_iter().filter_map(|name| Some((name, attribute(name)?)));
-        let mut request = self.client.send_message().queue_url(&self.dead_letter_queue_url).message_body(letter.body);
+        let mut request =
+            self.client.send_message().queue_url(&self.dead_letter_queue_url).message_body(rejection.body);
         for (name, value) in kept.chain(why) {
             let value = attribute_text(&value[..value.floor_char_boundary(MAX_ATTRIBUTE)]);
             let value = MessageAttributeValue::builder().data_type("String").string_value(value).build();

@@ -5,13 +5,13 @@
 
 mod consume;
 mod message;
-mod outbox;
 mod send;
+mod sender;
 
-pub use consume::{DeadLetter, Inbox, InboxError};
+pub use consume::{ConsumerQueue, InboxError, Rejection};
 pub use message::{
     ENDPOINT, EVENT_TYPE, FAILURE_MESSAGE, FAILURE_REASON, MalformedMessage, Message, RECEIVED_AT, SOURCE, Source,
     WEBHOOK_ID, WEBHOOK_TIMESTAMP,
 };
-pub use outbox::Outbox;
 pub use send::{Queues, SendError};
+pub use sender::QueueSender;

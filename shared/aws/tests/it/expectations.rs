@@ -1,7 +1,7 @@
 //! What is expected, met, overdue and remembered.
 
 use aws_sdk_dynamodb::types::AttributeValue;
-use hooks_aws::ledger::{Again, Bookmark, Claim, EffectClaim, ExpectError, Expectation, Job, MAX_CONTEXT};
+use hooks_aws::ledger::{Bookmark, ClaimResult, ExpectError, Expectation, Job, KeyClaim, MAX_CONTEXT, Reclaim};
 use serde_json::{Map, Value, json};
 
 use crate::stack::{LATER, Table, delivery};
@@ -138,10 +138,12 @@ async fn an_expectation_with_odd_keys_and_times_is_listed_and_can_be_marked() {
 async fn an_effect_is_known_from_its_first_claim_on_and_a_job_from_its_record() {
     let table = Table::new().await;
     let key = "batch.completed/batch_1";
-    assert!(!table.ledger.effect_known(key).await.unwrap());
+    assert!(!table.ledger.is_key_known(key).await.unwrap());
     assert_eq!(table.ledger.job("batch", "batch_1").await.unwrap(), None);
-    let Claim::Claimed(hold) = table.ledger.claim(&delivery("wh_1"), Again::No, LATER).await.unwrap() else { panic!() };
-    assert_eq!(table.ledger.claim_effect(key, &hold, Again::No, LATER).await.unwrap(), EffectClaim::Claimed);
+    let ClaimResult::Granted(claim) = table.ledger.claim(&delivery("wh_1"), Reclaim::No, LATER).await.unwrap() else {
+        panic!()
+    };
+    assert_eq!(table.ledger.claim_key(key, &claim, Reclaim::No, LATER).await.unwrap(), KeyClaim::Granted);
     let none = Map::new();
     let job = Job {
         category: "batch",
@@ -155,9 +157,9 @@ async fn an_effect_is_known_from_its_first_claim_on_and_a_job_from_its_record() 
         artifacts: &[],
         error: None,
     };
-    assert!(table.ledger.record_job(&job, &hold).await.unwrap());
-    table.ledger.release_effect(key, &hold).await.unwrap();
-    assert!(table.ledger.effect_known(key).await.unwrap(), "also when it did not work");
+    assert!(table.ledger.record_job(&job, &claim).await.unwrap());
+    table.ledger.release_key(key, &claim).await.unwrap();
+    assert!(table.ledger.is_key_known(key).await.unwrap(), "also when it did not work");
     let job = table.ledger.job("batch", "batch_1").await.unwrap().unwrap();
     assert_eq!((job.status.as_str(), job.terminal, job.as_of), ("completed", true, 7));
 }

@@ -3,8 +3,7 @@
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use aws_sdk_dynamodb::types::AttributeValue;
-use hooks_aws::ledger::{Again, Claim, EffectClaim, Ending, Hold, Job, Recorded};
+use hooks_aws::ledger::{Claim, ClaimResult, Completion, Job, KeyClaim, Reclaim, RecordResult};
 use serde_json::{Map, Value, json};
 use tokio::task::JoinSet;
 
@@ -19,12 +18,12 @@ fn in_an_hour() -> i64 {
     now() + 3_600_000
 }
 
-async fn done(table: &Table, hold: &Hold) -> Recorded {
-    let ending = Ending { status: "completed", artifacts: &[], summary: &Map::new(), note: None };
-    table.ledger.done(hold, &ending).await.unwrap()
+async fn done(table: &Table, claim: &Claim) -> RecordResult {
+    let ending = Completion { status: "completed", artifacts: &[], summary: &Map::new(), note: None };
+    table.ledger.done(claim, &ending).await.unwrap()
 }
 
-async fn claim(table: &Table, again: Again) -> Claim {
+async fn claim(table: &Table, again: Reclaim) -> ClaimResult {
     table.ledger.claim(&delivery("wh_1"), again, LATER).await.unwrap()
 }
 
@@ -36,13 +35,13 @@ async fn of_twenty_who_want_an_event_at_once_one_gets_it() {
         for _ in 0..20 {
             let table = Arc::clone(&table);
             claims.spawn(async move {
-                table.ledger.claim(&delivery(&format!("wh_{round}")), Again::No, LATER).await.unwrap()
+                table.ledger.claim(&delivery(&format!("wh_{round}")), Reclaim::No, LATER).await.unwrap()
             });
         }
         let claims = claims.join_all().await;
         let claimed =
-            claims.iter().filter(|claim| matches!(claim, Claim::Claimed(hold) if hold.attempt() == 1)).count();
-        let busy = claims.iter().filter(|claim| matches!(claim, Claim::Busy { until: LATER })).count();
+            claims.iter().filter(|claim| matches!(claim, ClaimResult::Granted(claim) if claim.attempt() == 1)).count();
+        let busy = claims.iter().filter(|claim| matches!(claim, ClaimResult::Busy { until: LATER })).count();
         assert_eq!((claimed, busy), (1, 19), "round {round}");
     }
 }
@@ -54,10 +53,13 @@ async fn of_twenty_who_find_a_lease_over_one_gets_the_event() {
     let mut claims = JoinSet::new();
     for _ in 0..20 {
         let table = Arc::clone(&table);
-        claims.spawn(async move { claim(&table, Again::No).await });
+        claims.spawn(async move { claim(&table, Reclaim::No).await });
     }
     let claims = claims.join_all().await;
-    assert_eq!(claims.iter().filter(|claim| matches!(claim, Claim::Claimed(hold) if hold.attempt() == 2)).count(), 1);
+    assert_eq!(
+        claims.iter().filter(|claim| matches!(claim, ClaimResult::Granted(claim) if claim.attempt() == 2)).count(),
+        1
+    );
 }
 
 #[tokio::test]
@@ -65,44 +67,44 @@ async fn a_holder_whose_lease_is_over_changes_nothing_any_more() {
     let table = Table::new().await;
     let first = table.claimed("wh_1", EARLIER).await;
     let second = table.claimed("wh_1", LATER).await;
-    assert_eq!(table.ledger.release(&first, "retry", "late").await.unwrap(), Recorded::Superseded);
-    assert_eq!(table.ledger.failed(&first, "late", "late").await.unwrap(), Recorded::Superseded);
-    assert_eq!(done(&table, &first).await, Recorded::Superseded);
-    assert!(matches!(claim(&table, Again::No).await, Claim::Busy { until: LATER }));
-    assert_eq!(done(&table, &second).await, Recorded::Yes);
-    assert_eq!(done(&table, &second).await, Recorded::Yes, "said twice, as after a lost answer");
+    assert_eq!(table.ledger.release(&first, "retry", "late").await.unwrap(), RecordResult::Superseded);
+    assert_eq!(table.ledger.failed(&first, "late", "late").await.unwrap(), RecordResult::Superseded);
+    assert_eq!(done(&table, &first).await, RecordResult::Superseded);
+    assert!(matches!(claim(&table, Reclaim::No).await, ClaimResult::Busy { until: LATER }));
+    assert_eq!(done(&table, &second).await, RecordResult::Yes);
+    assert_eq!(done(&table, &second).await, RecordResult::Yes, "said twice, as after a lost answer");
 }
 
 #[tokio::test]
 async fn a_released_event_may_be_taken_up_at_once() {
     let table = Table::new().await;
-    let hold = table.claimed("wh_1", LATER).await;
-    assert_eq!(table.ledger.release(&hold, "retry", "OpenAI is busy").await.unwrap(), Recorded::Yes);
-    assert!(matches!(claim(&table, Again::No).await, Claim::Claimed(hold) if hold.attempt() == 2));
+    let held = table.claimed("wh_1", LATER).await;
+    assert_eq!(table.ledger.release(&held, "retry", "OpenAI is busy").await.unwrap(), RecordResult::Yes);
+    assert!(matches!(claim(&table, Reclaim::No).await, ClaimResult::Granted(claim) if claim.attempt() == 2));
 }
 
 #[tokio::test]
 async fn a_done_event_comes_back_by_a_later_replay_alone() {
     let table = Table::new().await;
     let before = now() - 1;
-    assert_eq!(done(&table, &table.claimed("wh_1", LATER).await).await, Recorded::Yes);
-    for again in [Again::No, Again::Redriven { sent_at: in_an_hour() }, Again::Replayed { sent_at: before }] {
-        assert!(matches!(claim(&table, again).await, Claim::Done), "{again:?}");
+    assert_eq!(done(&table, &table.claimed("wh_1", LATER).await).await, RecordResult::Yes);
+    for again in [Reclaim::No, Reclaim::Redriven { sent_at: in_an_hour() }, Reclaim::Replayed { sent_at: before }] {
+        assert!(matches!(claim(&table, again).await, ClaimResult::Done), "{again:?}");
     }
-    assert!(matches!(claim(&table, Again::Replayed { sent_at: in_an_hour() }).await, Claim::Claimed(_)));
+    assert!(matches!(claim(&table, Reclaim::Replayed { sent_at: in_an_hour() }).await, ClaimResult::Granted(_)));
 }
 
 #[tokio::test]
 async fn a_failed_event_comes_back_by_a_later_redrive_or_replay() {
-    for again in [Again::Redriven { sent_at: in_an_hour() }, Again::Replayed { sent_at: in_an_hour() }] {
+    for again in [Reclaim::Redriven { sent_at: in_an_hour() }, Reclaim::Replayed { sent_at: in_an_hour() }] {
         let table = Table::new().await;
         let before = now() - 1;
-        let hold = table.claimed("wh_1", LATER).await;
-        assert_eq!(table.ledger.failed(&hold, "not_found", "gone").await.unwrap(), Recorded::Yes);
-        for again in [Again::No, Again::Redriven { sent_at: before }, Again::Replayed { sent_at: before }] {
-            assert!(matches!(claim(&table, again).await, Claim::Failed), "{again:?}");
+        let held = table.claimed("wh_1", LATER).await;
+        assert_eq!(table.ledger.failed(&held, "not_found", "gone").await.unwrap(), RecordResult::Yes);
+        for again in [Reclaim::No, Reclaim::Redriven { sent_at: before }, Reclaim::Replayed { sent_at: before }] {
+            assert!(matches!(claim(&table, again).await, ClaimResult::Failed), "{again:?}");
         }
-        assert!(matches!(claim(&table, again).await, Claim::Claimed(_)), "{again:?}");
+        assert!(matches!(claim(&table, again).await, ClaimResult::Granted(_)), "{again:?}");
     }
 }
 
@@ -113,13 +115,13 @@ async fn of_twenty_events_that_mean_the_same_one_acts() {
     for n in 0..20 {
         let table = Arc::clone(&table);
         claims.spawn(async move {
-            let hold = table.claimed(&format!("wh_{n}"), LATER).await;
-            table.ledger.claim_effect("batch.completed/batch_1", &hold, Again::No, LATER).await.unwrap()
+            let claim = table.claimed(&format!("wh_{n}"), LATER).await;
+            table.ledger.claim_key("batch.completed/batch_1", &claim, Reclaim::No, LATER).await.unwrap()
         });
     }
     let claims = claims.join_all().await;
-    assert_eq!(claims.iter().filter(|claim| **claim == EffectClaim::Claimed).count(), 1);
-    assert_eq!(claims.iter().filter(|claim| **claim == EffectClaim::Busy { until: LATER }).count(), 19);
+    assert_eq!(claims.iter().filter(|claim| **claim == KeyClaim::Granted).count(), 1);
+    assert_eq!(claims.iter().filter(|claim| **claim == KeyClaim::Busy { until: LATER }).count(), 19);
 }
 
 #[tokio::test]
@@ -127,41 +129,41 @@ async fn an_effect_belongs_to_its_event_until_that_gives_it_back() {
     const KEY: &str = "batch.completed/batch_1";
     let table = Table::new().await;
     let (first, second) = (table.claimed("wh_1", LATER).await, table.claimed("wh_2", LATER).await);
-    let wants = async |hold| table.ledger.claim_effect(KEY, hold, Again::No, LATER).await.unwrap();
+    let wants = async |claim| table.ledger.claim_key(KEY, claim, Reclaim::No, LATER).await.unwrap();
 
-    assert_eq!(wants(&first).await, EffectClaim::Claimed);
-    assert_eq!(wants(&first).await, EffectClaim::Claimed, "a retry finishes what it began");
-    assert_eq!(wants(&second).await, EffectClaim::Busy { until: LATER });
-    table.ledger.release_effect(KEY, &second).await.unwrap();
-    assert_eq!(wants(&second).await, EffectClaim::Busy { until: LATER }, "only its holder gives it back");
+    assert_eq!(wants(&first).await, KeyClaim::Granted);
+    assert_eq!(wants(&first).await, KeyClaim::Granted, "a retry finishes what it began");
+    assert_eq!(wants(&second).await, KeyClaim::Busy { until: LATER });
+    table.ledger.release_key(KEY, &second).await.unwrap();
+    assert_eq!(wants(&second).await, KeyClaim::Busy { until: LATER }, "only its holder gives it back");
 
-    table.ledger.release_effect(KEY, &first).await.unwrap();
-    assert_eq!(wants(&second).await, EffectClaim::Claimed);
-    table.ledger.effect_done(KEY, &first).await.unwrap();
-    assert_eq!(wants(&first).await, EffectClaim::Busy { until: LATER }, "only its holder marks it as done");
+    table.ledger.release_key(KEY, &first).await.unwrap();
+    assert_eq!(wants(&second).await, KeyClaim::Granted);
+    table.ledger.complete_key(KEY, &first).await.unwrap();
+    assert_eq!(wants(&first).await, KeyClaim::Busy { until: LATER }, "only its holder marks it as done");
 
-    table.ledger.effect_done(KEY, &second).await.unwrap();
-    assert_eq!(wants(&first).await, EffectClaim::Done { by: "event#project#wh_2".to_owned() });
-    assert_eq!(wants(&second).await, EffectClaim::Claimed, "whoever acted may finish");
+    table.ledger.complete_key(KEY, &second).await.unwrap();
+    assert_eq!(wants(&first).await, KeyClaim::Done { by: "event#project#wh_2".to_owned() });
+    assert_eq!(wants(&second).await, KeyClaim::Granted, "whoever acted may finish");
 }
 
 #[tokio::test]
 async fn an_effect_of_a_dead_event_is_free_when_its_lease_ends() {
     let table = Table::new().await;
     let (first, second) = (table.claimed("wh_1", EARLIER).await, table.claimed("wh_2", LATER).await);
-    assert_eq!(table.ledger.claim_effect("key", &first, Again::No, EARLIER).await.unwrap(), EffectClaim::Claimed);
-    assert_eq!(table.ledger.claim_effect("key", &second, Again::No, LATER).await.unwrap(), EffectClaim::Claimed);
+    assert_eq!(table.ledger.claim_key("key", &first, Reclaim::No, EARLIER).await.unwrap(), KeyClaim::Granted);
+    assert_eq!(table.ledger.claim_key("key", &second, Reclaim::No, LATER).await.unwrap(), KeyClaim::Granted);
 }
 
 #[tokio::test]
 async fn whatever_order_looks_at_a_job_are_recorded_in_the_latest_final_one_stays() {
     let table = Arc::new(Table::new().await);
-    let hold = table.claimed("wh_1", LATER).await;
+    let claim = table.claimed("wh_1", LATER).await;
     let mut looks: Vec<i64> = (0..40).collect();
     fastrand::shuffle(&mut looks);
     let mut writes = JoinSet::new();
     for as_of in looks {
-        let (table, hold) = (Arc::clone(&table), hold.clone());
+        let (table, claim) = (Arc::clone(&table), claim.clone());
         writes.spawn(async move {
             // The odd ones are final; the latest of all is not.
             let counts = json!({"lines": as_of}).as_object().unwrap().clone();
@@ -177,7 +179,7 @@ async fn whatever_order_looks_at_a_job_are_recorded_in_the_latest_final_one_stay
                 artifacts: &[],
                 error: None,
             };
-            table.ledger.record_job(&job, &hold).await.unwrap();
+            table.ledger.record_job(&job, &claim).await.unwrap();
         });
     }
     writes.join_all().await;
@@ -189,7 +191,7 @@ async fn whatever_order_looks_at_a_job_are_recorded_in_the_latest_final_one_stay
 #[tokio::test]
 async fn an_error_of_a_job_is_gone_once_it_went_well() {
     let table = Table::new().await;
-    let hold = table.claimed("wh_1", LATER).await;
+    let claim = table.claimed("wh_1", LATER).await;
     for (as_of, error) in [(1, Some("3 lines are no JSON")), (2, None)] {
         let empty = Map::new();
         let job = Job {
@@ -204,7 +206,7 @@ async fn an_error_of_a_job_is_gone_once_it_went_well() {
             artifacts: &[],
             error,
         };
-        assert!(table.ledger.record_job(&job, &hold).await.unwrap());
+        assert!(table.ledger.record_job(&job, &claim).await.unwrap());
         let item = table.item("job#batch#batch_1", "job").await;
         assert_eq!(item.get("error").map(|error| error.as_s().unwrap().as_str()), error);
     }
@@ -215,7 +217,7 @@ async fn a_body_that_leaves_no_room_is_left_out_with_its_size() {
     let table = Table::new().await;
     let body = "x".repeat(390 * 1024);
     let too_large = hooks_aws::ledger::Delivery { body: &body, ..delivery("wh_1") };
-    assert!(matches!(table.ledger.claim(&too_large, Again::No, LATER).await.unwrap(), Claim::Claimed(_)));
+    assert!(matches!(table.ledger.claim(&too_large, Reclaim::No, LATER).await.unwrap(), ClaimResult::Granted(_)));
     assert_eq!(table.event("wh_1", "body").await, None);
     assert_eq!(table.event("wh_1", "body_omitted").await, Some(body.len().to_string()));
 }
@@ -223,15 +225,15 @@ async fn a_body_that_leaves_no_room_is_left_out_with_its_size() {
 #[tokio::test]
 async fn an_outcome_that_json_can_say_and_dynamodb_cannot_is_kept_as_text() {
     let table = Table::new().await;
-    let hold = table.claimed("wh_1", LATER).await;
+    let claim = table.claimed("wh_1", LATER).await;
     let mut deep = json!("bottom");
     for _ in 0..100 {
         deep = json!([deep]);
     }
     let summary = json!({"deep": deep, "huge": 1e300, "tiny": 1e-300, "": "", "null": null});
     let Value::Object(summary) = summary else { unreachable!() };
-    let ending = Ending { status: "completed", artifacts: &[], summary: &summary, note: None };
-    assert_eq!(table.ledger.done(&hold, &ending).await.unwrap(), Recorded::Yes);
+    let ending = Completion { status: "completed", artifacts: &[], summary: &summary, note: None };
+    assert_eq!(table.ledger.done(&claim, &ending).await.unwrap(), RecordResult::Yes);
 }
 
 #[tokio::test]
@@ -247,7 +249,7 @@ async fn an_event_expires_35_days_after_it_was_last_taken_up() {
 #[tokio::test]
 async fn a_table_that_is_not_there_is_an_error_that_says_so() {
     let ledger = hooks_aws::ledger::Ledger::new(&crate::stack::config(), "no-such-table");
-    let error = ledger.claim(&delivery("wh_1"), Again::No, LATER).await.unwrap_err().to_string();
+    let error = ledger.claim(&delivery("wh_1"), Reclaim::No, LATER).await.unwrap_err().to_string();
     assert!(error.starts_with("could not claim the event: ResourceNotFoundException"), "{error}");
 }
 

@@ -2,8 +2,8 @@
 
 #![expect(clippy::expect_used, clippy::panic, clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod consumer_queue;
 mod expectations;
-mod inbox;
 mod ledger;
 mod outcomes;
 mod parameters;

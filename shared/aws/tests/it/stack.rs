@@ -7,7 +7,7 @@ use aws_sdk_dynamodb::types::{
     ProjectionType,
 };
 use aws_sdk_sqs::types::{Message, MessageSystemAttributeName, QueueAttributeName};
-use hooks_aws::ledger::{Again, Claim, Delivery, Hold, Ledger};
+use hooks_aws::ledger::{Claim, ClaimResult, Delivery, Ledger, Reclaim};
 use hooks_aws::{Config, Environment};
 
 /// The distant future, for leases.
@@ -84,9 +84,9 @@ impl Table {
     }
 
     /// Claims an event that must be free.
-    pub(crate) async fn claimed(&self, webhook_id: &str, lease_until: i64) -> Hold {
-        match self.ledger.claim(&delivery(webhook_id), Again::No, lease_until).await.unwrap() {
-            Claim::Claimed(hold) => hold,
+    pub(crate) async fn claimed(&self, webhook_id: &str, lease_until: i64) -> Claim {
+        match self.ledger.claim(&delivery(webhook_id), Reclaim::No, lease_until).await.unwrap() {
+            ClaimResult::Granted(claim) => claim,
             other => panic!("{other:?}"),
         }
     }

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use hooks_consumer::{Failure, Outcome};
+use hooks_consumer::{HandlerError, Outcome};
 use serde_json::{Value, json};
 
 use crate::handlers::{Does, object, outcome};
@@ -52,7 +52,7 @@ async fn the_wait_grows_with_every_receive() {
 async fn who_asks_for_time_gets_it() {
     let world = World::new().await;
     let after = Some(Duration::from_mins(30));
-    let busy = Does::always(&Err(Failure::Retry { after, message: "slow down".to_owned() }));
+    let busy = Does::always(&Err(HandlerError::Retry { after, message: "slow down".to_owned() }));
     world.send(&completed("wh_1", "batch_1")).await;
     assert_eq!(world.invoke(&world.harness(busy)).await, 1);
     let wait = comes_back_in(&world.queued().await[0]);
@@ -252,7 +252,7 @@ async fn an_outcome_that_the_bus_refuses_is_published_with_the_next_try() {
     let harness = world.harness_at(&proxy.url, "12", |_| Some(handler.clone()));
     world.send(&completed("wh_1", "batch_1")).await;
     let batch = world.receive().await;
-    // Claim, effect, job, expectation, and then the bus.
+    // Claim, key, job, expectation, and then the bus.
     proxy.strike(5, Strike::RefuseEntry);
     assert_eq!(harness.handle(batch.clone(), in_seconds(60)).await.batch_item_failures.len(), 1);
     assert_eq!(proxy.calls()[4], "PutEvents");

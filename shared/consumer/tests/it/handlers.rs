@@ -6,12 +6,12 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use futures::FutureExt;
 use futures::future::BoxFuture;
-use hooks_consumer::{Alert, Context, Event, Failure, Handler, Outcome, Severity};
+use hooks_consumer::{Alert, Context, Event, Handler, HandlerError, Outcome, Severity};
 use serde_json::json;
 
 use crate::world::millis;
 
-type What = dyn Fn(Event, Context) -> BoxFuture<'static, Result<Outcome, Failure>> + Send + Sync;
+type What = dyn Fn(Event, Context) -> BoxFuture<'static, Result<Outcome, HandlerError>> + Send + Sync;
 
 /// A handler made of a closure, which counts its calls. Clones count together.
 #[derive(Clone)]
@@ -24,13 +24,13 @@ impl Does {
     pub(crate) fn what<F, T>(what: F) -> Self
     where
         F: Fn(Event, Context) -> T + Send + Sync + 'static,
-        T: Future<Output = Result<Outcome, Failure>> + Send + 'static,
+        T: Future<Output = Result<Outcome, HandlerError>> + Send + 'static,
     {
         Self { what: Arc::new(move |event, context| what(event, context).boxed()), calls: Arc::default() }
     }
 
     /// Always the same result.
-    pub(crate) fn always(result: &Result<Outcome, Failure>) -> Self {
+    pub(crate) fn always(result: &Result<Outcome, HandlerError>) -> Self {
         let result = result.clone();
         Self::what(move |event, _| {
             let result = result.clone().map(|outcome| Outcome { object_id: object(&event), ..outcome });
@@ -45,12 +45,12 @@ impl Does {
 
     /// Fails for now.
     pub(crate) fn not_now() -> Self {
-        Self::always(&Err(Failure::retry("OpenAI is busy")))
+        Self::always(&Err(HandlerError::retry("OpenAI is busy")))
     }
 
     /// Fails for good.
     pub(crate) fn never() -> Self {
-        Self::always(&Err(Failure::permanent("quota_exhausted", "the account has no credit left")))
+        Self::always(&Err(HandlerError::permanent("quota_exhausted", "the account has no credit left")))
     }
 
     pub(crate) fn calls(&self) -> usize {
@@ -59,7 +59,7 @@ impl Does {
 }
 
 impl Handler for Does {
-    async fn handle(&self, event: &Event, context: &Context) -> Result<Outcome, Failure> {
+    async fn handle(&self, event: &Event, context: &Context) -> Result<Outcome, HandlerError> {
         self.calls.fetch_add(1, Ordering::SeqCst);
         (self.what)(event.clone(), context.clone()).await
     }

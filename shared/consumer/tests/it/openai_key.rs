@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use hooks_consumer::{Context, Event, Failure, Handler, Harness, OpenAi, Outcome};
+use hooks_consumer::{Context, Event, Handler, HandlerError, Harness, OpenAi, Outcome};
 use serde_json::json;
 
 use crate::world::{World, attribute, completed, in_seconds};
@@ -18,7 +18,7 @@ struct Refused {
 }
 
 impl Handler for Refused {
-    async fn handle(&self, _: &Event, _: &Context) -> Result<Outcome, Failure> {
+    async fn handle(&self, _: &Event, _: &Context) -> Result<Outcome, HandlerError> {
         self.openai.client().await?;
         self.calls.fetch_add(1, Ordering::SeqCst);
         if let Some(world) = &self.replacement {
@@ -28,7 +28,7 @@ impl Handler for Refused {
             tokio::time::advance(Duration::from_secs(30)).await;
             tokio::time::resume();
         }
-        Err(Failure::permanent(Failure::UNAUTHORIZED, "retrieve batch: 401"))
+        Err(HandlerError::permanent(HandlerError::UNAUTHORIZED, "retrieve batch: 401"))
     }
 }
 

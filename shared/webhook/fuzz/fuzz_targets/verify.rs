@@ -36,7 +36,7 @@ fuzz_target!(|input: &[u8]| {
     timestamped_hex(&legacy, body);
 
     if let Ok(text) = str::from_utf8(body) {
-        drop(Event::parse(text).map(|event| event.effect_key()));
+        drop(Event::parse(text).map(|event| event.idempotency_key()));
     }
 });
 

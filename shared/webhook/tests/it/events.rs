@@ -12,7 +12,7 @@ fn event(event_type: &str, data: &str) -> Event {
 }
 
 fn effect(event_type: &str, data: &str) -> String {
-    event(event_type, data).effect_key().to_string()
+    event(event_type, data).idempotency_key().to_string()
 }
 
 fn call(event_type: &str, headers: &str) -> Event {
@@ -244,16 +244,16 @@ fn one_call_acts_once_for_each_api_that_it_waits_for() {
             let event =
                 call(event_type, &format!(r#"{{"name":"To","value":"x"}},{{"name":"{name}","value":" abc@host "}}"#));
             let api = event_type.split('.').next().unwrap();
-            assert_eq!(event.effect_key().to_string(), format!("call/{api}/abc@host"), "{event_type} {name}");
+            assert_eq!(event.idempotency_key().to_string(), format!("call/{api}/abc@host"), "{event_type} {name}");
         }
     }
 }
 
 #[test]
 fn a_call_without_call_id_is_known_by_its_own_id() {
-    assert_eq!(call("realtime.call.incoming", "").effect_key().to_string(), "call/realtime/rtc_1");
+    assert_eq!(call("realtime.call.incoming", "").idempotency_key().to_string(), "call/realtime/rtc_1");
     assert_eq!(
-        call("live.transport.incoming", r#"{"name":"Call-ID","value":" "}"#).effect_key().to_string(),
+        call("live.transport.incoming", r#"{"name":"Call-ID","value":" "}"#).idempotency_key().to_string(),
         "call/live/live_1"
     );
 }
@@ -282,7 +282,9 @@ fn a_caller_cannot_make_us_hold_more_than_the_bounds() {
 fn a_long_key_is_hashed_and_stays_its_own() {
     let key = |length: usize, last: &str| {
         let call_id = "c".repeat(length) + last;
-        call("realtime.call.incoming", &format!(r#"{{"name":"Call-ID","value":"{call_id}"}}"#)).effect_key().to_string()
+        call("realtime.call.incoming", &format!(r#"{{"name":"Call-ID","value":"{call_id}"}}"#))
+            .idempotency_key()
+            .to_string()
     };
     assert_eq!(key(497, "a"), format!("call/realtime/{}a", "c".repeat(497)));
     assert!(key(507, "a").starts_with("sha256/"));

@@ -1,6 +1,6 @@
-//! What API Gateway makes of a request before it comes here.
+//! Properties of requests that API Gateway has passed on: the path with its stage, and joined headers.
 
-use hooks_webhook::{Refusal, Scheme};
+use hooks_webhook::{Scheme, VerifyError};
 use http::HeaderMap;
 use http::header::HeaderName;
 
@@ -14,8 +14,7 @@ static LEGACY: [HeaderName; 4] = [
     HeaderName::from_static("x-timestamp"),
 ];
 
-/// The `{endpoint}` of `/webhooks/{endpoint}`, with or without the stage before it: the paths of a stage other than
-/// `$default` begin with its name.
+/// The `{endpoint}` of `/webhooks/{endpoint}`. Paths of a stage other than `$default` begin with the stage's name.
 pub(crate) fn endpoint<'a>(path: &'a str, stage: Option<&str>) -> Option<&'a str> {
     let staged = stage.and_then(|stage| path.strip_prefix('/')?.strip_prefix(stage));
     let endpoint =
@@ -23,31 +22,29 @@ pub(crate) fn endpoint<'a>(path: &'a str, stage: Option<&str>) -> Option<&'a str
     Some(endpoint).filter(|endpoint| !endpoint.contains('/'))
 }
 
-/// Refuses a request in which a signed header came more than once.
+/// Rejects a request with a repeated signature header.
 ///
-/// An HTTP API hands over one value per header: it joins the lines of a repeated header with commas. The check of the
-/// signature, which counts lines, would see one line only, so joined lines are told from single ones here:
+/// An HTTP API joins the lines of a repeated header with commas, so the signature check, which counts lines, sees only
+/// one. Joined lines are detected by their commas:
 ///
-/// - An id is `wh_` and hexadecimal digits, a timestamp is digits, a hexadecimal signature is hexadecimal digits. A
-///   comma in one of them is a joint.
-/// - `webhook-signature` has a comma in every item, `v1,<base64>`, and none within base64. So a second comma in an
-///   item that begins with `v1,` is a joint, and so is `,v1,` in any item; whatever else a version of the future may
-///   write stays untouched.
+/// - An id is `wh_` and hexadecimal digits, a timestamp is digits, a hexadecimal signature is hexadecimal digits. None
+///   has a comma.
+/// - Every item of `webhook-signature` has one comma, `v1,<base64>`, and base64 has none. A second comma in an item that
+///   begins with `v1,` is therefore a joint, and so is `,v1,` in any item. Items of future versions are accepted.
 ///
-/// Even unnoticed a joint could not make a false delivery pass: the joined id or timestamp would have to be signed, and
-/// a joined signature is no base64. But the sender is told what is wrong, and nobody has to rely on that argument.
-pub(crate) fn refuse_joined(scheme: Scheme, headers: &HeaderMap) -> Result<(), Refusal> {
-    let refuse = |name: &'static HeaderName, is_joined: fn(&[u8]) -> bool| {
+/// The reasons are in `docs/decisions/joined-headers.md`.
+pub(crate) fn reject_joined_headers(scheme: Scheme, headers: &HeaderMap) -> Result<(), VerifyError> {
+    let reject = |name: &'static HeaderName, is_joined: fn(&[u8]) -> bool| {
         let joined = headers.get(name).is_some_and(|value| is_joined(value.as_bytes()));
-        if joined { Err(Refusal::DuplicateHeader(name.as_str())) } else { Ok(()) }
+        if joined { Err(VerifyError::DuplicateHeader(name.as_str())) } else { Ok(()) }
     };
     match scheme {
         Scheme::StandardWebhooks => {
-            refuse(&ID, has_comma)?;
-            refuse(&TIMESTAMP, has_comma)?;
-            refuse(&SIGNATURE, is_joined_signature)
+            reject(&ID, has_comma)?;
+            reject(&TIMESTAMP, has_comma)?;
+            reject(&SIGNATURE, is_joined_signature)
         }
-        Scheme::TimestampedHex => LEGACY.iter().try_for_each(|name| refuse(name, has_comma)),
+        Scheme::TimestampedHex => LEGACY.iter().try_for_each(|name| reject(name, has_comma)),
     }
 }
 
@@ -78,7 +75,7 @@ mod tests {
     }
 
     #[test]
-    fn signatures_are_joined_when_a_comma_stands_where_none_belongs() {
+    fn a_comma_in_the_wrong_place_shows_joined_signatures() {
         for single in ["v1,YQ==", "v1,YQ== v1,Yg==", "v1,YQ== v1a,Yg==", "v2,x,y v1,YQ==", "v1", "", " v1,YQ== "] {
             assert!(!is_joined_signature(single.as_bytes()), "{single}");
         }
@@ -89,12 +86,15 @@ mod tests {
     }
 
     #[test]
-    fn each_scheme_looks_at_its_own_headers() {
+    fn each_scheme_checks_its_own_headers() {
         for name in ["x-openai-signature", "x-openai-timestamp", "x-signature-256", "x-timestamp"] {
             let mut headers = HeaderMap::new();
             headers.insert(name, "1,2".parse().unwrap());
-            assert_eq!(refuse_joined(Scheme::StandardWebhooks, &headers), Ok(()));
-            assert_eq!(refuse_joined(Scheme::TimestampedHex, &headers), Err(Refusal::DuplicateHeader(name)));
+            assert_eq!(reject_joined_headers(Scheme::StandardWebhooks, &headers), Ok(()));
+            assert_eq!(
+                reject_joined_headers(Scheme::TimestampedHex, &headers),
+                Err(VerifyError::DuplicateHeader(name))
+            );
         }
     }
 }

@@ -1,72 +1,73 @@
-//! Whether a new model answers at all.
+//! The smoke test of a new model: whether it answers at all.
 
 use std::time::Duration;
 
-use hooks_consumer::Failure;
-use hooks_openai::{Class, Client, Question, Response};
+use hooks_consumer::HandlerError;
+use hooks_openai::{Client, ErrorClass, NewResponse, Response};
 use serde_json::{Map, Value, json};
 use tokio::time::Instant;
 
-/// How often a model is asked, as long as it may only not be ready yet. With the queue's growing pauses that is some
-/// five to ten minutes.
-const ATTEMPTS: u32 = 6;
+/// Maximum number of attempts at a model that may not be ready yet. With the queue's growing delays they take five to
+/// ten minutes.
+const MAX_ATTEMPTS: u32 = 6;
 
-/// How long the answer may take, unless the invocation is nearer to its end.
-const LONGEST: Duration = Duration::from_mins(1);
+/// Maximum time for the answer, unless the invocation ends sooner.
+const TIMEOUT: Duration = Duration::from_mins(1);
 
 /// Enough for a sentence, and for a model that thinks before it says one.
 const MAX_OUTPUT_TOKENS: u32 = 2048;
 
-/// How much of the reply goes into the outcome, in characters.
-const SHOWN: usize = 300;
+/// Maximum length of the reply in the outcome, in characters.
+const MAX_SHOWN: usize = 300;
 
-/// What a new model was asked, and how that went.
+/// A question to a new model, and its result.
 pub(crate) struct SmokeTest<'a> {
     model: &'a str,
     prompt: &'a str,
     milliseconds: u64,
     response: Option<Response>,
-    /// What the model said, or why it does not count.
-    pub(crate) verdict: Result<String, String>,
+    /// The model's reply, or why it failed the test.
+    pub(crate) result: Result<String, String>,
 }
 
-/// Asks the model, in time for what has to be done before the deadline. `attempt` is 1 at first.
+/// Asks the model, leaving time for what follows before the deadline. `attempt` is 1 at first.
 ///
 /// # Errors
 ///
-/// A retry, when the model may only not be ready yet and has not been asked too often.
-pub(crate) async fn test<'a>(
+/// A retry, when the model may not be ready yet and attempts are left.
+pub(crate) async fn run<'a>(
     openai: &Client,
     model: &'a str,
     prompt: &'a str,
     deadline: Instant,
     attempt: u32,
-) -> Result<SmokeTest<'a>, Failure> {
+) -> Result<SmokeTest<'a>, HandlerError> {
     let started = Instant::now();
     let left = deadline.saturating_duration_since(started);
-    // What follows takes a moment, too.
-    let until = started + LONGEST.min(left * 3 / 4);
-    let answer = openai.ask(Question { model, input: prompt, max_output_tokens: MAX_OUTPUT_TOKENS }, until).await;
+    // Storing and promoting need time, too.
+    let until = started + TIMEOUT.min(left * 3 / 4);
+    let answer =
+        openai.create_response(NewResponse { model, input: prompt, max_output_tokens: MAX_OUTPUT_TOKENS }, until).await;
     let milliseconds = started.elapsed().as_millis().try_into().unwrap_or(u64::MAX);
-    let (response, verdict) = match answer {
+    let (response, result) = match answer {
         Ok(response) => {
-            let verdict = judge(&response);
-            (Some(response), verdict)
+            let result = evaluate(&response);
+            (Some(response), result)
         }
-        Err(error) if attempt < ATTEMPTS && may_pass(&error) => {
-            return Err(Failure::Retry { after: error.retry_after(), message: error.to_string() });
+        Err(error) if attempt < MAX_ATTEMPTS && may_recover(&error) => {
+            return Err(HandlerError::Retry { after: error.retry_after(), message: error.to_string() });
         }
         Err(error) => (None, Err(error.to_string())),
     };
-    Ok(SmokeTest { model, prompt, milliseconds, response, verdict })
+    Ok(SmokeTest { model, prompt, milliseconds, response, result })
 }
 
-/// A model that was made just now is unknown or overloaded for a moment. OpenAI has two statuses for an unknown one.
-fn may_pass(error: &hooks_openai::Error) -> bool {
-    matches!(error.class(), Class::Retry | Class::NotFound) || error.code() == Some("model_not_found")
+/// A new model is unknown or overloaded for a moment. OpenAI reports an unknown model in two ways.
+fn may_recover(error: &hooks_openai::OpenAiError) -> bool {
+    matches!(error.class(), ErrorClass::Retry | ErrorClass::NotFound) || error.code() == Some("model_not_found")
 }
 
-fn judge(response: &Response) -> Result<String, String> {
+fn evaluate(response: &Response) -> Result<String, String> {
     let text = response.output_text();
     let shown = |text: &Option<String>| hooks_openai::for_display(text.as_deref().unwrap_or("unknown"));
     if let Some((code, message)) = &response.error {
@@ -79,43 +80,43 @@ fn judge(response: &Response) -> Result<String, String> {
         let reason = response.incomplete_reason.as_deref();
         let reason = reason.map(|reason| format!(", {}", hooks_openai::for_display(reason))).unwrap_or_default();
         let status = hooks_openai::for_display(response.status.as_str());
-        return Err(format!("the model answered without a text ({status}{reason})"));
+        return Err(format!("the model answered without text ({status}{reason})"));
     }
     Ok(text)
 }
 
 impl SmokeTest<'_> {
-    /// The test of a job that names no model.
-    pub(crate) fn impossible() -> Self {
-        let verdict = Err("OpenAI says that the job succeeded, but names no model".to_owned());
-        Self { model: "", prompt: "", milliseconds: 0, response: None, verdict }
+    /// The failed test of a job that names no model.
+    pub(crate) fn without_model() -> Self {
+        let result = Err("OpenAI says that the job succeeded, but names no model".to_owned());
+        Self { model: "", prompt: "", milliseconds: 0, response: None, result }
     }
 
-    /// All of it, as it is kept.
+    /// The artifact: the question, the result and OpenAI's whole response.
     pub(crate) fn artifact(&self) -> Vec<u8> {
         let mut artifact = json!({
             "model": self.model,
             "prompt": self.prompt,
             "max_output_tokens": MAX_OUTPUT_TOKENS,
-            "passed": self.verdict.is_ok(),
+            "passed": self.result.is_ok(),
             "milliseconds": self.milliseconds,
             "response": self.response.as_ref().map(|response| &response.raw),
         });
-        match &self.verdict {
+        match &self.result {
             Ok(reply) => artifact["reply"] = reply.as_str().into(),
             Err(reason) => artifact["reason"] = reason.as_str().into(),
         }
         format!("{artifact:#}\n").into_bytes()
     }
 
-    /// What a person or a program wants to know of it.
+    /// The part of the outcome's summary.
     pub(crate) fn summary(&self) -> Value {
-        let (name, text) = match &self.verdict {
-            Ok(reply) => ("reply", reply.chars().take(SHOWN).collect()),
+        let (name, text) = match &self.result {
+            Ok(reply) => ("reply", reply.chars().take(MAX_SHOWN).collect()),
             Err(reason) => ("reason", reason.clone()),
         };
         let fields = [
-            ("passed", self.verdict.is_ok().into()),
+            ("passed", self.result.is_ok().into()),
             ("milliseconds", self.milliseconds.into()),
             (name, Value::String(text)),
         ];
@@ -131,8 +132,12 @@ mod tests {
 
     use super::*;
 
-    /// Asks a model that answers so, or says nothing at all.
-    async fn tested(answer: Option<(u16, Value)>, attempt: u32, left: Duration) -> Result<SmokeTest<'static>, Failure> {
+    /// Tests a model with this answer, or with none at all.
+    async fn tested(
+        answer: Option<(u16, Value)>,
+        attempt: u32,
+        left: Duration,
+    ) -> Result<SmokeTest<'static>, HandlerError> {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let base_url = format!("http://{}/v1", listener.local_addr().unwrap()).parse().unwrap();
         let client = Client::new(ClientConfig { base_url, api_key: "sk-local".parse().unwrap() }).unwrap();
@@ -144,15 +149,15 @@ mod tests {
             let head = format!("HTTP/1.1 {status} X\r\nconnection: close\r\ncontent-length: {}\r\n\r\n", body.len());
             connection.write_all(format!("{head}{body}").as_bytes()).await.unwrap();
         });
-        let test = test(&client, "ft:gpt:acme::1", "Say hello.", Instant::now() + left, attempt).await;
+        let test = run(&client, "ft:gpt:acme::1", "Say hello.", Instant::now() + left, attempt).await;
         serving.abort();
         test
     }
 
-    async fn verdict(fields: Value) -> Result<String, String> {
+    async fn result(fields: Value) -> Result<String, String> {
         let mut response = json!({"id": "resp_1", "status": "completed"});
         response.as_object_mut().unwrap().extend(fields.as_object().unwrap().clone());
-        tested(Some((200, response)), 1, LONGEST).await.unwrap().verdict
+        tested(Some((200, response)), 1, TIMEOUT).await.unwrap().result
     }
 
     fn said(kind: &str, name: &str, text: &str) -> Value {
@@ -166,32 +171,32 @@ mod tests {
     #[tokio::test]
     async fn a_text_passes_even_when_it_was_cut_short() {
         let hello = said("output_text", "text", "Hello!");
-        assert_eq!(verdict(json!({"output": hello})).await.as_deref(), Ok("Hello!"));
+        assert_eq!(result(json!({"output": hello})).await.as_deref(), Ok("Hello!"));
         let cut =
             json!({"status": "incomplete", "output": hello, "incomplete_details": {"reason": "max_output_tokens"}});
-        assert_eq!(verdict(cut).await.as_deref(), Ok("Hello!"));
+        assert_eq!(result(cut).await.as_deref(), Ok("Hello!"));
     }
 
     #[tokio::test]
     async fn a_refusal_an_error_and_no_text_do_not_pass() {
-        let refused = verdict(json!({"output": said("refusal", "refusal", "Not that.")})).await;
+        let refused = result(json!({"output": said("refusal", "refusal", "Not that.")})).await;
         assert_eq!(refused.unwrap_err(), "the model refused to answer: [refusal] Not that.");
         let failed = json!({"status": "failed", "error": {"code": "server_error", "message": "Oh."}});
-        assert_eq!(verdict(failed).await.unwrap_err(), "the model failed: server_error: Oh.");
+        assert_eq!(result(failed).await.unwrap_err(), "the model failed: server_error: Oh.");
         let thinking = json!({"status": "incomplete", "incomplete_details": {"reason": "max_output_tokens"}});
-        let reason = "the model answered without a text (incomplete, max_output_tokens)";
-        assert_eq!(verdict(thinking).await.unwrap_err(), reason);
-        let blank = verdict(json!({"output": said("output_text", "text", " \n")})).await;
-        assert_eq!(blank.unwrap_err(), "the model answered without a text (completed)");
+        let reason = "the model answered without text (incomplete, max_output_tokens)";
+        assert_eq!(result(thinking).await.unwrap_err(), reason);
+        let blank = result(json!({"output": said("output_text", "text", " \n")})).await;
+        assert_eq!(blank.unwrap_err(), "the model answered without text (completed)");
     }
 
     #[tokio::test]
     async fn a_model_that_may_not_be_ready_is_asked_a_few_times() {
         for (status, code) in [(404, "not_found"), (400, "model_not_found"), (429, "rate_limit_exceeded"), (500, "x")] {
             let answer = || Some((status, refusal(code)));
-            let failure = tested(answer(), ATTEMPTS - 1, LONGEST).await.err();
-            assert!(matches!(failure, Some(Failure::Retry { .. })), "{status}: {failure:?}");
-            let reason = tested(answer(), ATTEMPTS, LONGEST).await.unwrap().verdict.unwrap_err();
+            let failure = tested(answer(), MAX_ATTEMPTS - 1, TIMEOUT).await.err();
+            assert!(matches!(failure, Some(HandlerError::Retry { .. })), "{status}: {failure:?}");
+            let reason = tested(answer(), MAX_ATTEMPTS, TIMEOUT).await.unwrap().result.unwrap_err();
             assert!(reason.contains(&format!("OpenAI answered {status} {code}")), "{reason}");
         }
     }
@@ -199,7 +204,7 @@ mod tests {
     #[tokio::test]
     async fn a_model_that_must_not_be_asked_fails_at_once() {
         for (status, code) in [(401, "x"), (403, "x"), (429, "insufficient_quota"), (400, "x"), (422, "x")] {
-            assert!(tested(Some((status, refusal(code))), 1, LONGEST).await.unwrap().verdict.is_err(), "{status}");
+            assert!(tested(Some((status, refusal(code))), 1, TIMEOUT).await.unwrap().result.is_err(), "{status}");
         }
     }
 
@@ -207,7 +212,7 @@ mod tests {
     async fn a_silent_model_is_left_before_the_invocation_ends() {
         let (began, left) = (Instant::now(), Duration::from_millis(800));
         let failure = tested(None, 1, left).await.err();
-        assert!(matches!(failure, Some(Failure::Retry { .. })), "{failure:?}");
+        assert!(matches!(failure, Some(HandlerError::Retry { .. })), "{failure:?}");
         assert!(began.elapsed() < left, "{:?}", began.elapsed());
     }
 
@@ -215,8 +220,8 @@ mod tests {
     async fn the_outcome_has_a_part_of_a_long_reply_and_the_artifact_all_of_it() {
         let reply = "\u{e4}".repeat(1000);
         let response = json!({"id": "r", "status": "completed", "output": said("output_text", "text", &reply)});
-        let test = tested(Some((200, response)), 1, LONGEST).await.unwrap();
-        assert_eq!(test.summary()["reply"].as_str().unwrap().chars().count(), SHOWN);
+        let test = tested(Some((200, response)), 1, TIMEOUT).await.unwrap();
+        assert_eq!(test.summary()["reply"].as_str().unwrap().chars().count(), MAX_SHOWN);
         let artifact: Value = serde_json::from_slice(&test.artifact()).unwrap();
         assert_eq!((&artifact["reply"], &artifact["passed"]), (&json!(reply), &json!(true)));
         assert_eq!(artifact["prompt"], "Say hello.");

@@ -27,9 +27,9 @@ const TERMINAL: [&str; 7] = ["completed", "succeeded", "failed", "expired", "can
 ///
 /// A key that would be longer than 512 bytes is `sha256/` and its own hash instead.
 #[derive(Clone, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
-pub struct EffectKey(String);
+pub struct IdempotencyKey(String);
 
-impl EffectKey {
+impl IdempotencyKey {
     pub(crate) fn of(event: &Event) -> Self {
         let event_type = event.event_type.as_str();
         let (kind, id) = match (&event.data, event.object_id()) {
@@ -66,7 +66,7 @@ fn is_terminal(event_type: &str) -> bool {
     !repeats && TERMINAL.contains(&last)
 }
 
-impl fmt::Display for EffectKey {
+impl fmt::Display for IdempotencyKey {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.write_str(&self.0)
     }

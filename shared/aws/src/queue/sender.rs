@@ -15,11 +15,11 @@ const TRY_TIMEOUT: Duration = Duration::from_secs(3);
 
 /// The way into the queues of the categories. Needs `sqs:SendMessage` on them. Cheap to clone.
 #[derive(Clone, Debug)]
-pub struct Outbox {
+pub struct QueueSender {
     client: aws_sdk_sqs::Client,
 }
 
-impl Outbox {
+impl QueueSender {
     /// The queues of this account and region.
     #[must_use]
     pub fn new(config: &Config) -> Self {

@@ -1,70 +1,70 @@
-//! From JSON to a policy. `docs/call-policy.schema.json` says the same for editors; a test sees to it.
+//! The parser of policies. `docs/call-policy.schema.json` has the same rules for editors; a test compares both.
 
 use hooks_openai::CallApi;
 use regex_lite::RegexBuilder;
 use serde_json::{Map, Value};
 
-use super::{Action, Condition, Policy, Rule, Test};
+use super::{Action, Condition, Matcher, Policy, Rule};
 
-/// More rules than a person keeps an eye on.
+/// Maximum number of rules.
 const MAX_RULES: usize = 200;
 
-/// The most conditions of a rule.
+/// Maximum number of conditions of a rule.
 const MAX_CONDITIONS: usize = 10;
 
-/// The longest name of a rule and of a header, in characters.
+/// Maximum length of a rule's name and of a header's name, in characters.
 const MAX_NAME: usize = 100;
 
-/// The longest text that a header is compared with, and the longest pattern, in characters.
+/// Maximum length of a text or pattern that a header is compared with, in characters.
 const MAX_TEXT: usize = 1000;
 
-/// The longest address that a call is sent on to, in characters.
+/// Maximum length of a URI that a call is referred to, in characters.
 const MAX_URI: usize = 500;
 
-/// What a pattern may grow to when it is compiled, in bytes: repetitions of repetitions grow fast.
+/// Maximum size of a compiled pattern, in bytes: nested repetitions grow fast.
 const MAX_COMPILED: usize = 1 << 20;
 
-/// Problems beyond these do not help whoever has to solve them.
-const MAX_PROBLEMS: usize = 20;
+/// Maximum number of errors that are reported.
+const MAX_ERRORS: usize = 20;
 
-/// "decline", as OpenAI has it.
+/// The SIP status "decline", which is also OpenAI's default.
 const DECLINE: u16 = 603;
 
 impl Policy {
-    /// Reads a policy.
+    /// Parses a policy.
     ///
     /// # Errors
     ///
-    /// All problems at once, each with its place: `rules[2].when[0].regex: ...`.
-    pub(crate) fn read(json: &[u8]) -> Result<Self, Vec<String>> {
+    /// All errors at once, each with its path: `rules[2].when[0].regex: ...`.
+    pub(crate) fn parse(json: &[u8]) -> Result<Self, Vec<String>> {
         let value: Value = serde_json::from_slice(json)
             .map_err(|error| vec![format!("it is not JSON (line {}, column {})", error.line(), error.column())])?;
-        let mut reader = Reader::default();
-        match (reader.policy(&value), reader.problems) {
-            (Some(policy), problems) if problems.is_empty() => Ok(policy),
-            (_, mut problems) => {
-                if problems.len() > MAX_PROBLEMS {
-                    let more = problems.len() - MAX_PROBLEMS;
-                    problems.truncate(MAX_PROBLEMS);
-                    problems.push(format!("and {more} more"));
+        let mut parser = Parser::default();
+        match (parser.policy(&value), parser.errors) {
+            (Some(policy), errors) if errors.is_empty() => Ok(policy),
+            (_, mut errors) => {
+                if errors.len() > MAX_ERRORS {
+                    let more = errors.len() - MAX_ERRORS;
+                    errors.truncate(MAX_ERRORS);
+                    errors.push(format!("and {more} more"));
                 }
-                Err(problems)
+                Err(errors)
             }
         }
     }
 }
 
-/// Reads on after a problem, so that all are found.
+/// Continues after an error, to find all of them.
 #[derive(Default)]
-struct Reader {
-    problems: Vec<String>,
+struct Parser {
+    errors: Vec<String>,
     answer_as: Option<CallApi>,
 }
 
-impl Reader {
-    fn problem<T>(&mut self, path: &str, problem: impl AsRef<str>) -> Option<T> {
-        let place = if path.is_empty() { "the policy" } else { path };
-        self.problems.push(format!("{place}: {}", problem.as_ref()));
+impl Parser {
+    fn error<T>(&mut self, path: &str, error: impl AsRef<str>) -> Option<T> {
+        let path = if path.is_empty() { "the policy" } else { path };
+        self.errors.push(format!("{path}: {}", error.as_ref()));
         None
     }
 
@@ -73,7 +73,7 @@ impl Reader {
         self.answer_as = match fields.get("answer_as").and_then(Value::as_str) {
             Some("realtime") => Some(CallApi::Realtime),
             Some("live") => Some(CallApi::Live),
-            _ => self.problem("answer_as", "must be \"realtime\" or \"live\""),
+            _ => self.error("answer_as", "must be \"realtime\" or \"live\""),
         };
         let rules = match fields.get("rules") {
             None => Some(Vec::new()),
@@ -81,7 +81,7 @@ impl Reader {
         };
         let default = match fields.get("default") {
             Some(default) => self.action("default", default),
-            None => self.problem("default", "is missing: it says what becomes of a call that no rule is for"),
+            None => self.error("default", "is missing: it is the action for a call that matches no rule"),
         };
         Some(Policy { answer_as: self.answer_as?, rules: rules?, default: default? })
     }
@@ -95,12 +95,12 @@ impl Reader {
         let at = format!("{path}.when");
         let when = match fields.get("when") {
             Some(when) => self.list(&at, when, 1, MAX_CONDITIONS, Self::condition),
-            None => self.problem(&at, "is missing: what is for every call is the default"),
+            None => self.error(&at, "is missing: for an action on every call use default"),
         };
         let at = format!("{path}.then");
         let then = match fields.get("then") {
             Some(then) => self.action(&at, then),
-            None => self.problem(&at, "is missing: accept, reject or refer"),
+            None => self.error(&at, "is missing: must be accept, reject or refer"),
         };
         Some(Rule { name: name?, when: when?, then: then? })
     }
@@ -109,37 +109,37 @@ impl Reader {
         let fields = self.object(path, value, &["header", "part", "exact", "prefix", "regex"])?;
         let header = match fields.get("header").and_then(Value::as_str) {
             Some(name) if is_header_name(name) => Some(name.to_owned()),
-            _ => self.problem(&format!("{path}.header"), "must be the name of a SIP header, such as From"),
+            _ => self.error(&format!("{path}.header"), "must be the name of a SIP header, such as From"),
         };
         let addresses = header.as_deref().is_some_and(|name| ["from", "to"].contains(&&*name.to_ascii_lowercase()));
         let user = match fields.get("part") {
             None => Some(false),
             Some(part) if part != "user" => {
-                self.problem(&format!("{path}.part"), "can only be \"user\", the number in From or To")
+                self.error(&format!("{path}.part"), "must be \"user\", the number in From or To")
             }
             Some(_) if header.is_some() && !addresses => {
-                self.problem(&format!("{path}.part"), "is for the headers From and To")
+                self.error(&format!("{path}.part"), "is only for the headers From and To")
             }
             Some(_) => Some(true),
         };
-        let test = self.test(path, fields);
-        Some(Condition { header: header?, user: user?, test: test? })
+        let matcher = self.matcher(path, fields);
+        Some(Condition { header: header?, user: user?, matcher: matcher? })
     }
 
-    fn test(&mut self, path: &str, fields: &Map<String, Value>) -> Option<Test> {
-        let given: Vec<&str> =
+    fn matcher(&mut self, path: &str, fields: &Map<String, Value>) -> Option<Matcher> {
+        let present: Vec<&str> =
             ["exact", "prefix", "regex"].into_iter().filter(|name| fields.contains_key(*name)).collect();
-        let [name] = given[..] else {
-            return self.problem(path, "must have one of exact, prefix and regex");
+        let [name] = present[..] else {
+            return self.error(path, "must have exactly one of exact, prefix and regex");
         };
         let at = format!("{path}.{name}");
         let text = self.text(&at, &fields[name], MAX_TEXT)?;
         match name {
-            "exact" => Some(Test::Exact(text)),
-            "prefix" => Some(Test::Prefix(text)),
+            "exact" => Some(Matcher::Exact(text)),
+            "prefix" => Some(Matcher::Prefix(text)),
             _ => match RegexBuilder::new(&text).size_limit(MAX_COMPILED).nest_limit(50).build() {
-                Ok(regex) => Some(Test::Regex(regex)),
-                Err(error) => self.problem(&at, format!("is no regular expression that can be used: {error}")),
+                Ok(regex) => Some(Matcher::Regex(regex)),
+                Err(error) => self.error(&at, format!("is not a valid regular expression: {error}")),
             },
         }
     }
@@ -147,7 +147,7 @@ impl Reader {
     fn action(&mut self, path: &str, value: &Value) -> Option<Action> {
         let fields = self.object(path, value, &["accept", "reject", "refer"])?;
         if fields.len() != 1 {
-            return self.problem(path, "must have one of accept, reject and refer");
+            return self.error(path, "must have exactly one of accept, reject and refer");
         }
         let (name, value) = fields.iter().next()?;
         let at = format!("{path}.{name}");
@@ -162,16 +162,16 @@ impl Reader {
         let fields = self.object(path, value, &["session"])?;
         let path = format!("{path}.session");
         let Some(session) = fields.get("session").and_then(Value::as_object) else {
-            return self.problem(&path, "must be an object, the session's configuration");
+            return self.error(&path, "must be an object: the configuration of the session");
         };
         let model = session.get("model").and_then(Value::as_str).filter(|model| !model.is_empty());
         if model.is_none() {
-            self.problem::<()>(&format!("{path}.model"), "must be the name of a model");
+            self.error::<()>(&format!("{path}.model"), "must be the name of a model");
         }
         if let (Some(kind), Some(api)) = (session.get("type"), self.answer_as)
             && kind != api.as_str()
         {
-            self.problem::<()>(&format!("{path}.type"), format!("must be \"{api}\", as answer_as is, or be left out"));
+            self.error::<()>(&format!("{path}.type"), format!("must be \"{api}\", like answer_as, or absent"));
         }
         Some(Action::Accept { model: model?.to_owned(), session: session.clone() })
     }
@@ -186,15 +186,15 @@ impl Reader {
         };
         match status_code {
             Some(status_code) => Some(Action::Reject { status_code }),
-            None => self.problem(&format!("{path}.status_code"), "must be a number from 300 to 699"),
+            None => self.error(&format!("{path}.status_code"), "must be a number from 300 to 699"),
         }
     }
 
     fn refer(&mut self, path: &str, value: &Value) -> Option<Action> {
         let fields = self.object(path, value, &["target_uri"])?;
         match fields.get("target_uri").and_then(Value::as_str) {
-            Some(uri) if is_target(uri) => Some(Action::Refer { target_uri: uri.to_owned() }),
-            _ => self.problem(
+            Some(uri) if is_target_uri(uri) => Some(Action::Refer { target_uri: uri.to_owned() }),
+            _ => self.error(
                 &format!("{path}.target_uri"),
                 format!("must be a tel: or sip: URI of at most {MAX_URI} ASCII characters, without spaces"),
             ),
@@ -202,10 +202,10 @@ impl Reader {
     }
 
     fn object<'a>(&mut self, path: &str, value: &'a Value, known: &[&str]) -> Option<&'a Map<String, Value>> {
-        let Some(fields) = value.as_object() else { return self.problem(path, "must be an object") };
+        let Some(fields) = value.as_object() else { return self.error(path, "must be an object") };
         for name in fields.keys().filter(|name| !known.contains(&name.as_str())) {
             let name = hooks_openai::for_display(name);
-            self.problem::<()>(path, format!("the field {name} is unknown; there are {}", known.join(", ")));
+            self.error::<()>(path, format!("the field {name} is unknown; the fields are {}", known.join(", ")));
         }
         Some(fields)
     }
@@ -214,12 +214,12 @@ impl Reader {
         &mut self,
         path: &str,
         value: &Value,
-        least: usize,
-        most: usize,
+        min: usize,
+        max: usize,
         mut entry: impl FnMut(&mut Self, &str, &Value) -> Option<T>,
     ) -> Option<Vec<T>> {
         match value.as_array() {
-            Some(entries) if (least..=most).contains(&entries.len()) => {
+            Some(entries) if (min..=max).contains(&entries.len()) => {
                 let read: Vec<Option<T>> = entries
                     .iter()
                     .enumerate()
@@ -227,25 +227,25 @@ impl Reader {
                     .collect();
                 read.into_iter().collect()
             }
-            _ => self.problem(path, format!("must be a list of {least} to {most} entries")),
+            _ => self.error(path, format!("must be a list of {min} to {max} entries")),
         }
     }
 
-    fn text(&mut self, path: &str, value: &Value, most: usize) -> Option<String> {
+    fn text(&mut self, path: &str, value: &Value, max: usize) -> Option<String> {
         match value.as_str() {
-            Some(text) if (1..=most).contains(&text.chars().count()) => Some(text.to_owned()),
-            _ => self.problem(path, format!("must be a text of 1 to {most} characters")),
+            Some(text) if (1..=max).contains(&text.chars().count()) => Some(text.to_owned()),
+            _ => self.error(path, format!("must be a string of 1 to {max} characters")),
         }
     }
 }
 
-/// A token, as RFC 3261 calls it (section 25.1).
+/// A token of RFC 3261 (section 25.1).
 fn is_header_name(name: &str) -> bool {
     (1..=MAX_NAME).contains(&name.len())
         && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-.!%*_+`'~".contains(&byte))
 }
 
-fn is_target(uri: &str) -> bool {
+fn is_target_uri(uri: &str) -> bool {
     let rest = uri.strip_prefix("tel:").or_else(|| uri.strip_prefix("sip:"));
     rest.is_some_and(|rest| !rest.is_empty()) && uri.len() <= MAX_URI && uri.bytes().all(|byte| byte.is_ascii_graphic())
 }

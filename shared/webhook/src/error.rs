@@ -1,20 +1,20 @@
-//! Why a delivery is refused.
+//! Reasons for rejecting a delivery.
 
 use thiserror::Error;
 
-/// Why a delivery is refused: one variant per reason.
+/// Rejection of a delivery, one variant per reason.
 ///
-/// Neither `Display` nor `Debug` carries anything of the request: no body, no header's value, no signature.
+/// `Display` and `Debug` show nothing of the request: no body, no header value, no signature.
 #[derive(Clone, Copy, Debug, Eq, Error, Hash, PartialEq)]
 #[non_exhaustive]
-pub enum Refusal {
-    /// A required header is absent or empty; or the `webhook-id` is no text, which shows when the body is read.
+pub enum VerifyError {
+    /// A required header is absent or empty, or the `webhook-id` is not UTF-8 (found when the body is parsed).
     #[error("the header {0} is missing")]
     MissingHeader(&'static str),
-    /// A header that must be there once is there more often.
-    #[error("the header {0} is there more than once")]
+    /// A header that must be present once is repeated.
+    #[error("the header {0} is present more than once")]
     DuplicateHeader(&'static str),
-    /// The timestamp is not a row of ASCII digits.
+    /// The timestamp does not consist of ASCII digits.
     #[error("the timestamp is not a number of seconds")]
     MalformedTimestamp,
     /// The timestamp is more than [`TOLERANCE`](crate::TOLERANCE) before the clock.
@@ -23,10 +23,10 @@ pub enum Refusal {
     /// The timestamp is more than [`TOLERANCE`](crate::TOLERANCE) after the clock.
     #[error("the timestamp is too new")]
     TimestampTooNew,
-    /// None of the signatures was made with a live secret over exactly these bytes.
+    /// No signature was made with a live secret over exactly these bytes.
     #[error("no signature matches")]
     NoMatchingSignature,
-    /// The body is signed, but is no JSON object with a `type` and an `id`.
+    /// The body is signed, but is not a JSON object with a `type` and an `id`.
     #[error("the body is not an event")]
     MalformedBody,
     /// The body is longer than [`MAX_BODY`](crate::MAX_BODY).
@@ -34,8 +34,8 @@ pub enum Refusal {
     BodyTooLarge,
 }
 
-impl Refusal {
-    /// The reason as a short, stable code for answers, logs and metrics.
+impl VerifyError {
+    /// Short, stable code of the reason for responses, logs and metrics.
     #[must_use]
     pub const fn reason(self) -> &'static str {
         match self {
@@ -50,7 +50,7 @@ impl Refusal {
         }
     }
 
-    /// The HTTP status that goes with the reason.
+    /// HTTP status of the reason.
     #[must_use]
     pub const fn status(self) -> u16 {
         match self {

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
-use hooks_aws::queue::{DeadLetter, Inbox};
+use hooks_aws::queue::{ConsumerQueue, Rejection};
 
 use crate::stack::{config, next, queue};
 
@@ -12,7 +12,7 @@ async fn a_dead_letter_keeps_what_its_message_said_and_says_why() {
     let config = config();
     let sqs = aws_sdk_sqs::Client::new(config.sdk());
     let ((queue_url, _), (dead_url, _)) = (queue(&sqs).await, queue(&sqs).await);
-    let inbox = Inbox::new(&config, queue_url, &dead_url);
+    let queue = ConsumerQueue::new(&config, queue_url, &dead_url);
     // The last two are nothing that SQS would take back as it is.
     let attributes = HashMap::from([
         ("webhook-id", "wh_1".to_owned()),
@@ -20,8 +20,8 @@ async fn a_dead_letter_keeps_what_its_message_said_and_says_why() {
         ("event-type", format!("batch.{}", "x".repeat(5000))),
         ("source", "\u{0}\u{ffff}".to_owned()),
     ]);
-    let letter = DeadLetter { body: "{}", reason: "undecodable_message", message: "" };
-    inbox.dead_letter(letter, |name| attributes.get(name).map(String::as_str)).await.unwrap();
+    let letter = Rejection { body: "{}", reason: "undecodable_message", message: "" };
+    queue.reject(letter, |name| attributes.get(name).map(String::as_str)).await.unwrap();
 
     let message = next(&sqs, &dead_url).await.unwrap();
     assert_eq!(message.body.as_deref(), Some("{}"));
@@ -38,14 +38,14 @@ async fn a_message_is_hidden_for_as_long_as_asked() {
     let config = config();
     let sqs = aws_sdk_sqs::Client::new(config.sdk());
     let (queue_url, _) = queue(&sqs).await;
-    let inbox = Inbox::new(&config, &queue_url, "unused");
+    let queue = ConsumerQueue::new(&config, &queue_url, "unused");
     sqs.send_message().queue_url(&queue_url).message_body("{}").send().await.unwrap();
     let message = next(&sqs, &queue_url).await.unwrap();
     let handle = message.receipt_handle.unwrap();
     // A fraction of a second does not count.
-    inbox.hide(&handle, Duration::from_millis(900)).await.unwrap();
+    queue.change_visibility(&handle, Duration::from_millis(900)).await.unwrap();
     let again = next(&sqs, &queue_url).await.unwrap();
-    inbox.hide(&again.receipt_handle.unwrap(), Duration::from_hours(1)).await.unwrap();
+    queue.change_visibility(&again.receipt_handle.unwrap(), Duration::from_hours(1)).await.unwrap();
     let request = sqs.receive_message().queue_url(&queue_url).wait_time_seconds(1);
     assert!(request.send().await.unwrap().messages.unwrap_or_default().is_empty());
 }
