@@ -86,7 +86,7 @@ def test_every_statement_allows_named_actions_of_one_service_on_named_resources(
     assert roles == {role["Fn::GetAtt"][0] for role in used + [target["RoleArn"] for target in targets]}
 
     for role in roles:
-        for statement in [statement for policy in statements(whole, role) for statement in policy]:
+        for statement in statements(whole, role):
             for either in statement["Fn::If"][1:] if "Fn::If" in statement else [statement]:
                 if either == {"Ref": "AWS::NoValue"}:
                     continue

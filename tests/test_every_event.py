@@ -22,7 +22,7 @@ COPIES = 5
 SEED = 20261121
 
 SOON_AGAIN = {"seconds": 20, "visibility": 80}
-"""Timeouts in seconds. A copy that finds another one in progress is retried after its lease, which these timeouts keep short."""
+"""Timeouts in seconds. A copy that finds another one in progress is retried after its lease, which these keep short."""
 
 Made = tuple[str, str]
 """An object's id, and the status of its event's outcome."""

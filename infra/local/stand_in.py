@@ -65,10 +65,16 @@ class StandIn:
         """Remove all keys and restrictions but the usual key."""
         self.command("DELETE", "keys")
 
-    def register(self, url: str, secret: str | Sequence[str], endpoint: str = "project") -> None:
-        """Send this scope's events to `url`, signed with the secret; with several, each delivery is signed by each."""
+    def register(
+        self, url: str, secret: str | Sequence[str], endpoint: str = "project", scheme: str = "standard-webhooks"
+    ) -> None:
+        """Deliver to `url` what is sent to this endpoint name, signed with the secret; with several, by each of them.
+
+        OpenAI sends to `project` and `organization`; any other name gets what `deliver` sends to it.
+        A relay of the older scheme signs by `timestamped-hex`, with one secret of any text.
+        """
         named = {"secret": secret} if isinstance(secret, str) else {"secrets": list(secret)}
-        self.command("POST", "webhooks", {"url": url, "endpoint": endpoint, **named})
+        self.command("POST", "webhooks", {"url": url, "endpoint": endpoint, "scheme": scheme, **named})
 
     def endpoints(self) -> list[Json]:
         """Endpoints created through `/v1`, newest first, with their current `signing_secrets`, newest first."""
@@ -89,14 +95,6 @@ class StandIn:
     def finish_fine_tuning(self, job_id: str, status: str = "succeeded", **options: Any) -> Json:
         """Finish a fine-tuning job, which delivers its webhook. Returns `{"job", "deliveries"}`."""
         return self.command("POST", f"fine_tuning/{job_id}/finish", {"status": status, **options})
-
-    def finish_eval_run(self, eval_id: str, run_id: str, status: str = "completed", **options: Any) -> Json:
-        """Finish an eval run, which delivers its webhook. Returns `{"run", "deliveries"}`."""
-        return self.command("POST", f"evals/{eval_id}/runs/{run_id}/finish", {"status": status, **options})
-
-    def end_evals(self, status: int = 410) -> None:
-        """From now on answer every call about evals with 410 or 404, as if the Evals API had ended."""
-        self.command("POST", "evals/end", {"status": status})
 
     def agent_session(self, **options: Any) -> Json:
         """Create a session of an agent, which delivers its webhook. Returns `{"session", "deliveries"}`."""

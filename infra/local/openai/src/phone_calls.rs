@@ -1,26 +1,30 @@
-//! Phone calls: `/v1/realtime/calls/{id}/...` and `/v1/live/sessions/{id}/...`, and the commands that let one come in and
-//! show what became of it.
+//! Phone calls: `/v1/realtime/calls/{id}/...` and `/v1/live/sessions/{id}/...`; and the commands that start one and show
+//! its state.
 
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex};
 
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
 use axum::routing::{get, post};
 use axum::{Json, Router};
-use bytes::Bytes;
 use serde::{Deserialize, Serialize};
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
-use crate::app::{Shared, lock};
 use crate::errors::{ApiError, ControlError};
 use crate::ids::{hex_id, now};
-use crate::webhooks::{Event, Scope};
+use crate::request::RequestBody;
+use crate::store::lock;
+use crate::webhooks::{Event, Webhooks};
 
-pub(crate) type Calls = Mutex<Vec<Call>>;
+#[derive(Clone)]
+pub(crate) struct PhoneCalls {
+    calls: Arc<Mutex<Vec<Call>>>,
+    webhooks: Arc<Webhooks>,
+}
 
-/// A call. It may wait for both APIs at once, and whoever acts first has it.
+/// A call. It may ring at both APIs at once; the first action at either takes it.
 #[derive(Debug, Clone, Serialize)]
-pub(crate) struct Call {
+struct Call {
     /// At the Realtime API.
     #[serde(rename = "call_id")]
     realtime_id: String,
@@ -28,132 +32,125 @@ pub(crate) struct Call {
     #[serde(rename = "session_id")]
     live_id: String,
     state: &'static str,
-    /// The API that acted.
+    /// The API that acted last.
     by: Option<&'static str>,
-    /// What it was told.
+    /// The request of that action.
     request: Option<Value>,
+}
+
+impl PhoneCalls {
+    pub(crate) fn new(webhooks: &Arc<Webhooks>) -> Self {
+        Self { calls: Arc::default(), webhooks: Arc::clone(webhooks) }
+    }
+
+    pub(crate) fn api(&self) -> Router {
+        Router::new()
+            .route("/v1/realtime/calls/{id}/{action}", post(realtime_action))
+            .route("/v1/live/sessions/{id}/{action}", post(live_action))
+            .with_state(self.clone())
+    }
+
+    pub(crate) fn control(&self) -> Router {
+        Router::new().route("/calls", post(start)).route("/calls/{id}", get(show)).with_state(self.clone())
+    }
 }
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Incoming {
-    #[serde(default = "realtime")]
-    events: Vec<String>,
-    #[serde(default = "caller")]
-    from: String,
-    #[serde(default = "callee")]
-    to: String,
+struct StartCall {
+    events: Option<Vec<String>>,
+    from: Option<String>,
+    to: Option<String>,
     /// The SIP `Call-ID`.
     sip_call_id: Option<String>,
-    /// Further headers, as they stand.
+    /// Further SIP headers.
     #[serde(default)]
     headers: Vec<Value>,
-    /// How long ago it came in, by its events.
+    /// How long ago its events were created.
     #[serde(default)]
     age_seconds: i64,
 }
 
-fn realtime() -> Vec<String> {
-    vec!["realtime.call.incoming".to_owned()]
-}
-
-fn caller() -> String {
-    "<sip:+14255550123@sip.example.com>;tag=1".to_owned()
-}
-
-fn callee() -> String {
-    "<sip:+18005550199@sip.example.com>".to_owned()
-}
-
-pub(crate) fn api() -> Router<Shared> {
-    Router::new()
-        .route("/v1/realtime/calls/{id}/{action}", post(realtime_action))
-        .route("/v1/live/sessions/{id}/{action}", post(live_action))
-}
-
-pub(crate) fn control() -> Router<Shared> {
-    Router::new().route("/calls", post(come_in)).route("/calls/{id}", get(show))
-}
-
-async fn come_in(State(app): State<Shared>, Json(command): Json<Incoming>) -> Result<Json<Value>, ControlError> {
+async fn start(State(phone): State<PhoneCalls>, Json(command): Json<StartCall>) -> Result<Json<Value>, ControlError> {
     let call =
         Call { realtime_id: hex_id("rtc_"), live_id: hex_id("live_"), state: "ringing", by: None, request: None };
-    let sip_call_id = command.sip_call_id.unwrap_or_else(|| hex_id(""));
+    let header = |name: &str, value: Option<String>, usual: &str| json!({ "name": name, "value": value.unwrap_or_else(|| usual.to_owned()) });
     let mut headers = vec![
-        json!({ "name": "From", "value": command.from }),
-        json!({ "name": "To", "value": command.to }),
-        json!({ "name": "Call-ID", "value": sip_call_id }),
+        header("From", command.from, "<sip:+14255550123@sip.example.com>;tag=1"),
+        header("To", command.to, "<sip:+18005550199@sip.example.com>"),
+        header("Call-ID", command.sip_call_id, &hex_id("")),
     ];
     headers.extend(command.headers);
     let data = |kind: &str| match kind {
         "realtime.call.incoming" => Ok(json!({ "call_id": call.realtime_id, "sip_headers": headers })),
         "live.transport.incoming" => Ok(json!({ "type": "sip", "session_id": call.live_id, "sip_headers": headers })),
         "live.call.incoming" => Ok(json!({ "session_id": call.live_id, "sip_headers": headers })),
-        _ => Err(ControlError::invalid(format!("{kind} is no event of an incoming call"))),
+        _ => Err(ControlError::invalid(format!("{kind} is not an event of an incoming call"))),
     };
-    let events = command.events.into_iter().map(|kind| Ok((data(&kind)?, kind)));
+    let events = command.events.unwrap_or_else(|| vec!["realtime.call.incoming".to_owned()]);
+    let events = events.into_iter().map(|kind| Ok((data(&kind)?, kind)));
     let events = events.collect::<Result<Vec<_>, ControlError>>()?;
-    lock(&app.calls).push(call.clone());
+    lock(&phone.calls).push(call.clone());
     let created_at = now() - command.age_seconds;
-    let send = |(data, kind)| app.webhooks.send(Scope::Project, Event::at(kind, created_at, &data));
+    let send = |(data, kind)| phone.webhooks.send(Event::at(kind, created_at, &data));
     let deliveries: Vec<_> = events.into_iter().flat_map(send).collect();
     Ok(Json(json!({ "call": call, "deliveries": deliveries })))
 }
 
-async fn show(State(app): State<Shared>, Path(id): Path<String>) -> Result<Json<Call>, ControlError> {
-    let calls = lock(&app.calls);
+async fn show(State(phone): State<PhoneCalls>, Path(id): Path<String>) -> Result<Json<Call>, ControlError> {
+    let calls = lock(&phone.calls);
     let call = calls.iter().find(|call| call.realtime_id == id || call.live_id == id);
     call.cloned().map(Json).ok_or_else(|| ControlError::not_found(format!("no call {id}")))
 }
 
 async fn realtime_action(
-    State(app): State<Shared>,
+    State(phone): State<PhoneCalls>,
     Path((id, action)): Path<(String, String)>,
-    body: Bytes,
+    request: RequestBody,
 ) -> Result<StatusCode, ApiError> {
     let request = match action.as_str() {
-        "accept" => session(object(&body)?, "realtime", "")?,
-        // The status is optional here.
-        "reject" if body.is_empty() => json!({}),
-        "reject" => status_code(object(&body)?, false)?,
-        "refer" => target_uri(object(&body)?)?,
-        "hangup" => Value::Null,
-        _ => return Err(ApiError::not_found("Invalid URL")),
+        "accept" => session(request, "realtime", "")?,
+        "reject" => status_code(request, false)?,
+        _ => other_action(&action, request)?,
     };
-    act(&app, "realtime", &action, request, |call| call.realtime_id == id)
+    act(&phone, "realtime", &action, request, |call| call.realtime_id == id)
 }
 
 async fn live_action(
-    State(app): State<Shared>,
+    State(phone): State<PhoneCalls>,
     Path((id, action)): Path<(String, String)>,
-    body: Bytes,
+    RequestBody(mut request): RequestBody,
 ) -> Result<StatusCode, ApiError> {
     let request = match action.as_str() {
-        "accept" => {
-            let mut body = object(&body)?;
-            let Some(Value::Object(nested)) = body.remove("session") else {
-                return Err(ApiError::missing_parameter("session"));
-            };
-            session(nested, "live", "session.")?
-        }
-        "reject" => status_code(object(&body)?, true)?,
-        "refer" => target_uri(object(&body)?)?,
-        "hangup" => Value::Null,
-        _ => return Err(ApiError::not_found("Invalid URL")),
+        "accept" => match request.remove("session") {
+            Some(Value::Object(nested)) => session(RequestBody(nested), "live", "session.")?,
+            _ => return Err(ApiError::missing_parameter("session")),
+        },
+        "reject" => status_code(RequestBody(request), true)?,
+        _ => other_action(&action, RequestBody(request))?,
     };
-    act(&app, "live", &action, request, |call| call.live_id == id)
+    act(&phone, "live", &action, request, |call| call.live_id == id)
+}
+
+/// The request of an action that is the same at both APIs.
+fn other_action(action: &str, request: RequestBody) -> Result<Value, ApiError> {
+    match action {
+        "refer" => target_uri(request),
+        "hangup" => Ok(Value::Null),
+        _ => Err(ApiError::not_found("Invalid URL")),
+    }
 }
 
 fn act(
-    app: &Shared,
+    phone: &PhoneCalls,
     api: &'static str,
     action: &str,
     request: Value,
-    is_it: impl Fn(&Call) -> bool,
+    is_called: impl Fn(&Call) -> bool,
 ) -> Result<StatusCode, ApiError> {
-    let mut calls = lock(&app.calls);
+    let mut calls = lock(&phone.calls);
     let missing = || ApiError::not_found("No call was found with this id.").code("call_id_not_found");
-    let call = calls.iter_mut().find(|call| is_it(call)).ok_or_else(missing)?;
+    let call = calls.iter_mut().find(|call| is_called(call)).ok_or_else(missing)?;
     let next = match (action, call.state) {
         ("accept", "ringing") => "accepted",
         ("reject", "ringing") => "rejected",
@@ -168,43 +165,37 @@ fn act(
     Ok(StatusCode::OK)
 }
 
-fn object(body: &Bytes) -> Result<Map<String, Value>, ApiError> {
-    serde_json::from_slice(body).map_err(|_| ApiError::invalid("We could not parse the JSON body of your request."))
-}
-
-/// A session's configuration: flat for the Realtime API, and nested for the Live API.
-fn session(session: Map<String, Value>, kind: &'static str, within: &str) -> Result<Value, ApiError> {
-    if session.contains_key("session") {
+/// A session's configuration: flat at the Realtime API, nested at the Live API.
+fn session(session: RequestBody, kind: &'static str, within: &str) -> Result<Value, ApiError> {
+    if session.0.contains_key("session") {
         return Err(ApiError::invalid("Unknown parameter: 'session'.").param("session").code("unknown_parameter"));
     }
-    match session.get("type").and_then(Value::as_str) {
-        Some(given) if given == kind => {}
-        Some(given) => {
-            return Err(ApiError::invalid_value("type", format!("Invalid value for '{within}type': '{given}'.")));
-        }
-        None => return Err(ApiError::missing_parameter("type")),
+    match session.required_text("type")? {
+        given if given == kind => {}
+        given => return Err(ApiError::invalid_value("type", format!("Invalid value for '{within}type': '{given}'."))),
     }
-    match session.get("model").and_then(Value::as_str) {
-        Some(model) if !model.is_empty() => Ok(Value::Object(session)),
-        _ => Err(ApiError::missing_parameter("model")),
+    match session.required_text("model")? {
+        "" => Err(ApiError::missing_parameter("model")),
+        _ => Ok(Value::Object(session.0)),
     }
 }
 
-fn status_code(body: Map<String, Value>, required: bool) -> Result<Value, ApiError> {
-    match body.get("status_code") {
+fn status_code(request: RequestBody, required: bool) -> Result<Value, ApiError> {
+    match request.get("status_code") {
         None if required => Err(ApiError::missing_parameter("status_code")),
-        None => Ok(Value::Object(body)),
-        Some(code) if code.as_u64().is_some_and(|code| (300..=699).contains(&code)) => Ok(Value::Object(body)),
-        Some(_) => Err(ApiError::invalid_value("status_code", "Invalid 'status_code': expected 300 to 699.")),
+        Some(code) if !code.as_u64().is_some_and(|code| (300..=699).contains(&code)) => {
+            Err(ApiError::invalid_value("status_code", "Invalid 'status_code': expected 300 to 699."))
+        }
+        _ => Ok(Value::Object(request.0)),
     }
 }
 
-fn target_uri(body: Map<String, Value>) -> Result<Value, ApiError> {
-    match body.get("target_uri").and_then(Value::as_str) {
-        None => Err(ApiError::missing_parameter("target_uri")),
-        Some(uri) if uri.starts_with("tel:") || uri.starts_with("sip:") => Ok(Value::Object(body)),
-        Some(_) => Err(ApiError::invalid_value("target_uri", "Invalid 'target_uri': expected a tel: or sip: URI.")),
+fn target_uri(request: RequestBody) -> Result<Value, ApiError> {
+    let uri = request.required_text("target_uri")?;
+    if uri.starts_with("tel:") || uri.starts_with("sip:") {
+        return Ok(Value::Object(request.0));
     }
+    Err(ApiError::invalid_value("target_uri", "Invalid 'target_uri': expected a tel: or sip: URI."))
 }
 
 #[cfg(test)]

@@ -1,57 +1,45 @@
-//! The request log: what was called, how often, and what came back.
+//! The request log: which calls were made, and the statuses of their answers.
 
 use std::collections::BTreeMap;
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex};
 
 use axum::extract::{Request, State};
 use axum::middleware::Next;
 use axum::response::Response;
 use axum::routing::get;
 use axum::{Json, Router};
-use serde::Serialize;
 use serde_json::{Value, json};
 
-use crate::app::{Shared, lock};
+use crate::store::lock;
 
-/// Statuses of all answers so far, in order, by path and method.
+/// The statuses of all answers in order, by path and method.
 #[derive(Default)]
 pub(crate) struct RequestLog(Mutex<BTreeMap<(String, String), Vec<u16>>>);
 
-#[derive(Serialize)]
-struct Entry {
-    method: String,
-    path: String,
-    count: usize,
-    statuses: Vec<u16>,
+type App = State<Arc<RequestLog>>;
+
+pub(crate) fn control(log: &Arc<RequestLog>) -> Router {
+    Router::new().route("/requests", get(list).delete(clear)).with_state(Arc::clone(log))
 }
 
-pub(crate) fn control() -> Router<Shared> {
-    Router::new().route("/requests", get(list).delete(clear))
-}
-
-/// Notes the request once its answer is known; of a body that is cut later, the status of its head.
-pub(crate) async fn record(State(app): State<Shared>, request: Request, next: Next) -> Response {
+/// Records the request with its answer's status, even if the body is cut later.
+pub(crate) async fn record(State(log): App, request: Request, next: Next) -> Response {
     let key = (request.uri().path().to_owned(), request.method().to_string());
     let response = next.run(request).await;
-    lock(&app.requests.0).entry(key).or_default().push(response.status().as_u16());
+    lock(&log.0).entry(key).or_default().push(response.status().as_u16());
     response
 }
 
-async fn list(State(app): State<Shared>) -> Json<Value> {
-    let entries: Vec<Entry> = lock(&app.requests.0)
-        .iter()
-        .map(|((path, method), statuses)| Entry {
-            method: method.clone(),
-            path: path.clone(),
-            count: statuses.len(),
-            statuses: statuses.clone(),
-        })
-        .collect();
-    Json(json!({ "requests": entries }))
+async fn list(State(log): App) -> Json<Value> {
+    let log = lock(&log.0);
+    let entries = log.iter().map(|((path, method), statuses)| {
+        json!({ "method": method, "path": path, "count": statuses.len(), "statuses": statuses })
+    });
+    Json(json!({ "requests": entries.collect::<Vec<_>>() }))
 }
 
-async fn clear(State(app): State<Shared>) -> Json<Value> {
-    lock(&app.requests.0).clear();
+async fn clear(State(log): App) -> Json<Value> {
+    lock(&log.0).clear();
     Json(json!({ "requests": [] }))
 }
 

@@ -1,7 +1,7 @@
-//! Who may call, and what every answer of OpenAI carries.
+//! API keys and their permissions, and the headers of every answer.
 
 use std::collections::BTreeMap;
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex};
 
 use axum::extract::{Request, State};
 use axum::http::header::AUTHORIZATION;
@@ -13,15 +13,14 @@ use axum::{Json, Router};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use crate::app::{Shared, lock};
 use crate::errors::ApiError;
 use crate::ids::hex_id;
+use crate::store::lock;
 
-/// What a key must be allowed for below each path: to read by `.read`, anything else by `.write`.
-const SCOPES: [(&str, &str); 11] = [
+/// The permission that the calls below a path need: `.read` of it for `GET`, `.write` for all others.
+const SCOPES: [(&str, &str); 10] = [
     ("/v1/agents", "api.agents"),
     ("/v1/batches", "api.batches"),
-    ("/v1/evals", "api.evals"),
     ("/v1/files", "api.files"),
     ("/v1/fine_tuning", "api.fine_tuning"),
     ("/v1/live", "api.live"),
@@ -32,15 +31,15 @@ const SCOPES: [(&str, &str); 11] = [
     ("/v1/webhook_", "api.webhooks"),
 ];
 
-/// The keys that may call. The one given at the start may do all, unless a command says otherwise.
-pub(crate) struct Keys {
+/// The accepted keys. The one given at the start may make all calls, unless a command restricts it.
+pub(crate) struct ApiKeys {
     usual: String,
     restricted: Mutex<BTreeMap<String, Vec<String>>>,
 }
 
-impl Keys {
-    pub(crate) fn new(usual: String) -> Self {
-        Self { usual, restricted: Mutex::default() }
+impl ApiKeys {
+    pub(crate) fn new(usual: String) -> Arc<Self> {
+        Arc::new(Self { usual, restricted: Mutex::default() })
     }
 
     fn check(&self, key: &str, method: &Method, path: &str) -> Result<(), ApiError> {
@@ -64,11 +63,13 @@ fn scope(method: &Method, path: &str) -> Option<String> {
     Some(format!("{scope}.{}", if method == Method::GET { "read" } else { "write" }))
 }
 
-pub(crate) fn control() -> Router<Shared> {
-    Router::new().route("/keys", post(restrict).delete(clear))
+type App = State<Arc<ApiKeys>>;
+
+pub(crate) fn control(keys: &Arc<ApiKeys>) -> Router {
+    Router::new().route("/keys", post(restrict).delete(clear)).with_state(Arc::clone(keys))
 }
 
-/// A key, and all that it may do.
+/// A key, and all its permissions.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Restricted {
@@ -76,22 +77,22 @@ struct Restricted {
     permissions: Vec<String>,
 }
 
-async fn restrict(State(app): State<Shared>, Json(command): Json<Restricted>) -> Json<Value> {
+async fn restrict(State(keys): App, Json(command): Json<Restricted>) -> Json<Value> {
     let permissions = json!(command.permissions);
-    lock(&app.keys.restricted).insert(command.key, command.permissions);
+    lock(&keys.restricted).insert(command.key, command.permissions);
     Json(json!({ "permissions": permissions }))
 }
 
-async fn clear(State(app): State<Shared>) -> Json<Value> {
-    lock(&app.keys.restricted).clear();
+async fn clear(State(keys): App) -> Json<Value> {
+    lock(&keys.restricted).clear();
     Json(json!({}))
 }
 
-/// Lets only known keys through, each to what it may do.
-pub(crate) async fn check_key(State(app): State<Shared>, request: Request, next: Next) -> Response {
+/// Refuses unknown keys, and calls that a key has no permission for.
+pub(crate) async fn check_key(State(keys): App, request: Request, next: Next) -> Response {
     let given = request.headers().get(AUTHORIZATION).and_then(|value| value.to_str().ok());
     match given.and_then(|value| value.strip_prefix("Bearer ")) {
-        Some(key) => match app.keys.check(key, request.method(), request.uri().path()) {
+        Some(key) => match keys.check(key, request.method(), request.uri().path()) {
             Ok(()) => next.run(request).await,
             Err(error) => error.into_response(),
         },
@@ -104,7 +105,7 @@ pub(crate) async fn check_key(State(app): State<Shared>, request: Request, next:
     }
 }
 
-/// Adds the headers that OpenAI sends with every answer, good or bad.
+/// Adds the headers that all of OpenAI's answers have.
 pub(crate) async fn add_headers(request: Request, next: Next) -> Response {
     let mut response = next.run(request).await;
     let headers = response.headers_mut();
@@ -123,7 +124,7 @@ mod tests {
     use crate::testing::Server;
 
     #[tokio::test]
-    async fn a_wrong_key_is_refused_in_openai_s_shape() {
+    async fn a_wrong_key_is_refused_in_openai_s_format() {
         let server = Server::start().await;
         let answer = server.request("GET", "/v1/files").bearer(Some("sk-other")).send().await;
         assert_eq!(answer.status, StatusCode::UNAUTHORIZED);
@@ -131,7 +132,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_missing_key_is_refused_in_openai_s_shape() {
+    async fn a_missing_key_is_refused_in_openai_s_format() {
         let server = Server::start().await;
         let answer = server.request("GET", "/v1/files").bearer(None).send().await;
         assert_eq!(answer.status, StatusCode::UNAUTHORIZED);
