@@ -5,7 +5,8 @@ mod redrive;
 use clap::{Args, Subcommand};
 use hooks_aws::queue::{ENDPOINT, EVENT_TYPE, WEBHOOK_ID};
 use hooks_webhook::{Category, Event};
-use serde_json::{Value, json};
+use serde::{Serialize, Serializer};
+use serde_json::json;
 use tokio::task::JoinSet;
 
 use crate::aws::{DeadLetter, DlqAction};
@@ -78,13 +79,15 @@ struct FilterArgs {
 }
 
 /// A dead letter without its body.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize)]
 struct Summary {
+    #[serde(serialize_with = "category_name")]
     category: Category,
     id: String,
     sent_at: Timestamp,
     reason: Option<String>,
     message: Option<String>,
+    #[serde(rename = "type")]
     event_type: Option<String>,
     webhook_id: Option<String>,
     endpoint: Option<String>,
@@ -102,8 +105,7 @@ pub(crate) async fn run(args: &DlqArgs, context: &Context) -> Result {
 
 async fn list(args: &ListArgs, context: &Context) -> Result {
     let (summaries, more) = matching(context, &args.filter, Some(args.limit)).await?;
-    let letters: Vec<Value> = summaries.iter().map(Summary::document).collect();
-    context.out.result(&json!({"letters": letters, "more": more}), || list_text(&summaries))?;
+    context.out.result(&json!({"letters": summaries, "more": more}), || list_text(&summaries))?;
     if more && !context.out.json {
         context.out.note("There are more: raise --limit, or narrow the filter.");
     }
@@ -121,10 +123,9 @@ async fn show(args: &ShowArgs, context: &Context) -> Result {
         ));
     };
     let summary = Summary::new(category, &letter);
-    let mut document = summary.document();
+    let mut document = json!(summary);
     document["body"] = letter.body.as_str().into();
-    context.out.result(&document, || summary.text(&letter.body))?;
-    Ok(Exit::Success)
+    context.out.result(&document, || summary.text(&letter.body))
 }
 
 /// Reason of a dead letter, or what stands for it.
@@ -163,6 +164,11 @@ async fn matching(context: &Context, filter: &FilterArgs, limit: Option<u32>) ->
     Ok((found, more))
 }
 
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
+fn category_name<S: Serializer>(category: &Category, serializer: S) -> std::result::Result<S::Ok, S::Error> {
+    serializer.serialize_str(category.as_str())
+}
+
 fn list_text(summaries: &[Summary]) -> String {
     match summaries {
         [] => "There are no such dead letters.".to_owned(),
@@ -197,20 +203,6 @@ impl Summary {
 
     fn reason(&self) -> &str {
         self.reason.as_deref().unwrap_or(NO_REASON)
-    }
-
-    fn document(&self) -> Value {
-        json!({
-            "id": self.id,
-            "category": self.category.as_str(),
-            "reason": self.reason,
-            "message": self.message,
-            "type": self.event_type,
-            "object_id": self.object_id,
-            "webhook_id": self.webhook_id,
-            "endpoint": self.endpoint,
-            "sent_at": self.sent_at.json(),
-        })
     }
 
     fn row(&self) -> [String; 7] {

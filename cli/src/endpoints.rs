@@ -92,8 +92,7 @@ async fn list(args: &ListArgs, context: &Context) -> Result {
             [id.clone(), name.clone(), url.clone(), event_types.len().to_string(), created, hint]
         };
         table(["ID", "NAME", "URL", "TYPES", "CREATED", "SECRET"], &found.iter().map(row).collect::<Vec<_>>())
-    })?;
-    Ok(Exit::Success)
+    })
 }
 
 async fn test(args: TestArgs, context: &Context) -> Result {
@@ -185,6 +184,5 @@ fn not_done(context: &Context, decision: Decision, mut document: Value, action: 
         return Err(CliError::failed("nothing was done"));
     }
     document["dry_run"] = true.into();
-    context.out.result(&document, || format!("Would {}. Nothing was done.", printable(action)))?;
-    Ok(Exit::Success)
+    context.out.result(&document, || format!("Would {}. Nothing was done.", printable(action)))
 }

@@ -5,7 +5,7 @@ mod show;
 
 use clap::{Args, Subcommand, ValueEnum};
 use hooks_webhook::Category;
-use serde_json::{Value, json};
+use serde_json::json;
 
 use crate::aws::{Entry, EventFilter, EventLog};
 use crate::context::Context;
@@ -123,11 +123,10 @@ async fn list(args: &ListArgs, context: &Context) -> Result {
         found.push(entry);
     }
     drop(spinner);
-    let events: Vec<Value> = found.iter().map(document).collect();
-    context.out.result(&json!({"events": events, "more": more}), || {
+    context.out.result(&json!({"events": found, "more": more}), || {
         let row = |entry: &Entry| {
             [
-                Timestamp(entry.received_at).text(),
+                entry.received_at.text(),
                 entry.state.clone(),
                 entry.event_type.clone(),
                 or_dash(entry.object_id.as_deref()),
@@ -161,29 +160,6 @@ async fn find(context: &Context, log: &EventLog, id: &str) -> Result<Entry> {
             "Give a webhook id (wh_...) or an event id (evt_...), as in `openai-webhooks events list`. Events expire 35 \
              days after they were last handled.",
         )
-    })
-}
-
-/// An event as JSON, without its body.
-pub(crate) fn document(entry: &Entry) -> Value {
-    json!({
-        "webhook_id": entry.webhook_id,
-        "endpoint": entry.endpoint,
-        "event_id": entry.event_id,
-        "type": entry.event_type,
-        "category": entry.category,
-        "object_id": entry.object_id,
-        "source": entry.source,
-        "received_at": Timestamp(entry.received_at).json(),
-        "state": entry.state,
-        "attempts": entry.attempts,
-        "handled_at": entry.handled_at.map(|at| Timestamp(at).json()),
-        "outcome": entry.outcome,
-        "error": entry.error.as_ref().map(|error| json!({"reason": error.reason, "message": error.message})),
-        "duplicate_of": entry.duplicate_of.as_ref().map(|(endpoint, webhook_id)| {
-            json!({"endpoint": endpoint, "webhook_id": webhook_id})
-        }),
-        "body_omitted": entry.body_omitted,
     })
 }
 

@@ -9,7 +9,7 @@ use hooks_webhook::Category;
 use serde_json::{Value, json};
 
 use crate::context::Context;
-use crate::error::{CliError, Exit, Result};
+use crate::error::{CliError, Result};
 use crate::timestamp::{self, Timestamp};
 
 /// Categories whose objects can be expected.
@@ -85,8 +85,7 @@ pub(crate) async fn run(args: &ExpectArgs, context: &Context) -> Result {
     });
     context.out.result(&document, || {
         format!("{id} is expected to end by {} UTC. People are alerted if it does not.", args.by.text())
-    })?;
-    Ok(Exit::Success)
+    })
 }
 
 /// The context itself, or the content of the file.

@@ -9,7 +9,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 use serde::Serialize;
 use serde_json::json;
 
-use crate::error::{CliError, Result};
+use crate::error::{CliError, Exit, Result};
 
 /// Output of a command. With `json`, results are one JSON document.
 #[derive(Clone, Copy, Debug)]
@@ -41,25 +41,25 @@ pub(crate) enum Decision {
 
 #[expect(clippy::unused_self, reason = "all output goes through this type")]
 impl Output {
-    /// Prints a command's result: `document` as JSON, or `text` for people. Nothing is printed for an empty text.
-    pub(crate) fn result(self, document: &impl Serialize, text: impl FnOnce() -> String) -> Result<()> {
+    /// Prints the result of a command that succeeded: `document` as JSON, or `text` for people. Nothing is printed for an empty text.
+    pub(crate) fn result(self, document: &impl Serialize, text: impl FnOnce() -> String) -> Result {
         let text = if self.json {
             let text = serde_json::to_string_pretty(document);
             text.map_err(|error| CliError::failed(format!("cannot write the result as JSON: {error}")))?
         } else {
             text()
         };
-        if text.is_empty() { Ok(()) } else { self.raw(format!("{}\n", text.trim_end()).as_bytes()) }
+        if text.is_empty() { Ok(Exit::Success) } else { self.raw(format!("{}\n", text.trim_end()).as_bytes()) }
     }
 
     /// Writes bytes to stdout unchanged. A reader that stops early (`| head`) is not an error.
-    pub(crate) fn raw(self, bytes: &[u8]) -> Result<()> {
+    pub(crate) fn raw(self, bytes: &[u8]) -> Result {
         let mut out = io::stdout().lock();
         match out.write_all(bytes).and_then(|()| out.flush()) {
             Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
                 Err(CliError::failed(format!("cannot write the result: {error}")))
             }
-            _ => Ok(()),
+            _ => Ok(Exit::Success),
         }
     }
 

@@ -8,7 +8,7 @@ use hooks_webhook::{Scheme, Secret};
 use serde_json::json;
 
 use crate::context::Context;
-use crate::error::{CliError, Exit, Result};
+use crate::error::{CliError, Result};
 use crate::input;
 use crate::stack_endpoints::{ORGANIZATION, PROJECT, endpoint_name};
 
@@ -75,8 +75,7 @@ pub(crate) async fn run(args: SecretCommand, context: &Context) -> Result {
         } else {
             format!("The {what} is stored. {next}")
         }
-    })?;
-    Ok(Exit::Success)
+    })
 }
 
 /// Refuses text that cannot be a signing secret.

@@ -6,7 +6,7 @@ use serde_json::json;
 
 use crate::Cli;
 use crate::context::Context;
-use crate::error::{CliError, Exit, Result};
+use crate::error::{CliError, Result};
 
 /// Print a completion script for your shell
 #[derive(Args, Debug)]
@@ -35,8 +35,7 @@ pub(crate) fn man(context: &Context) -> Result {
 
 fn text(generated: &[u8], name: &str, context: &Context) -> Result {
     let text = String::from_utf8_lossy(generated);
-    context.out.result(&json!({ name: text }), || text.to_string())?;
-    Ok(Exit::Success)
+    context.out.result(&json!({ name: text }), || text.to_string())
 }
 
 /// The command's page, with a section for each subcommand.

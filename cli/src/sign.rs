@@ -7,7 +7,7 @@ use clap::Args;
 use serde_json::{Map, Value, json};
 
 use crate::context::Context;
-use crate::error::{Exit, Result};
+use crate::error::Result;
 use crate::input;
 use crate::signing::{SecretArgs, headers, parse_webhook_id, webhook_id_for};
 use crate::timestamp::now;
@@ -54,8 +54,7 @@ pub(crate) async fn run(args: SignArgs, context: &Context) -> Result {
     context.out.result(&json!({ "headers": named, "curl": curl }), || {
         let lines = || headers.iter().map(|(name, value)| format!("{name}: {value}")).collect::<Vec<_>>().join("\n");
         curl.clone().unwrap_or_else(lines)
-    })?;
-    Ok(Exit::Success)
+    })
 }
 
 fn curl(url: &str, headers: &[(&str, String)], file: &str) -> String {

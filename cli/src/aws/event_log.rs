@@ -6,6 +6,7 @@ use std::fmt;
 use aws_sdk_dynamodb::types::AttributeValue;
 use hooks_aws::ledger::value::{number, plain, plain_object, read_number, read_text, text};
 use hooks_aws::ledger::{Item, Ledger};
+use serde::Serialize;
 use serde_json::{Map, Value};
 
 use super::failed;
@@ -46,17 +47,19 @@ const ATTRIBUTES: [&str; 18] = [
 ];
 
 /// An event in the ledger.
-#[derive(Clone, PartialEq)]
+#[derive(Clone, PartialEq, Serialize)]
 pub(crate) struct Entry {
     /// Endpoint that received it.
     pub(crate) endpoint: String,
     /// The `webhook-id` header.
     pub(crate) webhook_id: String,
     /// The `webhook-timestamp` header.
+    #[serde(skip)]
     pub(crate) webhook_timestamp: String,
     /// The body's `id`.
     pub(crate) event_id: String,
     /// The body's `type`.
+    #[serde(rename = "type")]
     pub(crate) event_type: String,
     /// Category, which decides the consumer.
     pub(crate) category: String,
@@ -64,32 +67,42 @@ pub(crate) struct Entry {
     pub(crate) object_id: Option<String>,
     /// How it first came: `openai`, `reconcile` or `replay`.
     pub(crate) source: String,
-    /// Time of receipt, in milliseconds since the Unix epoch.
-    pub(crate) received_at: i64,
+    /// Time of receipt.
+    pub(crate) received_at: Timestamp,
     /// `in_progress`, `done` or `failed`.
     pub(crate) state: String,
     /// Number of attempts.
     pub(crate) attempts: i64,
-    /// End of the present lease in milliseconds since the Unix epoch; 0 without one.
-    pub(crate) lease_until: i64,
-    /// When handling ended, in milliseconds since the Unix epoch.
-    pub(crate) handled_at: Option<i64>,
+    /// End of the present lease; 0 without one.
+    #[serde(skip)]
+    pub(crate) lease_until: Timestamp,
+    /// When handling ended.
+    pub(crate) handled_at: Option<Timestamp>,
     /// Outcome: `status`, `artifacts`, `summary` and, if nothing was done, `note`.
     pub(crate) outcome: Option<Value>,
     /// The last error.
     pub(crate) error: Option<EntryError>,
-    /// Endpoint and webhook id of the event that was handled in its place.
-    pub(crate) duplicate_of: Option<(String, String)>,
+    /// The event that was handled in its place.
+    pub(crate) duplicate_of: Option<EventKey>,
     /// The body, if it was requested and is stored.
+    #[serde(skip)]
     pub(crate) body: Option<String>,
     /// Size in bytes of a body that was too large to store.
     pub(crate) body_omitted: Option<i64>,
-    /// When the item expires, in Unix seconds.
-    pub(crate) expires_at: i64,
+    /// When the item expires.
+    #[serde(skip)]
+    pub(crate) expires_at: Timestamp,
+}
+
+/// Key of an event.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub(crate) struct EventKey {
+    pub(crate) endpoint: String,
+    pub(crate) webhook_id: String,
 }
 
 /// Why an event failed.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub(crate) struct EntryError {
     /// Short code, as on the dead letter; `retry` while it is tried again.
     pub(crate) reason: String,
@@ -258,7 +271,9 @@ impl Query {
 impl Entry {
     fn read(item: &Item) -> Result<Self> {
         let said = |name| read_text(item, name).map(str::to_owned);
-        let (Some((endpoint, webhook_id)), Some(state)) = (read_text(item, "pk").and_then(key), said("state")) else {
+        let (Some(EventKey { endpoint, webhook_id }), Some(state)) =
+            (read_text(item, "pk").and_then(key), said("state"))
+        else {
             return Err(CliError::service("could not read the event: its item has no state"));
         };
         Ok(Self {
@@ -270,11 +285,11 @@ impl Entry {
             category: said("category").unwrap_or_default(),
             object_id: said("object_id"),
             source: said("source").unwrap_or_default(),
-            received_at: read_number(item, "received_at").unwrap_or(0),
+            received_at: Timestamp(read_number(item, "received_at").unwrap_or(0)),
             state,
             attempts: read_number(item, "attempts").unwrap_or(0),
-            lease_until: read_number(item, "lease_until").unwrap_or(0),
-            handled_at: read_number(item, "handled_at"),
+            lease_until: Timestamp(read_number(item, "lease_until").unwrap_or(0)),
+            handled_at: read_number(item, "handled_at").map(Timestamp),
             outcome: item.get("outcome").map(plain),
             error: item.get("error").and_then(|error| error.as_m().ok()).map(|error| EntryError {
                 reason: read_text(error, "reason").unwrap_or_default().to_owned(),
@@ -283,7 +298,7 @@ impl Entry {
             duplicate_of: read_text(item, "duplicate_of").and_then(key),
             body: said("body"),
             body_omitted: read_number(item, "body_omitted"),
-            expires_at: read_number(item, "expires_at").unwrap_or(0),
+            expires_at: Timestamp::from_seconds(read_number(item, "expires_at").unwrap_or(0)),
         })
     }
 }
@@ -305,10 +320,10 @@ fn day(millis: i64) -> String {
     Timestamp(millis).json().chars().take(10).collect()
 }
 
-/// Endpoint and webhook id of an event's `pk`.
-fn key(pk: &str) -> Option<(String, String)> {
+/// The key in an event's `pk`.
+fn key(pk: &str) -> Option<EventKey> {
     let (endpoint, webhook_id) = pk.strip_prefix("event#")?.split_once('#')?;
-    Some((endpoint.to_owned(), webhook_id.to_owned()))
+    Some(EventKey { endpoint: endpoint.to_owned(), webhook_id: webhook_id.to_owned() })
 }
 
 fn without_keys(item: &Item) -> Map<String, Value> {

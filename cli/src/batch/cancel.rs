@@ -48,14 +48,12 @@ pub(crate) async fn run(args: &CancelArgs, context: &Context) -> Result {
         })
     };
     if batch.status == BatchStatus::Cancelling {
-        report(&batch)?;
-        return Ok(Exit::Success);
+        return report(&batch);
     }
     let question = format!("Cancel {} ({}, {})?", batch.id, batch.status, counts_text(&batch));
     match context.out.confirm(args.confirm, &question)? {
-        Decision::Proceed => report(&openai.cancel_batch(&args.id, deadline()).await?)?,
-        Decision::DryRun => report(&batch)?,
-        Decision::Declined => return Ok(Exit::Failure),
+        Decision::Proceed => report(&openai.cancel_batch(&args.id, deadline()).await?),
+        Decision::DryRun => report(&batch),
+        Decision::Declined => Ok(Exit::Failure),
     }
-    Ok(Exit::Success)
 }

@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 
 use clap::Args;
 use hooks_webhook::Category;
-use serde_json::{Value, json};
+use serde_json::json;
 
 use super::{FilterArgs, Summary, list_text, matching};
 use crate::aws::{DlqAction, DlqResult};
@@ -29,18 +29,15 @@ pub(super) async fn run(action: DlqAction, args: &RedriveArgs, context: &Context
     let (summaries, more) = matching(context, &args.filter, args.limit).await?;
     if summaries.is_empty() {
         let document = json!({"dry_run": args.confirm.dry_run, "letters": 0});
-        context.out.result(&document, || list_text(&[]))?;
-        return Ok(Exit::Success);
+        return context.out.result(&document, || list_text(&[]));
     }
     match context.out.confirm(args.confirm, &question(action, &summaries))? {
         Decision::Proceed => {}
         Decision::DryRun => {
-            let letters: Vec<Value> = summaries.iter().map(Summary::document).collect();
-            context.out.result(&json!({"dry_run": true, "letters": letters, "more": more}), || {
+            return context.out.result(&json!({"dry_run": true, "letters": summaries, "more": more}), || {
                 let (list, reasons) = (list_text(&summaries), reasons(&summaries));
                 format!("{list}\n{} would be {}: {reasons}.", summaries.len(), participle(action))
-            })?;
-            return Ok(Exit::Success);
+            });
         }
         Decision::Declined => return Ok(Exit::Failure),
     }

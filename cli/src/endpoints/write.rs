@@ -10,7 +10,7 @@ use serde_json::json;
 use super::secret_sink::SecretSink;
 use super::{DASHBOARD, all_endpoints, document, id_or_of_stack, not_done, of_stack};
 use crate::context::{Context, deadline};
-use crate::error::{CliError, Exit, Result};
+use crate::error::{CliError, Result};
 use crate::output::{ConfirmArgs, Decision, printable};
 use crate::stack_endpoints::{PROJECT, StackEndpoint, endpoint_name};
 
@@ -142,8 +142,7 @@ pub(super) async fn create(args: CreateArgs, context: &Context) -> Result {
             event_types.len(),
             stored.text()
         )
-    })?;
-    Ok(Exit::Success)
+    })
 }
 
 pub(super) async fn update(args: UpdateArgs, context: &Context) -> Result {
@@ -163,8 +162,7 @@ pub(super) async fn update(args: UpdateArgs, context: &Context) -> Result {
     context.out.result(&json!({ "endpoint": document(&endpoint) }), || {
         let WebhookEndpoint { name, url, event_types, .. } = &endpoint;
         printable(&format!("{id} ({name}) delivers {} types to {url}.", event_types.len()))
-    })?;
-    Ok(Exit::Success)
+    })
 }
 
 pub(super) async fn delete(args: DeleteArgs, context: &Context) -> Result {
@@ -179,8 +177,7 @@ pub(super) async fn delete(args: DeleteArgs, context: &Context) -> Result {
     openai.delete_webhook_endpoint(id, deadline()).await?;
     context.out.result(&json!({ "deleted": id }), || {
         format!("Deleted {id}. OpenAI drops the events that it had not delivered yet.")
-    })?;
-    Ok(Exit::Success)
+    })
 }
 
 pub(super) async fn rotate(args: RotateArgs, context: &Context) -> Result {
@@ -220,8 +217,7 @@ pub(super) async fn rotate(args: RotateArgs, context: &Context) -> Result {
         let old = if args.now { "has ended at OpenAI" } else { "is valid for another 24 hours" };
         let leaked = if args.now { LEAKED } else { "" };
         format!("{} has a new secret; the old one {old}. {}{leaked}", endpoint.id, stored.text())
-    })?;
-    Ok(Exit::Success)
+    })
 }
 
 const LEAKED: &str = "\nThe stack itself accepts the old one for another 24 hours. If it leaked, remove its version: see \

@@ -14,7 +14,6 @@ use crate::aws::{Entry, EventLog};
 use crate::context::Context;
 use crate::error::{CliError, Exit, Result};
 use crate::output::{ConfirmArgs, Decision, counted, or_dash, table};
-use crate::timestamp::Timestamp;
 
 /// Number of events that are sent at a time.
 const PARALLEL: usize = 8;
@@ -179,14 +178,14 @@ async fn replay(log: &EventLog, sender: &QueueSender, queue: &str, entry: &Entry
         webhook_timestamp: entry.webhook_timestamp.clone(),
         endpoint: entry.endpoint.clone(),
         event_type: entry.event_type.clone(),
-        received_at: entry.received_at.cast_unsigned(),
+        received_at: entry.received_at.0.cast_unsigned(),
         source: Source::Replay,
         failure: None,
     };
     Ok(sender.send(queue, &message).await?)
 }
 
-fn report(context: &Context, plan: &Plan, events: &[Entry], dry_run: bool) -> Result<()> {
+fn report(context: &Context, plan: &Plan, events: &[Entry], dry_run: bool) -> Result {
     let summary = |entry: &Entry| {
         json!({
             "webhook_id": entry.webhook_id, "endpoint": entry.endpoint, "type": entry.event_type,
@@ -211,7 +210,7 @@ fn report(context: &Context, plan: &Plan, events: &[Entry], dry_run: bool) -> Re
         (_, false) => format!("Replayed {count}. Their results: openai-webhooks events list"),
         (events, true) => {
             let row = |entry: &Entry| {
-                let (received, object) = (Timestamp(entry.received_at).text(), or_dash(entry.object_id.as_deref()));
+                let (received, object) = (entry.received_at.text(), or_dash(entry.object_id.as_deref()));
                 [received, entry.state.clone(), entry.event_type.clone(), object, entry.webhook_id.clone()]
             };
             let rows: Vec<_> = events.iter().map(row).collect();

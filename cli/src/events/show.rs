@@ -4,10 +4,10 @@ use clap::Args;
 use hooks_webhook::Event;
 use serde_json::{Map, Value, json};
 
-use super::{document, find};
+use super::find;
 use crate::aws::{Entry, EventLog};
 use crate::context::Context;
-use crate::error::{CliError, Exit, Result};
+use crate::error::{CliError, Result};
 use crate::output::key_values;
 use crate::timestamp::{Timestamp, duration};
 
@@ -33,22 +33,20 @@ pub(crate) async fn run(args: &ShowArgs, context: &Context) -> Result {
     let entry = find(context, &log, &args.id).await?;
     if args.body && !context.out.json {
         let body = entry.body.as_deref().ok_or_else(|| body_not_stored(&entry))?;
-        context.out.raw(body.as_bytes())?;
-        return Ok(Exit::Success);
+        return context.out.raw(body.as_bytes());
     }
     let related = Related::read(&log, &entry).await?;
     let bucket = context.output("BucketName").await?;
-    let mut shown = document(&entry);
+    let mut shown = json!(entry);
     shown["artifacts"] = artifacts(&entry, bucket).into();
     shown["job"] = related.job.clone().into();
     shown["idempotency"] =
         related.idempotency.as_ref().map(|(key, record)| json!({"key": key, "record": record})).into();
-    shown["expires_at"] = Timestamp::from_seconds(entry.expires_at).json().into();
+    shown["expires_at"] = entry.expires_at.json().into();
     if args.body {
         shown["body"] = entry.body.clone().into();
     }
-    context.out.result(&shown, || text(&entry, &related, bucket))?;
-    Ok(Exit::Success)
+    context.out.result(&shown, || text(&entry, &related, bucket))
 }
 
 /// The error for an event without a body.
@@ -96,7 +94,7 @@ fn text(entry: &Entry, related: &Related, bucket: &str) -> String {
         ("attempts", Some(entry.attempts.to_string())),
         ("state", Some(state(entry))),
         ("error", entry.error.as_ref().map(|error| format!("{}: {}", error.reason, error.message))),
-        ("duplicate of", entry.duplicate_of.as_ref().map(|(endpoint, id)| at_endpoint(id, endpoint))),
+        ("duplicate of", entry.duplicate_of.as_ref().map(|key| at_endpoint(&key.webhook_id, &key.endpoint))),
         ("outcome", of_outcome("status")),
         ("note", of_outcome("note")),
         ("summary", of_outcome("summary")),
@@ -106,7 +104,7 @@ fn text(entry: &Entry, related: &Related, bucket: &str) -> String {
         ("job now", related.job.as_ref().map(job)),
         ("handled by", related.idempotency.as_ref().map(|(key, record)| handled_by(key, record))),
         ("body", Some(body)),
-        ("expires", Some(format!("{} UTC", Timestamp::from_seconds(entry.expires_at).text()))),
+        ("expires", Some(format!("{} UTC", entry.expires_at.text()))),
     ]);
     let rows: Vec<_> = rows.into_iter().filter_map(|(name, value)| Some((name, value?))).collect();
     key_values(&rows)
@@ -115,11 +113,11 @@ fn text(entry: &Entry, related: &Related, bucket: &str) -> String {
 fn state(entry: &Entry) -> String {
     match (entry.handled_at, entry.state.as_str()) {
         (Some(handled_at), state) => {
-            let took = duration((handled_at - entry.received_at) / 1000);
-            format!("{state} since {} UTC, {took} after receipt", Timestamp(handled_at).text())
+            let took = duration((handled_at.0 - entry.received_at.0) / 1000);
+            format!("{state} since {} UTC, {took} after receipt", handled_at.text())
         }
-        (None, state) if entry.lease_until > Timestamp::now().0 => {
-            format!("{state}: being handled, until {} UTC at the latest", Timestamp(entry.lease_until).text())
+        (None, state) if entry.lease_until > Timestamp::now() => {
+            format!("{state}: being handled, until {} UTC at the latest", entry.lease_until.text())
         }
         (None, state) => format!("{state}: waits for its next attempt, or is a dead letter"),
     }
@@ -128,7 +126,7 @@ fn state(entry: &Entry) -> String {
 fn job(job: &Map<String, Value>) -> String {
     let status = job.get("status").map(plain).unwrap_or_default();
     let finality = if job.get("terminal").and_then(Value::as_i64) == Some(1) { "final" } else { "not final" };
-    let as_of = job.get("as_of").and_then(Value::as_i64).map(|as_of| format!(", as of {}", utc(as_of)));
+    let as_of = job.get("as_of").and_then(Value::as_i64).map(|as_of| format!(", as of {}", utc(Timestamp(as_of))));
     let error = job.get("error").map(|error| format!(": {}", plain(error))).unwrap_or_default();
     format!("{status} ({finality}{}){error}", as_of.unwrap_or_default())
 }
@@ -140,8 +138,7 @@ fn handled_by(key: &str, record: &Map<String, Value>) -> String {
     format!("{event}, {state} (idempotency key {key})")
 }
 
-fn utc(millis: i64) -> String {
-    let at = Timestamp(millis);
+fn utc(at: Timestamp) -> String {
     format!("{} UTC, {}", at.text(), at.ago())
 }
 

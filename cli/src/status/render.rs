@@ -59,7 +59,7 @@ pub(super) fn document(stack: &Stack, status: &StackStatus) -> Value {
         "categories": categories.collect::<Vec<_>>(),
         "today_is_complete": !status.today.more,
         "dead_letters": letters.collect::<Vec<_>>(),
-        "failures": status.today.failures.iter().map(events::document).collect::<Vec<_>>(),
+        "failures": status.today.failures,
         "expectations": expectations.collect::<Vec<_>>(),
         "unreadable": unreadable.collect::<Vec<_>>(),
     })
@@ -165,7 +165,7 @@ fn letters(status: &StackStatus) -> String {
 
 fn failures(status: &StackStatus) -> String {
     let row = |entry: &crate::aws::Entry| {
-        let (received, object) = (Timestamp(entry.received_at).text(), or_dash(entry.object_id.as_deref()));
+        let (received, object) = (entry.received_at.text(), or_dash(entry.object_id.as_deref()));
         ([received, entry.event_type.clone(), object, events::result(entry), entry.webhook_id.clone()], true)
     };
     let headings = ["RECEIVED (UTC)", "TYPE", "OBJECT", "REASON", "ID"];

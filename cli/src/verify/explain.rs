@@ -150,7 +150,7 @@ fn time(capture: &Capture, scheme: Scheme, at: u64) -> (String, String) {
     (
         format!("{}, {} s {side} {}; the tolerance is {TOLERANCE} s", rfc3339(own), own.abs_diff(at), rfc3339(at)),
         format!(
-            "Add --at {own} to check it as of its own time. If it was refused then, a clock was wrong, or a queue or \
+            "To check it as of its own time, add --at {own}. If it was refused then, a clock was wrong, or a queue or \
              proxy delayed it."
         ),
     )
