@@ -283,9 +283,7 @@ def test_what_has_ended_already_is_not_expected_any_more(stack: Stack, openai: S
 def test_a_context_may_come_from_a_file(stack: Stack, cli: Cli, tmp_path: Path) -> None:
     file = tmp_path / "context.json"
     file.write_text('{"who": "nightly"}')
-    result = cli.run(
-        "expect", "fine-tuning", "ftjob-1", "--by", "2099-01-01T00:00:00Z", "--context", f"@{file}"
-    )
+    result = cli.run("expect", "fine-tuning", "ftjob-1", "--by", "2099-01-01T00:00:00Z", "--context", f"@{file}")
     assert (result.code, "2099-01-01 00:00:00 UTC" in result.out) == (0, True), result
     item = expectation(stack, "fine-tuning", "ftjob-1")
     assert item["due_at"] == 4_070_908_800

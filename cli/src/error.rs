@@ -131,8 +131,8 @@ impl From<hooks_aws::queue::InboxError> for CliError {
     }
 }
 
-impl From<hooks_aws::artifacts::Error> for CliError {
-    fn from(error: hooks_aws::artifacts::Error) -> Self {
+impl From<hooks_aws::artifacts::ArtifactError> for CliError {
+    fn from(error: hooks_aws::artifacts::ArtifactError) -> Self {
         Self::service(error.to_string())
             .hint("Your AWS identity needs s3:GetObject and s3:ListBucket on the stack's bucket.")
     }

@@ -5,7 +5,7 @@ use std::io::{BufWriter, Write as _};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use hooks_aws::artifacts::{Artifacts, Key, Read};
+use hooks_aws::artifacts::{Artifacts, GetResult, Key};
 use hooks_openai::{Batch, Client};
 use tokio::time::{Instant, sleep};
 
@@ -102,11 +102,11 @@ impl Results {
         let (key, until) = (self.key(SUMMARY)?, Instant::now() + STORED_TIMEOUT);
         loop {
             match artifacts.get(key.as_str(), None, MAX_SUMMARY).await? {
-                Read::Object { bytes, .. } => return Ok(bytes.to_vec()),
-                Read::TooLarge => {
+                GetResult::Object { bytes, .. } => return Ok(bytes.to_vec()),
+                GetResult::TooLarge => {
                     return Err(CliError::failed(format!("{key} is not a summary: it is larger than 16 MiB")));
                 }
-                Read::Absent | Read::Unchanged if Instant::now() >= until => {
+                GetResult::Absent | GetResult::Unchanged if Instant::now() >= until => {
                     return Err(CliError::failed(format!("{} has ended, but the stack has not stored its results", self.id))
                         .hint(format!(
                             "Find its event: openai-webhooks events list --object {}. With --no-stack the results come from \
@@ -114,7 +114,7 @@ impl Results {
                             self.id
                         )));
                 }
-                Read::Absent | Read::Unchanged => sleep(STORED_INTERVAL).await,
+                GetResult::Absent | GetResult::Unchanged => sleep(STORED_INTERVAL).await,
             }
         }
     }

@@ -11,6 +11,8 @@ use hooks_aws::ledger::{
 };
 use hooks_aws::outcomes::{Announcement, Notice, Outcomes};
 use hooks_aws::queue::{ConsumerQueue, Rejection, Source};
+use hooks_function::clock::now_ms;
+use hooks_function::text::moment;
 use hooks_webhook::Category;
 use tokio::time::{Instant, timeout, timeout_at};
 
@@ -19,7 +21,6 @@ use crate::bounds::bounded;
 use crate::deadline::Deadline;
 use crate::record::{Delivered, decode, receives, sent_at};
 use crate::report::{Report, Verdict};
-use crate::when::{moment, now};
 use crate::{Alert, Context, Handler, HandlerError, OpenAi, Outcome, Severity};
 
 /// How many records of one batch are worked on at a time. Their work is waiting for others, so one thread serves them
@@ -28,10 +29,6 @@ const CONCURRENT_RECORDS: usize = 5;
 
 /// How long a handler may prepare. Lambda gives a function ten seconds to start.
 const WARM_UP: Duration = Duration::from_secs(5);
-
-/// What somebody may expect the end of, as docs/expectations.md says: what a program asks OpenAI for and then waits
-/// for. All else comes from OpenAI unasked, and is spared the write.
-const EXPECTED: [Category; 3] = [Category::Response, Category::Batch, Category::FineTuning];
 
 /// The message cannot be read.
 const UNDECODABLE_MESSAGE: &str = "undecodable_message";
@@ -89,10 +86,10 @@ impl<H: Handler> Harness<H> {
         }
     }
 
-    /// Works on the records of one invocation, which ends at `deadline` (milliseconds since the Unix epoch). The
-    /// answer names the records that must come again; the queue forgets the others.
-    pub async fn handle(&self, batch: SqsEvent, deadline: u64) -> SqsBatchResponse {
-        let deadline = Deadline::new(deadline);
+    /// Works on the records of one invocation. The answer names the records that must come again; the queue forgets the
+    /// others.
+    pub async fn handle(&self, batch: SqsEvent, deadline: hooks_function::Deadline) -> SqsBatchResponse {
+        let deadline = Deadline::from(deadline);
         let verdicts = stream::iter(batch.records)
             .map(async |record| {
                 let verdict = self.guarded(&record, deadline).await;
@@ -144,7 +141,7 @@ impl<H: Handler> Harness<H> {
             End::Duplicate => return Verdict::Duplicate,
             End::Superseded => return Verdict::Superseded,
             End::Busy { until: lease_until } => {
-                self.change_visibility(record, until(lease_until - now(), &mut fastrand::Rng::new())).await;
+                self.change_visibility(record, until(lease_until - now_ms(), &mut fastrand::Rng::new())).await;
                 return Verdict::Busy;
             }
             End::Failed(failure) => failure,
@@ -310,7 +307,7 @@ impl<H: Handler> Harness<H> {
     /// What somebody expects of the outcome's object. A final state meets that.
     async fn meet(&self, outcome: &Outcome) -> Result<Option<Expected>, HandlerError> {
         match &outcome.object_id {
-            Some(id) if EXPECTED.contains(&self.category) && outcome.status != Outcome::NOT_FOUND => {
+            Some(id) if self.category.can_be_expected() && outcome.status != Outcome::NOT_FOUND => {
                 self.services.ledger.meet(self.category.as_str(), id, outcome.terminal).await.map_err(retry)
             }
             _ => Ok(None),
@@ -396,7 +393,7 @@ impl<H: Handler> Harness<H> {
 
 /// Whether the record may bring back an event that has ended.
 fn again(record: &SqsMessage, delivered: &Delivered) -> Reclaim {
-    let sent_at = sent_at(record).unwrap_or_else(now);
+    let sent_at = sent_at(record).unwrap_or_else(now_ms);
     match (&delivered.message.source, &delivered.message.failure) {
         (Source::Replay, _) => Reclaim::Replayed { sent_at },
         (_, Some(_)) => Reclaim::Redriven { sent_at },

@@ -3,11 +3,7 @@
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
-use axum::Router;
-use axum::body::{Body, to_bytes};
-use axum::extract::Request;
-use axum::http::{Response, StatusCode, header};
-use tokio::net::TcpListener;
+use hooks_testing::{Reply, Request, Server};
 use tokio::sync::Notify;
 
 use crate::world::http;
@@ -46,8 +42,6 @@ struct State {
 impl Proxy {
     /// Starts one in front of the AWS at `aws`.
     pub(crate) async fn start(aws: &str) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let url = format!("http://{}", listener.local_addr().unwrap());
         let state = Arc::new(State {
             aws: aws.to_owned(),
             client: http(),
@@ -57,9 +51,8 @@ impl Proxy {
             died: Notify::new(),
         });
         let serving = Arc::clone(&state);
-        let app = Router::new().fallback(move |request: Request| answer(Arc::clone(&serving), request));
-        tokio::spawn(async move { axum::serve(listener, app).await.unwrap() });
-        Self { url, state }
+        let server = Server::start_async(move |request| answer(Arc::clone(&serving), request)).await;
+        Self { url: server.url().to_owned(), state }
     }
 
     /// Strikes at the `n`th request from now, counted from 1.
@@ -79,15 +72,13 @@ impl Proxy {
     }
 }
 
-async fn answer(state: Arc<State>, request: Request) -> Response<Body> {
+async fn answer(state: Arc<State>, request: Request) -> Reply {
     let number = state.requests.fetch_add(1, Ordering::SeqCst) + 1;
-    let (parts, body) = request.into_parts();
-    let body = to_bytes(body, usize::MAX).await.unwrap();
-    let target = parts.headers.get("x-amz-target").map(|target| target.to_str().unwrap());
     // SNS names its action in the form.
     let action =
-        std::str::from_utf8(&body).unwrap_or_default().split('&').find_map(|pair| pair.strip_prefix("Action="));
-    let name = target.and_then(|target| target.split('.').nth(1)).or(action).unwrap_or(parts.uri.path());
+        std::str::from_utf8(&request.body).unwrap_or_default().split('&').find_map(|pair| pair.strip_prefix("Action="));
+    let operation = request.header("x-amz-target").and_then(|target| target.split('.').nth(1));
+    let name = operation.or(action).unwrap_or(&request.path);
     state.names.lock().unwrap().push(name.to_owned());
 
     let plan = *state.plan.lock().unwrap();
@@ -103,33 +94,28 @@ async fn answer(state: Arc<State>, request: Request) -> Response<Body> {
         Some(Strike::Silence) => return std::future::pending().await,
         Some(Strike::RefuseEntry) => {
             let answer = r#"{"FailedEntryCount":1,"Entries":[{"ErrorCode":"InternalFailure","ErrorMessage":"later"}]}"#;
-            return Response::builder()
-                .header(header::CONTENT_TYPE, "application/x-amz-json-1.1")
-                .body(answer.into())
-                .unwrap();
+            return Reply::new(200, answer).header("content-type", "application/x-amz-json-1.1");
         }
         Some(Strike::DieAfter | Strike::LoseAnswer) | None => {}
     }
 
-    let uri = format!("{}{}", state.aws, parts.uri.path_and_query().map_or("/", |path| path.as_str()));
-    let mut headers = parts.headers;
-    headers.remove(header::CONTENT_LENGTH);
-    let response = state.client.request(parts.method, uri).headers(headers).body(body).send().await.unwrap();
-    let mut answer = Response::builder().status(response.status());
-    for (name, value) in response.headers() {
-        if name != header::TRANSFER_ENCODING && name != header::CONNECTION {
-            answer = answer.header(name, value);
-        }
+    let uri = format!("{}{}", state.aws, request.target());
+    let mut headers = request.headers;
+    headers.remove("content-length");
+    let response = state.client.request(request.method, uri).headers(headers).body(request.body).send().await.unwrap();
+    let (status, headers) = (response.status().as_u16(), response.headers().clone());
+    let mut answer = Reply::new(status, response.bytes().await.unwrap());
+    for (name, value) in
+        headers.iter().filter(|(name, _)| !["transfer-encoding", "connection"].contains(&name.as_str()))
+    {
+        answer = answer.header(name.as_str(), value.to_str().unwrap());
     }
-    let answer = answer.body(Body::from(response.bytes().await.unwrap())).unwrap();
     match strike {
         Some(Strike::DieAfter) => {
             state.died.notify_one();
             std::future::pending().await
         }
-        Some(Strike::LoseAnswer) => {
-            Response::builder().status(StatusCode::INTERNAL_SERVER_ERROR).body(Body::empty()).unwrap()
-        }
+        Some(Strike::LoseAnswer) => Reply::status(500),
         _ => answer,
     }
 }
