@@ -1,4 +1,4 @@
-//! What commands work with: the stack, AWS and OpenAI, each looked up at first use.
+//! Context of a command: the stack, AWS and OpenAI, each looked up at first use.
 
 use std::env;
 use std::time::Duration;
@@ -38,7 +38,7 @@ pub(crate) struct GlobalArgs {
     pub(crate) json: bool,
 }
 
-/// What a command works with.
+/// Context of a command.
 pub(crate) struct Context {
     pub(crate) options: GlobalArgs,
     pub(crate) out: Output,

@@ -20,7 +20,7 @@ const PAGE: u8 = 100;
 /// Maximum number of pages that are read to find an endpoint.
 const MAX_PAGES: usize = 20;
 
-/// What OpenAI's API does not offer.
+/// Event types that OpenAI's API does not offer.
 const DASHBOARD: &str = "An organization's endpoint (safety.warning_issued, safety.deactivation_issued) and the live.* events \
                          are available in the dashboard only: https://platform.openai.com/settings";
 

@@ -1,4 +1,4 @@
-//! What a command prints: its result on stdout, everything else on stderr.
+//! Output of a command: its result on stdout, everything else on stderr.
 
 use std::fmt::Write as _;
 use std::io::{self, BufRead as _, IsTerminal as _, Write as _};

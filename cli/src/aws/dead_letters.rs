@@ -52,7 +52,7 @@ pub(crate) struct DeadLetter {
     receipt: String,
 }
 
-/// What to do with dead letters.
+/// Action on dead letters.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum DlqAction {
     /// Send them to the category's queue with all attributes, then delete them.

@@ -40,7 +40,7 @@ async fn letters(count: usize) -> (DeadLetterQueue, aws_sdk_sqs::Client, String)
     (letters, sqs, queue_url)
 }
 
-/// The same with the URL of the dead-letter queue.
+/// Test stack with the URL of the dead-letter queue.
 async fn queues(count: usize) -> (DeadLetterQueue, aws_sdk_sqs::Client, String, String) {
     let config = config();
     let sqs = aws_sdk_sqs::Client::new(config.sdk());

@@ -1,4 +1,4 @@
-//! What is expected, met, overdue and remembered.
+//! Expectations: written, met, overdue, kept.
 
 use aws_sdk_dynamodb::types::AttributeValue;
 use hooks_aws::ledger::{Bookmark, ClaimResult, ExpectError, Expectation, Job, KeyClaim, MAX_CONTEXT, Reclaim};
