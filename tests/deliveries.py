@@ -31,7 +31,7 @@ class Answer:
         return json.loads(self.body)
 
 
-def event(event_type: str = "eval.run.succeeded", object_id: str = "evalrun_1") -> bytes:
+def event(event_type: str = "batch.completed", object_id: str = "batch_1") -> bytes:
     """The body of an event."""
     envelope = {"id": f"evt_{uuid.uuid4().hex}", "object": "event", "created_at": int(time.time()), "type": event_type}
     return json.dumps({**envelope, "data": {"id": object_id}}).encode()

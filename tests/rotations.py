@@ -12,7 +12,7 @@ from tests.waiting import wait_until
 
 STEPS = ("createSecret", "setSecret", "testSecret", "finishSecret")
 
-EVENT_TYPE = "eval.run.succeeded"
+EVENT_TYPE = "batch.completed"
 """What the endpoint subscribes to."""
 
 
@@ -71,7 +71,7 @@ class Rotated:
 
     def delivered(self) -> int:
         """Have OpenAI deliver an event, and answer the status of its first attempt."""
-        (delivery,) = self.openai.deliver(EVENT_TYPE, {"id": "evalrun_1"}, wait=True, retry=False)
+        (delivery,) = self.openai.deliver(EVENT_TYPE, {"id": "batch_1"}, wait=True, retry=False)
         return delivery["attempts"][0]["status"]
 
     def attempts(self) -> list[Any]:
@@ -90,7 +90,7 @@ class Rotated:
 
 def rotated(registering: Registering) -> Rotated:
     """Deploy a stack that has registered its endpoint, and turn the rotation of its secret on."""
-    stack = registering.deploy(EndpointEventTypes=EVENT_TYPE, **unhandled("eval"))
+    stack = registering.deploy(EndpointEventTypes=EVENT_TYPE, **unhandled("batch"))
     # What rotation is turned on by. The version that ministack makes of it has the same value.
     stack.emulator.client("secretsmanager").rotate_secret(
         SecretId=stack.secret_id("project"), RotationLambdaARN=f"arn:aws:lambda:::function:{stack.name}-rotate"

@@ -37,6 +37,22 @@ def test_what_nobody_has_seen_is_recorded_and_passed_on_as_it_came(stack: Stack,
     stays("nobody is alerted", lambda: watch.alerts() == [], seconds=0.3)
 
 
+def test_an_eval_event_is_recorded_with_a_note_on_the_end_of_the_api(
+    stack: Stack, openai: StandIn, watch: Watch
+) -> None:
+    (delivery,) = openai.deliver("eval.run.succeeded", {"id": "evalrun_1"})
+
+    event = handled(stack, delivery)
+
+    assert (event["outcome"]["status"], event["category"]) == ("recorded", "archive")
+    (outcome,) = wait_until("the outcome is published", lambda: watch.outcomes("eval.run.succeeded"))
+    assert (outcome.detail["object_id"], outcome.detail["summary"]) == ("evalrun_1", {"data": {"id": "evalrun_1"}})
+    for words in ("ended the Evals API on 2026-11-30", "Promptfoo"):
+        assert words in outcome.detail["note"]
+    assert openai.requests() == []
+    stays("nobody is alerted", lambda: watch.alerts() == [], seconds=0.3)
+
+
 def test_of_one_object_the_newer_event_stays(stack: Stack, openai: StandIn) -> None:
     (newer,) = openai.deliver("brand.new", {"id": "thing_1", "now": "b"}, created_at=2000)
     handled(stack, newer)

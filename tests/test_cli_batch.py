@@ -19,7 +19,7 @@ from tests.waiting import wait_until
 
 URL = "/v1/responses"
 MODEL = "gpt-6-luna"
-ONLY_BATCHES = unhandled("response", "fine-tuning", "eval", "realtime", "agent", "safety", "file", "archive")
+ONLY_BATCHES = unhandled("response", "fine-tuning", "realtime", "agent", "safety", "file", "archive")
 
 
 def request(custom_id: str = "a", **changed: Any) -> dict[str, Any]:

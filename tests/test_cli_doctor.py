@@ -11,7 +11,7 @@ from infra.local.stand_in import API_KEY, StandIn
 from tests.cli import Cli, reachable
 from tests.conftest import MakeStack
 
-HANDLED = unhandled("realtime", "agent", "safety", "file", "eval", "fine-tuning")
+HANDLED = unhandled("realtime", "agent", "safety", "file", "fine-tuning")
 """Batches and responses are handled, and what is left for the archive."""
 TYPES = (
     "batch.completed,batch.failed,batch.expired,batch.cancelled,"

@@ -57,7 +57,7 @@ def test_the_state_of_a_stack_is_shown_at_a_glance(stack: Stack, openai: StandIn
     assert categories["file"]["today"] == {"done": 1, "in_progress": 0, "failed": 1}
     assert (categories["file"]["enabled"], categories["file"]["dead_letters"]) == (True, 1)
     assert (categories["batch"]["enabled"], categories["batch"]["waiting"]) == (False, 1)
-    assert (categories["batch"]["oldest_seconds"], categories["eval"]["oldest_seconds"]) == (7300, None)
+    assert (categories["batch"]["oldest_seconds"], categories["response"]["oldest_seconds"]) == (7300, None)
     assert found["dead_letters"] == [{"category": "file", "reason": "unauthorized", "count": 1}]
     assert [failure["webhook_id"] for failure in found["failures"]] == [bad["webhook_id"]]
     expected = {line["category"]: line for line in found["expectations"]}

@@ -48,11 +48,11 @@ def test_a_delivery_to_one_stack_never_reaches_another(make_stack: MakeStack, op
     other = make_stack(fill_secrets=False)
     stack = make_stack(**unhandled())
 
-    delivery = openai.deliver("eval.run.succeeded", {"id": "evalrun_1"}, wait=True)[0]
+    delivery = openai.deliver("batch.completed", {"id": "batch_1"}, wait=True)[0]
 
     assert delivery["attempts"][0]["status"] == 200
-    assert [message.attributes["webhook-id"] for message in stack.messages("eval")] == [delivery["webhook_id"]]
-    assert other.messages("eval") == []
+    assert [message.attributes["webhook-id"] for message in stack.messages("batch")] == [delivery["webhook_id"]]
+    assert other.messages("batch") == []
 
 
 def test_a_function_without_the_permission_is_refused(make_stack: MakeStack, openai: StandIn) -> None:
@@ -61,11 +61,11 @@ def test_a_function_without_the_permission_is_refused(make_stack: MakeStack, ope
     statements[:] = [statement for statement in statements if statement["Sid"] != "QueueEvents"]
     stack = make_stack(template=template)
 
-    attempt = openai.deliver("eval.run.succeeded", {"id": "evalrun_1"}, wait=True, retry=False)[0]["attempts"][0]
+    attempt = openai.deliver("batch.completed", {"id": "batch_1"}, wait=True, retry=False)[0]["attempts"][0]
 
     assert attempt["status"] == 503
     assert json.loads(attempt["answer"])["reason"] == "queue_unavailable"
-    assert stack.messages("eval") == []
+    assert stack.messages("batch") == []
 
 
 def test_every_function_has_a_role_of_its_own() -> None:

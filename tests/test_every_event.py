@@ -15,7 +15,6 @@ from tests import schemas
 from tests.batches import new_batch
 from tests.conftest import MakeStack
 from tests.deliveries import Answer, Headers, event, send, signed
-from tests.evals import new_eval, new_run
 from tests.test_fine_tuning import new_job
 from tests.waiting import wait_until
 
@@ -55,16 +54,6 @@ def job(status: str) -> Callable[[StandIn], Made]:
         if status != "validating_files":
             openai.finish_fine_tuning(job_id, status)
         return job_id, status
-
-    return make
-
-
-def eval_run(status: str) -> Callable[[StandIn], Made]:
-    def make(openai: StandIn) -> Made:
-        eval_id = new_eval(openai)
-        run_id = new_run(openai, eval_id)
-        openai.finish_eval_run(eval_id, run_id, status)
-        return run_id, status
 
     return make
 
@@ -115,9 +104,7 @@ REAL: dict[str, Callable[[StandIn], Made]] = {
     **{f"batch.{status}": batch(status) for status in ("completed", "failed", "expired", "cancelled")},
     **{f"response.{status}": response(status) for status in ("completed", "failed", "cancelled", "incomplete")},
     **{f"fine_tuning.job.{status}": job(status) for status in ("succeeded", "failed", "cancelled")},
-    "eval.run.succeeded": eval_run("completed"),
-    "eval.run.failed": eval_run("failed"),
-    "eval.run.canceled": eval_run("canceled"),
+    **{f"eval.run.{status}": nothing("recorded") for status in ("succeeded", "failed", "canceled")},
     "agent.session.created": session("idle"),
     "agent.session.action_required": session("requires_action", required_actions=[CALL]),
     "agent.session.in_progress": session("in_progress"),
@@ -158,7 +145,7 @@ NOT_REAL: dict[str, Callable[[StandIn], Made]] = {
     "realtime.call.ended": nothing("recorded"),
     "realtime.call.hangup": nothing("recorded"),
     "realtime.call.hungup": nothing("recorded"),
-    "eval.run.cancelled": eval_run("canceled"),
+    "eval.run.cancelled": nothing("recorded"),
     "response.created": response("queued"),
     "response.in_progress": response("queued"),
     "response.queued": response("queued"),

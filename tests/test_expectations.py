@@ -15,7 +15,6 @@ from infra.local.stand_in import StandIn
 from infra.local.watch import Watch
 from tests.batches import finish, handled, new_batch
 from tests.conftest import MakeStack
-from tests.evals import new_eval, new_run
 from tests.test_fine_tuning import new_job
 from tests.test_reconcile import HOUR, background_response, expectations
 from tests.waiting import stays, wait_until
@@ -52,18 +51,6 @@ def test_a_context_comes_back_with_the_outcome(stack: Stack, openai: StandIn, wa
     assert "waiting" not in item
     assert item["met_at"] >= item["created_at"]
     stays("nobody is alerted", lambda: watch.alerts() == [], seconds=0.3)
-
-
-def test_a_run_is_expected_with_its_eval_and_a_context(stack: Stack, openai: StandIn, watch: Watch) -> None:
-    eval_id = new_eval(openai)
-    run_id = new_run(openai, eval_id)
-    stack.expect("eval", run_id, due_in=HOUR, eval_id=eval_id, context=json.dumps(CONTEXT))
-
-    (delivery,) = openai.finish_eval_run(eval_id, run_id)["deliveries"]
-    handled(stack, delivery)
-
-    assert [outcome.detail["context"] for outcome in watch.outcomes()] == [CONTEXT]
-    assert openai.calls("GET", f"/v1/evals/{eval_id}/runs/{run_id}") == 1
 
 
 def test_the_documented_item_is_an_expectation(stack: Stack, openai: StandIn, watch: Watch) -> None:
@@ -206,7 +193,7 @@ def test_what_other_programs_write_never_stops_the_others(stack: Stack, openai: 
     table = stack.outputs["TableName"]
     stack.emulator.client("dynamodb").put_item(
         TableName=table,
-        Item={"pk": {"S": "mine"}, "sk": {"S": "x"}, "waiting": {"S": "eval"}, "due_at": {"N": "1.5"}},
+        Item={"pk": {"S": "mine"}, "sk": {"S": "x"}, "waiting": {"S": "batch"}, "due_at": {"N": "1.5"}},
     )
     stack.expect("fine-tuning", "ftjob-1", due_in=-60)
 

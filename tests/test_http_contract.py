@@ -186,7 +186,7 @@ def test_what_the_scheme_allows_gets_in(make_stack: MakeStack) -> None:
 
     assert [(answer.status, answer.json()) for answer in answers] == [(200, {"received": True})] * 7
     sent = {binary, *(body for body, _ in deliveries)}
-    assert {message.body.encode() for message in stack.messages("eval")} == sent
+    assert {message.body.encode() for message in stack.messages("batch")} == sent
 
 
 def test_a_delivery_that_nobody_can_check_yet_is_asked_for_again_later(make_stack: MakeStack) -> None:

@@ -14,7 +14,6 @@ from infra.local.stack import Item, Message, Stack
 from infra.local.stand_in import Json, StandIn
 from infra.local.watch import Watch
 from tests.batches import new_batch
-from tests.evals import new_eval, new_run
 from tests.test_fine_tuning import new_job
 from tests.waiting import wait_until
 
@@ -58,14 +57,6 @@ def response(openai: StandIn, _: Stack) -> tuple[str, str]:
     return created.id, f"/v1/responses/{created.id}"
 
 
-def eval_run(openai: StandIn, stack: Stack) -> tuple[str, str]:
-    eval_id = new_eval(openai)
-    run_id = new_run(openai, eval_id)
-    stack.expect("eval", run_id, eval_id=eval_id)
-    openai.finish_eval_run(eval_id, run_id, deliver=False)
-    return run_id, f"/v1/evals/{eval_id}/runs/{run_id}"
-
-
 def file(openai: StandIn, _: Stack) -> tuple[str, str]:
     file_id = openai.put_file(text="four")["id"]
     return file_id, f"/v1/files/{file_id}"
@@ -98,7 +89,6 @@ ANSWERED_ANYWAY: tuple[End, str] = ("over", "accepted")
 CATEGORIES = {
     "batch": Failing("batch.completed", batch),
     "response": Failing("response.completed", response),
-    "eval": Failing("eval.run.succeeded", eval_run),
     "fine-tuning": Failing("fine_tuning.job.cancelled", fine_tuning),
     # A caller waits: it is tried again at once. What a success says is not read, and 409 means that it was one.
     "realtime": Failing(

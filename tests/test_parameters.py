@@ -18,7 +18,7 @@ CHOSEN = {
 UNTIL_AGAIN = {"batch": 80, "response": 80, "realtime": 25}
 """Seconds until a message whose consumer died comes again, with a timeout of 20 s. Six timeouts where it isn't told."""
 
-ALONE = {"batch", "response", "fine-tuning", "eval", "realtime", "agent", "safety"}
+ALONE = {"batch", "response", "fine-tuning", "realtime", "agent", "safety"}
 """What may run long or must be quick, so that no event waits for another one."""
 
 

@@ -77,11 +77,11 @@ def test_a_type_that_nobody_has_heard_of_goes_to_the_archive_unchanged(stack: St
 
 def test_characters_that_sqs_refuses_get_in_and_mean_the_same(stack: Stack, openai: StandIn) -> None:
     text = "noncharacters \ufffe \uffff, a tab \\t, an emoji \U0001f600, the end of the plane \U0010ffff"
-    body = f'{{"id": "evt_1", "type": "eval.run.succeeded", "created_at": 1, "data": {{"id": "{text}"}}}}'
+    body = f'{{"id": "evt_1", "type": "batch.completed", "created_at": 1, "data": {{"id": "{text}"}}}}'
 
     (delivery,) = openai.deliver(body=body, wait=True, retry=False)
 
     assert delivery["attempts"][0]["status"] == 200, delivery
-    (message,) = stack.messages("eval")
+    (message,) = stack.messages("batch")
     assert message.json() == json.loads(body)
     assert not {"\ufffe", "\uffff"} & set(message.body)

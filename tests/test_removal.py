@@ -34,7 +34,7 @@ def redeploy(emulator: Emulator, stack: Stack, **parameters: str) -> None:
 
 def test_the_data_of_a_deleted_stack_stay(make_stack: MakeStack) -> None:
     stack = make_stack(fill_secrets=False)
-    stack.expect("eval", "evalrun_1", eval_id="eval_1")
+    stack.expect("batch", "batch_1")
 
     stack.delete()
 
@@ -55,7 +55,7 @@ def test_without_retain_data_table_and_bucket_go_with_their_stack(make_stack: Ma
 
 def test_changing_retain_data_deletes_nothing_and_counts_from_then_on(make_stack: MakeStack) -> None:
     stack = make_stack(fill_secrets=False, RetainData="false")
-    stack.expect("eval", "evalrun_1", eval_id="eval_1")
+    stack.expect("batch", "batch_1")
 
     for retain in ("true", "false", "true"):
         redeploy(stack.emulator, stack, RetainData=retain)

@@ -29,7 +29,7 @@ def steady_deliveries(openai: StandIn) -> Iterator[None]:
         started, sent = time.monotonic(), 0
         try:
             while not ended.is_set():
-                openai.deliver(EVENT_TYPE, {"id": f"evalrun_{sent}"})
+                openai.deliver(EVENT_TYPE, {"id": f"batch_{sent}"})
                 sent += 1
                 ended.wait(max(0.0, started + sent / PER_SECOND - time.monotonic()))
         except Exception as failure:

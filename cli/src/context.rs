@@ -4,12 +4,11 @@ use std::env;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use clap::Args;
-use hooks_aws::profile::ProfileError;
 use hooks_aws::secrets::{PLACEHOLDER, Store};
-use hooks_aws::stack::Stack;
 use tokio::sync::OnceCell;
 use tokio::time::Instant;
 
+use crate::aws::{self, Stack};
 use crate::failure::Failure;
 use crate::output::Output;
 
@@ -54,28 +53,13 @@ impl Context {
     /// Access to AWS.
     pub(crate) async fn aws(&self) -> Result<&hooks_aws::Config, Failure> {
         let Global { profile, region, .. } = &self.options;
-        self.aws
-            .get_or_try_init(|| async {
-                hooks_aws::Config::of_profile(profile.as_deref(), region.as_deref()).await.map_err(|error| {
-                    let hint = match error {
-                        ProfileError::NoRegion => "Add --region, set AWS_REGION, or give the profile a region.",
-                        _ => "Sign in (`aws sso login`), choose a --profile, or set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY.",
-                    };
-                    Failure::remote(error.to_string()).hint(hint)
-                })
-            })
-            .await
+        self.aws.get_or_try_init(|| aws::config(profile.as_deref(), region.as_deref())).await
     }
 
     /// The stack, if there is one.
     pub(crate) async fn find_stack(&self) -> Result<Option<&Stack>, Failure> {
-        let found = self.stack.get_or_try_init(|| async {
-            let found = Stack::describe(self.aws().await?, &self.options.stack).await;
-            found.map_err(|error| {
-                Failure::remote(error.to_string())
-                    .hint("Your AWS identity needs cloudformation:DescribeStacks on the stack.")
-            })
-        });
+        let found =
+            self.stack.get_or_try_init(|| async { Stack::describe(self.aws().await?, &self.options.stack).await });
         found.await.map(Option::as_ref)
     }
 
@@ -147,7 +131,7 @@ impl Context {
         if text.trim() == PLACEHOLDER {
             return Err(Failure::no("the stack's OpenAI API key was never set").hint(FIX));
         }
-        text.parse().map_err(|error: hooks_openai::InvalidApiKey| Failure::usage(error.to_string()).hint(FIX))
+        text.parse().map_err(|error: hooks_openai::ApiKeyError| Failure::usage(error.to_string()).hint(FIX))
     }
 }
 

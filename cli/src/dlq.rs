@@ -4,11 +4,12 @@ mod act;
 mod look;
 
 use clap::{Args, Subcommand};
-use hooks_aws::queue::{DeadLetters, Deed, ENDPOINT, EVENT_TYPE, InboxError, Letter, WEBHOOK_ID};
+use hooks_aws::queue::{ENDPOINT, EVENT_TYPE, WEBHOOK_ID};
 use hooks_webhook::{Category, Event};
 use serde_json::{Value, json};
 use tokio::task::JoinSet;
 
+use crate::aws::{DeadLetters, Deed, Letter};
 use crate::context::Context;
 use crate::failure::{Exit, Failure};
 use crate::when::Moment;
@@ -208,15 +209,6 @@ const HEADINGS: [&str; 7] = ["SINCE (UTC)", "CATEGORY", "REASON", "TYPE", "OBJEC
 /// So many characters of a letter's message are shown in a list.
 const SHOWN_MESSAGE: usize = 60;
 
-impl From<InboxError> for Failure {
-    fn from(error: InboxError) -> Self {
-        Self::remote(error.to_string()).hint(
-            "Your AWS identity needs sqs:SendMessage on the stack's queues, and on its dead-letter queues \
-             sqs:ReceiveMessage, sqs:ChangeMessageVisibility, sqs:DeleteMessage and sqs:GetQueueAttributes.",
-        )
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -225,7 +217,7 @@ mod tests {
     fn the_outputs_of_a_category_have_its_name_in_capitals() {
         assert_eq!(
             Category::ALL.map(logical).join(" "),
-            "Batch Response FineTuning Eval Realtime Agent Safety File Archive"
+            "Batch Response FineTuning Realtime Agent Safety File Archive"
         );
     }
 

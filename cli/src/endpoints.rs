@@ -134,7 +134,7 @@ async fn types(context: &Context) -> Result<Exit, Failure> {
 pub(crate) async fn endpoints(
     openai: &hooks_openai::Client,
     limit: usize,
-) -> Result<Vec<WebhookEndpoint>, hooks_openai::Error> {
+) -> Result<Vec<WebhookEndpoint>, hooks_openai::OpenAiError> {
     let mut found = Vec::new();
     let mut after: Option<String> = None;
     for _ in 0..MAX_PAGES {

@@ -5,10 +5,11 @@ mod replay;
 mod show;
 
 use clap::{Args, Subcommand, ValueEnum};
-use hooks_aws::ledger::{Entry, Ledger, LedgerError, Wanted};
+use hooks_aws::ledger::Ledger;
 use hooks_webhook::Category;
 use serde_json::{Value, json};
 
+use crate::aws::{Entry, EventLog, Wanted};
 use crate::context::Context;
 use crate::failure::{Exit, Failure};
 use crate::when::{self, Moment};
@@ -125,16 +126,21 @@ pub(crate) async fn ledger(context: &Context) -> Result<Ledger, Failure> {
     Ok(Ledger::new(context.aws().await?, context.output("TableName").await?))
 }
 
+/// The stack's ledger, read as a log.
+pub(crate) async fn event_log(context: &Context) -> Result<EventLog, Failure> {
+    ledger(context).await.map(EventLog::new)
+}
+
 /// The event with this webhook id or event id, with its body. An event id is searched in all that the ledger keeps.
-async fn find(context: &Context, ledger: &Ledger, id: &str) -> Result<Entry, Failure> {
+async fn find(context: &Context, log: &EventLog, id: &str) -> Result<Entry, Failure> {
     for endpoint in ENDPOINTS {
-        if let Some(entry) = ledger.entry(endpoint, id).await? {
+        if let Some(entry) = log.entry(endpoint, id).await? {
             return Ok(entry);
         }
     }
     let _spinner = context.out.spinner(format!("Searching the ledger for {id}"));
     let wanted = Wanted { until: i64::MAX, event_id: Some(id.to_owned()), bodies: true, ..Wanted::default() };
-    ledger.entries(wanted).next().await?.ok_or_else(|| {
+    log.entries(wanted).next().await?.ok_or_else(|| {
         Failure::no(format!("the ledger of {} has no event {id}", context.options.stack)).hint(
             "Give a webhook id (wh_...) or an event id (evt_...). The ledger forgets an event 35 days after it was \
              handled last; `openai-webhooks events list` shows what it has.",
@@ -172,14 +178,5 @@ pub(crate) fn result(entry: &Entry) -> String {
         (Some(_), _) => "duplicate".to_owned(),
         (None, Some(error)) => error.reason.clone(),
         (None, None) => status().unwrap_or_default(),
-    }
-}
-
-impl From<LedgerError> for Failure {
-    fn from(error: LedgerError) -> Self {
-        Self::remote(error.to_string()).hint(
-            "Your AWS identity needs dynamodb:GetItem, dynamodb:PutItem and dynamodb:Query on the stack's table and its \
-             indexes.",
-        )
     }
 }

@@ -4,6 +4,13 @@ use std::error::Error;
 use std::fmt;
 use std::process::ExitCode;
 
+/// What the ledger's commands need.
+pub(crate) const LEDGER_PERMISSIONS: &str = "Your AWS identity needs dynamodb:GetItem, dynamodb:PutItem and dynamodb:Query on the stack's table and its indexes.";
+
+/// What the commands about queues need.
+pub(crate) const QUEUE_PERMISSIONS: &str = "Your AWS identity needs sqs:SendMessage on the stack's queues, and on its dead-letter queues sqs:ReceiveMessage, \
+     sqs:ChangeMessageVisibility, sqs:DeleteMessage and sqs:GetQueueAttributes.";
+
 /// How a command that ran has ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Exit {
@@ -82,26 +89,26 @@ impl fmt::Display for Failure {
 
 impl Error for Failure {}
 
-impl From<hooks_openai::Error> for Failure {
-    fn from(error: hooks_openai::Error) -> Self {
+impl From<hooks_openai::OpenAiError> for Failure {
+    fn from(error: hooks_openai::OpenAiError) -> Self {
         let failure = match error.class() {
-            hooks_openai::Class::NotFound => Self::no(error.to_string()),
+            hooks_openai::ErrorClass::NotFound => Self::no(error.to_string()),
             // It was not even asked: no id looks like this.
-            hooks_openai::Class::Permanent if error.status().is_none() => Self::usage(error.to_string()),
+            hooks_openai::ErrorClass::Permanent if error.status().is_none() => Self::usage(error.to_string()),
             _ => Self::remote(error.to_string()),
         };
         match (error.class(), error.status()) {
-            (hooks_openai::Class::Unauthorized, Some(401)) => {
+            (hooks_openai::ErrorClass::Unauthorized, Some(401)) => {
                 failure.hint("Is the API key right? `openai-webhooks doctor` checks it.")
             }
-            (hooks_openai::Class::Unauthorized, _) => failure
+            (hooks_openai::ErrorClass::Unauthorized, _) => failure
                 .hint("Give the key this permission, or use another key, at https://platform.openai.com/api-keys."),
-            (hooks_openai::Class::NotFound, _) => {
+            (hooks_openai::ErrorClass::NotFound, _) => {
                 failure.hint("It does not exist, or belongs to another project than the API key.")
             }
-            (hooks_openai::Class::Retry, _) => failure.hint("Try again in a moment."),
-            (hooks_openai::Class::QuotaExhausted, _) => failure.hint("The account has no credit left."),
-            (hooks_openai::Class::Permanent, _) => failure,
+            (hooks_openai::ErrorClass::Retry, _) => failure.hint("Try again in a moment."),
+            (hooks_openai::ErrorClass::QuotaExhausted, _) => failure.hint("The account has no credit left."),
+            (hooks_openai::ErrorClass::Permanent, _) => failure,
         }
     }
 }
@@ -117,5 +124,17 @@ impl From<hooks_aws::secrets::WriteError> for Failure {
     fn from(error: hooks_aws::secrets::WriteError) -> Self {
         Self::remote(format!("cannot store the secret: {error}"))
             .hint("Your AWS identity needs secretsmanager:PutSecretValue on the stack's secrets.")
+    }
+}
+
+impl From<hooks_aws::ledger::LedgerError> for Failure {
+    fn from(error: hooks_aws::ledger::LedgerError) -> Self {
+        Self::remote(error.to_string()).hint(LEDGER_PERMISSIONS)
+    }
+}
+
+impl From<hooks_aws::queue::QueueError> for Failure {
+    fn from(error: hooks_aws::queue::QueueError) -> Self {
+        Self::remote(error.to_string()).hint(QUEUE_PERMISSIONS)
     }
 }

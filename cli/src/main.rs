@@ -11,6 +11,7 @@
 //! | 2 | the arguments or the input cannot be worked with |
 //! | 3 | AWS or OpenAI could not be reached, or refused |
 
+mod aws;
 mod batch;
 mod context;
 mod dlq;

@@ -49,7 +49,6 @@ def play(openai: StandIn, stack: Stack) -> list[Played]:
         *_batches(openai),
         _response(openai),
         _fine_tuning(openai),
-        _eval(openai),
         _call(openai, stack),
         _agent(openai),
         _safety(openai),
@@ -159,27 +158,6 @@ def _fine_tuning(openai: StandIn) -> Played:
         status="succeeded",
         kept={f"fine-tuning/{made.id}/{name}.json": None for name in names},
         told=("fine_tuned_model", "smoke_test.reply", "promotion.parameter"),
-    )
-
-
-def _eval(openai: StandIn) -> Played:
-    sdk = openai.sdk()
-    examples = sdk.files.create(file=("examples.jsonl", b'{"item": {}}\n'), purpose="evals")
-    source: Any = {"type": "custom", "item_schema": {"type": "object"}}
-    grader: Any = {"type": "string_check", "name": "exact", "input": "a", "reference": "a", "operation": "eq"}
-    made = sdk.evals.create(name="Nightly", data_source_config=source, testing_criteria=[grader])
-    runs: Any = {"type": "jsonl", "source": {"type": "file_id", "id": examples.id}}
-    run = sdk.evals.runs.create(made.id, data_source=runs)
-    ended = openai.finish_eval_run(made.id, run.id, "completed", passed=7, failed=2, errored=1)
-    return Played(
-        category="eval",
-        event_type="eval.run.succeeded",
-        webhook_id=_announced(ended),
-        object_id=run.id,
-        status="completed",
-        kept={f"eval/{run.id}/report.json": None},
-        counts={"total": 10, "passed": 7, "failed": 2, "errored": 1},
-        told=("eval_id", "result_counts.passed", "result_counts.failed", "result_counts.errored"),
     )
 
 

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::Args;
-use hooks_openai::{Batch, BatchStatus, Class, Client};
+use hooks_openai::{Batch, BatchStatus, Client, ErrorClass};
 use serde_json::{Value, json};
 use tokio::signal::ctrl_c;
 use tokio::time::sleep;
@@ -95,7 +95,7 @@ async fn follow(openai: &Client, args: &WatchArgs, context: &Context) -> Result<
                     pause = first;
                 }
             }
-            Err(error) if error.class() == Class::Retry && failures < MAX_FAILURES => {
+            Err(error) if error.class() == ErrorClass::Retry && failures < MAX_FAILURES => {
                 failures += 1;
                 bar.say(format!("{} (look {failures} of {MAX_FAILURES} failed)", args.id));
             }

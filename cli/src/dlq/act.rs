@@ -4,11 +4,11 @@ use std::collections::{BTreeMap, HashSet};
 use std::fmt::Write as _;
 
 use clap::Args;
-use hooks_aws::queue::{Deed, Done};
 use hooks_webhook::Category;
 use serde_json::{Value, json};
 
 use super::{Filter, HEADINGS, Note, dead_letters, matching};
+use crate::aws::{Deed, Done};
 use crate::context::Context;
 use crate::failure::{Exit, Failure};
 use crate::output::{Consent, Decision, table};

@@ -1,10 +1,10 @@
 //! `dlq list` and `dlq show`.
 
 use clap::Args;
-use hooks_aws::queue::Letter;
 use serde_json::{Value, json};
 
 use super::{Filter, HEADINGS, Note, find, matching};
+use crate::aws::Letter;
 use crate::context::Context;
 use crate::failure::{Exit, Failure};
 use crate::output::{pairs, table, visible};

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use hooks_openai::{ApiKey, Class, Client, ClientConfig, Error, WebhookEndpoint};
+use hooks_openai::{ApiKey, Client, ClientConfig, ErrorClass, OpenAiError, WebhookEndpoint};
 use hooks_webhook::Category;
 
 use super::Findings;
@@ -45,12 +45,12 @@ async fn permissions(client: &Client, context: &Context, findings: &mut Findings
         match result {
             Ok(()) => findings.ok(check, format!("may {permission}")),
             Err(error) => match (error.class(), error.status()) {
-                (Class::NotFound, _) => findings.ok(check, format!("may {permission}")),
-                (Class::Unauthorized, Some(401)) => {
+                (ErrorClass::NotFound, _) => findings.ok(check, format!("may {permission}")),
+                (ErrorClass::Unauthorized, Some(401)) => {
                     findings.error("key", error.to_string(), "openai-webhooks secret set api-key");
                     return false;
                 }
-                (Class::Unauthorized, _) => findings.error(
+                (ErrorClass::Unauthorized, _) => findings.error(
                     check,
                     format!("may not {permission}: {error}"),
                     format!(
@@ -67,13 +67,12 @@ async fn permissions(client: &Client, context: &Context, findings: &mut Findings
 }
 
 /// What the category's consumer asks OpenAI for, asked for nothing; of calls and the archive there is nothing to read.
-async fn read(client: &Client, category: Category) -> Option<(&'static str, Result<(), Error>)> {
+async fn read(client: &Client, category: Category) -> Option<(&'static str, Result<(), OpenAiError>)> {
     let until = deadline();
     Some(match category {
         Category::Batch => ("read batches", both(client.batches(None, 1, until).await, client, until).await),
         Category::Response => ("read responses", client.response(NOTHING, until).await.map(drop)),
         Category::FineTuning => ("read fine-tuning jobs", client.fine_tuning_jobs(None, 1, until).await.map(drop)),
-        Category::Eval => ("read evals", client.evals(None, 1, until).await.map(drop)),
         Category::Agent => ("read agents", client.agent_sessions(None, 1, until).await.map(drop)),
         Category::Safety => ("read safety alerts", client.safety_alert(NOTHING, until).await.map(drop)),
         Category::File => ("read files", client.file(NOTHING, until).await.map(drop)),
@@ -82,7 +81,11 @@ async fn read(client: &Client, category: Category) -> Option<(&'static str, Resu
 }
 
 /// A batch's results are files.
-async fn both<T>(batches: Result<T, Error>, client: &Client, until: tokio::time::Instant) -> Result<(), Error> {
+async fn both<T>(
+    batches: Result<T, OpenAiError>,
+    client: &Client,
+    until: tokio::time::Instant,
+) -> Result<(), OpenAiError> {
     batches?;
     client.file(NOTHING, until).await.map(drop)
 }
@@ -96,7 +99,7 @@ async fn endpoint(client: &Client, deliver: bool, context: &Context, findings: &
     };
     let found = match endpoints(client, usize::MAX).await {
         Ok(found) => found,
-        Err(error) if error.class() == Class::Unauthorized => {
+        Err(error) if error.class() == ErrorClass::Unauthorized => {
             return findings.warn(
                 CHECK,
                 format!("cannot be checked, since the stack's key may not read webhooks: {error}"),
@@ -147,7 +150,7 @@ async fn test(endpoint: &WebhookEndpoint, client: &Client, findings: &mut Findin
             format!("a sample of {event_type} was answered {status}"),
             "Does the delivery of doctor itself, below, fare better? Then look at what stands in between.",
         ),
-        Err(error) if error.class() == Class::Unauthorized => findings.warn(
+        Err(error) if error.class() == ErrorClass::Unauthorized => findings.warn(
             CHECK,
             format!("the stack's key may not ask for one: {error}"),
             "With a key that may: OPENAI_API_KEY=... openai-webhooks endpoints test",

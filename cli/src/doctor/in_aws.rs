@@ -2,14 +2,13 @@
 
 use std::collections::BTreeMap;
 
-use hooks_aws::metrics::Metrics;
-use hooks_aws::queue::Depth;
 use hooks_aws::secrets::PLACEHOLDER;
 use hooks_openai::ApiKey;
 use hooks_webhook::{Category, Secret};
 use serde_json::json;
 
 use super::{Findings, counted};
+use crate::aws::{Depth, Metrics};
 use crate::context::{Context, now};
 use crate::dlq::{dead_letters, logical, queue_url};
 use crate::failure::Failure;
@@ -103,7 +102,7 @@ pub(super) async fn secrets(context: &Context, findings: &mut Findings) -> Optio
                 findings.ok(CHECK, "is set");
                 return Some(key);
             }
-            Err(error) => findings.error(CHECK, hooks_openai::InvalidApiKey::to_string(&error), FIX),
+            Err(error) => findings.error(CHECK, hooks_openai::ApiKeyError::to_string(&error), FIX),
         },
     }
     None

@@ -3,7 +3,7 @@
 use clap::Args;
 use serde_json::{Value, json};
 
-use super::{Filter, document, ledger, result};
+use super::{Filter, document, event_log, result};
 use crate::context::Context;
 use crate::failure::{Exit, Failure};
 use crate::output::table;
@@ -21,9 +21,9 @@ pub(crate) struct ListArgs {
 
 pub(crate) async fn run(args: &ListArgs, context: &Context) -> Result<Exit, Failure> {
     let wanted = args.filter.wanted()?;
-    let ledger = ledger(context).await?;
+    let log = event_log(context).await?;
     let spinner = context.out.spinner("Reading the ledger");
-    let (mut entries, mut found) = (ledger.entries(wanted), Vec::new());
+    let (mut entries, mut found) = (log.entries(wanted), Vec::new());
     let mut more = false;
     while let Some(entry) = entries.next().await? {
         more = found.len() >= args.limit as usize;

@@ -3,14 +3,14 @@
 use std::collections::BTreeMap;
 
 use clap::Args;
-use hooks_aws::ledger::{Entry, Ledger};
 use hooks_aws::queue::{Message, QueueSender, Source};
 use hooks_webhook::Category;
 use serde_json::{Value, json};
 use tokio::task::JoinSet;
 
 use super::show::no_body;
-use super::{Filter, find, ledger};
+use super::{Filter, event_log, find};
+use crate::aws::{Entry, EventLog};
 use crate::context::Context;
 use crate::dlq::queue_url;
 use crate::failure::{Exit, Failure};
@@ -51,8 +51,8 @@ struct Plan {
 }
 
 pub(crate) async fn run(args: &ReplayArgs, context: &Context) -> Result<Exit, Failure> {
-    let ledger = ledger(context).await?;
-    let plan = plan(args, context, &ledger).await?;
+    let log = event_log(context).await?;
+    let plan = plan(args, context, &log).await?;
     if !context.out.json {
         for entry in &plan.refused {
             context.out.note(&format!("Left out: {}.", no_body(entry).message));
@@ -76,7 +76,7 @@ pub(crate) async fn run(args: &ReplayArgs, context: &Context) -> Result<Exit, Fa
         }
         Decision::Stop => return Ok(Exit::No),
     }
-    let (replayed, failure) = send(context, &ledger, &plan.events).await?;
+    let (replayed, failure) = send(context, &log, &plan.events).await?;
     report(context, &plan, &replayed, false)?;
     match failure {
         None => Ok(Exit::when(plan.refused.is_empty())),
@@ -89,7 +89,7 @@ pub(crate) async fn run(args: &ReplayArgs, context: &Context) -> Result<Exit, Fa
 }
 
 /// Finds the events, without their bodies where they may be many.
-async fn plan(args: &ReplayArgs, context: &Context, ledger: &Ledger) -> Result<Plan, Failure> {
+async fn plan(args: &ReplayArgs, context: &Context, log: &EventLog) -> Result<Plan, Failure> {
     let (mut plan, limit) = (Plan::default(), args.limit as usize);
     match (args.ids.is_empty(), args.filter.is_given()) {
         (false, true) => return Err(Failure::usage("give ids or a filter, not both")),
@@ -99,7 +99,7 @@ async fn plan(args: &ReplayArgs, context: &Context, ledger: &Ledger) -> Result<P
         }
         (true, _) => {
             let _spinner = context.out.spinner("Reading the ledger");
-            let mut entries = ledger.entries(args.filter.wanted()?);
+            let mut entries = log.entries(args.filter.wanted()?);
             while let Some(entry) = entries.next().await? {
                 plan.more = plan.events.len() >= limit;
                 if plan.more {
@@ -115,7 +115,7 @@ async fn plan(args: &ReplayArgs, context: &Context, ledger: &Ledger) -> Result<P
         }
         (false, _) => {
             for id in &args.ids {
-                let entry = find(context, ledger, id).await?;
+                let entry = find(context, log, id).await?;
                 if entry.body.is_none() {
                     return Err(no_body(&entry));
                 }
@@ -144,7 +144,7 @@ fn question(events: &[Entry]) -> String {
 }
 
 /// Sends the events. Answers those that were sent, and why it stopped if it did.
-async fn send(context: &Context, ledger: &Ledger, events: &[Entry]) -> Result<(Vec<Entry>, Option<Failure>), Failure> {
+async fn send(context: &Context, log: &EventLog, events: &[Entry]) -> Result<(Vec<Entry>, Option<Failure>), Failure> {
     let sender = QueueSender::new(context.aws().await?);
     let mut queues = BTreeMap::new();
     for entry in events {
@@ -159,9 +159,9 @@ async fn send(context: &Context, ledger: &Ledger, events: &[Entry]) -> Result<(V
     loop {
         while calls.len() < PARALLEL && failure.is_none() {
             let Some(entry) = waiting.next() else { break };
-            let (ledger, sender, entry) = (ledger.clone(), sender.clone(), entry.clone());
+            let (log, sender, entry) = (log.clone(), sender.clone(), entry.clone());
             let queue = queues.get(entry.category.as_str()).copied().unwrap_or_default().to_owned();
-            calls.spawn(async move { replay(&ledger, &sender, &queue, &entry).await.map(|()| entry) });
+            calls.spawn(async move { replay(&log, &sender, &queue, &entry).await.map(|()| entry) });
         }
         match calls.join_next().await {
             None => break,
@@ -178,11 +178,11 @@ async fn send(context: &Context, ledger: &Ledger, events: &[Entry]) -> Result<(V
 }
 
 /// Puts one event into its queue, with the body that the ledger has now.
-async fn replay(ledger: &Ledger, sender: &QueueSender, queue: &str, entry: &Entry) -> Result<(), Failure> {
+async fn replay(log: &EventLog, sender: &QueueSender, queue: &str, entry: &Entry) -> Result<(), Failure> {
     let body = if let Some(body) = &entry.body {
         body.clone()
     } else {
-        let found = ledger.entry(&entry.endpoint, &entry.webhook_id).await?;
+        let found = log.entry(&entry.endpoint, &entry.webhook_id).await?;
         found.and_then(|entry| entry.body).ok_or_else(|| no_body(entry))?
     };
     let message = Message {

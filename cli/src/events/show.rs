@@ -1,11 +1,11 @@
 //! `events show`: one event with its history.
 
 use clap::Args;
-use hooks_aws::ledger::{Entry, Ledger};
 use hooks_webhook::Event;
 use serde_json::{Map, Value, json};
 
-use super::{document, find, ledger};
+use super::{document, event_log, find};
+use crate::aws::{Entry, EventLog};
 use crate::context::Context;
 use crate::failure::{Exit, Failure};
 use crate::output::pairs;
@@ -28,14 +28,14 @@ struct Surroundings {
 }
 
 pub(crate) async fn run(args: &ShowArgs, context: &Context) -> Result<Exit, Failure> {
-    let ledger = ledger(context).await?;
-    let entry = find(context, &ledger, &args.id).await?;
+    let log = event_log(context).await?;
+    let entry = find(context, &log, &args.id).await?;
     if args.body && !context.out.json {
         let body = entry.body.as_deref().ok_or_else(|| no_body(&entry))?;
         context.out.raw(body.as_bytes())?;
         return Ok(Exit::Yes);
     }
-    let around = Surroundings::look_up(&ledger, &entry).await?;
+    let around = Surroundings::look_up(&log, &entry).await?;
     let bucket = context.output("BucketName").await?;
     let mut shown = document(&entry);
     shown["artifacts"] = artifacts(&entry, bucket).into();
@@ -57,14 +57,14 @@ pub(super) fn no_body(entry: &Entry) -> Failure {
 }
 
 impl Surroundings {
-    async fn look_up(ledger: &Ledger, entry: &Entry) -> Result<Self, Failure> {
+    async fn look_up(log: &EventLog, entry: &Entry) -> Result<Self, Failure> {
         let job = match &entry.object_id {
-            Some(object_id) => ledger.job_details(&entry.category, object_id).await?,
+            Some(object_id) => log.job_details(&entry.category, object_id).await?,
             None => None,
         };
         let event = entry.body.as_deref().and_then(|body| Event::parse(body).ok());
         let effect = match event.map(|event| event.idempotency_key().to_string()) {
-            Some(key) => ledger.effect_details(&key).await?.map(|effect| (key, effect)),
+            Some(key) => log.effect_details(&key).await?.map(|effect| (key, effect)),
             None => None,
         };
         Ok(Self { job, effect })

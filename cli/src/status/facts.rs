@@ -3,12 +3,11 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use hooks_aws::ledger::{Entry, Ledger, Wanted};
-use hooks_aws::metrics::Metrics;
-use hooks_aws::queue::{DeadLetters, Depth};
+use hooks_aws::ledger::Ledger;
 use hooks_webhook::Category;
 use tokio::task::JoinSet;
 
+use crate::aws::{DeadLetters, Depth, Entry, EventLog, Metrics, Wanted};
 use crate::context::Context;
 use crate::dlq::{Note, dead_letters, queue_url};
 use crate::events::ledger;
@@ -75,6 +74,7 @@ pub(super) struct Expected {
 impl Facts {
     pub(super) async fn gather(context: &Context) -> Result<Self, Failure> {
         let (metrics, ledger) = (Metrics::new(context.aws().await?), ledger(context).await?);
+        let log = EventLog::new(ledger.clone());
         let mut queues = Vec::new();
         let mut facts = Self { complete: true, ..Self::default() };
         for category in Category::ALL {
@@ -87,7 +87,7 @@ impl Facts {
             metrics.sums(NAMESPACE, "Deliveries", WINDOW),
             metrics.sums(NAMESPACE, "Handled", WINDOW),
             ages(&metrics, &queues),
-            facts.read_today(&ledger),
+            facts.read_today(&log),
             depths(&queues),
             expectations(&ledger),
         );
@@ -101,7 +101,7 @@ impl Facts {
                 facts.deliveries = counted.filter(|(_, _, count)| *count > 0).collect();
                 facts.deliveries.sort();
             }
-            Err(error) => facts.unreadable.push(("metrics", error.to_string())),
+            Err(error) => facts.unreadable.push(("metrics", error.message)),
         }
         for (by, sum) in handled.unwrap_or_default() {
             *facts.handled.entry((named(&by, "category"), named(&by, "outcome"))).or_default() += whole(sum);
@@ -123,10 +123,10 @@ impl Facts {
         Ok(facts)
     }
 
-    async fn read_today(&mut self, ledger: &Ledger) -> Result<(), Failure> {
+    async fn read_today(&mut self, log: &EventLog) -> Result<(), Failure> {
         let now = Moment::now().0;
         let since = now.div_euclid(DAY_MILLIS) * DAY_MILLIS;
-        let mut entries = ledger.entries(Wanted { since, until: i64::MAX, ..Wanted::default() });
+        let mut entries = log.entries(Wanted { since, until: i64::MAX, ..Wanted::default() });
         for _ in 0..MAX_EVENTS {
             let Some(entry) = entries.next().await? else { return Ok(()) };
             *self.today.entry((entry.category.clone(), entry.state.clone())).or_default() += 1;
@@ -143,7 +143,7 @@ type Queue = (Category, String, DeadLetters);
 
 async fn ages(metrics: &Metrics, queues: &[Queue]) -> Result<BTreeMap<Category, f64>, Failure> {
     let names: Vec<_> = queues.iter().map(|(_, name, _)| name.clone()).collect();
-    let ages = metrics.oldest_ages(&names).await.map_err(|error| Failure::remote(error.to_string()))?;
+    let ages = metrics.oldest_ages(&names).await?;
     Ok(queues.iter().zip(ages).filter_map(|((category, _, _), age)| Some((*category, age?))).collect())
 }
 

@@ -4,11 +4,11 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
 use console::style;
-use hooks_aws::stack::Stack;
 use hooks_webhook::Category;
 use serde_json::{Value, json};
 
 use super::facts::{Facts, MAX_EVENTS};
+use crate::aws::Stack;
 use crate::events::{document as event, result};
 use crate::output::{pairs, table};
 use crate::when::{Moment, duration};

@@ -2,7 +2,7 @@
 
 use hooks_consumer::HandlerError;
 use hooks_consumer::artifacts::{Artifacts, JSON_LINES, Key, Upload};
-use hooks_openai::{Class, Client};
+use hooks_openai::{Client, ErrorClass};
 use tokio::time::Instant;
 
 use crate::lines::{Scanner, Tally};
@@ -70,10 +70,10 @@ fn not_stored(error: &hooks_consumer::artifacts::Error) -> NotKept {
     NotKept::Failed(HandlerError::retry(error.to_string()))
 }
 
-impl From<hooks_openai::Error> for NotKept {
-    fn from(error: hooks_openai::Error) -> Self {
+impl From<hooks_openai::OpenAiError> for NotKept {
+    fn from(error: hooks_openai::OpenAiError) -> Self {
         match error.class() {
-            Class::NotFound => Self::Gone,
+            ErrorClass::NotFound => Self::Gone,
             _ => Self::Failed(error.into()),
         }
     }

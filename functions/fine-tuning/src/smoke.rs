@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use hooks_consumer::HandlerError;
-use hooks_openai::{Class, Client, Question, Response};
+use hooks_openai::{Client, ErrorClass, NewResponse, Response};
 use serde_json::{Map, Value, json};
 use tokio::time::Instant;
 
@@ -46,7 +46,8 @@ pub(crate) async fn test<'a>(
     let left = deadline.saturating_duration_since(started);
     // What follows takes a moment, too.
     let until = started + LONGEST.min(left * 3 / 4);
-    let answer = openai.ask(Question { model, input: prompt, max_output_tokens: MAX_OUTPUT_TOKENS }, until).await;
+    let answer =
+        openai.create_response(NewResponse { model, input: prompt, max_output_tokens: MAX_OUTPUT_TOKENS }, until).await;
     let milliseconds = started.elapsed().as_millis().try_into().unwrap_or(u64::MAX);
     let (response, verdict) = match answer {
         Ok(response) => {
@@ -62,8 +63,8 @@ pub(crate) async fn test<'a>(
 }
 
 /// A model that was made just now is unknown or overloaded for a moment. OpenAI has two statuses for an unknown one.
-fn may_pass(error: &hooks_openai::Error) -> bool {
-    matches!(error.class(), Class::Retry | Class::NotFound) || error.code() == Some("model_not_found")
+fn may_pass(error: &hooks_openai::OpenAiError) -> bool {
+    matches!(error.class(), ErrorClass::Retry | ErrorClass::NotFound) || error.code() == Some("model_not_found")
 }
 
 fn judge(response: &Response) -> Result<String, String> {
@@ -132,11 +133,7 @@ mod tests {
     use super::*;
 
     /// Asks a model that answers so, or says nothing at all.
-    async fn tested(
-        answer: Option<(u16, Value)>,
-        attempt: u32,
-        left: Duration,
-    ) -> Result<SmokeTest<'static>, HandlerError> {
+    async fn tested(answer: Option<(u16, Value)>, attempt: u32, left: Duration) -> Result<SmokeTest<'static>, HandlerError> {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let base_url = format!("http://{}/v1", listener.local_addr().unwrap()).parse().unwrap();
         let client = Client::new(ClientConfig { base_url, api_key: "sk-local".parse().unwrap() }).unwrap();

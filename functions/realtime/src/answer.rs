@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use hooks_consumer::HandlerError;
-use hooks_openai::{Class, Client, Error};
+use hooks_openai::{Client, ErrorClass, OpenAiError};
 use tokio::time::{Instant, sleep};
 
 use crate::call::Call;
@@ -44,9 +44,9 @@ pub(crate) async fn answer(
         };
         match (error.status(), error.class()) {
             (Some(409), _) => return Ok(Answered::Before),
-            (_, Class::NotFound) if tried => return Ok(Answered::Perhaps),
-            (_, Class::NotFound) => return Ok(Answered::Gone),
-            (_, Class::Retry) => {}
+            (_, ErrorClass::NotFound) if tried => return Ok(Answered::Perhaps),
+            (_, ErrorClass::NotFound) => return Ok(Answered::Gone),
+            (_, ErrorClass::Retry) => {}
             _ => return Err(error.into()),
         }
         // A rate limit stops a call before anything is done; of a lost answer or a server's error nobody knows.
@@ -59,7 +59,7 @@ pub(crate) async fn answer(
     }
 }
 
-async fn act(client: &Client, call: &Call<'_>, action: &Action, until: Instant) -> Result<(), Error> {
+async fn act(client: &Client, call: &Call<'_>, action: &Action, until: Instant) -> Result<(), OpenAiError> {
     match action {
         Action::Accept { session, .. } => client.accept_call(call.api, call.id, session.clone(), until).await,
         Action::Reject { status_code } => client.reject_call(call.api, call.id, *status_code, until).await,

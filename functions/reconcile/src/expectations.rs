@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use hooks_aws::ledger::Waiting;
-use hooks_openai::{Class, Response};
+use hooks_openai::{ErrorClass, Response};
 use hooks_telemetry::{Line, Metric};
 use lambda_runtime::Error;
 use serde_json::{Value, json};
@@ -119,14 +119,14 @@ impl Run {
                     let known = self.know(services, &response).await?;
                     self.known.insert(object_id, known);
                 }
-                Err(error) if error.class() == Class::NotFound => {
+                Err(error) if error.class() == ErrorClass::NotFound => {
                     let gone = "OpenAI has no such response (any more).".to_owned();
                     self.known.insert(object_id, Known::Otherwise(gone));
                 }
                 Err(error) => {
                     self.skipped = Some(error.to_string());
                     // What refuses one refuses all.
-                    if matches!(error.class(), Class::Unauthorized | Class::QuotaExhausted) {
+                    if matches!(error.class(), ErrorClass::Unauthorized | ErrorClass::QuotaExhausted) {
                         break;
                     }
                 }

@@ -25,8 +25,8 @@ impl Fault {
     }
 }
 
-impl From<hooks_openai::Error> for Fault {
-    fn from(error: hooks_openai::Error) -> Self {
+impl From<hooks_openai::OpenAiError> for Fault {
+    fn from(error: hooks_openai::OpenAiError) -> Self {
         match error.status() {
             // A list that is not there is one that this account does not have.
             Some(403 | 404) => Self::of_setup(error.to_string()),
@@ -41,8 +41,8 @@ impl From<hooks_aws::ledger::LedgerError> for Fault {
     }
 }
 
-impl From<hooks_aws::queue::InboxError> for Fault {
-    fn from(error: hooks_aws::queue::InboxError) -> Self {
+impl From<hooks_aws::queue::QueueError> for Fault {
+    fn from(error: hooks_aws::queue::QueueError) -> Self {
         Self::new(error.to_string())
     }
 }

@@ -1,6 +1,6 @@
 //! The lists of OpenAI's that are gone through.
 
-use hooks_openai::{AgentSession, Batch, Client, Error, FineTuningJob, Page};
+use hooks_openai::{AgentSession, Batch, Client, FineTuningJob, OpenAiError, Page};
 use tokio::time::Instant;
 
 use crate::ending::Ending;
@@ -56,7 +56,7 @@ impl Kind {
         after: Option<&str>,
         limit: u8,
         deadline: Instant,
-    ) -> Result<Listed, Error> {
+    ) -> Result<Listed, OpenAiError> {
         Ok(match self {
             Self::Batches => {
                 let page = openai.batches(after, limit, deadline).await?;

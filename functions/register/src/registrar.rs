@@ -13,7 +13,7 @@ use std::future::Future;
 use std::time::Duration;
 
 use hooks_aws::secrets::{PLACEHOLDER, Store};
-use hooks_openai::{ApiKey, Class, Client, EndpointChange, EndpointSecret, WebhookEndpoint};
+use hooks_openai::{ApiKey, Client, EndpointChange, EndpointSecret, ErrorClass, WebhookEndpoint};
 use tokio::time::{Instant, sleep};
 
 use crate::request::{Request, Wanted};
@@ -77,8 +77,8 @@ impl From<Trouble> for Failed {
     }
 }
 
-impl From<hooks_openai::Error> for Failed {
-    fn from(error: hooks_openai::Error) -> Self {
+impl From<hooks_openai::OpenAiError> for Failed {
+    fn from(error: hooks_openai::OpenAiError) -> Self {
         Trouble::from(error).into()
     }
 }
@@ -169,7 +169,9 @@ impl Registrar {
             Ok(()) => Ok(done(id, "updated", None)),
             // Somebody deleted it by hand, or the key is another project's now.
             // Should this fail in turn, it keeps its id: whatever was created is found by the next attempt.
-            Err(Trouble::OpenAi(error)) if error.class() == Class::NotFound => self.create(openai, wanted, until).await,
+            Err(Trouble::OpenAi(error)) if error.class() == ErrorClass::NotFound => {
+                self.create(openai, wanted, until).await
+            }
             Err(why) => Err(why.into()),
         }
     }
@@ -214,7 +216,7 @@ impl Registrar {
         for id in ids {
             match patiently(until, || openai.delete_webhook_endpoint(&id, until)).await {
                 Ok(()) => outcome = "deleted",
-                Err(error) if error.class() == Class::NotFound => {}
+                Err(error) if error.class() == ErrorClass::NotFound => {}
                 Err(error) => return Err(error.into()),
             }
         }
@@ -287,9 +289,9 @@ fn same(one: &[String], other: &[String]) -> bool {
 }
 
 /// Calls OpenAI until it answers for good, or time runs out.
-async fn patiently<T, F>(until: Instant, call: impl Fn() -> F) -> Result<T, hooks_openai::Error>
+async fn patiently<T, F>(until: Instant, call: impl Fn() -> F) -> Result<T, hooks_openai::OpenAiError>
 where
-    F: Future<Output = Result<T, hooks_openai::Error>>,
+    F: Future<Output = Result<T, hooks_openai::OpenAiError>>,
 {
     let mut pauses = Pauses::until(until);
     loop {
@@ -328,9 +330,9 @@ impl Pauses {
     }
 
     /// Waits, if that can help and there is time.
-    async fn wait_after(&mut self, error: &hooks_openai::Error) -> bool {
+    async fn wait_after(&mut self, error: &hooks_openai::OpenAiError) -> bool {
         let pause = self.next.max(error.retry_after().unwrap_or_default());
-        if error.class() != Class::Retry || Instant::now() + pause >= self.until {
+        if error.class() != ErrorClass::Retry || Instant::now() + pause >= self.until {
             return false;
         }
         sleep(pause).await;

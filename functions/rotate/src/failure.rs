@@ -39,7 +39,7 @@ pub(crate) enum Failure {
     )]
     NoEndpoint(String),
     #[error("{0}")]
-    OpenAi(#[from] hooks_openai::Error),
+    OpenAi(#[from] hooks_openai::OpenAiError),
     #[error("the secret could not be read: {0}")]
     Read(#[from] ReadError),
     #[error(

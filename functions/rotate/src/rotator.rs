@@ -3,7 +3,7 @@
 use hooks_aws::ledger::Ledger;
 use hooks_aws::secrets::{PLACEHOLDER, Put, Rotation, Stage, Store, Version, Versions};
 use hooks_aws::{Config, Environment, Faults};
-use hooks_openai::{ApiKey, Class, Client};
+use hooks_openai::{ApiKey, Client, ErrorClass};
 use hooks_telemetry::Line;
 use serde_json::Value;
 
@@ -134,7 +134,7 @@ impl Rotator {
         self.secrets.try_writing(secret).await.map_err(Failure::NotWritable)?;
         let made = openai.rotate_webhook_secret(&self.endpoint, true, time.to_rotate()).await;
         let (_, made) = made.map_err(|error| match error.class() {
-            Class::NotFound => Failure::NoEndpoint(self.endpoint.clone()),
+            ErrorClass::NotFound => Failure::NoEndpoint(self.endpoint.clone()),
             _ => error.into(),
         })?;
         let put = async |version| self.secrets.put_pending(secret, version, made.expose()).await;

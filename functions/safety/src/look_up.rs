@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use hooks_consumer::{Context, OpenAi};
-use hooks_openai::{Class, Client, Error, for_display};
+use hooks_openai::{Client, ErrorClass, OpenAiError, for_display};
 use tokio::time::Instant;
 
 use crate::notice::{Object, Subject};
@@ -33,7 +33,7 @@ pub(crate) async fn look_up(openai: &OpenAi, subject: Subject, id: &str, context
     let mut answer = retrieve(&client().await?, subject, id, until).await;
     // A refused key may have been rotated since it was read. The harness would look for another one after a failure,
     // and give the event up when there is none; a notice must not end so, and need not wait for a second attempt.
-    let refused = matches!(&answer, Err(error) if error.class() == Class::Unauthorized);
+    let refused = matches!(&answer, Err(error) if error.class() == ErrorClass::Unauthorized);
     if refused && openai.replaced(generation).await {
         answer = retrieve(&client().await?, subject, id, until).await;
     }
@@ -45,22 +45,22 @@ pub(crate) fn before_the_end(context: &Context) -> Instant {
     context.deadline.checked_sub(RESERVE).unwrap_or(context.deadline)
 }
 
-async fn retrieve(client: &Client, subject: Subject, id: &str, until: Instant) -> Result<Object, Error> {
+async fn retrieve(client: &Client, subject: Subject, id: &str, until: Instant) -> Result<Object, OpenAiError> {
     match subject {
         Subject::Case => client.safety_case(id, until).await.map(Object::Case),
         _ => client.safety_alert(id, until).await.map(Object::Alert),
     }
 }
 
-fn missed(error: &Error, subject: Subject) -> Missed {
+fn missed(error: &OpenAiError, subject: Subject) -> Missed {
     let said = error.to_string();
     let name = match (error.class(), error.status()) {
-        (Class::Retry, _) => return Missed::ForNow(said),
-        (Class::NotFound, _) => return Missed::Unknown(said),
-        (Class::Unauthorized, Some(403)) => "forbidden",
-        (Class::Unauthorized, _) => "unauthorized",
-        (Class::QuotaExhausted, _) => "quota_exhausted",
-        (Class::Permanent, _) => "refused",
+        (ErrorClass::Retry, _) => return Missed::ForNow(said),
+        (ErrorClass::NotFound, _) => return Missed::Unknown(said),
+        (ErrorClass::Unauthorized, Some(403)) => "forbidden",
+        (ErrorClass::Unauthorized, _) => "unauthorized",
+        (ErrorClass::QuotaExhausted, _) => "quota_exhausted",
+        (ErrorClass::Permanent, _) => "refused",
     };
     let to_do = match name {
         "forbidden" => format!("the API key may not read it: it needs {}", subject.permission()),

@@ -7,7 +7,7 @@ use aws_smithy_types::error::metadata::ProvideErrorMetadata;
 
 /// AWS's own code and message; or, of a call that got no answer, the error and everything beneath it, since the SDK's
 /// error says only "dispatch failure" itself.
-pub(crate) fn cause<E, R>(error: &SdkError<E, R>) -> String
+pub fn cause<E, R>(error: &SdkError<E, R>) -> String
 where
     E: ProvideErrorMetadata + Error + 'static,
     R: std::fmt::Debug + 'static,
@@ -21,7 +21,8 @@ where
 }
 
 /// The error and everything beneath it.
-pub(crate) fn chain(error: &(dyn Error + 'static)) -> String {
+#[must_use]
+pub fn chain(error: &(dyn Error + 'static)) -> String {
     let mut text = error.to_string();
     let mut next = error.source();
     while let Some(error) = next {

@@ -18,9 +18,7 @@ use std::fmt;
 #[derive(Clone)]
 pub struct Config {
     sdk: SdkConfig,
-    #[cfg(feature = "send")]
     http: Http,
-    #[cfg(feature = "send")]
     credentials: Credentials,
 }
 
@@ -46,47 +44,37 @@ impl Config {
             .stalled_stream_protection(StalledStreamProtectionConfig::disabled())
             .http_client(http.clone());
         sdk.set_endpoint_url(endpoint);
-        Some(Self::of_sdk(sdk.build(), http, credentials))
+        Some(Self::new(sdk.build(), http, credentials))
     }
 
-    #[cfg_attr(not(feature = "send"), expect(clippy::needless_pass_by_value, reason = "`send` keeps them"))]
-    #[cfg_attr(not(feature = "send"), expect(unused_variables, reason = "`send` keeps them"))]
-    pub(crate) fn of_sdk(sdk: SdkConfig, http: Http, credentials: Credentials) -> Self {
-        Self {
-            sdk,
-            #[cfg(feature = "send")]
-            http,
-            #[cfg(feature = "send")]
-            credentials,
-        }
+    /// From a configuration of the SDK that has this HTTP client and these credentials.
+    #[must_use]
+    pub fn new(sdk: SdkConfig, http: Http, credentials: Credentials) -> Self {
+        Self { sdk, http, credentials }
     }
 
-    /// What the SDK's clients are made from.
+    /// The SDK's own configuration: what its clients are made from, here and in programs with clients of their own.
     #[must_use]
     pub fn sdk(&self) -> &SdkConfig {
         &self.sdk
     }
 
     /// The HTTP client, for calls past the SDK.
-    #[cfg(feature = "send")]
     pub(crate) fn http(&self) -> &Http {
         &self.http
     }
 
     /// The credentials, for calls past the SDK.
-    #[cfg(feature = "send")]
     pub(crate) fn credentials(&self) -> &Credentials {
         &self.credentials
     }
 
     /// The server that stands in for all of AWS, where there is one.
-    #[cfg(feature = "send")]
     pub(crate) fn endpoint(&self) -> Option<Uri> {
         self.sdk.endpoint_url().and_then(|url| url.parse().ok())
     }
 
     /// The region's name.
-    #[cfg(feature = "send")]
     pub(crate) fn region(&self) -> &str {
         self.sdk.region().map_or("", Region::as_ref)
     }

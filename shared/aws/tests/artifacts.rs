@@ -1,6 +1,5 @@
 //! Storing and reading artifacts, against as much of S3 as that needs.
 
-#![cfg(feature = "artifacts")]
 #![expect(clippy::unwrap_used, clippy::panic, clippy::cast_possible_truncation, reason = "a test fails by panicking")]
 
 mod s3;

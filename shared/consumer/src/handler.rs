@@ -205,9 +205,7 @@ impl HandlerError {
 ///
 /// [`HandlerError::Permanent`] with [`HandlerError::NO_OBJECT`] when it names none.
 pub fn object_id<'a>(event: &'a Event, what: &str) -> Result<&'a str, HandlerError> {
-    event
-        .object_id()
-        .ok_or_else(|| HandlerError::permanent(HandlerError::NO_OBJECT, format!("the event names no {what}")))
+    event.object_id().ok_or_else(|| HandlerError::permanent(HandlerError::NO_OBJECT, format!("the event names no {what}")))
 }
 
 /// What OpenAI answered, or `None` when it answered that there is no such object, which is a normal end of an event.
@@ -215,33 +213,33 @@ pub fn object_id<'a>(event: &'a Event, what: &str) -> Result<&'a str, HandlerErr
 /// # Errors
 ///
 /// What every other refusal means for a retry.
-pub fn found<T>(answer: Result<T, hooks_openai::Error>) -> Result<Option<T>, HandlerError> {
+pub fn found<T>(answer: Result<T, hooks_openai::OpenAiError>) -> Result<Option<T>, HandlerError> {
     match answer {
         Ok(object) => Ok(Some(object)),
-        Err(error) if error.class() == hooks_openai::Class::NotFound => Ok(None),
+        Err(error) if error.class() == hooks_openai::ErrorClass::NotFound => Ok(None),
         Err(error) => Err(error.into()),
     }
 }
 
-impl From<hooks_openai::Error> for HandlerError {
+impl From<hooks_openai::OpenAiError> for HandlerError {
     /// By what the error means for a retry.
     ///
     /// Whether a 404 is a failure depends on what was asked for, so a handler looks for it first: the event's own
     /// object being unknown is [`Outcome::not_found`].
-    fn from(error: hooks_openai::Error) -> Self {
+    fn from(error: hooks_openai::OpenAiError) -> Self {
         let mut message = error.to_string();
         let reason = match error.class() {
-            hooks_openai::Class::Retry => return Self::Retry { after: error.retry_after(), message },
-            hooks_openai::Class::NotFound => Self::NOT_FOUND,
-            hooks_openai::Class::Unauthorized => {
+            hooks_openai::ErrorClass::Retry => return Self::Retry { after: error.retry_after(), message },
+            hooks_openai::ErrorClass::NotFound => Self::NOT_FOUND,
+            hooks_openai::ErrorClass::Unauthorized => {
                 message.push_str(
                     ". The API key may not read this object: it is invalid, it lacks a permission, or it is another \
                      project's (an object that does not exist, as in a test delivery, is answered by 404)",
                 );
                 Self::UNAUTHORIZED
             }
-            hooks_openai::Class::QuotaExhausted => Self::QUOTA_EXHAUSTED,
-            hooks_openai::Class::Permanent => Self::REFUSED,
+            hooks_openai::ErrorClass::QuotaExhausted => Self::QUOTA_EXHAUSTED,
+            hooks_openai::ErrorClass::Permanent => Self::REFUSED,
         };
         Self::Permanent { reason, message }
     }

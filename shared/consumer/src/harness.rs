@@ -31,7 +31,7 @@ const WARM_UP: Duration = Duration::from_secs(5);
 
 /// What somebody may expect the end of, as docs/expectations.md says: what a program asks OpenAI for and then waits
 /// for. All else comes from OpenAI unasked, and is spared the write.
-const EXPECTED: [Category; 4] = [Category::Response, Category::Batch, Category::Eval, Category::FineTuning];
+const EXPECTED: [Category; 3] = [Category::Response, Category::Batch, Category::FineTuning];
 
 /// The message cannot be read.
 const UNDECODABLE_MESSAGE: &str = "undecodable_message";

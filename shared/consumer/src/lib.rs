@@ -30,7 +30,7 @@
 //! | 3 claim the effect | the same, for everything that means the same | another event has it: returned until its lease ends. Another one has acted: marked as its duplicate, acknowledged |
 //! | 4 handle | [`Handler::handle`], until a little before the invocation's deadline | by its [`HandlerError`]; a panic or the deadline is a retry |
 //! | 5 job | what the object is now, never older over newer | retried |
-//! | 6 expectation | met, if the state is final; only for responses, batches, evals and fine-tuning, and not by `not_found` | retried |
+//! | 6 expectation | met, if the state is final; only for responses, batches and fine-tuning, and not by `not_found` | retried |
 //! | 7 outcome | published on the bus, with the expectation's context | retried |
 //! | 8 alert | published on the topic, if the handler has one | retried |
 //! | 9 effect done | | retried |
@@ -104,8 +104,7 @@
 //!
 //! # Permissions
 //!
-//! `dynamodb:UpdateItem` on the table, and `dynamodb:GetItem` for handlers that ask for [`Setup::ledger`];
-//! `s3:PutObject` and `s3:AbortMultipartUpload` on the bucket, as far as the handler stores anything;
+//! `dynamodb:UpdateItem` on the table; `s3:PutObject` and `s3:AbortMultipartUpload` on the bucket, as far as the handler stores anything;
 //! `events:PutEvents` on the bus; `sns:Publish` on the topic; `sqs:ChangeMessageVisibility` on the queue (beside what
 //! Lambda itself needs to read it) and `sqs:SendMessage` on the dead-letter queue;
 //! `secretsmanager:GetSecretValue` on the key's secret. The event source mapping must have
@@ -124,7 +123,6 @@ pub mod when;
 
 pub use handler::{Alert, Context, Handler, HandlerError, Outcome, Severity, found, object_id};
 pub use harness::Harness;
-#[cfg(feature = "parameters")]
 pub use hooks_aws::parameters;
 pub use hooks_aws::{Environment, Faults, artifacts, ledger};
 pub use hooks_webhook::{Category, Event, EventData, SipInvite};

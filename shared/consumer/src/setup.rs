@@ -18,7 +18,6 @@ use crate::{Handler, Harness, OpenAi};
 pub struct Setup<'a> {
     environment: &'a mut Environment,
     config: Option<&'a Config>,
-    ledger: Option<&'a Ledger>,
     openai: Option<OpenAi>,
 }
 
@@ -41,14 +40,7 @@ impl Setup<'_> {
         Some(openai)
     }
 
-    /// The ledger, for handlers that look into it; the function needs `dynamodb:GetItem` on the table.
-    #[must_use]
-    pub fn ledger(&self) -> Option<Ledger> {
-        self.ledger.cloned()
-    }
-
     /// The parameters of Systems Manager, for handlers that keep settings there.
-    #[cfg(feature = "parameters")]
     pub fn parameters(&self) -> Option<hooks_aws::parameters::Parameters> {
         self.config.map(hooks_aws::parameters::Parameters::new)
     }
@@ -83,8 +75,7 @@ impl<H: Handler> Harness<H> {
             text.parse().ok().filter(|&receives: &u32| receives > 0).ok_or_else(|| "is not a number above 0".to_owned())
         });
         let ledger = config.as_ref().zip(table).map(|(config, table)| Ledger::new(config, table));
-        let mut setup =
-            Setup { environment: &mut environment, config: config.as_ref(), ledger: ledger.as_ref(), openai: None };
+        let mut setup = Setup { environment: &mut environment, config: config.as_ref(), openai: None };
         let handler = handler(&mut setup);
         let openai = setup.openai;
         environment.finish(|| {

@@ -7,7 +7,7 @@ use serde_json::Value;
 use tokio::time::Instant;
 
 use crate::client::{Call, Client};
-use crate::error::Error;
+use crate::error::OpenAiError;
 use crate::objects::{text, time};
 
 pub(crate) const BETA: &str = "agents=v1";
@@ -66,7 +66,7 @@ pub struct AgentEnvironment {
 
 impl Client {
     /// Retrieves a session of an agent: `GET /agents/sessions/{id}`.
-    pub async fn agent_session(&self, id: &str, deadline: Instant) -> Result<AgentSession, Error> {
+    pub async fn agent_session(&self, id: &str, deadline: Instant) -> Result<AgentSession, OpenAiError> {
         let path = ["agents", "sessions", id];
         let call = Call { beta: Some(BETA), ..Call::new("retrieve agent session", &path) };
         let answer = self.get(call, deadline).await?;
@@ -75,7 +75,7 @@ impl Client {
     }
 
     /// Retrieves the newest turn of a session, if it has any: `GET /agents/sessions/{id}/turns`.
-    pub async fn last_agent_turn(&self, session_id: &str, deadline: Instant) -> Result<Option<AgentTurn>, Error> {
+    pub async fn last_agent_turn(&self, session_id: &str, deadline: Instant) -> Result<Option<AgentTurn>, OpenAiError> {
         let path = ["agents", "sessions", session_id, "turns"];
         let query = [("order", "desc"), ("limit", "1")];
         let call = Call { beta: Some(BETA), query: &query, ..Call::new("list agent turns", &path) };
@@ -88,7 +88,7 @@ impl Client {
     }
 
     /// Retrieves an environment of agents: `GET /agents/environments/{id}`.
-    pub async fn agent_environment(&self, id: &str, deadline: Instant) -> Result<AgentEnvironment, Error> {
+    pub async fn agent_environment(&self, id: &str, deadline: Instant) -> Result<AgentEnvironment, OpenAiError> {
         let path = ["agents", "environments", id];
         let call = Call { beta: Some(BETA), ..Call::new("retrieve agent environment", &path) };
         let answer = self.get(call, deadline).await?;

@@ -14,7 +14,7 @@ use rustls::RootCertStore;
 use serde_json::Value;
 use tokio::time::{Instant, timeout_at};
 
-use crate::error::Error;
+use crate::error::OpenAiError;
 use crate::key::ApiKey;
 
 /// As in OpenAI's own clients.
@@ -55,7 +55,7 @@ pub struct ClientConfig {
 /// Why a [`Client`] cannot be made.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
-pub enum SetupError {
+pub enum ClientConfigError {
     /// The base URL is not one that a path can be appended to.
     #[error("the base URL of OpenAI must be http or https and have neither query nor fragment")]
     BaseUrl,
@@ -74,11 +74,11 @@ pub struct Client {
 
 impl Client {
     /// Sets up the client. No connection is opened, and no certificate is read from disk: the roots are compiled in.
-    pub fn new(config: ClientConfig) -> Result<Self, SetupError> {
+    pub fn new(config: ClientConfig) -> Result<Self, ClientConfigError> {
         let ClientConfig { base_url, api_key } = config;
         if !matches!(base_url.scheme(), "http" | "https") || base_url.query().is_some() || base_url.fragment().is_some()
         {
-            return Err(SetupError::BaseUrl);
+            return Err(ClientConfigError::BaseUrl);
         }
         Ok(Self { http: http_client()?, base_url, api_key })
     }
@@ -101,14 +101,19 @@ impl Client {
     }
 
     /// Gets what is at the call's path.
-    pub(crate) async fn get(&self, call: Call<'_>, deadline: Instant) -> Result<Answer, Error> {
+    pub(crate) async fn get(&self, call: Call<'_>, deadline: Instant) -> Result<Answer, OpenAiError> {
         let until = earlier(deadline, call.timeout);
         let response = self.send(call, self.http.get(self.url(call)?), JSON, until).await?;
         answer(call, response, until).await
     }
 
     /// Posts a JSON body, or none. What is done by it may have been done when no answer comes.
-    pub(crate) async fn post(&self, call: Call<'_>, body: Option<&Value>, deadline: Instant) -> Result<Answer, Error> {
+    pub(crate) async fn post(
+        &self,
+        call: Call<'_>,
+        body: Option<&Value>,
+        deadline: Instant,
+    ) -> Result<Answer, OpenAiError> {
         let until = earlier(deadline, call.timeout);
         let request = self.http.post(self.url(call)?);
         let request = match body {
@@ -125,7 +130,7 @@ impl Client {
         form: Form,
         sent: &AtomicU64,
         deadline: Instant,
-    ) -> Result<Answer, Error> {
+    ) -> Result<Answer, OpenAiError> {
         let mut sending = pin!(self.send(call, self.http.post(self.url(call)?).multipart(form), JSON, deadline));
         let mut before = 0;
         let response = loop {
@@ -134,7 +139,7 @@ impl Client {
                 Err(_) => sent.load(Ordering::Relaxed),
             };
             if so_far == before || Instant::now() >= deadline {
-                return Err(Error::timeout(call.name, "an answer"));
+                return Err(OpenAiError::timeout(call.name, "an answer"));
             }
             before = so_far;
         };
@@ -142,13 +147,13 @@ impl Client {
     }
 
     /// Deletes what is at the call's path.
-    pub(crate) async fn delete(&self, call: Call<'_>, deadline: Instant) -> Result<Answer, Error> {
+    pub(crate) async fn delete(&self, call: Call<'_>, deadline: Instant) -> Result<Answer, OpenAiError> {
         let until = earlier(deadline, call.timeout);
         answer(call, self.send(call, self.http.delete(self.url(call)?), JSON, until).await?, until).await
     }
 
     /// Gets what is at the call's path, without reading it.
-    pub(crate) async fn open(&self, call: Call<'_>, deadline: Instant) -> Result<reqwest::Response, Error> {
+    pub(crate) async fn open(&self, call: Call<'_>, deadline: Instant) -> Result<reqwest::Response, OpenAiError> {
         self.send(call, self.http.get(self.url(call)?), "application/binary", earlier(deadline, call.timeout)).await
     }
 
@@ -159,16 +164,16 @@ impl Client {
         request: reqwest::RequestBuilder,
         accept: &str,
         until: Instant,
-    ) -> Result<reqwest::Response, Error> {
+    ) -> Result<reqwest::Response, OpenAiError> {
         let mut request = request.header(ACCEPT, accept).header(AUTHORIZATION, self.api_key.authorization());
         if let Some(beta) = call.beta {
             request = request.header(BETA, beta);
         }
         let response = match timeout_at(until, request.send()).await {
             Ok(Ok(response)) => response,
-            Ok(Err(error)) if error.is_timeout() => return Err(Error::timeout(call.name, "a connection")),
-            Ok(Err(error)) => return Err(Error::connection(call.name, error)),
-            Err(_) => return Err(Error::timeout(call.name, "an answer")),
+            Ok(Err(error)) if error.is_timeout() => return Err(OpenAiError::timeout(call.name, "a connection")),
+            Ok(Err(error)) => return Err(OpenAiError::connection(call.name, error)),
+            Err(_) => return Err(OpenAiError::timeout(call.name, "an answer")),
         };
         if response.status().is_success() {
             return Ok(response);
@@ -176,17 +181,17 @@ impl Client {
         let (status, headers) = (response.status(), response.headers().clone());
         // The status says more than a failure to read what comes with it.
         let body = read(call, response, MAX_ERROR_BYTES, until).await.map(|body| body.bytes).unwrap_or_default();
-        Err(Error::refused_with(call.name, status, &headers, &body).with_request_id(request_id(&headers)))
+        Err(OpenAiError::refused_with(call.name, status, &headers, &body).with_request_id(request_id(&headers)))
     }
 
-    fn url(&self, call: Call<'_>) -> Result<Url, Error> {
+    fn url(&self, call: Call<'_>) -> Result<Url, OpenAiError> {
         if !call.path.iter().all(|segment| is_id(segment)) {
-            return Err(Error::invalid_id(call.name));
+            return Err(OpenAiError::invalid_id(call.name));
         }
         let mut url = self.base_url.clone();
         match url.path_segments_mut() {
             Ok(mut segments) => segments.pop_if_empty().extend(call.path),
-            Err(()) => return Err(Error::invalid_id(call.name)),
+            Err(()) => return Err(OpenAiError::invalid_id(call.name)),
         };
         if !call.query.is_empty() {
             url.query_pairs_mut().extend_pairs(call.query);
@@ -197,15 +202,15 @@ impl Client {
 
 /// The HTTP client that OpenAI is called with, for whoever must call somebody else, too. Its answers and their time are
 /// unbounded: bound them.
-pub fn http_client() -> Result<reqwest::Client, SetupError> {
+pub fn http_client() -> Result<reqwest::Client, ClientConfigError> {
     reqwest::Client::builder()
-        .tls_backend_preconfigured(tls().map_err(|error| SetupError::Http(error.to_string()))?)
+        .tls_backend_preconfigured(tls().map_err(|error| ClientConfigError::Http(error.to_string()))?)
         .user_agent(concat!("openai-webhooks/", env!("CARGO_PKG_VERSION")))
         .connect_timeout(CONNECT_TIMEOUT)
         .pool_idle_timeout(POOL_IDLE_TIMEOUT)
         .redirect(redirect::Policy::limited(3))
         .build()
-        .map_err(|error| SetupError::Http(error.to_string()))
+        .map_err(|error| ClientConfigError::Http(error.to_string()))
 }
 
 /// Where a call goes, and what bounds it.
@@ -239,10 +244,10 @@ pub(crate) struct Answer {
 
 impl Answer {
     /// Reads the answer's JSON as `what`; a call that is answered by something else may work later.
-    pub(crate) fn read<T>(self, what: &'static str, from: impl FnOnce(Value) -> Option<T>) -> Result<T, Error> {
+    pub(crate) fn read<T>(self, what: &'static str, from: impl FnOnce(Value) -> Option<T>) -> Result<T, OpenAiError> {
         let value = serde_json::from_slice(&self.bytes);
-        let value = value.map_err(|_| Error::unreadable(self.call, "JSON in full"));
-        let read = value.and_then(|value| from(value).ok_or_else(|| Error::unreadable(self.call, what)));
+        let value = value.map_err(|_| OpenAiError::unreadable(self.call, "JSON in full"));
+        let read = value.and_then(|value| from(value).ok_or_else(|| OpenAiError::unreadable(self.call, what)));
         read.map_err(|error| error.with_request_id(self.request_id))
     }
 }
@@ -272,16 +277,21 @@ struct Body {
     complete: bool,
 }
 
-async fn answer(call: Call<'_>, response: reqwest::Response, until: Instant) -> Result<Answer, Error> {
+async fn answer(call: Call<'_>, response: reqwest::Response, until: Instant) -> Result<Answer, OpenAiError> {
     let request_id = request_id(response.headers());
     match read(call, response, call.limit, until).await {
         Ok(Body { complete: true, bytes }) => Ok(Answer { call: call.name, bytes: bytes.freeze(), request_id }),
-        Ok(_) => Err(Error::too_large(call.name, call.limit).with_request_id(request_id)),
+        Ok(_) => Err(OpenAiError::too_large(call.name, call.limit).with_request_id(request_id)),
         Err(error) => Err(error.with_request_id(request_id)),
     }
 }
 
-async fn read(call: Call<'_>, mut response: reqwest::Response, limit: usize, until: Instant) -> Result<Body, Error> {
+async fn read(
+    call: Call<'_>,
+    mut response: reqwest::Response,
+    limit: usize,
+    until: Instant,
+) -> Result<Body, OpenAiError> {
     let mut bytes = BytesMut::new();
     loop {
         match timeout_at(until, response.chunk()).await {
@@ -291,8 +301,8 @@ async fn read(call: Call<'_>, mut response: reqwest::Response, limit: usize, unt
             }
             Ok(Ok(Some(chunk))) => bytes.extend_from_slice(&chunk),
             Ok(Ok(None)) => return Ok(Body { bytes, complete: true }),
-            Ok(Err(error)) => return Err(Error::interrupted(call.name, error)),
-            Err(_) => return Err(Error::timeout(call.name, "the rest of the answer")),
+            Ok(Err(error)) => return Err(OpenAiError::interrupted(call.name, error)),
+            Err(_) => return Err(OpenAiError::timeout(call.name, "the rest of the answer")),
         }
     }
 }

@@ -8,7 +8,7 @@ use reqwest::Response;
 use tokio::time::{Instant, timeout_at};
 
 use crate::client::{Call, Client, request_id};
-use crate::error::Error;
+use crate::error::OpenAiError;
 
 /// How long the first byte of a file may take.
 const CONTENT_TIMEOUT: Duration = Duration::from_mins(1);
@@ -19,7 +19,7 @@ const IDLE_TIMEOUT: Duration = Duration::from_secs(30);
 
 impl Client {
     /// Opens a file for reading: `GET /files/{id}/content`.
-    pub async fn file_content(&self, id: &str, deadline: Instant) -> Result<FileContent, Error> {
+    pub async fn file_content(&self, id: &str, deadline: Instant) -> Result<FileContent, OpenAiError> {
         const CALL: &str = "download file";
         let path = ["files", id, "content"];
         let call = Call { timeout: CONTENT_TIMEOUT, ..Call::new(CALL, &path) };
@@ -44,12 +44,12 @@ impl FileContent {
     /// The next piece, `None` at the end of the file. Its size is what the network delivers.
     ///
     /// An answer that announces its length and breaks off earlier is an error, never an end.
-    pub async fn chunk(&mut self) -> Result<Option<Bytes>, Error> {
+    pub async fn chunk(&mut self) -> Result<Option<Bytes>, OpenAiError> {
         let until = self.deadline.min(Instant::now() + IDLE_TIMEOUT);
         match timeout_at(until, self.response.chunk()).await {
             Ok(Ok(chunk)) => Ok(chunk),
-            Ok(Err(error)) => Err(Error::interrupted(self.call, error)),
-            Err(_) => Err(Error::timeout(self.call, "the next piece of the file")),
+            Ok(Err(error)) => Err(OpenAiError::interrupted(self.call, error)),
+            Err(_) => Err(OpenAiError::timeout(self.call, "the next piece of the file")),
         }
         .map_err(|error| error.with_request_id(self.request_id.clone()))
     }

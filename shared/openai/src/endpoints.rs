@@ -9,7 +9,7 @@ use serde_json::{Map, Value, json};
 use tokio::time::Instant;
 
 use crate::client::{Call, Client};
-use crate::error::Error;
+use crate::error::OpenAiError;
 use crate::objects::{text, time};
 use crate::page::Page;
 
@@ -69,14 +69,14 @@ impl Client {
         after: Option<&str>,
         limit: u8,
         deadline: Instant,
-    ) -> Result<Page<WebhookEndpoint>, Error> {
+    ) -> Result<Page<WebhookEndpoint>, OpenAiError> {
         let call = Call::new("list webhook endpoints", &["webhook_endpoints"]);
         let page = self.page(call, after, limit, deadline).await?;
         page.read("a list of webhook endpoints", |raw| Page::from_json(&raw, |raw| WebhookEndpoint::from_json(&raw)))
     }
 
     /// Retrieves an endpoint: `GET /webhook_endpoints/{id}`.
-    pub async fn webhook_endpoint(&self, id: &str, deadline: Instant) -> Result<WebhookEndpoint, Error> {
+    pub async fn webhook_endpoint(&self, id: &str, deadline: Instant) -> Result<WebhookEndpoint, OpenAiError> {
         let path = ["webhook_endpoints", id];
         let answer = self.get(Call::new("retrieve webhook endpoint", &path), deadline).await?;
         answer.read("a webhook endpoint", |raw| WebhookEndpoint::from_json(&raw))
@@ -89,7 +89,7 @@ impl Client {
         url: &str,
         event_types: &[String],
         deadline: Instant,
-    ) -> Result<(WebhookEndpoint, EndpointSecret), Error> {
+    ) -> Result<(WebhookEndpoint, EndpointSecret), OpenAiError> {
         let body = json!({ "name": name, "url": url, "event_types": event_types });
         let answer = self.post(Call::new("create webhook endpoint", &["webhook_endpoints"]), Some(&body), deadline);
         answer.await?.read("a webhook endpoint with its secret", |raw| with_secret(&raw))
@@ -101,7 +101,7 @@ impl Client {
         id: &str,
         change: EndpointChange<'_>,
         deadline: Instant,
-    ) -> Result<WebhookEndpoint, Error> {
+    ) -> Result<WebhookEndpoint, OpenAiError> {
         let mut body = Map::new();
         body.extend(change.name.map(|name| ("name".to_owned(), name.into())));
         body.extend(change.url.map(|url| ("url".to_owned(), url.into())));
@@ -113,7 +113,7 @@ impl Client {
     }
 
     /// Deletes an endpoint: `DELETE /webhook_endpoints/{id}`.
-    pub async fn delete_webhook_endpoint(&self, id: &str, deadline: Instant) -> Result<(), Error> {
+    pub async fn delete_webhook_endpoint(&self, id: &str, deadline: Instant) -> Result<(), OpenAiError> {
         let path = ["webhook_endpoints", id];
         self.delete(Call::new("delete webhook endpoint", &path), deadline).await.map(drop)
     }
@@ -126,7 +126,7 @@ impl Client {
         id: &str,
         keep_old: bool,
         deadline: Instant,
-    ) -> Result<(WebhookEndpoint, EndpointSecret), Error> {
+    ) -> Result<(WebhookEndpoint, EndpointSecret), OpenAiError> {
         let path = ["webhook_endpoints", id, "rotate_secret"];
         let body = json!({ "keep_old_secret_active_for_24_hours": keep_old });
         let answer = self.post(Call::new("rotate webhook secret", &path), Some(&body), deadline).await?;
@@ -134,7 +134,12 @@ impl Client {
     }
 
     /// Has OpenAI deliver a sample event: `POST /webhook_endpoints/{id}/test`. The status that the endpoint answered.
-    pub async fn test_webhook_endpoint(&self, id: &str, event_type: &str, deadline: Instant) -> Result<u16, Error> {
+    pub async fn test_webhook_endpoint(
+        &self,
+        id: &str,
+        event_type: &str,
+        deadline: Instant,
+    ) -> Result<u16, OpenAiError> {
         let path = ["webhook_endpoints", id, "test"];
         let body = json!({ "event_type": event_type });
         let answer = self.post(Call::new("test webhook endpoint", &path), Some(&body), deadline).await?;
@@ -142,7 +147,7 @@ impl Client {
     }
 
     /// Lists the event types that the project may subscribe to: `GET /webhook_event_types`.
-    pub async fn webhook_event_types(&self, deadline: Instant) -> Result<Vec<String>, Error> {
+    pub async fn webhook_event_types(&self, deadline: Instant) -> Result<Vec<String>, OpenAiError> {
         let answer = self.get(Call::new("list webhook event types", &["webhook_event_types"]), deadline).await?;
         answer.read("a list of event types", |raw| texts(&raw, "data"))
     }

@@ -12,7 +12,7 @@ use crate::text::for_display;
 
 /// What a failed call means for the caller.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Class {
+pub enum ErrorClass {
     /// It may work later: the connection, 408, 409, 429, 5xx, or an answer that nobody can read.
     Retry,
     /// There is no such object, or not in the project of this key (404).
@@ -29,7 +29,7 @@ pub enum Class {
 ///
 /// Nothing in it is secret. OpenAI's own message is cut to a sentence or two, and what looks like a key is masked.
 #[derive(Debug)]
-pub struct Error(Box<Inner>);
+pub struct OpenAiError(Box<Inner>);
 
 #[derive(Debug)]
 struct Inner {
@@ -52,21 +52,23 @@ enum Cause {
 #[derive(Debug)]
 struct Refused {
     status: StatusCode,
-    class: Class,
+    class: ErrorClass,
     code: Option<String>,
     message: Option<String>,
     retry_after: Option<Duration>,
 }
 
-impl Error {
+impl OpenAiError {
     /// What to do about it.
     #[must_use]
-    pub fn class(&self) -> Class {
+    pub fn class(&self) -> ErrorClass {
         match &self.0.cause {
             Cause::Status(refused) => refused.class,
-            Cause::InvalidId | Cause::TooLarge { .. } => Class::Permanent,
+            Cause::InvalidId | Cause::TooLarge { .. } => ErrorClass::Permanent,
             // An answer that cannot be read mostly comes from something between OpenAI and here.
-            Cause::Connection(_) | Cause::Timeout(_) | Cause::Interrupted(_) | Cause::Unreadable(_) => Class::Retry,
+            Cause::Connection(_) | Cause::Timeout(_) | Cause::Interrupted(_) | Cause::Unreadable(_) => {
+                ErrorClass::Retry
+            }
         }
     }
 
@@ -158,17 +160,19 @@ impl Error {
 
 /// OpenAI's own clients go by the same statuses. They also obey `x-should-retry` to the letter, but they repeat within
 /// seconds: a `false` beside a rate limit tells those to give up, not a queue that comes back minutes later.
-fn class_of(status: StatusCode, quota_exhausted: bool, headers: &HeaderMap) -> Class {
+fn class_of(status: StatusCode, quota_exhausted: bool, headers: &HeaderMap) -> ErrorClass {
     let by_status = match status.as_u16() {
-        429 if quota_exhausted => Class::QuotaExhausted,
-        408 | 409 | 429 | 500.. => Class::Retry,
-        404 => Class::NotFound,
-        401 | 403 => Class::Unauthorized,
-        _ => Class::Permanent,
+        429 if quota_exhausted => ErrorClass::QuotaExhausted,
+        408 | 409 | 429 | 500.. => ErrorClass::Retry,
+        404 => ErrorClass::NotFound,
+        401 | 403 => ErrorClass::Unauthorized,
+        _ => ErrorClass::Permanent,
     };
     match headers.get("x-should-retry").map(HeaderValue::as_bytes) {
-        Some(b"true") => Class::Retry,
-        Some(b"false") if by_status == Class::Retry && status != StatusCode::TOO_MANY_REQUESTS => Class::Permanent,
+        Some(b"true") => ErrorClass::Retry,
+        Some(b"false") if by_status == ErrorClass::Retry && status != StatusCode::TOO_MANY_REQUESTS => {
+            ErrorClass::Permanent
+        }
         _ => by_status,
     }
 }
@@ -196,7 +200,7 @@ fn chain(error: reqwest::Error) -> String {
     for_display(&text)
 }
 
-impl fmt::Display for Error {
+impl fmt::Display for OpenAiError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Inner { call, cause, request_id } = &*self.0;
         match cause {
@@ -223,7 +227,7 @@ impl fmt::Display for Error {
     }
 }
 
-impl std::error::Error for Error {}
+impl std::error::Error for OpenAiError {}
 
 #[cfg(test)]
 mod tests {
@@ -255,10 +259,10 @@ mod tests {
     fn x_should_retry_overrides_the_status_except_that_a_rate_limit_always_passes() {
         let no = headers(&[("x-should-retry", "false")]);
         let yes = headers(&[("x-should-retry", "true")]);
-        assert_eq!(class_of(StatusCode::INTERNAL_SERVER_ERROR, false, &no), Class::Permanent);
-        assert_eq!(class_of(StatusCode::NOT_FOUND, false, &no), Class::NotFound);
-        assert_eq!(class_of(StatusCode::TOO_MANY_REQUESTS, false, &no), Class::Retry);
-        assert_eq!(class_of(StatusCode::TOO_MANY_REQUESTS, true, &no), Class::QuotaExhausted);
-        assert_eq!(class_of(StatusCode::BAD_REQUEST, false, &yes), Class::Retry);
+        assert_eq!(class_of(StatusCode::INTERNAL_SERVER_ERROR, false, &no), ErrorClass::Permanent);
+        assert_eq!(class_of(StatusCode::NOT_FOUND, false, &no), ErrorClass::NotFound);
+        assert_eq!(class_of(StatusCode::TOO_MANY_REQUESTS, false, &no), ErrorClass::Retry);
+        assert_eq!(class_of(StatusCode::TOO_MANY_REQUESTS, true, &no), ErrorClass::QuotaExhausted);
+        assert_eq!(class_of(StatusCode::BAD_REQUEST, false, &yes), ErrorClass::Retry);
     }
 }

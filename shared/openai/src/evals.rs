@@ -5,7 +5,7 @@ use serde_json::Value;
 use tokio::time::Instant;
 
 use crate::client::{Call, Client};
-use crate::error::Error;
+use crate::error::OpenAiError;
 use crate::objects::{text, time};
 
 /// A page of the list of evals.
@@ -44,7 +44,7 @@ pub struct EvalRun {
 
 impl Client {
     /// Lists evals, the last updated ones first: `GET /evals`, at most `limit` (1 to 100) of those behind `after`.
-    pub async fn evals(&self, after: Option<&str>, limit: u8, deadline: Instant) -> Result<EvalPage, Error> {
+    pub async fn evals(&self, after: Option<&str>, limit: u8, deadline: Instant) -> Result<EvalPage, OpenAiError> {
         let limit = limit.to_string();
         let mut query = vec![("order_by", "updated_at"), ("order", "desc"), ("limit", limit.as_str())];
         query.extend(after.map(|id| ("after", id)));
@@ -53,7 +53,7 @@ impl Client {
     }
 
     /// Retrieves a run of an eval: `GET /evals/{eval_id}/runs/{run_id}`.
-    pub async fn eval_run(&self, eval_id: &str, run_id: &str, deadline: Instant) -> Result<EvalRun, Error> {
+    pub async fn eval_run(&self, eval_id: &str, run_id: &str, deadline: Instant) -> Result<EvalRun, OpenAiError> {
         let path = ["evals", eval_id, "runs", run_id];
         let answer = self.get(Call::new("retrieve eval run", &path), deadline).await?;
         let json = answer.bytes.clone();

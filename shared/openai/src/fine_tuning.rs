@@ -5,7 +5,7 @@ use serde_json::Value;
 use tokio::time::Instant;
 
 use crate::client::{Call, Client};
-use crate::error::Error;
+use crate::error::OpenAiError;
 use crate::objects::{count, text, time};
 
 /// One page of the most that OpenAI gives.
@@ -51,7 +51,7 @@ pub struct FineTuningList {
 
 impl Client {
     /// Retrieves a fine-tuning job: `GET /fine_tuning/jobs/{id}`.
-    pub async fn fine_tuning_job(&self, id: &str, deadline: Instant) -> Result<FineTuningJob, Error> {
+    pub async fn fine_tuning_job(&self, id: &str, deadline: Instant) -> Result<FineTuningJob, OpenAiError> {
         let path = ["fine_tuning", "jobs", id];
         let answer = self.get(Call::new("retrieve fine-tuning job", &path), deadline).await?;
         let json = answer.bytes.clone();
@@ -59,18 +59,18 @@ impl Client {
     }
 
     /// Lists a job's checkpoints, the last 100: `GET /fine_tuning/jobs/{id}/checkpoints`.
-    pub async fn fine_tuning_checkpoints(&self, id: &str, deadline: Instant) -> Result<FineTuningList, Error> {
+    pub async fn fine_tuning_checkpoints(&self, id: &str, deadline: Instant) -> Result<FineTuningList, OpenAiError> {
         let path = ["fine_tuning", "jobs", id, "checkpoints"];
         self.fine_tuning_list(Call::new("list fine-tuning checkpoints", &path), deadline).await
     }
 
     /// Lists what a job has reported, the last 100: `GET /fine_tuning/jobs/{id}/events`.
-    pub async fn fine_tuning_events(&self, id: &str, deadline: Instant) -> Result<FineTuningList, Error> {
+    pub async fn fine_tuning_events(&self, id: &str, deadline: Instant) -> Result<FineTuningList, OpenAiError> {
         let path = ["fine_tuning", "jobs", id, "events"];
         self.fine_tuning_list(Call::new("list fine-tuning events", &path), deadline).await
     }
 
-    async fn fine_tuning_list(&self, call: Call<'_>, deadline: Instant) -> Result<FineTuningList, Error> {
+    async fn fine_tuning_list(&self, call: Call<'_>, deadline: Instant) -> Result<FineTuningList, OpenAiError> {
         let answer = self.get(Call { query: &ONE_PAGE, ..call }, deadline).await?;
         let json = answer.bytes.clone();
         answer.read("a list", |raw| Some(FineTuningList { count: raw.get("data")?.as_array()?.len(), json }))

@@ -15,7 +15,7 @@ pub struct ApiKey(HeaderValue);
 /// A text that cannot be an API key. It does not say the text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
-pub enum InvalidApiKey {
+pub enum ApiKeyError {
     /// Nothing is left after trimming.
     #[error("the API key is empty")]
     Empty,
@@ -36,19 +36,18 @@ impl ApiKey {
 }
 
 impl FromStr for ApiKey {
-    type Err = InvalidApiKey;
+    type Err = ApiKeyError;
 
     /// Takes the key without the white space around it, which secrets pasted into a console often have.
-    fn from_str(text: &str) -> Result<Self, InvalidApiKey> {
+    fn from_str(text: &str) -> Result<Self, ApiKeyError> {
         let key = text.trim();
         if key.is_empty() {
-            return Err(InvalidApiKey::Empty);
+            return Err(ApiKeyError::Empty);
         }
         if !key.bytes().all(|byte| byte.is_ascii_graphic()) {
-            return Err(InvalidApiKey::ForbiddenCharacter);
+            return Err(ApiKeyError::ForbiddenCharacter);
         }
-        let mut header =
-            HeaderValue::try_from(format!("Bearer {key}")).map_err(|_| InvalidApiKey::ForbiddenCharacter)?;
+        let mut header = HeaderValue::try_from(format!("Bearer {key}")).map_err(|_| ApiKeyError::ForbiddenCharacter)?;
         header.set_sensitive(true);
         Ok(Self(header))
     }
@@ -80,9 +79,9 @@ mod tests {
 
     #[test]
     fn a_text_that_cannot_be_a_key_is_refused() {
-        assert_eq!(" \n".parse::<ApiKey>().unwrap_err(), InvalidApiKey::Empty);
+        assert_eq!(" \n".parse::<ApiKey>().unwrap_err(), ApiKeyError::Empty);
         for text in ["sk local", "sk-\u{e4}", "sk-a\nb", "sk-\u{7f}"] {
-            assert_eq!(text.parse::<ApiKey>().unwrap_err(), InvalidApiKey::ForbiddenCharacter, "{text:?}");
+            assert_eq!(text.parse::<ApiKey>().unwrap_err(), ApiKeyError::ForbiddenCharacter, "{text:?}");
         }
     }
 }

@@ -6,8 +6,8 @@
 //!
 //! - **Tolerant.** A type has the few fields that are used, and [`Batch::raw`] the rest. A field that is missing, of
 //!   an unexpected kind or unknown, and a status that nobody has seen yet, never make an answer unreadable.
-//! - **Classified.** Every [`Error`] knows its [`Class`]: worth another try, gone, not allowed, out of quota, or for
-//!   good. [`Error::retry_after`] is the pause that OpenAI asks for.
+//! - **Classified.** Every [`OpenAiError`] has an [`ErrorClass`]: retry, not found, unauthorized, quota exhausted or
+//!   permanent. [`OpenAiError::retry_after`] is the pause that OpenAI asks for.
 //! - **Not repeated.** A call is made once. Who calls has a queue with a growing delay and a budget of attempts, and
 //!   attempts hidden in here would spend both unseen.
 //! - **In time.** Every call takes the instant by which it must be over, and no call waits longer for an answer, or for
@@ -34,7 +34,6 @@
 //! ```
 
 mod agents;
-mod calls;
 mod client;
 mod content;
 mod endpoints;
@@ -44,27 +43,28 @@ mod fine_tuning;
 mod key;
 mod objects;
 mod page;
+mod phone_calls;
 mod response;
 mod safety;
 mod submit;
 mod text;
 
 pub use agents::{AgentEnvironment, AgentSession, AgentTurn};
-pub use calls::CallApi;
-pub use client::{Client, ClientConfig, SetupError, http_client};
+pub use client::{Client, ClientConfig, ClientConfigError, http_client};
 pub use content::FileContent;
 pub use endpoints::{EndpointChange, EndpointSecret, WebhookEndpoint};
-pub use error::{Class, Error};
+pub use error::{ErrorClass, OpenAiError};
 pub use evals::{EvalPage, EvalRun};
 pub use fine_tuning::{FineTuningJob, FineTuningList};
-pub use key::{ApiKey, InvalidApiKey};
+pub use key::{ApiKey, ApiKeyError};
 pub use objects::{Batch, BatchError, BatchStatus, File, RequestCounts};
 pub use page::Page;
+pub use phone_calls::CallApi;
 /// What [`http_client`] makes.
 pub use reqwest::Client as HttpClient;
 /// The type of [`ClientConfig::base_url`].
 pub use reqwest::Url;
-pub use response::{Question, Response, ResponseStatus};
+pub use response::{NewResponse, Response, ResponseStatus};
 pub use safety::{SafetyAlert, SafetyCase};
 pub use submit::{NewBatch, Upload};
 pub use text::for_display;

@@ -9,7 +9,7 @@ use serde_json::Value;
 use tokio::time::Instant;
 
 use crate::client::{Call, Client};
-use crate::error::Error;
+use crate::error::OpenAiError;
 
 /// Where a batch stands. `Other` is a status that did not exist when this was written.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -141,13 +141,13 @@ pub struct Batch {
 
 impl Client {
     /// Retrieves a batch: `GET /batches/{id}`.
-    pub async fn batch(&self, id: &str, deadline: Instant) -> Result<Batch, Error> {
+    pub async fn batch(&self, id: &str, deadline: Instant) -> Result<Batch, OpenAiError> {
         let answer = self.get(Call::new("retrieve batch", &["batches", id]), deadline).await?;
         answer.read("a batch", Batch::from_value)
     }
 
     /// Retrieves what OpenAI knows about a file: `GET /files/{id}`.
-    pub async fn file(&self, id: &str, deadline: Instant) -> Result<File, Error> {
+    pub async fn file(&self, id: &str, deadline: Instant) -> Result<File, OpenAiError> {
         let answer = self.get(Call::new("retrieve file", &["files", id]), deadline).await?;
         answer.read("a file", File::from_value)
     }

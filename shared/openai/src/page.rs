@@ -6,7 +6,7 @@ use tokio::time::Instant;
 
 use crate::agents::{AgentSession, BETA};
 use crate::client::{Call, Client};
-use crate::error::Error;
+use crate::error::OpenAiError;
 use crate::fine_tuning::FineTuningJob;
 use crate::objects::{Batch, text};
 
@@ -32,7 +32,7 @@ impl<T> Page<T> {
 
 impl Client {
     /// Lists batches: `GET /batches`, at most `limit` (1 to 100) of those behind `after`.
-    pub async fn batches(&self, after: Option<&str>, limit: u8, deadline: Instant) -> Result<Page<Batch>, Error> {
+    pub async fn batches(&self, after: Option<&str>, limit: u8, deadline: Instant) -> Result<Page<Batch>, OpenAiError> {
         let page = self.page(Call::new("list batches", &["batches"]), after, limit, deadline);
         page.await?.read("a list of batches", |raw| Page::from_json(&raw, Batch::from_value))
     }
@@ -43,7 +43,7 @@ impl Client {
         after: Option<&str>,
         limit: u8,
         deadline: Instant,
-    ) -> Result<Page<FineTuningJob>, Error> {
+    ) -> Result<Page<FineTuningJob>, OpenAiError> {
         let call = Call::new("list fine-tuning jobs", &["fine_tuning", "jobs"]);
         let read = |raw: Value| {
             let json = Bytes::from(raw.to_string());
@@ -59,7 +59,7 @@ impl Client {
         after: Option<&str>,
         limit: u8,
         deadline: Instant,
-    ) -> Result<Page<AgentSession>, Error> {
+    ) -> Result<Page<AgentSession>, OpenAiError> {
         let call = Call { beta: Some(BETA), ..Call::new("list agent sessions", &["agents", "sessions"]) };
         let read = |raw: Value| {
             let json = Bytes::from(raw.to_string());
@@ -76,7 +76,7 @@ impl Client {
         after: Option<&str>,
         limit: u8,
         deadline: Instant,
-    ) -> Result<crate::client::Answer, Error> {
+    ) -> Result<crate::client::Answer, OpenAiError> {
         let limit = limit.to_string();
         let mut query = vec![("limit", limit.as_str())];
         query.extend(after.map(|id| ("after", id)));

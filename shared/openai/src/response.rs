@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use tokio::time::Instant;
 
 use crate::client::{Call, Client};
-use crate::error::Error;
+use crate::error::OpenAiError;
 use crate::objects::{text, time};
 
 /// Bounds what an answer can make us hold. A response may hold a few pictures in base64.
@@ -110,7 +110,7 @@ pub struct Response {
 
 /// A question to a model, to be answered at once.
 #[derive(Clone, Copy, Debug)]
-pub struct Question<'a> {
+pub struct NewResponse<'a> {
     /// The model's name.
     pub model: &'a str,
     /// What it is asked.
@@ -123,8 +123,8 @@ impl Client {
     /// Has a model answer: `POST /responses`, within 60 seconds. OpenAI does not store the answer.
     ///
     /// A call that is repeated, because no answer came, is answered and billed again, and does nothing else.
-    pub async fn ask(&self, question: Question<'_>, deadline: Instant) -> Result<Response, Error> {
-        let Question { model, input, max_output_tokens } = question;
+    pub async fn create_response(&self, question: NewResponse<'_>, deadline: Instant) -> Result<Response, OpenAiError> {
+        let NewResponse { model, input, max_output_tokens } = question;
         let body = json!({"model": model, "input": input, "max_output_tokens": max_output_tokens, "store": false});
         let call = Call { timeout: ANSWER_TIMEOUT, ..Call::new("create response", &["responses"]) };
         let answer = self.post(call, Some(&body), deadline).await?;
@@ -133,7 +133,7 @@ impl Client {
     }
 
     /// Retrieves a model's response: `GET /responses/{id}`.
-    pub async fn response(&self, id: &str, deadline: Instant) -> Result<Response, Error> {
+    pub async fn response(&self, id: &str, deadline: Instant) -> Result<Response, OpenAiError> {
         let path = ["responses", id];
         let call = Call { limit: MAX_RESPONSE_BYTES, ..Call::new("retrieve response", &path) };
         let answer = self.get(call, deadline).await?;

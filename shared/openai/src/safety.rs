@@ -5,7 +5,7 @@ use serde_json::Value;
 use tokio::time::Instant;
 
 use crate::client::{Call, Client};
-use crate::error::Error;
+use crate::error::OpenAiError;
 use crate::objects::{text, time};
 
 /// A safety alert: OpenAI saw a model do something that was perhaps not intended.
@@ -54,7 +54,7 @@ pub struct SafetyCase {
 
 impl Client {
     /// Retrieves a safety alert: `GET /safety/alerts/{id}`. The key needs `api.safety.alerts.read`.
-    pub async fn safety_alert(&self, id: &str, deadline: Instant) -> Result<SafetyAlert, Error> {
+    pub async fn safety_alert(&self, id: &str, deadline: Instant) -> Result<SafetyAlert, OpenAiError> {
         let path = ["safety", "alerts", id];
         let answer = self.get(Call::new("retrieve safety alert", &path), deadline).await?;
         let json = answer.bytes.clone();
@@ -63,7 +63,7 @@ impl Client {
 
     /// Retrieves a safety case: `GET /safety/cases/{id}`. The key needs `api.safety.read` and must be of the same
     /// organization.
-    pub async fn safety_case(&self, id: &str, deadline: Instant) -> Result<SafetyCase, Error> {
+    pub async fn safety_case(&self, id: &str, deadline: Instant) -> Result<SafetyCase, OpenAiError> {
         let path = ["safety", "cases", id];
         let answer = self.get(Call::new("retrieve safety case", &path), deadline).await?;
         let json = answer.bytes.clone();

@@ -16,7 +16,7 @@ use tokio::io::{AsyncRead, AsyncReadExt};
 use tokio::time::Instant;
 
 use crate::client::{Call, Client};
-use crate::error::Error;
+use crate::error::OpenAiError;
 use crate::objects::{Batch, File};
 
 /// How much of a file is read at once.
@@ -58,7 +58,7 @@ impl Client {
         upload: Upload<R>,
         progress: impl Fn(u64) + Send + 'static,
         deadline: Instant,
-    ) -> Result<File, Error>
+    ) -> Result<File, OpenAiError>
     where
         R: AsyncRead + Send + Unpin + 'static,
     {
@@ -78,7 +78,7 @@ impl Client {
     }
 
     /// Creates a batch: `POST /batches`. Not idempotent.
-    pub async fn create_batch(&self, batch: NewBatch<'_>, deadline: Instant) -> Result<Batch, Error> {
+    pub async fn create_batch(&self, batch: NewBatch<'_>, deadline: Instant) -> Result<Batch, OpenAiError> {
         let metadata = batch.metadata.iter().map(|(name, value)| (name.clone(), value.as_str().into()));
         let mut body = json!({
             "input_file_id": batch.input_file_id,
@@ -94,7 +94,7 @@ impl Client {
     }
 
     /// Cancels a batch, which takes up to ten minutes: `POST /batches/{id}/cancel`.
-    pub async fn cancel_batch(&self, id: &str, deadline: Instant) -> Result<Batch, Error> {
+    pub async fn cancel_batch(&self, id: &str, deadline: Instant) -> Result<Batch, OpenAiError> {
         let path = ["batches", id, "cancel"];
         let answer = self.post(Call::new("cancel batch", &path), None, deadline).await?;
         answer.read("a batch", Batch::from_value)

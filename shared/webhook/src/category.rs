@@ -39,8 +39,6 @@ categories! {
     Response = "response": "response.";
     /// A fine-tuning job reached an end.
     FineTuning = "fine-tuning": "fine_tuning." "fine_tune.";
-    /// A run of an eval reached an end.
-    Eval = "eval": "eval.";
     /// A phone call or a live session waits for somebody to take it.
     Realtime = "realtime": "realtime." "live.";
     /// An agent's session or environment changed.
@@ -95,7 +93,6 @@ mod tests {
             ("response.incomplete", Category::Response),
             ("fine_tuning.job.succeeded", Category::FineTuning),
             ("fine_tune.completed", Category::FineTuning),
-            ("eval.run.canceled", Category::Eval),
             ("realtime.call.incoming", Category::Realtime),
             ("live.transport.connected", Category::Realtime),
             ("agent.session.idle", Category::Agent),
@@ -109,7 +106,16 @@ mod tests {
 
     #[test]
     fn what_no_prefix_claims_goes_to_the_archive() {
-        for event_type in ["brand.new", "batch", "batches.completed", "Batch.completed", "", "."] {
+        for event_type in [
+            "eval.run.canceled",
+            "video.completed",
+            "brand.new",
+            "batch",
+            "batches.completed",
+            "Batch.completed",
+            "",
+            ".",
+        ] {
             assert_eq!(Category::of(event_type), Category::Archive, "{event_type:?}");
         }
     }

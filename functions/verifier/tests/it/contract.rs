@@ -78,7 +78,7 @@ fn each_category_has_its_own_queue() {
     for (event_type, category) in [
         ("response.completed", "response"),
         ("fine_tuning.job.succeeded", "fine-tuning"),
-        ("eval.run.failed", "eval"),
+        ("eval.run.failed", "archive"),
         ("live.transport.incoming", "realtime"),
         ("agent.session.completed", "agent"),
         ("safety_identifier.blocked", "safety"),

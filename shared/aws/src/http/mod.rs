@@ -9,7 +9,6 @@ mod pool;
 #[cfg(test)]
 mod tests;
 
-#[cfg(feature = "send")]
 use ::http::{Request, StatusCode, Uri};
 use aws_smithy_runtime_api::client::http::{
     HttpClient, HttpConnector, HttpConnectorFuture, HttpConnectorSettings, SharedHttpConnector,
@@ -18,13 +17,10 @@ use aws_smithy_runtime_api::client::orchestrator::{HttpRequest, HttpResponse};
 use aws_smithy_runtime_api::client::result::ConnectorError;
 use aws_smithy_runtime_api::client::runtime_components::RuntimeComponents;
 use aws_smithy_types::body::SdkBody;
-#[cfg(feature = "send")]
 use hyper::body::Body;
 use pool::Pool;
 use std::error::Error;
-#[cfg(feature = "send")]
 use std::future::poll_fn;
-#[cfg(feature = "send")]
 use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
@@ -34,17 +30,18 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
 
 /// The HTTP client; clones share their connections.
 #[derive(Clone, Debug)]
-pub(crate) struct Http {
+pub struct Http {
     pool: Arc<Pool>,
 }
 
 impl Http {
-    pub(crate) fn new() -> Self {
+    /// A client without connections.
+    #[must_use]
+    pub fn new() -> Self {
         Self { pool: Arc::new(Pool::new(connect::roots())) }
     }
 
     /// Opens a connection to a URL's host ahead of the first request. Failing is no fault: the request opens one.
-    #[cfg(feature = "send")]
     pub(crate) async fn connect(&self, url: &Uri) {
         if let Err(error) = self.pool.warm(url, CONNECT_TIMEOUT).await {
             tracing::warn!(%error, "cannot connect ahead of the first request");
@@ -52,7 +49,6 @@ impl Http {
     }
 
     /// Sends a request and reads all of the response, which must be small. The caller limits the time.
-    #[cfg(feature = "send")]
     pub(crate) async fn exchange(&self, request: Request<SdkBody>) -> Result<(StatusCode, Vec<u8>), pool::SendError> {
         let (head, mut body) = Arc::clone(&self.pool).send(request, CONNECT_TIMEOUT).await?.into_parts();
         let mut bytes = Vec::new();
@@ -62,6 +58,12 @@ impl Http {
             }
         }
         Ok((head.status, bytes))
+    }
+}
+
+impl Default for Http {
+    fn default() -> Self {
+        Self::new()
     }
 }
 

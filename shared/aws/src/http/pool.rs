@@ -89,7 +89,6 @@ impl Pool {
     }
 
     /// Opens a connection to a URL's host, for a request to come.
-    #[cfg(feature = "send")]
     pub(super) async fn warm(&self, url: &Uri, connect_timeout: Duration) -> Result<(), SendError> {
         let origin = Origin::of(url.clone().into_parts())?;
         let opened = tokio::time::timeout(connect_timeout, self.open(&origin)).await;

@@ -6,7 +6,8 @@ use aws_sdk_dynamodb::types::{AttributeValue, ReturnValue, ReturnValuesOnConditi
 
 use super::{Ledger, LedgerError};
 
-pub(super) type Item = HashMap<String, AttributeValue>;
+/// An item of the table: its attributes by name.
+pub type Item = HashMap<String, AttributeValue>;
 
 /// What a conditional write came to.
 pub(super) enum WriteResult {
@@ -135,8 +136,8 @@ impl Ledger {
         }
     }
 
-    /// The item with these keys, as it is now.
-    pub(super) async fn item(&self, action: &'static str, pk: &str, sk: &str) -> Result<Option<Item>, LedgerError> {
+    /// The item with these keys, as it is now. `action` follows "could not" in an error. Needs `dynamodb:GetItem`.
+    pub async fn item(&self, action: &'static str, pk: &str, sk: &str) -> Result<Option<Item>, LedgerError> {
         let request = self.client.get_item().table_name(&self.table).consistent_read(true);
         let request = request.key("pk", AttributeValue::S(pk.to_owned())).key("sk", AttributeValue::S(sk.to_owned()));
         Ok(request.send().await.map_err(|error| LedgerError::new(action, &error))?.item)

@@ -149,18 +149,6 @@ impl Ledger {
         let written = self.change("mark what is overdue", &waiting.pk, &waiting.sk, change, condition).await?;
         Ok(matches!(written, WriteResult::Yes(_)))
     }
-
-    /// The text `attribute` of what is expected of an object; `None` when nobody recorded it, or as something else than
-    /// a text. Needs `dynamodb:GetItem`.
-    pub async fn expected(
-        &self,
-        category: &str,
-        object_id: &str,
-        attribute: &str,
-    ) -> Result<Option<String>, LedgerError> {
-        let item = self.item("read what is expected", &pk(category, object_id), SK).await?;
-        Ok(item.as_ref().and_then(|item| read_text(item, attribute)).map(str::to_owned))
-    }
 }
 
 impl Waiting {

@@ -27,7 +27,7 @@ const MAX_BODY: usize = 300 * 1024;
 const ATTEMPTS: usize = 20;
 
 /// Over how many keys of the index a day's events are spread, so that no day is one hot partition.
-pub(super) const SHARDS: u64 = 16;
+pub const SHARDS: u64 = 16;
 
 /// An event as it was delivered.
 #[derive(Clone, Copy, Debug)]
@@ -250,7 +250,8 @@ fn attempt(
 }
 
 /// The key of the index for a moment's day (UTC) and a shard: `2026-11-21#7`.
-pub(super) fn day_of(millis: i64, shard: u64) -> String {
+#[must_use]
+pub fn day_of(millis: i64, shard: u64) -> String {
     let date = DateTime::from_millis(millis).fmt(Format::DateTime).unwrap_or_default();
     format!("{}#{shard}", date.split('T').next().unwrap_or_default())
 }

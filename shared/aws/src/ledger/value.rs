@@ -15,12 +15,14 @@ const MAX_MAGNITUDE: f64 = 9.9e125;
 const MIN_MAGNITUDE: f64 = 1e-130;
 
 /// An attribute that is a text.
-pub(super) fn text(value: impl Into<String>) -> AttributeValue {
+#[must_use]
+pub fn text(value: impl Into<String>) -> AttributeValue {
     AttributeValue::S(value.into())
 }
 
 /// An attribute that is a whole number.
-pub(super) fn number(value: i64) -> AttributeValue {
+#[must_use]
+pub fn number(value: i64) -> AttributeValue {
     AttributeValue::N(value.to_string())
 }
 
@@ -59,17 +61,20 @@ fn json_number(value: &Number) -> AttributeValue {
 }
 
 /// The text under `name`, if there is one.
-pub(super) fn read_text<'a>(item: &'a HashMap<String, AttributeValue>, name: &str) -> Option<&'a str> {
+#[must_use]
+pub fn read_text<'a>(item: &'a HashMap<String, AttributeValue>, name: &str) -> Option<&'a str> {
     item.get(name)?.as_s().ok().map(String::as_str)
 }
 
 /// The whole number under `name`, if there is one.
-pub(super) fn read_number(item: &HashMap<String, AttributeValue>, name: &str) -> Option<i64> {
+#[must_use]
+pub fn read_number(item: &HashMap<String, AttributeValue>, name: &str) -> Option<i64> {
     item.get(name)?.as_n().ok()?.parse().ok()
 }
 
 /// The JSON that an attribute stands for. Kinds that nothing here writes (binary data and sets) become null.
-pub(super) fn plain(value: &AttributeValue) -> Value {
+#[must_use]
+pub fn plain(value: &AttributeValue) -> Value {
     match value {
         AttributeValue::Bool(value) => (*value).into(),
         AttributeValue::N(value) => value.parse::<Number>().map_or_else(|_| value.as_str().into(), Value::Number),
@@ -81,7 +86,8 @@ pub(super) fn plain(value: &AttributeValue) -> Value {
 }
 
 /// The JSON object that a map of attributes stands for.
-pub(super) fn plain_object(map: &HashMap<String, AttributeValue>) -> Map<String, Value> {
+#[must_use]
+pub fn plain_object(map: &HashMap<String, AttributeValue>) -> Map<String, Value> {
     map.iter().map(|(name, value)| (name.clone(), plain(value))).collect()
 }
 

@@ -3,14 +3,12 @@
 //! A function needs `secretsmanager:GetSecretValue` on the secrets it reads, and nothing else: stages are read one by
 //! one, so no permission to list or describe versions is asked for. Only what rotates a secret needs more.
 
-#[cfg(feature = "rotation")]
 mod rotation;
 mod signing;
 mod store;
 #[cfg(test)]
 mod tests;
 
-#[cfg(feature = "rotation")]
 pub use rotation::{Put, Rotation, Versions};
 pub use signing::{Live, PREVIOUS_LIFETIME, SigningSecret};
 pub use store::{ReadError, Source, Stage, Store, Version, WriteError};

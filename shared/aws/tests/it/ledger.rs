@@ -255,28 +255,6 @@ async fn a_table_that_is_not_there_is_an_error_that_says_so() {
 }
 
 #[tokio::test]
-async fn what_somebody_recorded_of_an_object_is_read() {
-    let table = Table::new().await;
-    let text = |text: &str| AttributeValue::S(text.to_owned());
-    let keys = |run: &str| [("pk", text(&format!("expected#eval#{run}"))), ("sk", text("expected"))];
-    table.put(&[&keys("run_1")[..], &[("eval_id", text("eval_1")), ("note", text("nightly"))]].concat()).await;
-    table.put(&[&keys("run_2")[..], &[("eval_id", AttributeValue::N("7".to_owned()))]].concat()).await;
-    let expected = async |category, run, attribute| table.ledger.expected(category, run, attribute).await.unwrap();
-    assert_eq!(expected("eval", "run_1", "eval_id").await.as_deref(), Some("eval_1"));
-    assert_eq!(expected("eval", "run_1", "other").await, None);
-    assert_eq!(expected("eval", "run_2", "eval_id").await, None);
-    assert_eq!(expected("eval", "run_3", "eval_id").await, None);
-    assert_eq!(expected("batch", "run_1", "eval_id").await, None);
-}
-
-#[tokio::test]
-async fn a_table_that_is_not_there_is_a_failure_and_not_nothing_recorded() {
-    let ledger = hooks_aws::ledger::Ledger::new(&crate::stack::config(), "no-such-table");
-    let error = ledger.expected("eval", "run_1", "eval_id").await.unwrap_err();
-    assert!(error.to_string().starts_with("could not read what is expected: "), "{error}");
-}
-
-#[tokio::test]
 async fn of_twenty_who_want_a_lease_one_gets_it_until_it_ends_or_is_given_back() {
     let table = Arc::new(Table::new().await);
     let mut wishes = JoinSet::new();

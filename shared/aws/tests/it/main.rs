@@ -1,13 +1,10 @@
 //! The ledger, the bus, the topic and the queues against the local AWS that `make test` starts.
 
-#![cfg(all(feature = "ledger", feature = "outcomes", feature = "queue"))]
 #![expect(clippy::expect_used, clippy::panic, clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod consumer_queue;
 mod expectations;
 mod ledger;
-mod letters;
 mod outcomes;
-#[cfg(feature = "parameters")]
 mod parameters;
 mod stack;

@@ -2,14 +2,14 @@
 
 use std::time::Duration;
 
-use hooks_openai::{BatchStatus, Class, Error, ResponseStatus};
+use hooks_openai::{BatchStatus, ErrorClass, OpenAiError, ResponseStatus};
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
 use tokio::time::Instant;
 
 use crate::server::{Headers, answer, client_at, client_of, client_of_bytes, error, soon};
 
-async fn refusal(status: u16, headers: Headers, body: String) -> Error {
+async fn refusal(status: u16, headers: Headers, body: String) -> OpenAiError {
     let client = client_of(move |_| answer(status, headers, body.clone())).await;
     client.batch("batch_1", soon()).await.unwrap_err()
 }
@@ -64,7 +64,7 @@ async fn an_answer_with_unknown_fields_and_an_unknown_status_is_read() {
 async fn an_object_beyond_the_bound_is_refused() {
     let client = client_of(|_| answer(200, &[], vec![b' '; 9 * 1024 * 1024])).await;
     let error = client.batch("batch_1", soon()).await.unwrap_err();
-    assert_eq!(error.class(), Class::Permanent);
+    assert_eq!(error.class(), ErrorClass::Permanent);
     assert_eq!(error.to_string(), "retrieve batch: the answer is longer than 8388608 bytes");
 }
 
@@ -80,8 +80,8 @@ async fn a_response_is_read_and_kept_byte_for_byte() {
     let response = client.response("resp_1", soon()).await.unwrap();
     assert_eq!((response.id.as_str(), response.status), ("resp_1", ResponseStatus::Completed));
     assert_eq!(response.json, json);
-    assert_eq!(client.response("resp_2", soon()).await.unwrap_err().class(), Class::Retry);
-    assert_eq!(client.response("resp_3", soon()).await.unwrap_err().class(), Class::NotFound);
+    assert_eq!(client.response("resp_2", soon()).await.unwrap_err().class(), ErrorClass::Retry);
+    assert_eq!(client.response("resp_3", soon()).await.unwrap_err().class(), ErrorClass::NotFound);
 }
 
 #[tokio::test]
@@ -94,14 +94,14 @@ async fn a_response_may_be_larger_than_other_objects_and_has_a_bound_too() {
     let client = client_of(move |_| answer(200, &[], large.clone())).await;
     assert!(client.response("resp_1", soon()).await.is_ok());
     let client = client_of(move |_| answer(200, &[], too_large.clone())).await;
-    assert_eq!(client.response("resp_1", soon()).await.unwrap_err().class(), Class::Permanent);
+    assert_eq!(client.response("resp_1", soon()).await.unwrap_err().class(), ErrorClass::Permanent);
 }
 
 #[tokio::test]
 async fn nobody_listening_is_worth_another_try() {
     let port = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap().port();
     let error = client_at(port).file("file-1", soon()).await.unwrap_err();
-    assert_eq!((error.class(), error.status()), (Class::Retry, None));
+    assert_eq!((error.class(), error.status()), (ErrorClass::Retry, None));
     assert!(error.to_string().contains("refused"), "{error}");
 }
 
@@ -142,7 +142,7 @@ async fn content_that_breaks_off_is_an_error_and_not_an_end() {
         let mut content = client.file_content("file-1", soon()).await.unwrap();
         assert_eq!(content.chunk().await.unwrap().unwrap(), "ab");
         let error = content.chunk().await.unwrap_err();
-        assert_eq!((error.class(), error.request_id()), (Class::Retry, Some("req_7")), "{bytes:?}");
+        assert_eq!((error.class(), error.request_id()), (ErrorClass::Retry, Some("req_7")), "{bytes:?}");
     }
 }
 
@@ -155,7 +155,7 @@ async fn content_that_falls_silent_is_an_error_long_before_the_deadline() {
     assert_eq!(content.chunk().await.unwrap().unwrap(), "ab");
     tokio::time::pause();
     let error = content.chunk().await.unwrap_err();
-    assert_eq!(error.class(), Class::Retry);
+    assert_eq!(error.class(), ErrorClass::Retry);
     assert!(started.elapsed() < Duration::from_mins(1), "{:?}", started.elapsed());
 }
 
@@ -163,5 +163,5 @@ async fn content_that_falls_silent_is_an_error_long_before_the_deadline() {
 async fn content_of_a_missing_file_is_a_refusal() {
     let client = client_of(|_| answer(404, &[], error("invalid_request_error", &Value::Null))).await;
     let error = client.file_content("file-1", soon()).await.unwrap_err();
-    assert_eq!((error.class(), error.code()), (Class::NotFound, Some("invalid_request_error")));
+    assert_eq!((error.class(), error.code()), (ErrorClass::NotFound, Some("invalid_request_error")));
 }

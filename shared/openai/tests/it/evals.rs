@@ -1,6 +1,6 @@
 //! What is read of evals and their runs.
 
-use hooks_openai::Class;
+use hooks_openai::ErrorClass;
 
 use crate::server::{client_and_asked, soon};
 
@@ -51,7 +51,7 @@ async fn evals_come_in_pages_the_last_updated_ones_first() {
 async fn an_id_that_would_change_the_path_is_not_sent() {
     let (client, asked) = client_and_asked(RUN).await;
     for (eval_id, run_id) in [("..", "evalrun_1"), ("eval_1", "a/b"), ("", "evalrun_1"), ("eval_1", "a?b")] {
-        assert_eq!(client.eval_run(eval_id, run_id, soon()).await.unwrap_err().class(), Class::Permanent);
+        assert_eq!(client.eval_run(eval_id, run_id, soon()).await.unwrap_err().class(), ErrorClass::Permanent);
     }
     assert_eq!(*asked.lock().unwrap(), []);
 }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use hooks_openai::{CallApi, Class, Client, EndpointChange, Error, NewBatch, Question, Upload};
+use hooks_openai::{CallApi, Client, EndpointChange, ErrorClass, NewBatch, NewResponse, OpenAiError, Upload};
 use serde_json::{Map, Value, json};
 use tokio::time::Instant;
 
@@ -61,7 +61,7 @@ const WITHOUT_ID: [&str; 10] = [
 /// Calls whose answer says nothing.
 const ANSWERED_BY_NOTHING: [&str; 4] = ["accept call", "reject call", "refer call", "delete webhook endpoint"];
 
-async fn make(call: &str, client: &Client, id: &str, deadline: Instant) -> Result<(), Error> {
+async fn make(call: &str, client: &Client, id: &str, deadline: Instant) -> Result<(), OpenAiError> {
     match call {
         "retrieve batch" => client.batch(id, deadline).await.map(drop),
         "retrieve file" => client.file(id, deadline).await.map(drop),
@@ -78,8 +78,8 @@ async fn make(call: &str, client: &Client, id: &str, deadline: Instant) -> Resul
         "cancel batch" => client.cancel_batch(id, deadline).await.map(drop),
         "retrieve response" => client.response(id, deadline).await.map(drop),
         "create response" => {
-            let question = Question { model: "ft:gpt:acme::1", input: "Say hello.", max_output_tokens: 64 };
-            client.ask(question, deadline).await.map(drop)
+            let question = NewResponse { model: "ft:gpt:acme::1", input: "Say hello.", max_output_tokens: 64 };
+            client.create_response(question, deadline).await.map(drop)
         }
         "retrieve fine-tuning job" => client.fine_tuning_job(id, deadline).await.map(drop),
         "list fine-tuning checkpoints" => client.fine_tuning_checkpoints(id, deadline).await.map(drop),
@@ -113,13 +113,13 @@ async fn make(call: &str, client: &Client, id: &str, deadline: Instant) -> Resul
     }
 }
 
-async fn whole_file(client: &Client, id: &str, deadline: Instant) -> Result<(), Error> {
+async fn whole_file(client: &Client, id: &str, deadline: Instant) -> Result<(), OpenAiError> {
     let mut content = client.file_content(id, deadline).await?;
     while content.chunk().await?.is_some() {}
     Ok(())
 }
 
-async fn fails(call: &str, client: &Client, deadline: Instant) -> Error {
+async fn fails(call: &str, client: &Client, deadline: Instant) -> OpenAiError {
     match make(call, client, "x_1", deadline).await {
         Ok(()) => panic!("{call} succeeded"),
         Err(error) => error,
@@ -130,25 +130,25 @@ async fn fails(call: &str, client: &Client, deadline: Instant) -> Error {
 async fn every_refusal_of_every_call_has_its_class() {
     let plain = || error("some_error", &Value::Null);
     let limited = || error("requests", &json!("rate_limit_exceeded"));
-    let cases: [(u16, Headers, String, Class); 17] = [
-        (400, &[], plain(), Class::Permanent),
-        (401, &[], error("invalid_request_error", &json!("invalid_api_key")), Class::Unauthorized),
-        (403, &[], plain(), Class::Unauthorized),
-        (404, &[], plain(), Class::NotFound),
-        (408, &[], plain(), Class::Retry),
-        (409, &[], plain(), Class::Retry),
+    let cases: [(u16, Headers, String, ErrorClass); 17] = [
+        (400, &[], plain(), ErrorClass::Permanent),
+        (401, &[], error("invalid_request_error", &json!("invalid_api_key")), ErrorClass::Unauthorized),
+        (403, &[], plain(), ErrorClass::Unauthorized),
+        (404, &[], plain(), ErrorClass::NotFound),
+        (408, &[], plain(), ErrorClass::Retry),
+        (409, &[], plain(), ErrorClass::Retry),
         // Whoever asks knows whether an API has ended.
-        (410, &[], plain(), Class::Permanent),
-        (422, &[], plain(), Class::Permanent),
-        (429, &[], limited(), Class::Retry),
-        (429, &[("retry-after", "20")], limited(), Class::Retry),
-        (429, &[], error("insufficient_quota", &json!("insufficient_quota")), Class::QuotaExhausted),
-        (429, &[], error("insufficient_quota", &Value::Null), Class::QuotaExhausted),
-        (500, &[], plain(), Class::Retry),
-        (500, &[("x-should-retry", "false")], plain(), Class::Permanent),
-        (400, &[("x-should-retry", "true")], plain(), Class::Retry),
-        (502, &[], "<html>Bad gateway</html>".to_owned(), Class::Retry),
-        (503, &[], String::new(), Class::Retry),
+        (410, &[], plain(), ErrorClass::Permanent),
+        (422, &[], plain(), ErrorClass::Permanent),
+        (429, &[], limited(), ErrorClass::Retry),
+        (429, &[("retry-after", "20")], limited(), ErrorClass::Retry),
+        (429, &[], error("insufficient_quota", &json!("insufficient_quota")), ErrorClass::QuotaExhausted),
+        (429, &[], error("insufficient_quota", &Value::Null), ErrorClass::QuotaExhausted),
+        (500, &[], plain(), ErrorClass::Retry),
+        (500, &[("x-should-retry", "false")], plain(), ErrorClass::Permanent),
+        (400, &[("x-should-retry", "true")], plain(), ErrorClass::Retry),
+        (502, &[], "<html>Bad gateway</html>".to_owned(), ErrorClass::Retry),
+        (503, &[], String::new(), ErrorClass::Retry),
     ];
     for (status, headers, body, class) in cases {
         let said = body.clone();
@@ -169,7 +169,7 @@ async fn an_answer_that_cannot_be_read_is_worth_another_try() {
         let client = client_of(move |_| answer(200, &[("x-request-id", "req_7")], body)).await;
         for call in CALLS.into_iter().filter(|call| *call != "download file" && !ANSWERED_BY_NOTHING.contains(call)) {
             let error = fails(call, &client, soon()).await;
-            assert_eq!((error.class(), error.status()), (Class::Retry, None), "{call}: {body:?}");
+            assert_eq!((error.class(), error.status()), (ErrorClass::Retry, None), "{call}: {body:?}");
             assert_eq!(error.request_id(), Some("req_7"), "{call}");
         }
         for call in ANSWERED_BY_NOTHING {
@@ -195,7 +195,7 @@ async fn a_cut_connection_is_worth_another_try() {
     for bytes in ["", "HTTP/1.1 200 OK\r\n", "HTTP/1.1 200 OK\r\ncontent-length: 60\r\n\r\n{\"id\":"] {
         let client = client_of_bytes(bytes, true).await;
         for call in CALLS {
-            assert_eq!(fails(call, &client, soon()).await.class(), Class::Retry, "{call}: {bytes:?}");
+            assert_eq!(fails(call, &client, soon()).await.class(), ErrorClass::Retry, "{call}: {bytes:?}");
         }
     }
 }
@@ -206,7 +206,7 @@ async fn a_server_that_falls_silent_is_left_at_the_deadline() {
         let client = client_of_bytes(bytes, false).await;
         for call in CALLS {
             let error = fails(call, &client, Instant::now() + Duration::from_millis(100)).await;
-            assert_eq!(error.class(), Class::Retry, "{call}: {bytes:?}");
+            assert_eq!(error.class(), ErrorClass::Retry, "{call}: {bytes:?}");
             assert!(error.to_string().contains("timed out"), "{error}");
         }
     }
@@ -218,7 +218,7 @@ async fn an_id_that_would_change_the_path_is_not_sent() {
     for call in CALLS.into_iter().filter(|call| !WITHOUT_ID.contains(call)) {
         for id in ["", "..", ".", "a/b", "a?b", "a#b", "a%2fb", "a b", "\u{e4}", &"a".repeat(129)] {
             let error = make(call, &client, id, soon()).await.unwrap_err();
-            assert_eq!((error.class(), error.status()), (Class::Permanent, None), "{call}: {id:?}");
+            assert_eq!((error.class(), error.status()), (ErrorClass::Permanent, None), "{call}: {id:?}");
         }
     }
 }

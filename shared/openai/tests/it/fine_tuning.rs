@@ -1,6 +1,6 @@
 //! What belongs to fine-tuning, and asking a model.
 
-use hooks_openai::Question;
+use hooks_openai::NewResponse;
 use serde_json::{Value, json};
 
 use crate::server::{client_and_asked, soon};
@@ -12,8 +12,8 @@ async fn each_call_goes_where_openai_has_it() {
     client.fine_tuning_job("ftjob-1", soon()).await.unwrap();
     client.fine_tuning_checkpoints("ftjob-1", soon()).await.unwrap();
     client.fine_tuning_events("ftjob-1", soon()).await.unwrap();
-    let question = Question { model: "ft:gpt:acme::1", input: "Say hello.", max_output_tokens: 64 };
-    client.ask(question, soon()).await.unwrap();
+    let question = NewResponse { model: "ft:gpt:acme::1", input: "Say hello.", max_output_tokens: 64 };
+    client.create_response(question, soon()).await.unwrap();
     let question = json!({"model": "ft:gpt:acme::1", "input": "Say hello.", "max_output_tokens": 64, "store": false});
     let expected = [
         ("GET", "/v1/fine_tuning/jobs/ftjob-1", Value::Null),

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use hooks_openai::{CallApi, Class};
+use hooks_openai::{CallApi, ErrorClass};
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
 use tokio::time::Instant;
@@ -41,12 +41,12 @@ async fn no_answer_in_time_and_no_connection_may_be_tried_again() {
     let started = Instant::now();
     assert_eq!(
         silent.accept_call(CallApi::Realtime, "rtc_1", session(), soon()).await.unwrap_err().class(),
-        Class::Retry
+        ErrorClass::Retry
     );
     assert!(started.elapsed() < Duration::from_secs(5), "{:?}", started.elapsed());
     drop(listener);
     assert_eq!(
         silent.accept_call(CallApi::Realtime, "rtc_1", session(), soon()).await.unwrap_err().class(),
-        Class::Retry
+        ErrorClass::Retry
     );
 }

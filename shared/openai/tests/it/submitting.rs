@@ -6,7 +6,7 @@ use std::time::Duration;
 use axum::Router;
 use axum::body::to_bytes;
 use axum::extract::Request;
-use hooks_openai::{Class, Client, NewBatch, Upload};
+use hooks_openai::{Client, ErrorClass, NewBatch, Upload};
 use serde_json::{Value, json};
 use tokio::io::AsyncReadExt;
 use tokio::net::TcpListener;
@@ -86,7 +86,7 @@ async fn an_upload_may_take_long_and_is_left_when_it_stands_still() {
     let upload = Upload { name: "in.jsonl".to_owned(), content: tokio::io::repeat(b'x'), length: 1 << 30 };
     tokio::time::pause();
     let error = client.upload_batch_file(upload, |_| {}, started + Duration::from_hours(1)).await.unwrap_err();
-    assert_eq!(error.class(), Class::Retry);
+    assert_eq!(error.class(), ErrorClass::Retry);
     assert!(error.to_string().contains("timed out"), "{error}");
     assert!(started.elapsed() < Duration::from_mins(5), "{:?}", started.elapsed());
 }
@@ -126,5 +126,5 @@ async fn a_refusal_in_the_middle_of_an_upload_is_read() {
     let client = client_of(move |_| answer(413, &[], body.clone())).await;
     let upload = Upload { name: "in.jsonl".to_owned(), content: tokio::io::repeat(b'x'), length: 1 << 20 };
     let error = client.upload_batch_file(upload, |_| {}, soon()).await.unwrap_err();
-    assert_eq!((error.class(), error.status()), (Class::Permanent, Some(413)));
+    assert_eq!((error.class(), error.status()), (ErrorClass::Permanent, Some(413)));
 }

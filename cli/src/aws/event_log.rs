@@ -2,15 +2,15 @@
 
 use std::collections::{HashMap, VecDeque};
 use std::fmt;
-use std::time::Duration;
 
 use aws_sdk_dynamodb::types::AttributeValue;
+use hooks_aws::ledger::value::{number, plain, plain_object, read_number, read_text, text};
+use hooks_aws::ledger::{Item, Ledger};
 use serde_json::{Map, Value};
 
-use super::change::Item;
-use super::event::day;
-use super::value::{number, plain, plain_object, read_number, read_text, text};
-use super::{Ledger, LedgerError, now};
+use super::failed;
+use crate::failure::{Failure, LEDGER_PERMISSIONS};
+use crate::when::Moment;
 
 /// The index over the events' `day` and `received_at`.
 const BY_DAY: &str = "by-day";
@@ -22,7 +22,7 @@ const DAY_MILLIS: i64 = 86_400_000;
 
 /// How far back events are looked for. Each is kept for 35 days after it was handled last, and a redrive or a replay may
 /// come as late.
-const OLDEST: Duration = Duration::from_hours(2 * 35 * 24);
+const OLDEST_MILLIS: i64 = 2 * 35 * DAY_MILLIS;
 
 /// What is read of an event besides its body.
 const ATTRIBUTES: [&str; 18] = [
@@ -48,80 +48,83 @@ const ATTRIBUTES: [&str; 18] = [
 
 /// An event as the ledger has it.
 #[derive(Clone, PartialEq)]
-pub struct Entry {
+pub(crate) struct Entry {
     /// Which of our endpoints received it.
-    pub endpoint: String,
+    pub(crate) endpoint: String,
     /// The `webhook-id` header.
-    pub webhook_id: String,
+    pub(crate) webhook_id: String,
     /// The `webhook-timestamp` header.
-    pub webhook_timestamp: String,
+    pub(crate) webhook_timestamp: String,
     /// The body's `id`.
-    pub event_id: String,
+    pub(crate) event_id: String,
     /// The body's `type`.
-    pub event_type: String,
+    pub(crate) event_type: String,
     /// Which function handles it.
-    pub category: String,
+    pub(crate) category: String,
     /// What it is about.
-    pub object_id: Option<String>,
+    pub(crate) object_id: Option<String>,
     /// How it came first: `openai`, `reconcile` or `replay`.
-    pub source: String,
+    pub(crate) source: String,
     /// When we received it, in milliseconds since the Unix epoch.
-    pub received_at: i64,
+    pub(crate) received_at: i64,
     /// `in_progress`, `done` or `failed`.
-    pub state: String,
+    pub(crate) state: String,
     /// How many times it was taken up.
-    pub attempts: i64,
+    pub(crate) attempts: i64,
     /// When the present holder's lease ends, in milliseconds since the Unix epoch; 0 when nobody holds it.
-    pub lease_until: i64,
+    pub(crate) lease_until: i64,
     /// When it ended, in milliseconds since the Unix epoch.
-    pub handled_at: Option<i64>,
+    pub(crate) handled_at: Option<i64>,
     /// How it ended well: `status`, `artifacts`, `summary` and, when nothing was done, `note`.
-    pub outcome: Option<Value>,
+    pub(crate) outcome: Option<Value>,
     /// What went wrong last.
-    pub error: Option<EntryError>,
+    pub(crate) error: Option<EntryError>,
     /// The event that acted for it, as endpoint and webhook id.
-    pub duplicate_of: Option<(String, String)>,
+    pub(crate) duplicate_of: Option<(String, String)>,
     /// The body, if it was asked for and is kept.
-    pub body: Option<String>,
+    pub(crate) body: Option<String>,
     /// How many bytes the body had that was too large to keep.
-    pub body_omitted: Option<i64>,
+    pub(crate) body_omitted: Option<i64>,
     /// When the ledger forgets it, in Unix seconds.
-    pub expires_at: i64,
+    pub(crate) expires_at: i64,
 }
 
 /// What went wrong with an event.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct EntryError {
+pub(crate) struct EntryError {
     /// A short code, as on the dead letter; `retry` while it is tried again.
-    pub reason: String,
+    pub(crate) reason: String,
     /// The reason in words.
-    pub message: String,
+    pub(crate) message: String,
 }
 
 /// Which events are wanted. What is `None` is not asked for.
 #[derive(Clone, Debug, Default)]
-pub struct Wanted {
+pub(crate) struct Wanted {
     /// Received at this time or later, in milliseconds since the Unix epoch.
-    pub since: i64,
+    pub(crate) since: i64,
     /// Received at this time at the latest.
-    pub until: i64,
+    pub(crate) until: i64,
     /// Of this category.
-    pub category: Option<String>,
+    pub(crate) category: Option<String>,
     /// Of this type; with `*` at its end, of all that begin so.
-    pub event_type: Option<String>,
+    pub(crate) event_type: Option<String>,
     /// `in_progress`, `done` or `failed`.
-    pub state: Option<String>,
+    pub(crate) state: Option<String>,
     /// About this object.
-    pub object_id: Option<String>,
+    pub(crate) object_id: Option<String>,
     /// With this id in its body.
-    pub event_id: Option<String>,
+    pub(crate) event_id: Option<String>,
     /// Whether their bodies are read, too.
-    pub bodies: bool,
+    pub(crate) bodies: bool,
 }
 
+/// The ledger, read as a log. Cheap to clone.
+#[derive(Clone)]
+pub(crate) struct EventLog(Ledger);
+
 /// Events, the newest first. They are read as they are asked for.
-#[derive(Debug)]
-pub struct Entries {
+pub(crate) struct Entries {
     ledger: Ledger,
     wanted: Wanted,
     /// A moment of the day that is being read.
@@ -131,46 +134,49 @@ pub struct Entries {
     read: VecDeque<Entry>,
 }
 
-impl Ledger {
+impl EventLog {
+    pub(crate) fn new(ledger: Ledger) -> Self {
+        Self(ledger)
+    }
+
     /// The events that are wanted, the newest first. Needs `dynamodb:Query` on the index `by-day`.
     ///
     /// The index follows the table within a second or so. Events of more than 70 days ago are not asked for.
-    #[must_use]
-    pub fn entries(&self, mut wanted: Wanted) -> Entries {
-        let now = now();
-        wanted.since = wanted.since.max(now.saturating_sub(i64::try_from(OLDEST.as_millis()).unwrap_or(i64::MAX)));
+    pub(crate) fn entries(&self, mut wanted: Wanted) -> Entries {
+        let now = Moment::now().0;
+        wanted.since = wanted.since.max(now.saturating_sub(OLDEST_MILLIS));
         // The clock that received an event may be ahead of ours.
         wanted.until = wanted.until.min(now.saturating_add(DAY_MILLIS));
         let moment = wanted.until;
-        Entries { ledger: self.clone(), wanted, moment, from: None, read: VecDeque::new() }
+        Entries { ledger: self.0.clone(), wanted, moment, from: None, read: VecDeque::new() }
     }
 
     /// One event with its body. Needs `dynamodb:GetItem` on the table.
-    pub async fn entry(&self, endpoint: &str, webhook_id: &str) -> Result<Option<Entry>, LedgerError> {
-        let item = self.item("read the event", &format!("event#{endpoint}#{webhook_id}"), "event").await?;
+    pub(crate) async fn entry(&self, endpoint: &str, webhook_id: &str) -> Result<Option<Entry>, Failure> {
+        let item = self.0.item("read the event", &format!("event#{endpoint}#{webhook_id}"), "event").await?;
         item.map(|item| Entry::read(&item)).transpose()
     }
 
-    /// Everything that is recorded of an object, by the names of [`Job`](super::Job).
-    pub async fn job_details(
+    /// Everything that is recorded of an object, by the names of [`Job`](hooks_aws::ledger::Job).
+    pub(crate) async fn job_details(
         &self,
         category: &str,
         object_id: &str,
     ) -> Result<Option<Map<String, Value>>, LedgerError> {
-        let item = self.item("read the job", &format!("job#{category}#{object_id}"), "job").await?;
+        let item = self.0.item("read the job", &format!("job#{category}#{object_id}"), "job").await?;
         Ok(item.as_ref().map(without_keys))
     }
 
     /// Who acts, or has acted, for everything that has this effect key: `event`, `state`, `lease_until`, `handled_at`.
-    pub async fn effect_details(&self, key: &str) -> Result<Option<Map<String, Value>>, LedgerError> {
-        let item = self.item("read the effect", &format!("effect#{key}"), "effect").await?;
+    pub(crate) async fn effect_details(&self, key: &str) -> Result<Option<Map<String, Value>>, LedgerError> {
+        let item = self.0.item("read the effect", &format!("effect#{key}"), "effect").await?;
         Ok(item.as_ref().map(without_keys))
     }
 }
 
 impl Entries {
     /// The next event; `None` when there are no more.
-    pub async fn next(&mut self) -> Result<Option<Entry>, LedgerError> {
+    pub(crate) async fn next(&mut self) -> Result<Option<Entry>, Failure> {
         while self.read.is_empty() && !self.is_over() {
             self.page().await?;
         }
@@ -184,10 +190,9 @@ impl Entries {
     }
 
     /// Reads on: the next page of the day, and with its last one goes on to the day before.
-    async fn page(&mut self) -> Result<(), LedgerError> {
-        const ACTION: &str = "list the events";
+    async fn page(&mut self) -> Result<(), Failure> {
         let query = Query::new(&self.wanted, self.moment);
-        let request = self.ledger.client.query().table_name(&self.ledger.table).index_name(BY_DAY);
+        let request = self.ledger.client().query().table_name(self.ledger.table()).index_name(BY_DAY);
         let request = request
             .key_condition_expression("#day = :day AND #received_at BETWEEN :since AND :until")
             .set_filter_expression(query.filter())
@@ -197,7 +202,7 @@ impl Entries {
             .scan_index_forward(false)
             .limit(PAGE)
             .set_exclusive_start_key(self.from.take());
-        let page = request.send().await.map_err(|error| LedgerError::new(ACTION, &error))?;
+        let page = request.send().await.map_err(|error| failed("list the events", &error).hint(LEDGER_PERMISSIONS))?;
         for item in page.items.unwrap_or_default() {
             self.read.push_back(Entry::read(&item)?);
         }
@@ -256,10 +261,10 @@ impl Query {
 }
 
 impl Entry {
-    fn read(item: &Item) -> Result<Self, LedgerError> {
+    fn read(item: &Item) -> Result<Self, Failure> {
         let said = |name| read_text(item, name).map(str::to_owned);
         let (Some((endpoint, webhook_id)), Some(state)) = (read_text(item, "pk").and_then(key), said("state")) else {
-            return Err(LedgerError::unreadable("read the event"));
+            return Err(Failure::remote("could not read the event: its item has no state"));
         };
         Ok(Self {
             endpoint,
@@ -298,6 +303,11 @@ impl fmt::Debug for Entry {
             .field("state", &self.state)
             .finish_non_exhaustive()
     }
+}
+
+/// The day of a moment, in UTC: `2026-11-21`.
+fn day(millis: i64) -> String {
+    Moment(millis).json().chars().take(10).collect()
 }
 
 /// Endpoint and webhook id of an event's `pk`.

@@ -1,6 +1,8 @@
 //! Dead letters: looking at them without taking them away, putting them back into their queue, deleting them.
 
 mod calls;
+#[cfg(test)]
+mod tests;
 
 use std::collections::{HashMap, HashSet};
 use std::fmt;
@@ -9,12 +11,12 @@ use std::time::Duration;
 use aws_sdk_sqs::Client;
 use aws_sdk_sqs::config::timeout::TimeoutConfig;
 use aws_sdk_sqs::types::{MessageAttributeValue, QueueAttributeName};
+use hooks_aws::Config;
+use hooks_aws::queue::{FAILURE_MESSAGE, FAILURE_REASON};
 use tokio::task::JoinSet;
 
 use self::calls::{Page, failed, pages};
-use super::consume::InboxError;
-use super::message::{FAILURE_MESSAGE, FAILURE_REASON};
-use crate::config::Config;
+use crate::failure::Failure;
 
 /// How long one try of a call may take. Ten messages may have ten megabytes.
 const TRY_TIMEOUT: Duration = Duration::from_secs(20);
@@ -30,7 +32,7 @@ const PARALLEL_CALLS: usize = 8;
 /// Looking needs `sqs:ReceiveMessage`, `sqs:ChangeMessageVisibility` and `sqs:GetQueueAttributes` on the dead-letter
 /// queue; deleting `sqs:DeleteMessage` there; redriving that and `sqs:SendMessage` on the queue.
 #[derive(Clone, Debug)]
-pub struct DeadLetters {
+pub(crate) struct DeadLetters {
     client: Client,
     queue_url: String,
     dead_letter_queue_url: String,
@@ -38,21 +40,21 @@ pub struct DeadLetters {
 
 /// A message in a dead-letter queue.
 #[derive(Clone)]
-pub struct Letter {
+pub(crate) struct Letter {
     /// SQS's id of the message.
-    pub id: String,
+    pub(crate) id: String,
     /// The event as it came, or whatever else the message is.
-    pub body: String,
+    pub(crate) body: String,
     /// When SQS took it, in milliseconds since the Unix epoch: when the event was given up or, of a letter without a
     /// reason, when it was queued first.
-    pub sent_at: i64,
+    pub(crate) sent_at: i64,
     attributes: HashMap<String, MessageAttributeValue>,
     receipt: String,
 }
 
 /// What is done with letters.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Deed {
+pub(crate) enum Deed {
     /// Put back into the category's queue with all their attributes, then deleted.
     Redrive,
     /// Deleted.
@@ -61,45 +63,42 @@ pub enum Deed {
 
 /// What became of the letters that something was to be done with.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Done {
+pub(crate) struct Done {
     /// With so many it is done.
-    pub letters: usize,
+    pub(crate) letters: usize,
     /// So many were back in their queue, but could not be deleted here. They are redriven again another time, and the
     /// ledger drops the copy.
-    pub copied: usize,
+    pub(crate) copied: usize,
     /// So many SQS refused. They stay.
-    pub refused: usize,
+    pub(crate) refused: usize,
     /// What SQS said of one of those.
-    pub cause: Option<String>,
+    pub(crate) cause: Option<String>,
 }
 
 /// How many messages a queue has, approximately.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Depth {
+pub(crate) struct Depth {
     /// Waiting.
-    pub visible: u64,
+    pub(crate) visible: u64,
     /// Being handled, or hidden until they are tried again.
-    pub in_flight: u64,
+    pub(crate) in_flight: u64,
     /// Not yet to be handed out.
-    pub delayed: u64,
+    pub(crate) delayed: u64,
 }
 
 impl Letter {
     /// The text of one of its attributes, such as `event-type`.
-    #[must_use]
-    pub fn attribute(&self, name: &str) -> Option<&str> {
+    pub(crate) fn attribute(&self, name: &str) -> Option<&str> {
         self.attributes.get(name)?.string_value.as_deref()
     }
 
     /// Why it was given up; nothing on a letter that SQS itself moved here because its function kept dying.
-    #[must_use]
-    pub fn reason(&self) -> Option<&str> {
+    pub(crate) fn reason(&self) -> Option<&str> {
         self.attribute(FAILURE_REASON)
     }
 
     /// The reason in words.
-    #[must_use]
-    pub fn message(&self) -> Option<&str> {
+    pub(crate) fn message(&self) -> Option<&str> {
         self.attribute(FAILURE_MESSAGE)
     }
 
@@ -122,8 +121,7 @@ impl fmt::Debug for Letter {
 
 impl DeadLetters {
     /// The letters of the category with these two queues.
-    #[must_use]
-    pub fn new(config: &Config, queue_url: impl Into<String>, dead_letter_queue_url: impl Into<String>) -> Self {
+    pub(crate) fn new(config: &Config, queue_url: impl Into<String>, dead_letter_queue_url: impl Into<String>) -> Self {
         let timeouts = TimeoutConfig::builder().operation_attempt_timeout(TRY_TIMEOUT).build();
         let config = aws_sdk_sqs::config::Builder::from(config.sdk()).timeout_config(timeouts).build();
         Self {
@@ -134,16 +132,16 @@ impl DeadLetters {
     }
 
     /// How many messages the category's queue has.
-    pub async fn waiting(&self) -> Result<Depth, InboxError> {
+    pub(crate) async fn waiting(&self) -> Result<Depth, Failure> {
         self.depth(&self.queue_url).await
     }
 
     /// How many letters there are.
-    pub async fn count(&self) -> Result<Depth, InboxError> {
+    pub(crate) async fn count(&self) -> Result<Depth, Failure> {
         self.depth(&self.dead_letter_queue_url).await
     }
 
-    async fn depth(&self, queue_url: &str) -> Result<Depth, InboxError> {
+    async fn depth(&self, queue_url: &str) -> Result<Depth, Failure> {
         use QueueAttributeName::{
             ApproximateNumberOfMessages, ApproximateNumberOfMessagesDelayed, ApproximateNumberOfMessagesNotVisible,
         };
@@ -160,11 +158,11 @@ impl DeadLetters {
 
     /// Looks at letters until `limit` of them were `wanted` (it answers what to keep of a letter) or all were seen.
     /// They stay where they are, and are hidden from others for no longer than the look takes.
-    pub async fn look<T>(
+    pub(crate) async fn look<T>(
         &self,
         limit: usize,
         mut wanted: impl FnMut(Letter) -> Option<T>,
-    ) -> Result<Vec<T>, InboxError> {
+    ) -> Result<Vec<T>, Failure> {
         let (mut found, mut seen) = (Vec::new(), Seen::default());
         let looked = async {
             while found.len() < limit {
@@ -189,12 +187,12 @@ impl DeadLetters {
     /// What comes while this runs has other ids, so letters that fail again at once are not picked up a second time.
     /// A redriven letter is deleted only after its queue has it: to die in between makes a copy, and the ledger drops
     /// that.
-    pub async fn act(
+    pub(crate) async fn act(
         &self,
         deed: Deed,
         ids: &HashSet<String>,
         mut progress: impl FnMut(usize),
-    ) -> Result<Done, InboxError> {
+    ) -> Result<Done, Failure> {
         let (mut done, mut seen) = (Done::default(), Seen::default());
         let acted = async {
             let mut left = ids.len();
@@ -218,7 +216,7 @@ impl DeadLetters {
                             progress(size);
                         }
                         Ok((_, Err(error))) => fault = Some(error),
-                        Err(error) => fault = Some(InboxError { action: deed.action(), cause: error.to_string() }),
+                        Err(error) => fault = Some(Failure::no(error.to_string())),
                     }
                 }
                 if let Some(fault) = fault {
@@ -234,7 +232,7 @@ impl DeadLetters {
 
     /// Receives some letters, several pages at a time, and answers those that were not seen before. None when there
     /// are no others.
-    async fn round(&self, seen: &mut Seen) -> Result<Vec<Letter>, InboxError> {
+    async fn round(&self, seen: &mut Seen) -> Result<Vec<Letter>, Failure> {
         // The number is approximate, and none of those that are hidden already counts.
         let visible = usize::try_from(self.count().await?.visible).unwrap_or(usize::MAX);
         let mut calls = JoinSet::new();
@@ -247,7 +245,7 @@ impl DeadLetters {
             match page {
                 Ok(Ok(page)) => new.extend(page.into_iter().filter(|letter| seen.is_new(letter))),
                 Ok(Err(error)) => fault = Some(error),
-                Err(error) => fault = Some(InboxError { action: "receive dead letters", cause: error.to_string() }),
+                Err(error) => fault = Some(Failure::no(error.to_string())),
             }
         }
         fault.map_or(Ok(new), Err)
@@ -282,16 +280,7 @@ impl Done {
     }
 
     /// Adds what became of the letters of another category.
-    pub fn merge(&mut self, other: Self) {
+    pub(crate) fn merge(&mut self, other: Self) {
         self.add(Page { done: other, gone: Vec::new() }, &mut Seen::default());
-    }
-}
-
-impl Deed {
-    const fn action(self) -> &'static str {
-        match self {
-            Self::Redrive => "redrive dead letters",
-            Self::Purge => "delete dead letters",
-        }
     }
 }

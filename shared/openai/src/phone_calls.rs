@@ -9,7 +9,7 @@ use serde_json::{Map, Value, json};
 use tokio::time::Instant;
 
 use crate::client::{Call, Client};
-use crate::error::Error;
+use crate::error::OpenAiError;
 
 /// A caller waits. What has not been answered by then is better tried again.
 const CALL_TIMEOUT: Duration = Duration::from_secs(4);
@@ -55,7 +55,7 @@ impl Client {
         id: &str,
         mut session: Map<String, Value>,
         deadline: Instant,
-    ) -> Result<(), Error> {
+    ) -> Result<(), OpenAiError> {
         session.insert("type".to_owned(), api.as_str().into());
         let body = match api {
             CallApi::Realtime => Value::Object(session),
@@ -65,13 +65,25 @@ impl Client {
     }
 
     /// Turns a call away with a SIP status from 300 to 699, such as 486 (busy) or 603 (decline).
-    pub async fn reject_call(&self, api: CallApi, id: &str, status_code: u16, deadline: Instant) -> Result<(), Error> {
+    pub async fn reject_call(
+        &self,
+        api: CallApi,
+        id: &str,
+        status_code: u16,
+        deadline: Instant,
+    ) -> Result<(), OpenAiError> {
         let body = json!({ "status_code": status_code });
         self.control_call("reject call", &api.path(id, "reject"), &body, deadline).await
     }
 
     /// Sends a caller on to a `tel:` or `sip:` URI.
-    pub async fn refer_call(&self, api: CallApi, id: &str, target_uri: &str, deadline: Instant) -> Result<(), Error> {
+    pub async fn refer_call(
+        &self,
+        api: CallApi,
+        id: &str,
+        target_uri: &str,
+        deadline: Instant,
+    ) -> Result<(), OpenAiError> {
         let body = json!({ "target_uri": target_uri });
         self.control_call("refer call", &api.path(id, "refer"), &body, deadline).await
     }
@@ -82,7 +94,7 @@ impl Client {
         path: &[&str],
         body: &Value,
         deadline: Instant,
-    ) -> Result<(), Error> {
+    ) -> Result<(), OpenAiError> {
         let call = Call { timeout: CALL_TIMEOUT, ..Call::new(name, path) };
         self.post(call, Some(body), deadline).await.map(|_| ())
     }

@@ -2,10 +2,37 @@
 
 use std::collections::HashSet;
 
-use aws_sdk_sqs::types::{MessageAttributeValue, QueueAttributeName, SendMessageBatchRequestEntry};
-use hooks_aws::queue::{DeadLetters, Deed, Depth, Done};
+use aws_sdk_sqs::types::{Message, MessageAttributeValue, QueueAttributeName, SendMessageBatchRequestEntry};
+use hooks_aws::{Config, Environment};
 
-use crate::stack::{config, next, queue};
+use super::{DeadLetters, Deed, Depth, Done};
+
+/// The local AWS that `make test` starts.
+fn config() -> Config {
+    let endpoint_url = std::env::var("AWS_ENDPOINT_URL").unwrap_or_else(|_| {
+        panic!("AWS_ENDPOINT_URL is not set: run `make test`, which starts the AWS these tests need")
+    });
+    let mut environment = Environment::of([
+        ("AWS_ENDPOINT_URL", endpoint_url.as_str()),
+        ("AWS_REGION", "us-east-1"),
+        ("AWS_ACCESS_KEY_ID", "test"),
+        ("AWS_SECRET_ACCESS_KEY", "test"),
+    ]);
+    let config = Config::from_env(&mut environment);
+    environment.finish(|| config).unwrap()
+}
+
+/// The URL of a queue of its own.
+async fn queue(sqs: &aws_sdk_sqs::Client) -> String {
+    let name = format!("cli-{:016x}", fastrand::u64(..));
+    sqs.create_queue().queue_name(name).send().await.unwrap().queue_url.unwrap()
+}
+
+/// The next message of a queue, waited for up to ten seconds.
+async fn next(sqs: &aws_sdk_sqs::Client, url: &str) -> Option<Message> {
+    let request = sqs.receive_message().queue_url(url).wait_time_seconds(10).message_attribute_names("All");
+    request.send().await.unwrap().messages.unwrap_or_default().pop()
+}
 
 /// The letters of a category of its own, with so many in the dead-letter queue; and its queue's URL.
 async fn letters(count: usize) -> (DeadLetters, aws_sdk_sqs::Client, String) {
@@ -17,7 +44,7 @@ async fn letters(count: usize) -> (DeadLetters, aws_sdk_sqs::Client, String) {
 async fn queues(count: usize) -> (DeadLetters, aws_sdk_sqs::Client, String, String) {
     let config = config();
     let sqs = aws_sdk_sqs::Client::new(config.sdk());
-    let ((queue_url, _), (dead_url, _)) = (queue(&sqs).await, queue(&sqs).await);
+    let (queue_url, dead_url) = (queue(&sqs).await, queue(&sqs).await);
     for first in (0..count).step_by(10) {
         let entries = (first..count.min(first + 10)).map(|number| {
             let text = |value: &str| MessageAttributeValue::builder().data_type("String").string_value(value).build();

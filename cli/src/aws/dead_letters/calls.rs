@@ -7,11 +7,11 @@ use aws_sdk_sqs::types::{
     BatchResultErrorEntry, ChangeMessageVisibilityBatchRequestEntry, DeleteMessageBatchRequestEntry,
     MessageSystemAttributeName, SendMessageBatchRequestEntry,
 };
+use hooks_aws::cause;
 use tokio::task::JoinSet;
 
 use super::{DeadLetters, Deed, Done, Letter, PAGE, PARALLEL_CALLS, Seen};
-use crate::cause::cause;
-use crate::queue::InboxError;
+use crate::failure::{Failure, QUEUE_PERMISSIONS};
 
 /// For how long a letter that is looked at is hidden from others, in seconds. It is shown again as soon as the look is
 /// over; this is for a look that dies.
@@ -32,7 +32,7 @@ pub(super) struct Page {
 
 impl DeadLetters {
     /// A page of letters, hidden from others.
-    pub(super) async fn receive(&self) -> Result<Vec<Letter>, InboxError> {
+    pub(super) async fn receive(&self) -> Result<Vec<Letter>, Failure> {
         let request = self.client.receive_message().queue_url(&self.dead_letter_queue_url);
         let request = request
             .max_number_of_messages(i32::try_from(PAGE).unwrap_or(1))
@@ -45,7 +45,7 @@ impl DeadLetters {
     }
 
     /// Does it with a page of letters.
-    pub(super) async fn page(&self, deed: Deed, page: Vec<Letter>) -> Result<Page, InboxError> {
+    pub(super) async fn page(&self, deed: Deed, page: Vec<Letter>) -> Result<Page, Failure> {
         let mut result = Page::default();
         let receipts: Vec<_> = page.iter().map(|letter| (letter.id.clone(), letter.receipt.clone())).collect();
         let mut refused = match deed {
@@ -70,7 +70,7 @@ impl DeadLetters {
     }
 
     /// Puts a page of letters into the category's queue. Answers what SQS said of those that it refused, by position.
-    async fn send(&self, page: Vec<Letter>) -> Result<HashMap<usize, String>, InboxError> {
+    async fn send(&self, page: Vec<Letter>) -> Result<HashMap<usize, String>, Failure> {
         const ACTION: &str = "put dead letters back into their queue";
         let mut request = self.client.send_message_batch().queue_url(&self.queue_url);
         for (at, letter) in page.into_iter().enumerate() {
@@ -79,7 +79,7 @@ impl DeadLetters {
                 .message_body(letter.body)
                 .set_message_attributes(Some(letter.attributes))
                 .build();
-            request = request.entries(entry.map_err(|error| InboxError { action: ACTION, cause: error.to_string() })?);
+            request = request.entries(entry.map_err(|error| Failure::no(error.to_string()))?);
         }
         let sent = request.send().await.map_err(|error| failed(ACTION, &error))?;
         Ok(by_position(&sent.failed))
@@ -157,12 +157,12 @@ fn by_position(failed: &[BatchResultErrorEntry]) -> HashMap<usize, String> {
     failed.iter().filter_map(|entry| Some((entry.id.parse().ok()?, said(entry)))).collect()
 }
 
-pub(super) fn failed<E, R>(action: &'static str, error: &aws_sdk_sqs::error::SdkError<E, R>) -> InboxError
+pub(super) fn failed<E, R>(action: &'static str, error: &aws_sdk_sqs::error::SdkError<E, R>) -> Failure
 where
     E: aws_sdk_sqs::error::ProvideErrorMetadata + std::error::Error + 'static,
     R: fmt::Debug + 'static,
 {
-    InboxError { action, cause: cause(error) }
+    crate::aws::failed(action, error).hint(QUEUE_PERMISSIONS)
 }
 
 #[cfg(test)]
@@ -170,7 +170,7 @@ mod tests {
     use aws_sdk_sqs::types::MessageAttributeValue;
 
     use super::*;
-    use crate::queue::message::FAILURE_REASON;
+    use hooks_aws::queue::FAILURE_REASON;
 
     fn letter(body: &str) -> Letter {
         let reason = MessageAttributeValue::builder().data_type("String").string_value("unauthorized").build().unwrap();

@@ -7,37 +7,30 @@ use aws_config::timeout::TimeoutConfig;
 use aws_sdk_cloudformation::Client;
 use aws_sdk_cloudformation::config::Builder;
 use aws_smithy_types::error::metadata::ProvideErrorMetadata;
+use hooks_aws::Config;
 
-use crate::cause::cause;
-use crate::config::Config;
+use super::failed;
+use crate::failure::Failure;
 
 /// One attempt gets no answer after this.
 const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// A stack: its state, what it was deployed with, and where its parts are.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Stack {
+pub(crate) struct Stack {
     /// Its name.
-    pub name: String,
+    pub(crate) name: String,
     /// CloudFormation's word for its state, such as `UPDATE_COMPLETE`.
-    pub status: String,
+    pub(crate) status: String,
     /// Its parameters with their values; those of `NoEcho` parameters are asterisks.
-    pub parameters: BTreeMap<String, String>,
+    pub(crate) parameters: BTreeMap<String, String>,
     /// Its outputs.
-    pub outputs: BTreeMap<String, String>,
-}
-
-/// The stack could not be looked up: AWS was not reached, or refused.
-#[derive(Debug, thiserror::Error)]
-#[error("could not look up the stack {name}: {cause}")]
-pub struct StackError {
-    name: String,
-    cause: String,
+    pub(crate) outputs: BTreeMap<String, String>,
 }
 
 impl Stack {
     /// Looks the stack up; `None` when the account has none of that name in the region.
-    pub async fn describe(config: &Config, name: &str) -> Result<Option<Self>, StackError> {
+    pub(crate) async fn describe(config: &Config, name: &str) -> Result<Option<Self>, Failure> {
         let timeouts = TimeoutConfig::builder().operation_attempt_timeout(ATTEMPT_TIMEOUT).build();
         let client = Client::from_conf(Builder::from(config.sdk()).timeout_config(timeouts).build());
         match client.describe_stacks().stack_name(name).send().await {
@@ -51,7 +44,8 @@ impl Stack {
             {
                 Ok(None)
             }
-            Err(error) => Err(StackError { name: name.to_owned(), cause: cause(&error) }),
+            Err(error) => Err(failed(&format!("look up the stack {name}"), &error)
+                .hint("Your AWS identity needs cloudformation:DescribeStacks on the stack.")),
         }
     }
 }

@@ -3,16 +3,16 @@
 //! Needs `cloudwatch:ListMetrics` and `cloudwatch:GetMetricData`, which know no resources.
 
 use std::collections::BTreeMap;
-use std::fmt;
 use std::time::{Duration, SystemTime};
 
 use aws_sdk_cloudwatch::Client;
 use aws_sdk_cloudwatch::config::timeout::TimeoutConfig;
 use aws_sdk_cloudwatch::types::{Dimension, Metric, MetricDataQuery, MetricStat};
 use aws_smithy_types::DateTime;
+use hooks_aws::Config;
 
-use crate::Config;
-use crate::cause::cause;
+use super::failed;
+use crate::failure::Failure;
 
 /// How long one try of a call may take.
 const TRY_TIMEOUT: Duration = Duration::from_secs(10);
@@ -26,36 +26,26 @@ const AGE_SECONDS: u64 = 900;
 /// A metric with its values.
 type Named = (BTreeMap<String, String>, f64);
 
-/// `CloudWatch` did not answer, after the SDK's own retries. It may later.
-#[derive(Debug, thiserror::Error)]
-#[error("could not {action}: {cause}")]
-pub struct MetricsError {
-    action: &'static str,
-    cause: String,
-}
-
 /// The metrics of the account and region. Cheap to clone.
 #[derive(Clone)]
-pub struct Metrics {
+pub(crate) struct Metrics {
     client: Client,
 }
 
 impl Metrics {
     /// Those of the account and region of `config`.
-    #[must_use]
-    pub fn new(config: &Config) -> Self {
+    pub(crate) fn new(config: &Config) -> Self {
         let timeouts = TimeoutConfig::builder().operation_attempt_timeout(TRY_TIMEOUT).build();
         let config = aws_sdk_cloudwatch::config::Builder::from(config.sdk()).timeout_config(timeouts).build();
         Self { client: Client::from_conf(config) }
     }
 
     /// The sums of a metric in the last `window`, by its dimensions. Nothing at all when nothing was counted.
-    pub async fn sums(&self, namespace: &str, name: &str, window: Duration) -> Result<Vec<Named>, MetricsError> {
-        const ACTION: &str = "list the metrics";
+    pub(crate) async fn sums(&self, namespace: &str, name: &str, window: Duration) -> Result<Vec<Named>, Failure> {
         let mut metrics = Vec::new();
         let mut pages = self.client.list_metrics().namespace(namespace).metric_name(name).into_paginator().send();
         while let Some(page) = pages.next().await {
-            let page = page.map_err(|error| MetricsError { action: ACTION, cause: cause(&error) })?;
+            let page = page.map_err(|error| failed("list the metrics", &error))?;
             metrics.extend(page.metrics.unwrap_or_default());
             if metrics.len() >= MAX_QUERIES {
                 metrics.truncate(MAX_QUERIES);
@@ -69,7 +59,7 @@ impl Metrics {
 
     /// How old the oldest message of each queue is, in seconds; `None` without a recent word of it, as of queues that
     /// nobody has used for hours.
-    pub async fn oldest_ages(&self, queues: &[String]) -> Result<Vec<Option<f64>>, MetricsError> {
+    pub(crate) async fn oldest_ages(&self, queues: &[String]) -> Result<Vec<Option<f64>>, Failure> {
         let metrics: Vec<_> = queues
             .iter()
             .map(|queue| {
@@ -89,7 +79,7 @@ impl Metrics {
         statistic: &str,
         window: Duration,
         period: i32,
-    ) -> Result<Vec<Vec<f64>>, MetricsError> {
+    ) -> Result<Vec<Vec<f64>>, Failure> {
         let mut values = vec![Vec::new(); metrics.len()];
         if metrics.is_empty() {
             return Ok(values);
@@ -108,7 +98,7 @@ impl Metrics {
             .scan_by(aws_sdk_cloudwatch::types::ScanBy::TimestampAscending);
         let mut pages = request.into_paginator().send();
         while let Some(page) = pages.next().await {
-            let page = page.map_err(|error| MetricsError { action: "read the metrics", cause: cause(&error) })?;
+            let page = page.map_err(|error| failed("read the metrics", &error))?;
             for result in page.metric_data_results.unwrap_or_default() {
                 let at = result.id.as_deref().and_then(|id| id.strip_prefix('m')?.parse::<usize>().ok());
                 if let Some(values) = at.and_then(|at| values.get_mut(at)) {
@@ -123,10 +113,4 @@ impl Metrics {
 fn dimensions(metric: &Metric) -> BTreeMap<String, String> {
     let named = |dimension: &Dimension| Some((dimension.name.clone()?, dimension.value.clone()?));
     metric.dimensions().iter().filter_map(named).collect()
-}
-
-impl fmt::Debug for Metrics {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Metrics").finish_non_exhaustive()
-    }
 }
