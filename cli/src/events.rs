@@ -64,9 +64,13 @@ enum State {
     #[value(name = "in_progress", alias = "in-progress")]
     InProgress,
     /// Handled
-    Done,
+    #[value(alias = "done")]
+    Completed,
     /// Given up; its message is a dead letter
     Failed,
+    /// Its object does not exist
+    #[value(name = "not_found", alias = "not-found")]
+    NotFound,
 }
 
 pub(crate) async fn run(args: &EventsArgs, context: &Context) -> Result<Exit, Failure> {
@@ -100,8 +104,9 @@ impl Filter {
             state: self.state.map(|state| {
                 match state {
                     State::InProgress => "in_progress",
-                    State::Done => "done",
+                    State::Completed => "completed",
                     State::Failed => "failed",
+                    State::NotFound => "not_found",
                 }
                 .to_owned()
             }),
@@ -139,8 +144,12 @@ async fn find(context: &Context, log: &EventLog, id: &str) -> Result<Entry, Fail
         }
     }
     let _spinner = context.out.spinner(format!("Searching the ledger for {id}"));
-    let wanted = Wanted { until: i64::MAX, event_id: Some(id.to_owned()), bodies: true, ..Wanted::default() };
-    log.entries(wanted).next().await?.ok_or_else(|| {
+    let wanted = Wanted { until: i64::MAX, event_id: Some(id.to_owned()), ..Wanted::default() };
+    let found = match log.entries(wanted).next().await? {
+        Some(entry) => log.entry(&entry.endpoint, &entry.webhook_id).await?,
+        None => None,
+    };
+    found.ok_or_else(|| {
         Failure::no(format!("the ledger of {} has no event {id}", context.options.stack)).hint(
             "Give a webhook id (wh_...) or an event id (evt_...). The ledger forgets an event 35 days after it was \
              handled last; `openai-webhooks events list` shows what it has.",
@@ -160,7 +169,7 @@ pub(crate) fn document(entry: &Entry) -> Value {
         "source": entry.source,
         "received_at": Moment(entry.received_at).json(),
         "state": entry.state,
-        "attempts": entry.attempts,
+        "claims": entry.claims,
         "handled_at": entry.handled_at.map(|at| Moment(at).json()),
         "outcome": entry.outcome,
         "error": entry.error.as_ref().map(|error| json!({"reason": error.reason, "message": error.message})),

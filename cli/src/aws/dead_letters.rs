@@ -172,7 +172,7 @@ impl DeadLetters {
                 }
                 found.extend(new.into_iter().filter_map(&mut wanted));
             }
-            Ok(())
+            Ok::<_, Failure>(())
         };
         let looked = looked.await;
         self.show_again(seen).await;

@@ -5,18 +5,19 @@ use std::fmt;
 
 use aws_sdk_dynamodb::types::AttributeValue;
 use hooks_aws::ledger::value::{number, plain, plain_object, read_number, read_text, text};
-use hooks_aws::ledger::{Item, Ledger};
-use serde_json::{Map, Value};
+use hooks_aws::ledger::{IdempotencyRecord, Item, Ledger, LedgerError, SHARDS, day_of};
+use serde_json::{Map, Value, json};
+use tokio::task::JoinSet;
 
 use super::failed;
 use crate::failure::{Failure, LEDGER_PERMISSIONS};
 use crate::when::Moment;
 
-/// The index over the events' `day` and `received_at`.
+/// The index over the events' `day` and `received_at`. A day is spread over several keys.
 const BY_DAY: &str = "by-day";
 
-/// How many events are read at a time, at most: `DynamoDB` ends a page at 1 MB anyway.
-const PAGE: i32 = 500;
+/// How many events are read at a time of each key, at most: `DynamoDB` ends a page at 1 MB anyway.
+const PAGE: i32 = 200;
 
 const DAY_MILLIS: i64 = 86_400_000;
 
@@ -24,23 +25,21 @@ const DAY_MILLIS: i64 = 86_400_000;
 /// come as late.
 const OLDEST_MILLIS: i64 = 2 * 35 * DAY_MILLIS;
 
-/// What is read of an event besides its body.
-const ATTRIBUTES: [&str; 18] = [
+/// What the index has of an event.
+const ATTRIBUTES: [&str; 16] = [
     "pk",
     "received_at",
     "source",
-    "endpoint",
     "webhook_timestamp",
     "event_id",
     "event_type",
     "category",
     "object_id",
     "state",
-    "attempts",
-    "lease_until",
+    "claims",
     "handled_at",
-    "outcome",
-    "error",
+    "result",
+    "reason",
     "duplicate_of",
     "body_omitted",
     "expires_at",
@@ -67,21 +66,21 @@ pub(crate) struct Entry {
     pub(crate) source: String,
     /// When we received it, in milliseconds since the Unix epoch.
     pub(crate) received_at: i64,
-    /// `in_progress`, `done` or `failed`.
+    /// `in_progress`, `completed`, `failed` or `not_found`.
     pub(crate) state: String,
-    /// How many times it was taken up.
-    pub(crate) attempts: i64,
-    /// When the present holder's lease ends, in milliseconds since the Unix epoch; 0 when nobody holds it.
-    pub(crate) lease_until: i64,
+    /// How many times its idempotency key was claimed.
+    pub(crate) claims: i64,
     /// When it ended, in milliseconds since the Unix epoch.
     pub(crate) handled_at: Option<i64>,
-    /// How it ended well: `status`, `artifacts`, `summary` and, when nothing was done, `note`.
+    /// How it ended well: `status` and, if the whole item was read, `artifacts`, `summary` and `note`.
     pub(crate) outcome: Option<Value>,
+    /// Its attempts, if the whole item was read. The oldest comes first.
+    pub(crate) history: Vec<Value>,
     /// What went wrong last.
     pub(crate) error: Option<EntryError>,
     /// The event that acted for it, as endpoint and webhook id.
     pub(crate) duplicate_of: Option<(String, String)>,
-    /// The body, if it was asked for and is kept.
+    /// The body, if the whole item was read and it is kept.
     pub(crate) body: Option<String>,
     /// How many bytes the body had that was too large to keep.
     pub(crate) body_omitted: Option<i64>,
@@ -94,8 +93,8 @@ pub(crate) struct Entry {
 pub(crate) struct EntryError {
     /// A short code, as on the dead letter; `retry` while it is tried again.
     pub(crate) reason: String,
-    /// The reason in words.
-    pub(crate) message: String,
+    /// The reason in words, if the whole item was read.
+    pub(crate) message: Option<String>,
 }
 
 /// Which events are wanted. What is `None` is not asked for.
@@ -109,14 +108,12 @@ pub(crate) struct Wanted {
     pub(crate) category: Option<String>,
     /// Of this type; with `*` at its end, of all that begin so.
     pub(crate) event_type: Option<String>,
-    /// `in_progress`, `done` or `failed`.
+    /// `in_progress`, `completed`, `failed` or `not_found`.
     pub(crate) state: Option<String>,
     /// About this object.
     pub(crate) object_id: Option<String>,
     /// With this id in its body.
     pub(crate) event_id: Option<String>,
-    /// Whether their bodies are read, too.
-    pub(crate) bodies: bool,
 }
 
 /// The ledger, read as a log. Cheap to clone.
@@ -129,9 +126,17 @@ pub(crate) struct Entries {
     wanted: Wanted,
     /// A moment of the day that is being read.
     moment: i64,
-    /// Where the next page of that day begins.
-    from: Option<Item>,
+    /// What was read of each of the day's keys. `None` when the day is not begun.
+    shards: Option<Vec<Shard>>,
+}
+
+/// What was read of one of a day's keys, the newest first.
+#[derive(Clone, Default)]
+struct Shard {
     read: VecDeque<Entry>,
+    /// Where the next page begins.
+    from: Option<Item>,
+    is_over: bool,
 }
 
 impl EventLog {
@@ -148,7 +153,7 @@ impl EventLog {
         // The clock that received an event may be ahead of ours.
         wanted.until = wanted.until.min(now.saturating_add(DAY_MILLIS));
         let moment = wanted.until;
-        Entries { ledger: self.0.clone(), wanted, moment, from: None, read: VecDeque::new() }
+        Entries { ledger: self.0.clone(), wanted, moment, shards: None }
     }
 
     /// One event with its body. Needs `dynamodb:GetItem` on the table.
@@ -167,32 +172,56 @@ impl EventLog {
         Ok(item.as_ref().map(without_keys))
     }
 
-    /// Who acts, or has acted, for everything that has this effect key: `event`, `state`, `lease_until`, `handled_at`.
-    pub(crate) async fn effect_details(&self, key: &str) -> Result<Option<Map<String, Value>>, LedgerError> {
-        let item = self.0.item("read the effect", &format!("effect#{key}"), "effect").await?;
-        Ok(item.as_ref().map(without_keys))
+    /// The idempotency record of a key.
+    pub(crate) async fn record(&self, key: &str) -> Result<Option<IdempotencyRecord>, LedgerError> {
+        self.0.idempotency_record(key).await
     }
 }
 
 impl Entries {
     /// The next event; `None` when there are no more.
     pub(crate) async fn next(&mut self) -> Result<Option<Entry>, Failure> {
-        while self.read.is_empty() && !self.is_over() {
-            self.page().await?;
-        }
-        Ok(self.read.pop_front())
-    }
-
-    /// Whether every day was read.
-    fn is_over(&self) -> bool {
         let first_day = self.wanted.since.div_euclid(DAY_MILLIS);
-        self.wanted.until < self.wanted.since || self.moment.div_euclid(DAY_MILLIS) < first_day
+        while self.wanted.until >= self.wanted.since && self.moment.div_euclid(DAY_MILLIS) >= first_day {
+            self.fill().await?;
+            let shards = self.shards.as_mut().into_iter().flatten();
+            let newest = shards.filter(|shard| !shard.read.is_empty()).max_by_key(|shard| shard.read[0].received_at);
+            if let Some(shard) = newest {
+                return Ok(shard.read.pop_front());
+            }
+            self.shards = None;
+            self.moment -= DAY_MILLIS;
+        }
+        Ok(None)
     }
 
-    /// Reads on: the next page of the day, and with its last one goes on to the day before.
-    async fn page(&mut self) -> Result<(), Failure> {
-        let query = Query::new(&self.wanted, self.moment);
-        let request = self.ledger.client().query().table_name(self.ledger.table()).index_name(BY_DAY);
+    /// Reads on where nothing is left of a key's last page, all keys at a time.
+    async fn fill(&mut self) -> Result<(), Failure> {
+        let shards = self.shards.get_or_insert_with(|| vec![Shard::default(); SHARDS.try_into().unwrap_or(1)]);
+        let mut pages = JoinSet::new();
+        for (number, shard) in shards.iter().enumerate().filter(|(_, shard)| shard.read.is_empty() && !shard.is_over) {
+            let (ledger, wanted) = (self.ledger.clone(), self.wanted.clone());
+            let (moment, mut shard) = (self.moment, shard.clone());
+            pages.spawn(async move {
+                // A page may have nothing that is wanted.
+                while shard.read.is_empty() && !shard.is_over {
+                    shard.page(&ledger, &wanted, &day_of(moment, number as u64)).await?;
+                }
+                Ok::<_, Failure>((number, shard))
+            });
+        }
+        while let Some(page) = pages.join_next().await {
+            let (number, shard) = page.map_err(|error| Failure::no(error.to_string()))??;
+            shards[number] = shard;
+        }
+        Ok(())
+    }
+}
+
+impl Shard {
+    async fn page(&mut self, ledger: &Ledger, wanted: &Wanted, day: &str) -> Result<(), Failure> {
+        let query = Query::new(wanted, day);
+        let request = ledger.client().query().table_name(ledger.table()).index_name(BY_DAY);
         let request = request
             .key_condition_expression("#day = :day AND #received_at BETWEEN :since AND :until")
             .set_filter_expression(query.filter())
@@ -207,9 +236,7 @@ impl Entries {
             self.read.push_back(Entry::read(&item)?);
         }
         self.from = page.last_evaluated_key;
-        if self.from.is_none() {
-            self.moment -= DAY_MILLIS;
-        }
+        self.is_over = self.from.is_none();
         Ok(())
     }
 }
@@ -223,11 +250,10 @@ struct Query {
 }
 
 impl Query {
-    fn new(wanted: &Wanted, moment: i64) -> Self {
-        let read = ATTRIBUTES.into_iter().chain(wanted.bodies.then_some("body"));
-        let names: HashMap<_, _> = read.map(|name| (format!("#{name}"), name.to_owned())).collect();
+    fn new(wanted: &Wanted, day: &str) -> Self {
+        let names: HashMap<_, _> = ATTRIBUTES.into_iter().map(|name| (format!("#{name}"), name.to_owned())).collect();
         let projection = names.keys().map(String::as_str).collect::<Vec<_>>().join(", ");
-        let values = [(":day", text(day(moment))), (":since", number(wanted.since)), (":until", number(wanted.until))];
+        let values = [(":day", text(day)), (":since", number(wanted.since)), (":until", number(wanted.until))];
         let mut query = Self {
             conditions: Vec::new(),
             projection,
@@ -263,7 +289,9 @@ impl Query {
 impl Entry {
     fn read(item: &Item) -> Result<Self, Failure> {
         let said = |name| read_text(item, name).map(str::to_owned);
-        let (Some((endpoint, webhook_id)), Some(state)) = (read_text(item, "pk").and_then(key), said("state")) else {
+        let (Some((endpoint, webhook_id)), Some(state)) =
+            (read_text(item, "pk").and_then(|pk| split(pk.strip_prefix("event#")?)), said("state"))
+        else {
             return Err(Failure::remote("could not read the event: its item has no state"));
         };
         Ok(Self {
@@ -277,15 +305,23 @@ impl Entry {
             source: said("source").unwrap_or_default(),
             received_at: read_number(item, "received_at").unwrap_or(0),
             state,
-            attempts: read_number(item, "attempts").unwrap_or(0),
-            lease_until: read_number(item, "lease_until").unwrap_or(0),
+            claims: read_number(item, "claims").unwrap_or(0),
             handled_at: read_number(item, "handled_at"),
-            outcome: item.get("outcome").map(plain),
-            error: item.get("error").and_then(|error| error.as_m().ok()).map(|error| EntryError {
-                reason: read_text(error, "reason").unwrap_or_default().to_owned(),
-                message: read_text(error, "message").unwrap_or_default().to_owned(),
+            outcome: said("result").map(|status| {
+                let mut outcome = json!({ "status": status });
+                for name in ["artifacts", "summary", "note"] {
+                    if let Some(value) = item.get(name) {
+                        outcome[name] = plain(value);
+                    }
+                }
+                outcome
             }),
-            duplicate_of: read_text(item, "duplicate_of").and_then(key),
+            history: item
+                .get("attempts")
+                .and_then(|list| list.as_l().ok())
+                .map_or(Vec::new(), |list| list.iter().map(plain).collect()),
+            error: said("reason").map(|reason| EntryError { reason, message: said("message") }),
+            duplicate_of: read_text(item, "duplicate_of").and_then(|key| split(key)),
             body: said("body"),
             body_omitted: read_number(item, "body_omitted"),
             expires_at: read_number(item, "expires_at").unwrap_or(0),
@@ -305,14 +341,9 @@ impl fmt::Debug for Entry {
     }
 }
 
-/// The day of a moment, in UTC: `2026-11-21`.
-fn day(millis: i64) -> String {
-    Moment(millis).json().chars().take(10).collect()
-}
-
-/// Endpoint and webhook id of an event's `pk`.
-fn key(pk: &str) -> Option<(String, String)> {
-    let (endpoint, webhook_id) = pk.strip_prefix("event#")?.split_once('#')?;
+/// Endpoint and webhook id of an event's key.
+fn split(key: &str) -> Option<(String, String)> {
+    let (endpoint, webhook_id) = key.split_once('#')?;
     Some((endpoint.to_owned(), webhook_id.to_owned()))
 }
 
@@ -329,7 +360,7 @@ mod tests {
     use super::*;
 
     fn query(wanted: &Wanted) -> Query {
-        Query::new(wanted, 1_795_305_600_000)
+        Query::new(wanted, "2026-11-22#7")
     }
 
     #[test]
@@ -337,7 +368,7 @@ mod tests {
         let query = query(&Wanted::default());
         assert_eq!(query.filter(), None);
         assert_eq!(query.values.len(), 3);
-        assert_eq!(query.values[":day"], text("2026-11-22"));
+        assert_eq!(query.values[":day"], text("2026-11-22#7"));
         assert!(!query.projection.contains("#body,") && !query.projection.ends_with("#body"));
     }
 
@@ -358,14 +389,14 @@ mod tests {
     fn an_item_without_a_state_is_no_event() {
         let mut item = Item::from([("pk".to_owned(), text("event#project#wh#1"))]);
         assert!(Entry::read(&item).is_err());
-        item.insert("state".to_owned(), text("done"));
+        item.insert("state".to_owned(), text("completed"));
         let entry = Entry::read(&item).unwrap();
         assert_eq!((entry.endpoint.as_str(), entry.webhook_id.as_str()), ("project", "wh#1"));
     }
 
     #[test]
     fn debug_shows_no_body() {
-        let item = [("pk", "event#project#wh_1"), ("state", "done"), ("body", "{\"secret\":1}")];
+        let item = [("pk", "event#project#wh_1"), ("state", "completed"), ("body", "{\"secret\":1}")];
         let item = item.map(|(name, value)| (name.to_owned(), text(value))).into();
         assert!(!format!("{:?}", Entry::read(&item).unwrap()).contains("secret"));
     }

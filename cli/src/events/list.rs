@@ -43,7 +43,7 @@ pub(crate) async fn run(args: &ListArgs, context: &Context) -> Result<Exit, Fail
                     entry.state.clone(),
                     entry.event_type.clone(),
                     entry.object_id.clone().unwrap_or_else(|| "-".to_owned()),
-                    entry.attempts.to_string(),
+                    entry.claims.to_string(),
                     result(entry),
                     entry.webhook_id.clone(),
                 ]

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use clap::Args;
 use hooks_aws::queue::{Message, QueueSender, Source};
-use hooks_webhook::Category;
+use hooks_webhook::{Category, Event};
 use serde_json::{Value, json};
 use tokio::task::JoinSet;
 
@@ -20,7 +20,7 @@ use crate::when::Moment;
 /// How many events are sent at a time.
 const PARALLEL: usize = 8;
 
-/// Have events handled again, also those that are done
+/// Have events handled again, also those that are completed
 ///
 /// The stored bodies are put into their queues, the oldest first. Consumers act again, and the outcomes say
 /// `"source": "replay"`.
@@ -185,6 +185,11 @@ async fn replay(log: &EventLog, sender: &QueueSender, queue: &str, entry: &Entry
         let found = log.entry(&entry.endpoint, &entry.webhook_id).await?;
         found.and_then(|entry| entry.body).ok_or_else(|| no_body(entry))?
     };
+    let key = Event::parse(&body).ok().map(|event| event.idempotency_key().to_string());
+    let record = match &key {
+        Some(key) => log.record(key).await?,
+        None => None,
+    };
     let message = Message {
         body,
         webhook_id: entry.webhook_id.clone(),
@@ -194,8 +199,16 @@ async fn replay(log: &EventLog, sender: &QueueSender, queue: &str, entry: &Entry
         received_at: entry.received_at.cast_unsigned(),
         source: Source::Replay,
         failure: None,
+        seen_token: record.map(|record| record.token),
+        asked_by: asked_by(),
     };
     Ok(sender.send(queue, &message).await?)
+}
+
+/// Who asks, as this machine knows them.
+fn asked_by() -> Option<String> {
+    let name = ["USER", "LOGNAME", "USERNAME"].into_iter().find_map(|name| std::env::var(name).ok())?;
+    Some(name.chars().filter(|character| !character.is_control()).take(64).collect())
 }
 
 fn report(context: &Context, plan: &Plan, events: &[Entry], dry_run: bool) -> Result<(), Failure> {

@@ -1,6 +1,7 @@
 //! `events show`: one event with its history.
 
 use clap::Args;
+use hooks_aws::ledger::IdempotencyRecord;
 use hooks_webhook::Event;
 use serde_json::{Map, Value, json};
 
@@ -24,7 +25,7 @@ pub(crate) struct ShowArgs {
 /// What else the ledger knows of the event's object and of what the event means.
 struct Surroundings {
     job: Option<Map<String, Value>>,
-    effect: Option<(String, Map<String, Value>)>,
+    record: Option<(String, IdempotencyRecord)>,
 }
 
 pub(crate) async fn run(args: &ShowArgs, context: &Context) -> Result<Exit, Failure> {
@@ -40,7 +41,8 @@ pub(crate) async fn run(args: &ShowArgs, context: &Context) -> Result<Exit, Fail
     let mut shown = document(&entry);
     shown["artifacts"] = artifacts(&entry, bucket).into();
     shown["job"] = around.job.clone().into();
-    shown["effect"] = around.effect.as_ref().map(|(key, effect)| json!({"key": key, "item": effect})).into();
+    shown["history"] = entry.history.clone().into();
+    shown["idempotency"] = around.record.as_ref().map(|(key, record)| idempotency(key, record)).into();
     shown["expires_at"] = Moment::of_seconds(entry.expires_at).json().into();
     if args.body {
         shown["body"] = entry.body.clone().into();
@@ -63,11 +65,11 @@ impl Surroundings {
             None => None,
         };
         let event = entry.body.as_deref().and_then(|body| Event::parse(body).ok());
-        let effect = match event.map(|event| event.idempotency_key().to_string()) {
-            Some(key) => log.effect_details(&key).await?.map(|effect| (key, effect)),
+        let record = match event.map(|event| event.idempotency_key().to_string()) {
+            Some(key) => log.record(&key).await?.map(|record| (key, record)),
             None => None,
         };
-        Ok(Self { job, effect })
+        Ok(Self { job, record })
     }
 }
 
@@ -90,18 +92,25 @@ fn text(entry: &Entry, around: &Surroundings, bucket: &str) -> String {
         ("category", Some(entry.category.clone())),
         ("source", Some(entry.source.clone())),
         ("received", Some(at(entry.received_at))),
-        ("tries", Some(entry.attempts.to_string())),
-        ("state", Some(state(entry))),
-        ("error", entry.error.as_ref().map(|error| format!("{}: {}", error.reason, error.message))),
+        ("claims", Some(entry.claims.to_string())),
+        ("state", Some(state(entry, around))),
+        (
+            "error",
+            entry
+                .error
+                .as_ref()
+                .map(|error| format!("{}: {}", error.reason, error.message.as_deref().unwrap_or_default())),
+        ),
         ("duplicate of", entry.duplicate_of.as_ref().map(|(endpoint, id)| format!("{id} at the endpoint {endpoint}"))),
         ("outcome", said("status")),
         ("note", said("note")),
         ("summary", said("summary")),
     ];
+    rows.extend(entry.history.iter().map(|attempt| ("attempt", Some(shown_attempt(attempt)))));
     rows.extend(artifacts(entry, bucket).into_iter().map(|uri| ("artifact", Some(uri))));
     rows.extend([
         ("job now", around.job.as_ref().map(job)),
-        ("effect", around.effect.as_ref().map(|(key, effect)| acted(key, effect))),
+        ("idempotency", around.record.as_ref().map(|(key, record)| acted(key, record))),
         ("body", Some(body)),
         ("forgotten", Some(format!("{} UTC", Moment::of_seconds(entry.expires_at).text()))),
     ]);
@@ -109,14 +118,15 @@ fn text(entry: &Entry, around: &Surroundings, bucket: &str) -> String {
     pairs(&rows)
 }
 
-fn state(entry: &Entry) -> String {
+fn state(entry: &Entry, around: &Surroundings) -> String {
+    let lease_until = around.record.as_ref().map_or(0, |(_, record)| record.lease_until);
     match (entry.handled_at, entry.state.as_str()) {
         (Some(handled_at), state) => {
             let took = duration((handled_at - entry.received_at) / 1000);
             format!("{state} since {} UTC, {took} after it was received", Moment(handled_at).text())
         }
-        (None, state) if entry.lease_until > Moment::now().0 => {
-            format!("{state}: somebody is on it until {} UTC at the latest", Moment(entry.lease_until).text())
+        (None, state) if lease_until > Moment::now().0 => {
+            format!("{state}: an invocation works on it until {} UTC at the latest", Moment(lease_until).text())
         }
         (None, state) => format!("{state}: it waits for its next try, or is a dead letter if none comes"),
     }
@@ -130,11 +140,30 @@ fn job(job: &Map<String, Value>) -> String {
     format!("{status} ({final_or_not}{}){error}", as_of.unwrap_or_default())
 }
 
-fn acted(key: &str, effect: &Map<String, Value>) -> String {
-    let event = effect.get("event").and_then(Value::as_str).unwrap_or_default();
-    let event = event.strip_prefix("event#").unwrap_or(event).replacen('#', "/", 1);
-    let has = if effect.get("state").and_then(Value::as_str) == Some("done") { "has acted" } else { "is to act" };
-    format!("{event} {has} for {key}")
+/// The idempotency record, for programs.
+fn idempotency(key: &str, record: &IdempotencyRecord) -> Value {
+    json!({
+        "key": key,
+        "status": record.status.as_str(),
+        "event": record.event.replacen('#', "/", 1),
+        "claims": record.claims,
+        "claimed_at": Moment(record.claimed_at).json(),
+        "ended_at": record.ended_at.map(|at| Moment(at).json()),
+        "lease_until": Some(record.lease_until).filter(|until| *until > 0).map(|until| Moment(until).json()),
+    })
+}
+
+fn acted(key: &str, record: &IdempotencyRecord) -> String {
+    format!("{key} is {}, by {}", record.status.as_str(), record.event.replacen('#', "/", 1))
+}
+
+/// An attempt in a line: `2026-11-21 03:15:15 UTC openai: retry (OpenAI is busy)`.
+fn shown_attempt(attempt: &Value) -> String {
+    let said = |name: &str| attempt.get(name).filter(|value| !value.is_null()).map(plain);
+    let begun = attempt.get("begun").and_then(Value::as_i64).map(|at| Moment(at).text()).unwrap_or_default();
+    let who = said("asked_by").map(|who| format!(" by {who}")).unwrap_or_default();
+    let why = said("message").map(|why| format!(" ({why})")).unwrap_or_default();
+    format!("{begun} UTC {}{who}: {}{why}", said("source").unwrap_or_default(), said("result").unwrap_or_default())
 }
 
 fn at(millis: i64) -> String {

@@ -13,7 +13,7 @@ use crate::events::{document as event, result};
 use crate::output::{pairs, table};
 use crate::when::{Moment, duration};
 
-const STATES: [&str; 3] = ["done", "in_progress", "failed"];
+const STATES: [&str; 4] = ["completed", "in_progress", "failed", "not_found"];
 
 /// The outcome of a delivery that was not refused.
 const ACCEPTED: &str = "accepted";
@@ -128,10 +128,10 @@ fn categories(facts: &Facts) -> String {
             let dead = depths.map(|(_, dead)| dead.visible + dead.in_flight);
             let waiting = depths.map(|(queue, _)| queue.visible + queue.delayed);
             let off = if facts.enabled.get(&category) == Some(&false) { " (off)" } else { "" };
-            let [done, in_progress, failed] = STATES.map(|state| today(facts, category, state));
+            let [completed, in_progress, failed] = STATES.map(|state| today(facts, category, state));
             let row = [
                 format!("{category}{off}"),
-                done.to_string(),
+                completed.to_string(),
                 in_progress.to_string(),
                 failed.to_string(),
                 number(waiting),
@@ -143,7 +143,7 @@ fn categories(facts: &Facts) -> String {
         })
         .collect();
     let headings =
-        ["CATEGORY", "DONE", "IN PROGRESS", "FAILED", "WAITING", "IN FLIGHT", "OLDEST WAITS", "DEAD LETTERS"];
+        ["CATEGORY", "COMPLETED", "IN PROGRESS", "FAILED", "WAITING", "IN FLIGHT", "OLDEST WAITS", "DEAD LETTERS"];
     with_alarms(headings, &rows)
 }
 

@@ -9,6 +9,9 @@ use crate::promotion::Promoter;
 use crate::smoke::{self, SmokeTest};
 use crate::{alert, alias, outcome};
 
+/// For how long after its event came a new model may be unknown, in milliseconds.
+const READY_WITHIN: i64 = 10 * 60 * 1000;
+
 /// Handles fine-tuning events.
 pub(crate) struct FineTuning {
     openai: OpenAi,
@@ -83,7 +86,10 @@ impl FineTuning {
         let artifacts = &context.artifacts;
         let alias = alias::of(job);
         let test = match &job.fine_tuned_model {
-            Some(model) => smoke::test(openai, model, &self.prompt, context.deadline, context.attempt).await?,
+            Some(model) => {
+                let is_young = when::now() - context.received_at < READY_WITHIN;
+                smoke::test(openai, model, &self.prompt, context.deadline, is_young).await?
+            }
             None => SmokeTest::impossible(),
         };
         store(artifacts, &keys.smoke_test, test.artifact(), &mut outcome).await?;

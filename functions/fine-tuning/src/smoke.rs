@@ -7,10 +7,6 @@ use hooks_openai::{Client, ErrorClass, NewResponse, Response};
 use serde_json::{Map, Value, json};
 use tokio::time::Instant;
 
-/// How often a model is asked, as long as it may only not be ready yet. With the queue's growing pauses that is some
-/// five to ten minutes.
-const ATTEMPTS: u32 = 6;
-
 /// How long the answer may take, unless the invocation is nearer to its end.
 const LONGEST: Duration = Duration::from_mins(1);
 
@@ -30,17 +26,17 @@ pub(crate) struct SmokeTest<'a> {
     pub(crate) verdict: Result<String, String>,
 }
 
-/// Asks the model, in time for what has to be done before the deadline. `attempt` is 1 at first.
+/// Asks the model, in time for what has to be done before the deadline. `is_young` says that the model may not be ready.
 ///
 /// # Errors
 ///
-/// A retry, when the model may only not be ready yet and has not been asked too often.
+/// A retry, when the model may only not be ready yet, or could not be asked now: that says nothing of the model.
 pub(crate) async fn test<'a>(
     openai: &Client,
     model: &'a str,
     prompt: &'a str,
     deadline: Instant,
-    attempt: u32,
+    is_young: bool,
 ) -> Result<SmokeTest<'a>, HandlerError> {
     let started = Instant::now();
     let left = deadline.saturating_duration_since(started);
@@ -54,7 +50,7 @@ pub(crate) async fn test<'a>(
             let verdict = judge(&response);
             (Some(response), verdict)
         }
-        Err(error) if attempt < ATTEMPTS && may_pass(&error) => {
+        Err(error) if error.class() == ErrorClass::Retry || (is_young && is_unknown(&error)) => {
             return Err(HandlerError::Retry { after: error.retry_after(), message: error.to_string() });
         }
         Err(error) => (None, Err(error.to_string())),
@@ -62,9 +58,9 @@ pub(crate) async fn test<'a>(
     Ok(SmokeTest { model, prompt, milliseconds, response, verdict })
 }
 
-/// A model that was made just now is unknown or overloaded for a moment. OpenAI has two statuses for an unknown one.
-fn may_pass(error: &hooks_openai::OpenAiError) -> bool {
-    matches!(error.class(), ErrorClass::Retry | ErrorClass::NotFound) || error.code() == Some("model_not_found")
+/// OpenAI has two statuses for a model that it does not know, or not yet.
+fn is_unknown(error: &hooks_openai::OpenAiError) -> bool {
+    error.class() == ErrorClass::NotFound || error.code() == Some("model_not_found")
 }
 
 fn judge(response: &Response) -> Result<String, String> {
@@ -133,7 +129,11 @@ mod tests {
     use super::*;
 
     /// Asks a model that answers so, or says nothing at all.
-    async fn tested(answer: Option<(u16, Value)>, attempt: u32, left: Duration) -> Result<SmokeTest<'static>, HandlerError> {
+    async fn tested(
+        answer: Option<(u16, Value)>,
+        is_young: bool,
+        left: Duration,
+    ) -> Result<SmokeTest<'static>, HandlerError> {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let base_url = format!("http://{}/v1", listener.local_addr().unwrap()).parse().unwrap();
         let client = Client::new(ClientConfig { base_url, api_key: "sk-local".parse().unwrap() }).unwrap();
@@ -145,7 +145,7 @@ mod tests {
             let head = format!("HTTP/1.1 {status} X\r\nconnection: close\r\ncontent-length: {}\r\n\r\n", body.len());
             connection.write_all(format!("{head}{body}").as_bytes()).await.unwrap();
         });
-        let test = test(&client, "ft:gpt:acme::1", "Say hello.", Instant::now() + left, attempt).await;
+        let test = test(&client, "ft:gpt:acme::1", "Say hello.", Instant::now() + left, is_young).await;
         serving.abort();
         test
     }
@@ -153,7 +153,7 @@ mod tests {
     async fn verdict(fields: Value) -> Result<String, String> {
         let mut response = json!({"id": "resp_1", "status": "completed"});
         response.as_object_mut().unwrap().extend(fields.as_object().unwrap().clone());
-        tested(Some((200, response)), 1, LONGEST).await.unwrap().verdict
+        tested(Some((200, response)), true, LONGEST).await.unwrap().verdict
     }
 
     fn said(kind: &str, name: &str, text: &str) -> Value {
@@ -187,27 +187,35 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_model_that_may_not_be_ready_is_asked_a_few_times() {
-        for (status, code) in [(404, "not_found"), (400, "model_not_found"), (429, "rate_limit_exceeded"), (500, "x")] {
+    async fn a_model_that_may_not_be_ready_is_asked_again_while_it_is_young() {
+        for (status, code) in [(404, "not_found"), (400, "model_not_found")] {
             let answer = || Some((status, refusal(code)));
-            let failure = tested(answer(), ATTEMPTS - 1, LONGEST).await.err();
+            let failure = tested(answer(), true, LONGEST).await.err();
             assert!(matches!(failure, Some(HandlerError::Retry { .. })), "{status}: {failure:?}");
-            let reason = tested(answer(), ATTEMPTS, LONGEST).await.unwrap().verdict.unwrap_err();
+            let reason = tested(answer(), false, LONGEST).await.unwrap().verdict.unwrap_err();
             assert!(reason.contains(&format!("OpenAI answered {status} {code}")), "{reason}");
+        }
+    }
+
+    #[tokio::test]
+    async fn an_answer_that_says_nothing_of_the_model_is_never_its_fault() {
+        for (status, code) in [(429, "rate_limit_exceeded"), (500, "x"), (503, "x")] {
+            let failure = tested(Some((status, refusal(code))), false, LONGEST).await.err();
+            assert!(matches!(failure, Some(HandlerError::Retry { .. })), "{status}: {failure:?}");
         }
     }
 
     #[tokio::test]
     async fn a_model_that_must_not_be_asked_fails_at_once() {
         for (status, code) in [(401, "x"), (403, "x"), (429, "insufficient_quota"), (400, "x"), (422, "x")] {
-            assert!(tested(Some((status, refusal(code))), 1, LONGEST).await.unwrap().verdict.is_err(), "{status}");
+            assert!(tested(Some((status, refusal(code))), true, LONGEST).await.unwrap().verdict.is_err(), "{status}");
         }
     }
 
     #[tokio::test]
     async fn a_silent_model_is_left_before_the_invocation_ends() {
         let (began, left) = (Instant::now(), Duration::from_millis(800));
-        let failure = tested(None, 1, left).await.err();
+        let failure = tested(None, true, left).await.err();
         assert!(matches!(failure, Some(HandlerError::Retry { .. })), "{failure:?}");
         assert!(began.elapsed() < left, "{:?}", began.elapsed());
     }
@@ -216,7 +224,7 @@ mod tests {
     async fn the_outcome_has_a_part_of_a_long_reply_and_the_artifact_all_of_it() {
         let reply = "\u{e4}".repeat(1000);
         let response = json!({"id": "r", "status": "completed", "output": said("output_text", "text", &reply)});
-        let test = tested(Some((200, response)), 1, LONGEST).await.unwrap();
+        let test = tested(Some((200, response)), true, LONGEST).await.unwrap();
         assert_eq!(test.summary()["reply"].as_str().unwrap().chars().count(), SHOWN);
         let artifact: Value = serde_json::from_slice(&test.artifact()).unwrap();
         assert_eq!((&artifact["reply"], &artifact["passed"]), (&json!(reply), &json!(true)));

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use hooks_consumer::HandlerError;
+use hooks_consumer::{Context, HandlerError};
 use hooks_openai::{Client, ErrorClass, OpenAiError};
 use tokio::time::{Instant, sleep};
 
@@ -27,15 +27,17 @@ pub(crate) enum Answered {
 
 /// Does it, with another try or two when that can help and there is time until `until`.
 ///
-/// The calls are not idempotent. `tried` says that an earlier try may have got through: then a call that cannot be
-/// found any more counts as done, because after a rejection, say, it is gone.
+/// The calls are not idempotent, so that one may be sent is noted before. When a request of ours may have got through, a
+/// call that cannot be found any more is [`Answered::Perhaps`]; otherwise it may not be visible yet, and is tried again.
 pub(crate) async fn answer(
     client: &Client,
     call: &Call<'_>,
     action: &Action,
-    mut tried: bool,
+    context: &Context,
     until: Instant,
 ) -> Result<Answered, HandlerError> {
+    context.acting().await?;
+    let mut sent = context.acted;
     let mut pauses = PAUSES.into_iter();
     loop {
         let error = match act(client, call, action, until).await {
@@ -44,17 +46,22 @@ pub(crate) async fn answer(
         };
         match (error.status(), error.class()) {
             (Some(409), _) => return Ok(Answered::Before),
-            (_, ErrorClass::NotFound) if tried => return Ok(Answered::Perhaps),
-            (_, ErrorClass::NotFound) => return Ok(Answered::Gone),
-            (_, ErrorClass::Retry) => {}
+            (_, ErrorClass::NotFound) if sent => return Ok(Answered::Perhaps),
+            (_, ErrorClass::NotFound | ErrorClass::Retry) => {}
             _ => return Err(error.into()),
         }
         // A rate limit stops a call before anything is done; of a lost answer or a server's error nobody knows.
-        tried |= error.status() != Some(429);
+        sent |= !matches!(error.status(), Some(404 | 429));
         let pause = pauses.next().map(|pause| pause.max(error.retry_after().unwrap_or_default()));
         match pause {
             Some(pause) if pause < until.saturating_duration_since(Instant::now()) => sleep(pause).await,
-            _ => return Err(error.into()),
+            _ if error.class() == ErrorClass::NotFound => return Ok(Answered::Gone),
+            _ => {
+                if !sent {
+                    context.not_acting().await?;
+                }
+                return Err(error.into());
+            }
         }
     }
 }

@@ -67,7 +67,7 @@ impl Calls {
         }
         let decision = policy.decide(&call);
         let client = self.openai.client().await?;
-        let answered = answer(&client, &call, decision.action, context.attempt > 1, until).await;
+        let answered = answer(&client, &call, decision.action, context, until).await;
         let answered = answered.map_err(|failure| without_numbers(failure, &call))?;
         Ok(outcome::answered(&call, &decision, answered, age_ms, when::now()))
     }
@@ -78,6 +78,9 @@ impl Calls {
 }
 
 impl Handler for Calls {
+    /// A caller does not wait for the queue: a call that is not there is looked for while it is answered.
+    const PATIENCE: Duration = Duration::ZERO;
+
     async fn handle(&self, event: &Event, context: &Context) -> Result<Outcome, HandlerError> {
         let Some(call) = Call::of(event) else { return Ok(outcome::recorded(event)) };
         let current = self.policies.current().await;

@@ -75,15 +75,17 @@ pub(crate) fn answered(
             Some("OpenAI says that the call was answered before: by an earlier try of ours, or by somebody else")
         }
         Answered::Perhaps => Some(
-            "OpenAI has no such call any more. An earlier try got no answer and counts as done; the caller may also \
-             have hung up",
+            "OpenAI has no such call any more. An earlier try got no answer: it may have got through, or the caller has \
+             hung up",
         ),
         Answered::Gone => Some(
             "OpenAI has no such call: the caller has hung up, or this is a test delivery, or the API key is \
                   another project's",
         ),
     };
-    let gone = answered == Answered::Gone;
+    // A call that was rejected or referred is gone; one that was accepted would be there.
+    let is_accept = matches!(action, Action::Accept { .. });
+    let gone = answered == Answered::Gone || (answered == Answered::Perhaps && is_accept);
     Outcome {
         object_id: Some(call.id.to_owned()),
         terminal: !gone,

@@ -3,6 +3,7 @@
 use hooks_aws::ledger::{Bookmark, Ledger, LedgerError};
 use hooks_aws::queue::QueueSender;
 use hooks_consumer::when;
+use hooks_protocol::Status;
 use hooks_webhook::Category;
 
 use crate::ending::Ending;
@@ -60,10 +61,11 @@ impl Desk {
 }
 
 impl Books for Desk {
-    /// An effect that exists says it: it is there from the first claim on. One that was given back belongs to an event
-    /// that waits for its retry, or that failed for good, which people were told.
+    /// The idempotency record says it: it is there from the first claim on. One that was released belongs to an event that
+    /// waits for its retry, or that failed for good, which people were told. What was not found is there now.
     async fn is_known(&self, ending: &Ending) -> Result<bool, Fault> {
-        let known = self.ledger.is_key_known(&ending.idempotency_key()).await?;
+        let record = self.ledger.idempotency_record(&ending.idempotency_key()).await?;
+        let known = record.is_some_and(|record| record.status != Status::NotFound);
         Ok(known || (ending.category() == Category::Agent && self.was_seen(ending).await?))
     }
 

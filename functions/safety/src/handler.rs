@@ -1,5 +1,7 @@
 //! What a safety event means: an alert to people, always.
 
+use std::time::Duration;
+
 use hooks_consumer::artifacts::{JSON, Key};
 use hooks_consumer::{Context, Event, Handler, HandlerError, OpenAi, Outcome, Setup, when};
 use hooks_openai::for_display;
@@ -33,6 +35,9 @@ impl Safety {
 }
 
 impl Handler for Safety {
+    /// People are told soon, whatever is missing.
+    const PATIENCE: Duration = Duration::from_millis(LAST_ATTEMPT_AGE.cast_unsigned());
+
     async fn handle(&self, event: &Event, context: &Context) -> Result<Outcome, HandlerError> {
         let subject = Subject::of(event);
         let as_of = when::now();

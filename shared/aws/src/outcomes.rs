@@ -50,6 +50,8 @@ pub struct Announcement<'a> {
     pub event_type: &'a str,
     /// The event's id.
     pub id: &'a str,
+    /// What all events that mean the same share.
+    pub idempotency_key: &'a str,
     /// What it is about.
     pub object_id: Option<&'a str>,
     /// Which of our endpoints received it.
@@ -157,6 +159,7 @@ impl Outcomes {
 fn detail(announcement: &Announcement<'_>) -> String {
     let mut detail = Map::new();
     detail.insert("id".to_owned(), announcement.id.into());
+    detail.insert("idempotency_key".to_owned(), announcement.idempotency_key.into());
     detail.insert("object_id".to_owned(), announcement.object_id.into());
     detail.insert("endpoint".to_owned(), announcement.endpoint.into());
     detail.insert("source".to_owned(), announcement.source.into());
@@ -201,6 +204,7 @@ mod tests {
         Announcement {
             event_type: "batch.completed",
             id: "evt_1",
+            idempotency_key: "batch.completed/batch_1",
             object_id: Some("batch_1"),
             endpoint: "project",
             source: "openai",
@@ -219,7 +223,7 @@ mod tests {
         let artifacts = ["batch/batch_1/output.jsonl".to_owned()];
         let detail: Value = serde_json::from_str(&detail(&announcement(&summary, &artifacts))).unwrap();
         let expected = json!({
-            "id": "evt_1", "object_id": "batch_1", "endpoint": "project", "source": "openai", "status": "completed",
+            "id": "evt_1", "idempotency_key": "batch.completed/batch_1", "object_id": "batch_1", "endpoint": "project", "source": "openai", "status": "completed",
             "artifacts": ["batch/batch_1/output.jsonl"], "bucket": "results", "summary": {"lines": 3},
         });
         assert_eq!(detail, expected);

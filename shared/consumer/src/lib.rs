@@ -119,6 +119,7 @@ mod openai_access;
 mod record;
 mod report;
 mod setup;
+mod walk;
 pub mod when;
 
 pub use handler::{Alert, Context, Handler, HandlerError, Outcome, Severity, found, object_id};

@@ -110,7 +110,8 @@ impl Ledger {
             };
         }
         let condition = "attribute_not_exists(pk) OR (#token <> :token AND #begun <= :begun)";
-        let written = self.write_history(delivery, change, &claim.token, claim.claimed_at, &attempts, condition).await?;
+        let written =
+            self.write_history(delivery, change, &claim.token, claim.claimed_at, &attempts, condition).await?;
         if written == Some(true) {
             return Ok(true);
         }
@@ -130,7 +131,8 @@ impl Ledger {
             return Ok(());
         }
         let ended_at = record.ended_at.unwrap_or_else(now);
-        let change = described(delivery).set("claims", number(record.claims.into())).set("handled_at", number(ended_at));
+        let change =
+            described(delivery).set("claims", number(record.claims.into())).set("handled_at", number(ended_at));
         let (change, result, reason, condition) = if is_own {
             let reason = record.error.as_ref().map(|(reason, message)| (reason.as_str(), message.as_str()));
             let state = change.set("state", text(record.status.as_str())).remove("duplicate_of");
@@ -258,9 +260,9 @@ pub fn day_of(millis: i64, shard: u64) -> String {
 
 /// FNV-1a, so that the same event always has the same shard.
 fn shard(webhook_id: &str) -> u64 {
-    let hash = webhook_id.bytes().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
-        (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3)
-    });
+    let hash = webhook_id
+        .bytes()
+        .fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3));
     hash % SHARDS
 }
 

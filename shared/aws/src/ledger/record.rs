@@ -123,12 +123,7 @@ impl Ledger {
     /// Each try is one write under the condition that the record is still the one that was decided upon, of which
     /// nothing but the first guess (there is none) costs more than that write. After an error the claim may have been
     /// made: [`release`](Self::release) ends it.
-    pub async fn claim(
-        &self,
-        claim: Claim,
-        kind: &Kind<String>,
-        lease_until: i64,
-    ) -> Result<ClaimResult, LedgerError> {
+    pub async fn claim(&self, claim: Claim, kind: &Kind<String>, lease_until: i64) -> Result<ClaimResult, LedgerError> {
         const ACTION: &str = "claim the idempotency record";
         let mut found: Option<IdempotencyRecord> = None;
         for _ in 0..RACES {
@@ -188,9 +183,11 @@ impl Ledger {
         self.change(action, &claim.pk(), SK, change, condition).await
     }
 
-    /// Remembers that a request that cannot be taken back may have been sent. To be written before it is.
-    pub async fn acting(&self, claim: &Claim) -> Result<RecordResult, LedgerError> {
-        self.as_holder(claim, Change::default().set("acting", number(1)), None, "note the request").await
+    /// Remembers that a request that cannot be taken back may have been sent (to be written before it is), or that none
+    /// was.
+    pub async fn acting(&self, claim: &Claim, acting: bool) -> Result<RecordResult, LedgerError> {
+        let change = Change::default().set_or_remove("acting", acting.then(|| number(1)));
+        self.as_holder(claim, change, None, "note the request").await
     }
 
     /// Ends the record as completed, or as `NotFound` when the event's own object does not exist.
@@ -289,9 +286,8 @@ impl IdempotencyRecord {
                 let artifacts = artifacts.into_iter().flatten().filter_map(|key| key.as_s().ok().cloned()).collect();
                 (said(outcome, "status").unwrap_or_default(), artifacts, said(outcome, "note"))
             }),
-            error: map("error").map(|error| {
-                (said(error, "reason").unwrap_or_default(), said(error, "message").unwrap_or_default())
-            }),
+            error: map("error")
+                .map(|error| (said(error, "reason").unwrap_or_default(), said(error, "message").unwrap_or_default())),
         })
     }
 
