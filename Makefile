@@ -55,9 +55,7 @@ check: $(VENV)/stamp $(TOOLS)/stamp ## Check format, lints, dependencies, spelli
 
 .PHONY: bench
 bench: $(VENV)/stamp need-cargo ## Measure every number of the README (QUICK=1: fewer rounds)
-	cargo build --release --package verifier
-	cargo build --release --package batch
-	cargo build --release --package echo --package bench
+	cargo build --release --package verifier --package batch --package echo --package bench
 	target/release/verify $(if $(QUICK),--quick)
 	target/release/invocations --python $(PY) $(if $(QUICK),--quick)
 	target/release/batch-throughput $(if $(QUICK),--quick)
@@ -80,12 +78,11 @@ sam-local: local ## Run every function in Docker with sam local, on sample event
 		--lambda-dir target/sam-local $(FUNCTIONS:%=--package %)
 	@$(PY) -m infra.local.sam_local
 
-# `sam build` would build the functions one after the other, each with dependencies of its own features. Hence
-# `sam deploy` gets a template that says where `make build` has put them, and for which processor.
+# `sam build` would build the functions one after the other, each with dependencies of its own features. So `sam deploy`
+# gets a template that says where `make build` has put them, and for which processor.
 .PHONY: deploy
 deploy: package-$(PROFILE) ## Build and deploy into your AWS account (SAM_ARGS="--config-env prod" for another environment)
-	sed -e 's#CodeUri: functions/#CodeUri: #' -e 's#TemplateURL: #&../../#' -e 's#!Ref Architecture\]#$(ARCH)]#' \
-		template.yaml > $(PACKAGES)/template.yaml
+	sed 's#CodeUri: functions/#CodeUri: #; s#!Ref Architecture\]#$(ARCH)]#' template.yaml > $(PACKAGES)/template.yaml
 	$(BIN)/sam deploy --template-file $(PACKAGES)/template.yaml --config-file $(CURDIR)/samconfig.toml $(SAM_ARGS)
 
 .PHONY: package-release
@@ -128,7 +125,7 @@ $(VENV)/stamp: infra/local/requirements.txt | need-python
 	@echo "Setting up Python in $(VENV) (once, one to three minutes)"
 	$(PYTHON) -m venv $(VENV)
 	$(PY) -m pip install --quiet pip==$(PIP_VERSION)
-	$(PY) -m pip install --quiet --require-hashes -r infra/local/requirements.txt
+	$(PY) -m pip install --quiet --require-hashes --no-deps -r infra/local/requirements.txt
 	@touch $@
 
 $(TOOLS)/stamp: Makefile | need-cargo

@@ -1,6 +1,6 @@
-"""Makes a freshly signed HTTP API event (payload format 2.0) for the verifier, out of a body that OpenAI sends.
+"""Prints a newly signed HTTP API event (payload format 2.0) for the verifier, with a body that OpenAI sends.
 
-A stored one would be of no use: five minutes after signing, its signature is too old.
+A stored event would be useless: a signature expires after five minutes.
 
     python3 events/http-api.py events/bodies/batch.completed.json > event.json
 """
@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 SAMPLE_SECRET = "whsec_RdvaYFYUXuIFuEbvZHwMfYFhUf7aMYjYcmM24+Aj40c="
-"""The secret of the official SDK's own tests, which everybody knows. Never sign anything real with it."""
+"""The public secret of the official SDK's own tests. Never sign real events with it."""
 
 FORGED_KEY = b"not the secret of any endpoint"
 
@@ -28,24 +28,24 @@ USER_AGENT = "OpenAI/1.0 (+https://platform.openai.com/docs/webhooks)"
 
 
 def key(secret: str) -> bytes:
-    """The bytes that sign: what stands in base64 behind `whsec_`. Raises `ValueError` for any other text."""
+    """The signing key: the base64 text after `whsec_`, decoded. Raises `ValueError` for any other secret."""
     prefix, _, encoded = secret.strip().partition("_")
     if prefix != "whsec" or not encoded:
         raise ValueError("the secret does not start with whsec_")
     try:
         return base64.b64decode(encoded, validate=True)
     except binascii.Error:
-        raise ValueError("what follows whsec_ in the secret is not base64") from None
+        raise ValueError("the secret is not base64 after whsec_") from None
 
 
 def sign(signing_key: bytes, webhook_id: str, timestamp: int, body: str) -> str:
-    """One signature as it stands in `webhook-signature`."""
+    """One signature of the header `webhook-signature`."""
     signed = f"{webhook_id}.{timestamp}.{body}".encode()
     return "v1," + base64.b64encode(hmac.new(signing_key, signed, hashlib.sha256).digest()).decode()
 
 
 def http_api_event(body: str, endpoint: str, signing_key: bytes, now: float) -> dict[str, Any]:
-    """The event that API Gateway hands to the verifier when OpenAI delivers `body` at `now` (Unix seconds)."""
+    """The verifier's event from API Gateway for a delivery of `body` at `now` (Unix seconds)."""
     path = f"/webhooks/{endpoint}"
     webhook_id = f"wh_{uuid.uuid4().hex}"
     timestamp = int(now)
@@ -93,16 +93,16 @@ def http_api_event(body: str, endpoint: str, signing_key: bytes, now: float) -> 
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Print the event for the body file that the command line names."""
-    parser = argparse.ArgumentParser(description="Make a freshly signed HTTP API event for the verifier.")
-    parser.add_argument("body", type=Path, help="a file of events/bodies, or any other; '-' reads standard input")
+    """Print the event for the body file of the command line."""
+    parser = argparse.ArgumentParser(description="Print a newly signed HTTP API event for the verifier.")
+    parser.add_argument("body", type=Path, help="a file in events/bodies, or any other; '-' reads standard input")
     parser.add_argument(
         "--secret",
         default=os.environ.get("OPENAI_WEBHOOK_SECRET", SAMPLE_SECRET),
-        help="the endpoint's signing secret; default: $OPENAI_WEBHOOK_SECRET, or else a sample that everybody knows",
+        help="the endpoint's signing secret; default: $OPENAI_WEBHOOK_SECRET, or else a public sample secret",
     )
     parser.add_argument("--endpoint", default="project", help="project (the default) or organization")
-    parser.add_argument("--forge", action="store_true", help="sign with another key, which the verifier must refuse")
+    parser.add_argument("--forge", action="store_true", help="sign with another key, which the verifier must reject")
     options = parser.parse_args(arguments)
 
     try:
@@ -110,7 +110,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         text = sys.stdin.read() if str(options.body) == "-" else options.body.read_text(encoding="utf-8")
     except (OSError, ValueError) as error:
         parser.error(str(error))
-    # The line feed at the end is the file's; OpenAI's bodies end without one.
+    # OpenAI's bodies do not end with the line feed of the file.
     body = text.removesuffix("\n")
     event = http_api_event(body, options.endpoint, FORGED_KEY if options.forge else signing_key, time.time())
     print(json.dumps(event, indent=2))

@@ -1,4 +1,4 @@
-"""Batches at OpenAI as a test wants them, and what becomes of their events."""
+"""Batches at OpenAI for tests, and the records of their events."""
 
 import json
 from typing import Any
@@ -11,7 +11,7 @@ _ENDPOINT = "/v1/responses"
 
 
 def new_batch(openai: StandIn, requests: int = 1, metadata: dict[str, str] | None = None) -> str:
-    """A batch that OpenAI has taken, with requests named `request-0`, `request-1` and so on. Answers its id."""
+    """Create a batch with requests named `request-0`, `request-1` and so on, and return its id."""
     lines = [
         {
             "custom_id": f"request-{number}",
@@ -29,13 +29,13 @@ def new_batch(openai: StandIn, requests: int = 1, metadata: dict[str, str] | Non
 
 
 def finish(openai: StandIn, batch_id: str, status: str = "completed", **options: Any) -> Json:
-    """End a batch and answer the delivery of its webhook."""
+    """End a batch and return the delivery of its webhook."""
     (delivery,) = openai.advance(batch_id, status, **options)["deliveries"]
     return delivery
 
 
 def content(openai: StandIn, batch_id: str) -> dict[str, bytes]:
-    """What OpenAI offers of a batch, by the keys under which it must be kept."""
+    """OpenAI's files of a batch, by the keys of their artifacts."""
     sdk = openai.sdk()
     batch = sdk.batches.retrieve(batch_id)
     files = {"output.jsonl": batch.output_file_id, "errors.jsonl": batch.error_file_id}
@@ -43,7 +43,7 @@ def content(openai: StandIn, batch_id: str) -> dict[str, bytes]:
 
 
 def kept(stack: Stack, batch_id: str) -> dict[str, bytes]:
-    """What the bucket has of a batch's files, by key."""
+    """The stored files of a batch, by key."""
     keys = stack.artifacts(f"batch/{batch_id}/")
     return {key: stack.artifact(key) or b"" for key in keys if key.endswith(".jsonl")}
 
@@ -56,34 +56,34 @@ def summary(stack: Stack, batch_id: str) -> Json:
 
 
 def handled(stack: Stack, delivery: Json, timeout: float = DEFAULT_TIMEOUT_SECONDS) -> Item:
-    """Wait until the delivery's event is done and answer its record."""
-    return _ended(stack, delivery, "done", timeout)
+    """Wait until the delivery's event is done and return its record."""
+    return _ended(stack, delivery, ("completed", "not_found"), timeout)
 
 
 def given_up(stack: Stack, delivery: Json, timeout: float = DEFAULT_TIMEOUT_SECONDS) -> Item:
-    """Wait until the delivery's event has failed for good and answer its record."""
-    return _ended(stack, delivery, "failed", timeout)
+    """Wait until the delivery's event has failed and return its record."""
+    return _ended(stack, delivery, ("failed",), timeout)
 
 
 def tried(stack: Stack, delivery: Json, timeout: float = DEFAULT_TIMEOUT_SECONDS) -> Item:
-    """Wait until the first try of the delivery's event has failed for now, and answer its record."""
+    """Wait until the first attempt at the delivery's event has failed, and return its record."""
 
     def failed_once() -> Item | None:
         event = stack.event(delivery["webhook_id"], delivery["endpoint"])
         return event if event is not None and "error" in event else None
 
-    return wait_until("the first try has failed", failed_once, timeout)
+    return wait_until("the first attempt has failed", failed_once, timeout)
 
 
-def _ended(stack: Stack, delivery: Json, state: str, timeout: float) -> Item:
+def _ended(stack: Stack, delivery: Json, states: tuple[str, ...], timeout: float) -> Item:
     webhook_id, endpoint = delivery["webhook_id"], delivery["endpoint"]
 
     def ended() -> Item | None:
         event = stack.event(webhook_id, endpoint)
-        return event if event is not None and event["state"] == state else None
+        return event if event is not None and event["state"] in states else None
 
     try:
-        return wait_until(f"the event of {webhook_id} is {state}", ended, timeout)
+        return wait_until(f"the event of {webhook_id} is {states[0]}", ended, timeout)
     except AssertionError as error:
         waiting = [(message.attributes, message.receives, message.visible) for message in stack.messages("batch")]
         raise AssertionError(f"{error}\nevent: {stack.event(webhook_id, endpoint)}\nqueue: {waiting}") from None

@@ -12,9 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from samtranslator.yaml_helper import yaml_parse
-
-from infra.local.deploy import TEMPLATE
+from infra.local import deploy
 from infra.local.emulator import ACCESS_KEY, REGION, Emulator
 from infra.local.processes import ROOT
 from infra.local.stack import Stack
@@ -108,7 +106,7 @@ def _echoes(terminal: int) -> bool:
 
 def reachable(emulator: Emulator) -> dict[str, Any]:
     """The template with webhook URLs that are reached on this machine, for commands that take them from the stack."""
-    template = yaml_parse(TEMPLATE.read_text())
+    template = deploy.template()
     for endpoint in ("project", "organization"):
         url = f"{emulator.endpoint_url}/_aws/execute-api/${{Api}}/$default/webhooks/{endpoint}"
         template["Outputs"][f"{endpoint.capitalize()}WebhookUrl"]["Value"] = {"Fn::Sub": url}

@@ -2,11 +2,8 @@
 
 import uuid
 from collections.abc import Callable
-from copy import deepcopy
 
-from samtranslator.yaml_helper import yaml_parse
-
-from infra.local.deploy import TEMPLATE
+from infra.local.deploy import template
 from infra.local.emulator import Emulator
 from infra.local.stack import Stack, create
 from infra.local.stand_in import API_KEY, Json, StandIn
@@ -20,7 +17,7 @@ class Registering:
         """Nothing is deployed yet. `parameters` and `template` may be changed before and between deployments."""
         self.openai = openai
         self._emulator, self._make_stack = emulator, make_stack
-        self.template = yaml_parse(TEMPLATE.read_text())
+        self.template = template()
         api_id = uuid.uuid4().hex[:8]
         self.template["Resources"]["Api"]["Properties"]["Tags"] = {"ms-custom-id": api_id}
         self.parameters = {
@@ -40,12 +37,11 @@ class Registering:
     def deploy(self, **changed: str) -> Stack:
         """Create the stack, or update it, with these parameters changed for good."""
         self.parameters |= changed
-        template = deepcopy(self.template)
         if self._stack is None:
-            self._stack = self._make_stack(fill_secrets=False, template=template, **self.parameters)
+            self._stack = self._make_stack(fill_secrets=False, template=self.template, **self.parameters)
         else:
             name = self._stack.name
-            self._stack = create(self._emulator, name, self.openai.base_url, self.parameters, template=template)
+            self._stack = create(self._emulator, name, self.openai.base_url, self.parameters, template=self.template)
         return self._stack
 
     def delete(self) -> None:

@@ -1,4 +1,4 @@
-"""The documented shape of outcomes, `docs/outcomes/schemas`, checked against what is published."""
+"""Validation of published outcomes against `docs/outcomes/schemas`."""
 
 import json
 from functools import cache
@@ -15,13 +15,13 @@ FOLDER = ROOT / "docs" / "outcomes" / "schemas"
 
 
 def faults(outcome: Outcome) -> list[str]:
-    """What in an outcome is not as it is documented, in words."""
+    """The differences between an outcome and its schema, one line each."""
     found = _validator(outcome.detail_type).iter_errors(outcome.detail)
     return [f"{outcome.detail_type}: {error.json_path}: {error.message}" for error in found]
 
 
 def schema_of(event_type: str) -> dict[str, Any]:
-    """The schema of an event type: its own, or its category's where the type is none that OpenAI is known to send."""
+    """The schema of an event type, or of its category if the type has none."""
     return _schemas().get(event_type) or _schemas()[category_of(event_type)]
 
 

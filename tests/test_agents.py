@@ -1,4 +1,4 @@
-"""Agents: how sessions and environments stand, what they wait for, and who is told."""
+"""Agents: the states of sessions and environments, required actions, and alerts."""
 
 import json
 from typing import Any
@@ -29,12 +29,12 @@ URL_MARK = "let-me-in"
 
 
 def session(openai: StandIn, **options: Any) -> str:
-    """A session whose creation nobody was told of. Answers its id."""
+    """Create a session without a webhook and return its id."""
     return openai.agent_session(deliver=False, **options)["session"]["id"]
 
 
 def moved(openai: StandIn, id: str, status: str, **options: Any) -> Json:
-    """Move the session along. Answers the delivery of its webhook."""
+    """Move the session to another status and return the delivery of its webhook."""
     (delivery,) = openai.move_agent_session(id, status, **options)["deliveries"]
     return delivery
 
@@ -50,7 +50,7 @@ def published(watch: Watch, event_type: str) -> Outcome:
     return outcome
 
 
-def test_a_session_is_followed_through_its_states(stack: Stack, openai: StandIn, watch: Watch) -> None:
+def test_every_state_of_a_session_is_recorded(stack: Stack, openai: StandIn, watch: Watch) -> None:
     created = openai.agent_session(environment_type="openai_hosted", fields={"metadata": {"team": "a"}})
     id, environment_id = created["session"]["id"], created["session"]["environment"]["id"]
     handled(stack, created["deliveries"][0])
@@ -69,7 +69,7 @@ def test_a_session_is_followed_through_its_states(stack: Stack, openai: StandIn,
     assert (job(stack, id).get("terminal"), watch.alerts()) == (0, [])
 
 
-def test_idle_is_no_success_when_the_last_turn_failed(stack: Stack, openai: StandIn, watch: Watch) -> None:
+def test_an_idle_session_whose_last_turn_failed_makes_an_alert(stack: Stack, openai: StandIn, watch: Watch) -> None:
     id = session(openai)
     error = {"code": "sandbox_error", "message": "The disk is full."}
 
@@ -83,7 +83,7 @@ def test_idle_is_no_success_when_the_last_turn_failed(stack: Stack, openai: Stan
     assert alert.attributes["severity"] == "warning"
 
 
-def test_a_failed_session_says_why_once_however_often_it_is_told(stack: Stack, openai: StandIn, watch: Watch) -> None:
+def test_a_failed_session_makes_one_alert_with_its_reason(stack: Stack, openai: StandIn, watch: Watch) -> None:
     id = session(openai)
     openai.move_agent_session(id, "failed", error="Too much was asked.", deliver=False)
     deliveries = openai.deliver("agent.session.failed", {"id": id, "environment_type": "none"}, copies=5)
@@ -95,11 +95,11 @@ def test_a_failed_session_says_why_once_however_often_it_is_told(stack: Stack, o
     assert "Too much was asked." in alert.message
     assert (job(stack, id)["status"], job(stack, id)["terminal"]) == ("failed", 1)
     assert job(stack, id)["error"] == "Too much was asked."
-    stays("they are told once", lambda: len(watch.alerts()) == 1 == len(watch.outcomes()), seconds=1)
+    stays("there is one alert", lambda: len(watch.alerts()) == 1 == len(watch.outcomes()), seconds=1)
     assert openai.calls("GET", f"/v1/agents/sessions/{id}") == 1
 
 
-def test_a_function_call_is_announced_with_what_it_takes_to_answer(stack: Stack, openai: StandIn, watch: Watch) -> None:
+def test_a_function_call_is_published_with_the_fields_to_answer(stack: Stack, openai: StandIn, watch: Watch) -> None:
     id = session(openai)
 
     handled(stack, moved(openai, id, "requires_action", required_actions=[CALL]))
@@ -121,11 +121,11 @@ def test_a_function_call_is_announced_with_what_it_takes_to_answer(stack: Stack,
         ],
         idempotency_key=action["call_id"],
     )
-    wait_until("the session goes on", lambda: job(stack, id)["status"] == "in_progress")
+    wait_until("the session continues", lambda: job(stack, id)["status"] == "in_progress")
     assert watch.alerts() == []
 
 
-def test_an_approval_is_announced_and_people_are_told(stack: Stack, openai: StandIn, watch: Watch) -> None:
+def test_an_approval_is_published_and_people_are_alerted(stack: Stack, openai: StandIn, watch: Watch) -> None:
     id = session(openai)
 
     handled(stack, moved(openai, id, "requires_action", required_actions=[APPROVAL]))
@@ -137,7 +137,7 @@ def test_an_approval_is_announced_and_people_are_told(stack: Stack, openai: Stan
     assert "private" not in alert.message
 
 
-def test_large_arguments_are_in_the_artifact_alone(stack: Stack, openai: StandIn, watch: Watch) -> None:
+def test_large_arguments_are_in_the_artifact_only(stack: Stack, openai: StandIn, watch: Watch) -> None:
     id = session(openai)
     large = {**CALL, "arguments": {"text": "x" * 100_000}}
 
@@ -145,11 +145,11 @@ def test_large_arguments_are_in_the_artifact_alone(stack: Stack, openai: StandIn
 
     (action,) = published(watch, "agent.session.action_required").detail["summary"]["required_actions"]
     assert action == {**{name: CALL[name] for name in ("type", "call_id", "turn_id", "name")}, "incomplete": True}
-    kept = json.loads(stack.artifact(f"agent/session/{id}.json") or b"")
-    assert kept["required_actions"] == [large]
+    stored = json.loads(stack.artifact(f"agent/session/{id}.json") or b"")
+    assert stored["required_actions"] == [large]
 
 
-def test_an_action_that_is_gone_is_not_announced_again(stack: Stack, openai: StandIn, watch: Watch) -> None:
+def test_an_action_that_is_gone_is_not_published(stack: Stack, openai: StandIn, watch: Watch) -> None:
     id = session(openai)
     openai.move_agent_session(id, "idle", deliver=False)
 
@@ -161,7 +161,7 @@ def test_an_action_that_is_gone_is_not_announced_again(stack: Stack, openai: Sta
     assert (outcome.detail["status"], outcome.detail["summary"]["required_actions"]) == ("idle", [])
 
 
-def test_where_an_environment_connects_is_in_the_artifact_alone(stack: Stack, openai: StandIn, watch: Watch) -> None:
+def test_the_url_of_an_environment_is_in_the_artifact_only(stack: Stack, openai: StandIn, watch: Watch) -> None:
     created = openai.agent_session(environment_type="self_hosted")
     id, environment_id = created["session"]["id"], created["session"]["environment"]["id"]
     handled(stack, created["deliveries"][0])
@@ -178,7 +178,7 @@ def test_where_an_environment_connects_is_in_the_artifact_alone(stack: Stack, op
 @pytest.mark.parametrize(
     ("status", "terminal", "alerts"), [("ready", 0, 0), ("suspended", 0, 0), ("failed", 1, 1), ("expired", 1, 1)]
 )
-def test_an_environment_is_recorded_and_its_end_is_told(
+def test_an_environment_is_recorded_and_its_end_makes_an_alert(
     stack: Stack, openai: StandIn, watch: Watch, status: str, terminal: int, alerts: int
 ) -> None:
     answer = openai.agent_environment(status)
@@ -192,7 +192,7 @@ def test_an_environment_is_recorded_and_its_end_is_told(
     assert subjects == [f"Agent environment {id} is {status}"] * alerts
 
 
-def test_an_older_event_after_a_newer_one_takes_nothing_back(stack: Stack, openai: StandIn, watch: Watch) -> None:
+def test_an_older_event_after_a_newer_one_changes_nothing(stack: Stack, openai: StandIn, watch: Watch) -> None:
     id = session(openai)
     handled(stack, moved(openai, id, "idle", turn={"status": "completed"}))
 
@@ -205,11 +205,11 @@ def test_an_older_event_after_a_newer_one_takes_nothing_back(stack: Stack, opena
     assert json.loads(stack.artifact(f"agent/session/{id}.json") or b"")["status"] == "idle"
 
 
-def test_a_failure_that_is_ahead_of_the_session_waits_for_it(stack: Stack, openai: StandIn) -> None:
+def test_a_failure_that_is_ahead_of_the_session_is_retried(stack: Stack, openai: StandIn) -> None:
     id = session(openai)
     (delivery,) = openai.deliver("agent.session.failed", {"id": id, "environment_type": "none"})
 
-    assert "still says idle" in tried(stack, delivery)["error"]["message"]
+    assert "the session is still idle" in tried(stack, delivery)["error"]["message"]
     openai.move_agent_session(id, "failed", deliver=False)
     handled(stack, delivery)
 
@@ -225,7 +225,7 @@ def test_a_failure_that_is_ahead_of_the_session_waits_for_it(stack: Stack, opena
         ("agent.published", "agent_1", "recorded"),
     ],
 )
-def test_what_is_gone_or_unknown_is_recorded(
+def test_a_missing_object_and_an_unknown_type_are_recorded(
     stack: Stack, openai: StandIn, watch: Watch, event_type: str, id: str, status: str
 ) -> None:
     (delivery,) = openai.deliver(event_type, {"id": id})
@@ -236,7 +236,7 @@ def test_what_is_gone_or_unknown_is_recorded(
     assert (stack.artifacts("agent/"), watch.alerts()) == ({}, [])
 
 
-def test_a_refused_key_is_not_taken_for_a_session_that_is_gone(stack: Stack, openai: StandIn) -> None:
+def test_a_refused_key_is_not_taken_for_a_missing_session(stack: Stack, openai: StandIn) -> None:
     openai.fault("GET /v1/agents/sessions/{id}", "status", status=401)
     (delivery,) = openai.deliver("agent.session.idle", {"id": "sess_1", "environment_type": "none"})
 

@@ -1,4 +1,4 @@
-"""Events of which nothing else is known: recorded, and published as they came."""
+"""Archived events: recorded and published unchanged."""
 
 import json
 
@@ -16,7 +16,7 @@ UNSEEN = {
 }
 
 
-def test_what_nobody_has_seen_is_recorded_and_passed_on_as_it_came(stack: Stack, openai: StandIn, watch: Watch) -> None:
+def test_an_event_of_unknown_type_is_published_unchanged(stack: Stack, openai: StandIn, watch: Watch) -> None:
     for event_type, data in UNSEEN.items():
         (delivery,) = openai.deliver(event_type, data)
 
@@ -53,7 +53,7 @@ def test_an_eval_event_is_recorded_with_a_note_on_the_end_of_the_api(
     stays("nobody is alerted", lambda: watch.alerts() == [], seconds=0.3)
 
 
-def test_of_one_object_the_newer_event_stays(stack: Stack, openai: StandIn) -> None:
+def test_the_newer_event_of_an_object_stays(stack: Stack, openai: StandIn) -> None:
     (newer,) = openai.deliver("brand.new", {"id": "thing_1", "now": "b"}, created_at=2000)
     handled(stack, newer)
     (older,) = openai.deliver("brand.new", {"id": "thing_1", "now": "a"}, created_at=1000)
@@ -65,7 +65,7 @@ def test_of_one_object_the_newer_event_stays(stack: Stack, openai: StandIn) -> N
     assert (job["as_of"], job["summary"]["data"]["now"]) == (2_000_000, "b")
 
 
-def test_a_delivery_that_comes_five_times_at_once_is_recorded_once(stack: Stack, openai: StandIn, watch: Watch) -> None:
+def test_five_simultaneous_deliveries_are_recorded_once(stack: Stack, openai: StandIn, watch: Watch) -> None:
     stack.set_timeouts("archive", seconds=12, visibility=20)
 
     deliveries = openai.deliver("brand.new", {"id": "thing_1"}, copies=5, wait=True)

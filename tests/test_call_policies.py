@@ -1,4 +1,4 @@
-"""What a policy for calls is: the JSON Schema agrees with the function, which reads the same files in its own test."""
+"""The JSON Schema of policies for calls. The function's own tests parse the same files, so both agree."""
 
 import json
 from pathlib import Path
@@ -22,7 +22,7 @@ def accepts(policy: object) -> bool:
     return jsonschema.Draft202012Validator(SCHEMA).is_valid(policy)
 
 
-def test_the_schema_is_one_and_its_examples_are_good() -> None:
+def test_the_schema_is_valid_and_accepts_its_examples() -> None:
     jsonschema.Draft202012Validator.check_schema(SCHEMA)
     assert all(accepts(example) for example in SCHEMA["examples"])
 
@@ -33,10 +33,10 @@ def test_a_good_policy_is_accepted(policy: Path) -> None:
 
 
 @pytest.mark.parametrize("policy", policies("bad"), ids=lambda path: path.stem)
-def test_a_bad_policy_is_refused(policy: Path) -> None:
+def test_a_bad_policy_is_rejected(policy: Path) -> None:
     assert not accepts(json.loads(policy.read_text()))
 
 
 @pytest.mark.parametrize("policy", policies("bad_pattern"), ids=lambda path: path.stem)
-def test_whether_a_pattern_can_be_used_only_the_function_knows(policy: Path) -> None:
+def test_a_pattern_that_only_the_function_rejects_is_accepted(policy: Path) -> None:
     assert accepts(json.loads(policy.read_text()))

@@ -1,4 +1,4 @@
-"""Phone calls: answered once, at once, by the policy."""
+"""Phone calls: answered by the policy, at once and only once."""
 
 import json
 import time
@@ -37,12 +37,12 @@ ACCEPT = "POST /v1/realtime/calls/{id}/accept"
 
 
 def store(stack: Stack, policy: Json | str) -> None:
-    """Store a policy, as JSON or as this very text."""
+    """Store a policy, given as JSON or as text."""
     stack.set_call_policy(policy if isinstance(policy, str) else json.dumps(policy))
 
 
 def ring(openai: StandIn, **options: Any) -> tuple[Json, list[Json]]:
-    """Let a call come in. Answers it and the deliveries of its events."""
+    """Start a call and return it with the deliveries of its events."""
     answer = openai.call_in(**options)
     return answer["call"], answer["deliveries"]
 
@@ -65,9 +65,9 @@ def test_a_call_is_accepted_with_the_session_of_the_policy(stack: Stack, openai:
     assert now["request"] == {"type": "realtime", "model": "gpt-realtime-2.1", "instructions": "Be brief."}
     (outcome,) = wait_until("the outcome is published", lambda: watch.outcomes("realtime.call.incoming"))
     assert outcome.detail["object_id"] == call["call_id"]
-    told = outcome.detail["summary"]
-    assert 0 <= told.pop("age_ms") < 25_000
-    assert told == {
+    found = outcome.detail["summary"]
+    assert 0 <= found.pop("age_ms") < 25_000
+    assert found == {
         "kind": "realtime",
         "action": "accept",
         "rule": "default",
@@ -79,7 +79,7 @@ def test_a_call_is_accepted_with_the_session_of_the_policy(stack: Stack, openai:
     assert not any("4255550123" in line for line in stack.logs("realtime"))
 
 
-def test_a_call_is_rejected_or_referred_by_the_first_rule_that_is_for_it(stack: Stack, openai: StandIn) -> None:
+def test_a_call_is_rejected_or_referred_by_the_first_matching_rule(stack: Stack, openai: StandIn) -> None:
     store(stack, POLICY)
     closed, (first,) = ring(openai, to="<sip:+498005550100@example.com>")
     sales, (second,) = ring(
@@ -123,7 +123,7 @@ def test_both_events_of_the_live_api_and_five_deliveries_of_each_answer_once(sta
     wait_until(
         "every delivery has ended",
         lambda: all(
-            (event := stack.event(delivery["webhook_id"])) and event["state"] == "done" for delivery in deliveries
+            (event := stack.event(delivery["webhook_id"])) and event["state"] == "completed" for delivery in deliveries
         ),
         timeout=60,
     )
@@ -132,7 +132,7 @@ def test_both_events_of_the_live_api_and_five_deliveries_of_each_answer_once(sta
     assert openai.calls("POST", f"/v1/live/sessions/{call['session_id']}/accept") == 1
 
 
-def test_without_a_policy_a_call_is_left_and_people_learn_what_to_do(
+def test_without_a_policy_no_call_is_answered_and_people_are_alerted(
     stack: Stack, openai: StandIn, watch: Watch
 ) -> None:
     call, (delivery,) = ring(openai)
@@ -144,12 +144,12 @@ def test_without_a_policy_a_call_is_left_and_people_learn_what_to_do(
     (alert,) = wait_until("people are alerted", watch.alerts)
     assert alert.subject == "A call was not answered: there is no policy"
     assert alert.attributes["severity"] == "critical"
-    assert "nobody has stored a policy yet" in alert.message
+    assert "no policy is stored yet" in alert.message
     assert f"/{stack.name}/call-policy" in alert.message
     assert "+14*******23" in alert.message
 
 
-def test_a_broken_policy_leaves_the_last_good_one_in_use_and_people_are_told_once(
+def test_an_invalid_policy_leaves_the_last_valid_one_in_use_and_makes_one_alert(
     stack: Stack, openai: StandIn, watch: Watch
 ) -> None:
     store(stack, POLICY)
@@ -168,7 +168,7 @@ def test_a_broken_policy_leaves_the_last_good_one_in_use_and_people_are_told_onc
     assert "default.accept.session.model: must be the name of a model" in alert.message
 
 
-def test_a_call_that_has_waited_for_too_long_is_not_answered(stack: Stack, openai: StandIn, watch: Watch) -> None:
+def test_a_call_that_has_waited_too_long_is_not_answered(stack: Stack, openai: StandIn, watch: Watch) -> None:
     store(stack, POLICY)
     call, (delivery,) = ring(openai, age_seconds=60)
 
@@ -177,10 +177,10 @@ def test_a_call_that_has_waited_for_too_long_is_not_answered(stack: Stack, opena
     assert openai.call(call["call_id"])["state"] == "ringing"
     (alert,) = wait_until("people are alerted", watch.alerts)
     assert alert.subject == "A call was not answered: it came too late"
-    assert "it had been waiting for 1 min" in alert.message
+    assert "it had waited for 1 min" in alert.message
 
 
-def test_a_call_that_is_gone_is_recorded_and_nobody_is_told(stack: Stack, openai: StandIn, watch: Watch) -> None:
+def test_a_call_that_is_gone_is_recorded_and_nobody_is_alerted(stack: Stack, openai: StandIn, watch: Watch) -> None:
     store(stack, POLICY)
     headers = [{"name": "From", "value": "sip:+14255550123@example.com"}]
     (delivery,) = openai.deliver("realtime.call.incoming", {"call_id": "rtc_gone", "sip_headers": headers})
@@ -192,7 +192,7 @@ def test_a_call_that_is_gone_is_recorded_and_nobody_is_told(stack: Stack, openai
     stays("nobody is alerted", lambda: watch.alerts() == [], seconds=0.3)
 
 
-def test_what_openai_cannot_do_now_is_tried_again_while_the_caller_waits(stack: Stack, openai: StandIn) -> None:
+def test_a_temporary_failure_is_retried_while_the_caller_waits(stack: Stack, openai: StandIn) -> None:
     openai.fault(ACCEPT, "status", times=2, status=500)
     store(stack, POLICY)
     call, (delivery,) = ring(openai)
@@ -204,7 +204,7 @@ def test_what_openai_cannot_do_now_is_tried_again_while_the_caller_waits(stack: 
     assert openai.calls("POST", f"/v1/realtime/calls/{call['call_id']}/accept") == 3
 
 
-def test_an_answer_that_gets_lost_counts(stack: Stack, openai: StandIn) -> None:
+def test_an_answer_whose_response_is_lost_counts(stack: Stack, openai: StandIn) -> None:
     openai.fault(ACCEPT, "stall", times=1, milliseconds=4500)
     store(stack, POLICY)
     call, (delivery,) = ring(openai)
@@ -216,7 +216,7 @@ def test_an_answer_that_gets_lost_counts(stack: Stack, openai: StandIn) -> None:
 
 
 @pytest.mark.stack(CallMaximumAge="1")
-def test_what_openai_does_not_do_in_time_ends_as_too_old(stack: Stack, openai: StandIn, watch: Watch) -> None:
+def test_a_call_that_openai_does_not_take_in_time_ends_as_too_old(stack: Stack, openai: StandIn, watch: Watch) -> None:
     openai.fault(ACCEPT, "status", status=500)
     store(stack, POLICY)
     _, (delivery,) = ring(openai)
@@ -236,7 +236,7 @@ def test_a_refused_key_is_given_up(stack: Stack, openai: StandIn) -> None:
 
 
 @pytest.mark.parametrize("event_type", ["live.transport.connected", "realtime.call.new"])
-def test_what_is_no_call_is_recorded(stack: Stack, openai: StandIn, watch: Watch, event_type: str) -> None:
+def test_an_event_without_a_call_is_recorded(stack: Stack, openai: StandIn, watch: Watch, event_type: str) -> None:
     data = {"session_id": "live_1", "type": "webrtc", "number": "+14255550123"}
     (delivery,) = openai.deliver(event_type, data)
 

@@ -3,13 +3,15 @@
 import json
 import urllib.error
 import urllib.request
+from typing import Any
 
-from samtranslator.yaml_helper import yaml_parse
+import pytest
 
-from infra.local.deploy import TEMPLATE, functions
-from infra.local.stack import CATEGORIES, Stack, unhandled
+from infra.local.deploy import functions, template
+from infra.local.stack import CATEGORIES, Stack, logical, unhandled
 from infra.local.stand_in import StandIn
 from tests.conftest import MakeStack
+from tests.permissions import actions, statements, take_away
 
 MANAGERS = {"register", "rotate", "reconcile"}
 """The functions that handle no category: they look after the endpoint, and after what it has not delivered."""
@@ -30,7 +32,7 @@ def test_every_category_has_a_queue_whose_failures_go_to_its_dead_letter_queue(s
         dead_letters = attributes(stack.dead_letter_queue_url(category))
         redrive = json.loads(queue["RedrivePolicy"])
         assert redrive["deadLetterTargetArn"] == dead_letters["QueueArn"]
-        assert int(redrive["maxReceiveCount"]) == 12
+        assert int(redrive["maxReceiveCount"]) == 16, "higher than MAX_RECEIVES, so that nothing gets here without a reason"
         assert json.loads(dead_letters["RedriveAllowPolicy"])["sourceQueueArns"] == [queue["QueueArn"]]
         for found in (queue, dead_letters):
             assert found["MessageRetentionPeriod"] == str(14 * 24 * 3600)
@@ -56,10 +58,9 @@ def test_a_delivery_to_one_stack_never_reaches_another(make_stack: MakeStack, op
 
 
 def test_a_function_without_the_permission_is_refused(make_stack: MakeStack, openai: StandIn) -> None:
-    template = yaml_parse(TEMPLATE.read_text())
-    statements = template["Resources"]["VerifierRole"]["Properties"]["Policies"][0]["PolicyDocument"]["Statement"]
-    statements[:] = [statement for statement in statements if statement["Sid"] != "QueueEvents"]
-    stack = make_stack(template=template)
+    changed = template()
+    take_away(changed, "VerifierRole", "sqs:SendMessage")
+    stack = make_stack(template=changed)
 
     attempt = openai.deliver("batch.completed", {"id": "batch_1"}, wait=True, retry=False)[0]["attempts"][0]
 
@@ -69,30 +70,106 @@ def test_a_function_without_the_permission_is_refused(make_stack: MakeStack, ope
 
 
 def test_every_function_has_a_role_of_its_own() -> None:
-    resources = yaml_parse(TEMPLATE.read_text())["Resources"]
-    roles = [one["Properties"]["Role"] for one in resources.values() if one["Type"] == "AWS::Serverless::Function"]
+    resources = template()["Resources"]
 
-    names = {role["Fn::GetAtt"][0] for role in roles}
+    names = {function["Properties"]["Role"]["Fn::GetAtt"][0] for function in functions().values()}
     assert len(names) == len(functions())
     assert {resources[name]["Type"] for name in names} == {"AWS::IAM::Role"}
 
 
-def test_every_statement_allows_one_action_on_named_resources() -> None:
-    resources = yaml_parse(TEMPLATE.read_text())["Resources"]
-    roles = {name: it["Properties"] for name, it in resources.items() if it["Type"] == "AWS::IAM::Role"}
-    used = [it["Properties"]["Role"] for it in resources.values() if it["Type"] == "AWS::Serverless::Function"]
+def test_every_statement_allows_named_actions_of_one_service_on_named_resources() -> None:
+    whole = template()
+    resources = whole["Resources"]
+    roles = {name for name, it in resources.items() if it["Type"] == "AWS::IAM::Role"}
+    used = [function["Properties"]["Role"] for function in functions().values()]
     targets = [it["Properties"]["Target"] for it in resources.values() if it["Type"] == "AWS::Scheduler::Schedule"]
-    assert set(roles) == {role["Fn::GetAtt"][0] for role in used + [target["RoleArn"] for target in targets]}
+    assert roles == {role["Fn::GetAtt"][0] for role in used + [target["RoleArn"] for target in targets]}
 
-    for role in roles.values():
-        assert "ManagedPolicyArns" not in role
-        for policy in role["Policies"]:
-            for statement in policy["PolicyDocument"]["Statement"]:
-                for either in statement["Fn::If"][1:] if "Fn::If" in statement else [statement]:
-                    assert either.keys() == {"Sid", "Effect", "Action", "Resource"}
-                    assert isinstance(either["Action"], str)
-                    assert "*" not in either["Action"]
-                    assert either["Resource"] != "*"
+    for role in roles:
+        for statement in statements(whole, role):
+            for either in statement["Fn::If"][1:] if "Fn::If" in statement else [statement]:
+                if either == {"Ref": "AWS::NoValue"}:
+                    continue
+                assert either.keys() == {"Sid", "Effect", "Action", "Resource"}
+                assert len({action.partition(":")[0] for action in actions(either)}) == 1
+                assert not any("*" in action for action in actions(either))
+                assert either["Resource"] != "*"
+
+
+def test_only_the_template_decides_who_shares_a_policy() -> None:
+    resources = template()["Resources"]
+    policies = {name: it["Properties"] for name, it in resources.items() if it["Type"] == "AWS::IAM::ManagedPolicy"}
+
+    # What every role that has it needs: consumers all of the one, callers of OpenAI all of the other.
+    shared_by = {name: set() for name in policies}
+    for role in [function["Properties"]["Role"]["Fn::GetAtt"][0] for function in functions().values()]:
+        for arn in resources[role]["Properties"].get("ManagedPolicyArns", []):
+            shared_by[arn["Ref"]].add(role)
+    consumers = {f"{logical(category)}Role" for category in CATEGORIES}
+    assert shared_by == {
+        "ConsumerPolicy": consumers,
+        "OpenAIPolicy": consumers - {"ArchiveRole"} | {f"{name.capitalize()}Role" for name in MANAGERS},
+    }
+    assert all(policy.keys() == {"Description", "PolicyDocument"} for policy in policies.values())
+
+
+def test_only_the_verifier_may_read_the_secrets_of_additional_endpoints(make_stack: MakeStack) -> None:
+    resources = template()["Resources"]
+    roles = {name for name, it in resources.items() if "AdditionalSecretArns" in json.dumps(it, default=str)}
+    assert roles == {"VerifierRole"}
+
+    arns = [f"arn:aws:secretsmanager:us-east-1:000000000000:secret:{name}-AbCdEf" for name in ("relay", "second")]
+    endpoints = json.dumps({"relay": {"secret": arns[0], "scheme": "timestamped-hex"}, "second": arns[1]})
+    stack = make_stack(fill_secrets=False, AdditionalEndpoints=endpoints, AdditionalSecretArns=",".join(arns))
+
+    iam = stack.emulator.client("iam")
+    roles = [role["RoleName"] for page in iam.get_paginator("list_roles").paginate() for role in page["Roles"]]
+    (verifier,) = [name for name in roles if name.startswith(f"{stack.name}-VerifierRole-")]
+    document = iam.get_role_policy(RoleName=verifier, PolicyName="verifier")["PolicyDocument"]
+    (statement,) = [it for it in document["Statement"] if it["Sid"] == "ReadAdditionalSecrets"]
+    assert statement["Resource"] == arns
+    configuration = stack.emulator.client("lambda").get_function_configuration(FunctionName=f"{stack.name}-verifier")
+    assert configuration["Environment"]["Variables"]["ADDITIONAL_ENDPOINTS"] == endpoints
+
+
+def test_the_api_is_created_one_part_after_the_other() -> None:
+    # In parallel, API Gateway now and then refuses one of them.
+    resources = template()["Resources"]
+    assert resources["WebhookRoute"]["Properties"]["Target"] == {"Fn::Sub": "integrations/${VerifierIntegration}"}
+    assert resources["CatchAllRoute"]["DependsOn"] == "WebhookRoute"
+    assert resources["ApiStage"]["DependsOn"] == "CatchAllRoute"
+    assert "ApiStage" in resources["ProjectEndpoint"]["DependsOn"]
+
+
+@pytest.mark.parametrize(
+    ("name", "properties"),
+    [
+        (
+            "CallPolicy",
+            {
+                "Name": {"Fn::Sub": "/${AWS::StackName}/call-policy"},
+                "Description": {"Fn::Sub": "How the stack ${AWS::StackName} answers calls, in JSON"},
+                "Type": "String",
+                "Value": "unset",
+            },
+        ),
+        *(
+            (name, {"Description": {"Fn::Sub": f"{what} the stack ${{AWS::StackName}}{use}"}, "SecretString": "unset"})
+            for name, what, use in (
+                ("OpenAIApiKeySecret", "OpenAI API key that", " calls OpenAI with"),
+                ("ProjectSigningSecret", "Signing secret (whsec_...) of the project's webhook endpoint of", ""),
+                (
+                    "OrganizationSigningSecret",
+                    "Signing secret (whsec_...) of the organization's webhook endpoint of",
+                    "",
+                ),
+            )
+        ),
+    ],
+)
+def test_an_upgrade_overwrites_no_value_that_somebody_has_stored(name: str, properties: dict[str, Any]) -> None:
+    # With any other property changed, CloudFormation writes the template's `unset` again. Not even a description may.
+    assert template()["Resources"][name]["Properties"] == properties
 
 
 def test_the_bucket_refuses_what_does_not_come_over_tls(stack: Stack) -> None:

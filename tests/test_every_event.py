@@ -1,4 +1,4 @@
-"""Every event type there is and every one that only books know, five times each and in any order: each acts once."""
+"""Every event type of OpenAI, current or from older documentation, five times each in any order: each acts once."""
 
 import json
 import random
@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from infra.local.processes import ROOT
-from infra.local.stack import CATEGORIES, Item, Stack, logical
+from infra.local.stack import CATEGORIES, Item, Stack
 from infra.local.stand_in import StandIn
 from infra.local.watch import Watch
 from tests import schemas
@@ -21,11 +21,11 @@ from tests.waiting import wait_until
 COPIES = 5
 SEED = 20261121
 
-SOON_AGAIN = {f"{logical(category)}Timeout": "20" for category in CATEGORIES if category != "realtime"}
-"""A copy that finds another one at work comes again when that one's time is over, which is seconds like this."""
+SOON_AGAIN = {"seconds": 20, "visibility": 80}
+"""Timeouts in seconds. A copy that finds another one in progress is retried after its lease, which these keep short."""
 
 Made = tuple[str, str]
-"""An object's id, and the status that its event must end in."""
+"""An object's id, and the status of its event's outcome."""
 
 
 def batch(status: str) -> Callable[[StandIn], Made]:
@@ -94,7 +94,7 @@ def file(openai: StandIn) -> Made:
 
 
 def nothing(status: str) -> Callable[[StandIn], Made]:
-    """No object: nobody asks OpenAI for it, or OpenAI does not have it."""
+    """No object: the consumer does not retrieve one, or OpenAI does not have it."""
     return lambda _: ("thing_1", status)
 
 
@@ -119,7 +119,7 @@ REAL: dict[str, Callable[[StandIn], Made]] = {
     "video.completed": nothing("recorded"),
     "video.failed": nothing("recorded"),
 }
-"""What OpenAI sends, calls aside: they are in `CALLS`."""
+"""The types that OpenAI sends, except for those in `CALLS`."""
 
 CALLS = {
     "realtime.call.incoming": "unanswered",
@@ -127,7 +127,7 @@ CALLS = {
     "live.call.incoming": "unanswered",
     "live.transport.connected": "recorded",
 }
-"""There is no policy in this stack, so nobody answers."""
+"""This stack has no policy, so no call is answered."""
 
 NOT_REAL: dict[str, Callable[[StandIn], Made]] = {
     "batch.created": batch("validating"),
@@ -151,15 +151,15 @@ NOT_REAL: dict[str, Callable[[StandIn], Made]] = {
     "response.queued": response("queued"),
     "brand.new": nothing("recorded"),
 }
-"""What older texts name and OpenAI does not send, and what nobody has heard of."""
+"""Types of older documentation that OpenAI does not send, and an unknown type."""
 
 
 ORGANIZATION = ("safety.org_alert.created", "safety.warning_issued", "safety.deactivation_issued")
-"""What OpenAI sends to the organization's endpoint."""
+"""The types that OpenAI sends to the organization's endpoint."""
 
 
 def body_of(event_type: str, object_id: str) -> bytes:
-    """The sample of a type, about this object; or one in the shape that most types have."""
+    """The sample of a type with this object's id, or an event of the usual shape."""
     sample = ROOT / "events" / "bodies" / f"{event_type}.json"
     if not sample.is_file():
         return event(event_type, object_id)
@@ -167,7 +167,7 @@ def body_of(event_type: str, object_id: str) -> bytes:
     if "id" in body["data"]:
         body["data"]["id"] = object_id
     for header in body["data"].get("sip_headers", []):
-        # The samples are one call, which came in twice.
+        # The samples stand for one call with two events.
         if header["name"] == "Call-ID":
             header["value"] = event_type
     return json.dumps(body).encode()
@@ -175,12 +175,12 @@ def body_of(event_type: str, object_id: str) -> bytes:
 
 def all_ended(stack: Stack, expected: dict[str, tuple[str, str, str]]) -> bool:
     events = (stack.event(webhook_id, endpoint) for webhook_id, (_, endpoint, _) in expected.items())
-    return all(event is not None and event["state"] in ("done", "failed") for event in events)
+    return all(event is not None and event["state"] in ("completed", "failed") for event in events)
 
 
-def became(event: Item) -> str:
-    """How an event ended: the status in its outcome, or why it failed."""
-    return event["outcome"]["status"] if event["state"] == "done" else f"{event['state']}: {event.get('error')}"
+def result_of(event: Item) -> str:
+    """The result of an event: the status of its outcome, or its error."""
+    return event["outcome"]["status"] if event["state"] == "completed" else f"{event['state']}: {event.get('error')}"
 
 
 def test_every_sample_is_among_them() -> None:
@@ -190,8 +190,10 @@ def test_every_sample_is_among_them() -> None:
 
 
 def test_every_event_five_times_in_any_order_acts_once(make_stack: MakeStack, openai: StandIn) -> None:
-    # Nobody is registered at OpenAI, so what is made there announces itself to nobody.
-    stack = make_stack(fill_secrets=False, **SOON_AGAIN)
+    # No endpoint is registered at OpenAI, so the objects that are made there have no webhooks of their own.
+    stack = make_stack(fill_secrets=False)
+    for category in set(CATEGORIES) - {"realtime"}:
+        stack.set_timeouts(category, **SOON_AGAIN)
     stack.fill_secrets()
     watch = Watch(stack)
     expected: dict[str, tuple[str, str, str]] = {}
@@ -210,10 +212,10 @@ def test_every_event_five_times_in_any_order_acts_once(make_stack: MakeStack, op
         answers: list[Answer] = list(senders.map(lambda delivery: send(*delivery), deliveries))
 
     assert {answer.status for answer in answers} == {200}
-    wait_until("every event is dealt with", lambda: all_ended(stack, expected), timeout=180)
+    wait_until("every event has ended", lambda: all_ended(stack, expected), timeout=180)
     wait_until("every copy is acknowledged", lambda: not any(map(stack.messages, CATEGORIES)), timeout=180)
     ended = {id: stack.event(id, endpoint) or {} for id, (_, endpoint, _) in expected.items()}
-    assert {expected[id][0]: became(event) for id, event in ended.items()} == {
+    assert {expected[id][0]: result_of(event) for id, event in ended.items()} == {
         event_type: status for event_type, _, status in expected.values()
     }
     assert {category: stack.dead_letters(category) for category in CATEGORIES} == {name: [] for name in CATEGORIES}

@@ -1,4 +1,4 @@
-"""What OpenAI's files are, should it ever send events of them."""
+"""File events, in case OpenAI sends them."""
 
 from infra.local.stack import Stack
 from infra.local.stand_in import StandIn
@@ -7,7 +7,7 @@ from tests.batches import given_up, handled
 from tests.waiting import stays, wait_until
 
 
-def test_a_file_is_recorded_with_what_openai_knows_of_it(stack: Stack, openai: StandIn, watch: Watch) -> None:
+def test_a_file_is_recorded_with_its_metadata(stack: Stack, openai: StandIn, watch: Watch) -> None:
     file = openai.put_file(text="four", filename="a" * 400 + ".jsonl", purpose="batch_output")
     (delivery,) = openai.deliver("file.processed", {"id": file["id"]})
 
@@ -25,7 +25,7 @@ def test_a_file_is_recorded_with_what_openai_knows_of_it(stack: Stack, openai: S
     assert openai.calls("GET", f"/v1/files/{file['id']}/content") == 0
 
 
-def test_a_file_that_is_gone_keeps_the_record_of_what_it_was(stack: Stack, openai: StandIn, watch: Watch) -> None:
+def test_the_record_of_a_deleted_file_stays(stack: Stack, openai: StandIn, watch: Watch) -> None:
     file_id = openai.put_file(text="four")["id"]
     (created,) = openai.deliver("file.created", {"id": file_id})
     handled(stack, created)
@@ -42,7 +42,7 @@ def test_a_file_that_is_gone_keeps_the_record_of_what_it_was(stack: Stack, opena
     stays("nobody is alerted", lambda: watch.alerts() == [], seconds=0.3)
 
 
-def test_the_wrong_projects_key_is_not_taken_for_a_file_that_is_gone(stack: Stack, openai: StandIn) -> None:
+def test_the_key_of_another_project_is_not_taken_for_a_missing_file(stack: Stack, openai: StandIn) -> None:
     openai.fault("GET /v1/files/{id}", "status", status=401)
     (delivery,) = openai.deliver("file.deleted", {"id": "file-1"})
 
@@ -51,7 +51,7 @@ def test_the_wrong_projects_key_is_not_taken_for_a_file_that_is_gone(stack: Stac
     assert event["error"]["reason"] == "unauthorized"
 
 
-def test_a_delivery_that_comes_five_times_at_once_is_handled_once(stack: Stack, openai: StandIn, watch: Watch) -> None:
+def test_five_simultaneous_deliveries_are_handled_once(stack: Stack, openai: StandIn, watch: Watch) -> None:
     stack.set_timeouts("file", seconds=12, visibility=20)
     path = f"/v1/files/{openai.put_file(text='four')['id']}"
     openai.fault(f"GET {path}", "stall", times=1, milliseconds=1000)

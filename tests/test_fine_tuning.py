@@ -1,4 +1,4 @@
-"""Fine-tuned models: kept, tried, and promoted when they answer."""
+"""Fine-tuned models: recorded, tested, and promoted when they answer."""
 
 import json
 from typing import Any
@@ -14,30 +14,30 @@ from tests.waiting import stays, wait_until
 MODEL = "gpt-4.1-mini-2025-04-14"
 ASK = "POST /v1/responses"
 LAST_ATTEMPT = 6
-"""At which attempt a model that is not ready counts as one that fails."""
+"""The attempt at which a model that is not ready fails its test."""
 
 
 def new_job(openai: StandIn, **options: Any) -> str:
-    """A job that OpenAI has taken. Answers its id."""
+    """Create a job and return its id."""
     sdk = openai.sdk()
     examples = sdk.files.create(file=("examples.jsonl", b'{"messages": []}\n'), purpose="fine-tune")
     return sdk.fine_tuning.jobs.create(model=MODEL, training_file=examples.id, **options).id
 
 
 def ended(openai: StandIn, status: str = "succeeded", created: Json | None = None, **options: Any) -> tuple[str, Json]:
-    """Let a new job end. Answers its id and the delivery of its webhook."""
+    """End a new job and return its id and the delivery of its webhook."""
     job_id = new_job(openai, **({"metadata": {"alias": "support"}} if created is None else created))
     (delivery,) = openai.finish_fine_tuning(job_id, status, **options)["deliveries"]
     return job_id, delivery
 
 
 def model_of(openai: StandIn, job_id: str) -> str | None:
-    """The model that came of a job."""
+    """The fine-tuned model of a job."""
     return openai.sdk().fine_tuning.jobs.retrieve(job_id).fine_tuned_model
 
 
 def promoted(stack: Stack, alias: str = "support") -> list[str]:
-    """Every value that the alias has had, the present one last."""
+    """Every value that the alias has had, the current one last."""
     ssm = stack.emulator.client("ssm")
     try:
         found = ssm.get_parameter_history(Name=f"/{stack.name}/models/{alias}")["Parameters"]
@@ -47,26 +47,26 @@ def promoted(stack: Stack, alias: str = "support") -> list[str]:
 
 
 def parameters(stack: Stack) -> dict[str, str]:
-    """Every promoted model by its parameter."""
+    """The promoted models by parameter."""
     found = stack.emulator.client("ssm").get_parameters_by_path(Path=f"/{stack.name}/models", Recursive=True)
     return {parameter["Name"]: parameter["Value"] for parameter in found["Parameters"]}
 
 
 def recorded(stack: Stack, job_id: str) -> Json:
-    """What the ledger has of a job."""
+    """The ledger's record of a job."""
     job = stack.job("fine-tuning", job_id)
     assert job is not None
     return job
 
 
-def kept(stack: Stack, job_id: str, name: str) -> Json:
+def stored(stack: Stack, job_id: str, name: str) -> Json:
     """An artifact of a job."""
     found = stack.artifact(f"fine-tuning/{job_id}/{name}")
     assert found is not None, f"{name} is not among {list(stack.artifacts())}"
     return json.loads(found)
 
 
-def test_a_model_that_answers_is_promoted_and_the_one_before_it_is_known(
+def test_a_model_that_answers_is_promoted_and_the_previous_one_recorded(
     stack: Stack, openai: StandIn, watch: Watch
 ) -> None:
     first, delivery = ended(openai)
@@ -89,18 +89,18 @@ def test_a_model_that_answers_is_promoted_and_the_one_before_it_is_known(
         "version": 2,
         "previous": models[0],
     }
-    assert kept(stack, job_id, "promotion.json") == promotion
-    test = kept(stack, job_id, "smoke-test.json")
+    assert stored(stack, job_id, "promotion.json") == promotion
+    test = stored(stack, job_id, "smoke-test.json")
     assert (test["model"], test["prompt"]) == (models[1], "Say hello in one short sentence.")
     assert (test["passed"], test["reply"], test["response"]["model"]) == (True, "At your service.", models[1])
-    assert kept(stack, job_id, "job.json")["fine_tuned_model"] == models[1]
-    assert [checkpoint["step_number"] for checkpoint in kept(stack, job_id, "checkpoints.json")["data"]] == [
+    assert stored(stack, job_id, "job.json")["fine_tuned_model"] == models[1]
+    assert [checkpoint["step_number"] for checkpoint in stored(stack, job_id, "checkpoints.json")["data"]] == [
         400,
         300,
         200,
         100,
     ]
-    assert kept(stack, job_id, "events.json")["data"][0]["message"] == "The job has successfully completed"
+    assert stored(stack, job_id, "events.json")["data"][0]["message"] == "The job has successfully completed"
     job = recorded(stack, job_id)
     assert (job["status"], job["terminal"], job["counts"]) == (
         "succeeded",
@@ -120,7 +120,7 @@ def test_a_model_that_answers_is_promoted_and_the_one_before_it_is_known(
     assert watch.alerts() == []
 
 
-def test_a_model_without_a_text_is_not_promoted_and_people_are_told(
+def test_a_model_without_a_text_is_not_promoted_and_people_are_alerted(
     stack: Stack, openai: StandIn, watch: Watch
 ) -> None:
     job_id, delivery = ended(openai, says=None)
@@ -130,9 +130,9 @@ def test_a_model_without_a_text_is_not_promoted_and_people_are_told(
     assert promoted(stack) == []
     assert event["attempts"] == 1
     summary = recorded(stack, job_id)["summary"]
-    assert summary["smoke_test"]["reason"] == "the model answered without a text (completed)"
+    assert summary["smoke_test"]["reason"] == "the model answered without text (completed)"
     assert summary["promotion"]["reason"] == "it failed its smoke test"
-    assert kept(stack, job_id, "smoke-test.json")["passed"] is False
+    assert stored(stack, job_id, "smoke-test.json")["passed"] is False
     (outcome,) = wait_until("the outcome is published", lambda: watch.outcomes("fine_tuning.job.succeeded"))
     assert outcome.detail["note"].endswith("was not promoted: it failed its smoke test")
     (alert,) = wait_until("people are alerted", watch.alerts)
@@ -140,8 +140,8 @@ def test_a_model_without_a_text_is_not_promoted_and_people_are_told(
     assert alert.attributes["severity"] == "warning"
     for words in (
         f"What   {model_of(openai, job_id)}\n",
-        "Why    the model answered without a text (completed)\n",
-        f"the parameter /{stack.name}/models/support stays as it is",
+        "Why    the model answered without text (completed)\n",
+        f"The parameter /{stack.name}/models/support is unchanged",
         f"s3://{stack.outputs['BucketName']}/fine-tuning/{job_id}/smoke-test.json\n",
     ):
         assert words in alert.message
@@ -184,7 +184,7 @@ def test_a_model_that_is_not_ready_yet_is_asked_again(stack: Stack, openai: Stan
     assert watch.alerts() == []
 
 
-def test_a_model_that_never_gets_ready_has_failed(stack: Stack, openai: StandIn, watch: Watch) -> None:
+def test_a_model_that_never_gets_ready_fails(stack: Stack, openai: StandIn, watch: Watch) -> None:
     openai.fault(ASK, "status", status=503)
     job_id, delivery = ended(openai)
     event = tried(stack, delivery)
@@ -203,15 +203,13 @@ def test_a_model_that_never_gets_ready_has_failed(stack: Stack, openai: StandIn,
 
 
 @pytest.mark.stack(PromoteModels="false")
-def test_promotion_can_be_turned_off_and_the_model_is_tried_all_the_same(
-    stack: Stack, openai: StandIn, watch: Watch
-) -> None:
+def test_with_promotion_turned_off_the_model_is_still_tested(stack: Stack, openai: StandIn, watch: Watch) -> None:
     job_id, delivery = ended(openai)
 
     handled(stack, delivery)
 
     assert parameters(stack) == {}
-    assert kept(stack, job_id, "smoke-test.json")["reply"] == "Hello!"
+    assert stored(stack, job_id, "smoke-test.json")["reply"] == "Hello!"
     (outcome,) = wait_until("the outcome is published", lambda: watch.outcomes("fine_tuning.job.succeeded"))
     assert outcome.detail["note"].endswith("was not promoted: PROMOTE_MODELS is false")
     assert watch.alerts() == []
@@ -229,7 +227,7 @@ def test_an_older_jobs_late_event_does_not_replace_a_newer_model(stack: Stack, o
     assert promoted(stack) == [model_of(openai, newer)]
     reason = f"the model of job {newer}, which finished later, at 2026-11-18T11:07:40Z, was promoted already"
     assert recorded(stack, older)["summary"]["promotion"]["reason"] == reason
-    # Rolled back by hand, the newer one comes again and stays rolled back.
+    # A repeated event of the newer job does not undo a rollback.
     name = f"/{stack.name}/models/support"
     stack.emulator.client("ssm").put_parameter(Name=name, Value="ft:by-hand", Type="String", Overwrite=True)
     (again,) = openai.deliver("fine_tuning.job.repeated", {"id": newer})
@@ -267,7 +265,7 @@ def test_a_consumer_that_dies_while_the_model_answers_promotes_once(
 
     assert event["attempts"] == 2
     assert promoted(stack) == [model_of(openai, job_id)]
-    # Handled once more, as after a crash behind the promotion, it is the same version.
+    # Handled again, as after a crash behind the promotion, the version is the same.
     (again,) = openai.deliver("fine_tuning.job.repeated", {"id": job_id})
     handled(stack, again)
     assert promoted(stack) == [model_of(openai, job_id)]
@@ -284,7 +282,7 @@ def test_a_consumer_that_dies_while_the_model_answers_promotes_once(
     ],
     ids=["weird", "suffix", "unset"],
 )
-def test_the_alias_is_always_one_that_a_parameter_can_have(
+def test_the_alias_is_always_a_valid_name_of_a_parameter(
     stack: Stack, openai: StandIn, created: Json, alias: str
 ) -> None:
     job_id, delivery = ended(openai, created=created)
@@ -295,7 +293,7 @@ def test_the_alias_is_always_one_that_a_parameter_can_have(
     assert recorded(stack, job_id)["summary"]["alias"] == alias
 
 
-def test_a_failed_job_says_why_and_people_are_told(stack: Stack, openai: StandIn, watch: Watch) -> None:
+def test_a_failed_job_has_its_reason_and_people_are_alerted(stack: Stack, openai: StandIn, watch: Watch) -> None:
     job_id, delivery = ended(openai, "failed", error={"code": "invalid_training_file", "message": "Line 3."})
 
     event = handled(stack, delivery)
@@ -325,7 +323,7 @@ def test_a_cancelled_job_is_recorded_and_nobody_is_alerted(stack: Stack, openai:
 
 
 @pytest.mark.parametrize("event_type", ["fine_tune.succeeded", "fine_tuning.job.renamed"])
-def test_any_type_goes_by_the_jobs_own_status(stack: Stack, openai: StandIn, event_type: str) -> None:
+def test_the_status_of_the_job_decides_for_any_event_type(stack: Stack, openai: StandIn, event_type: str) -> None:
     job_id = new_job(openai, suffix="support")
     openai.finish_fine_tuning(job_id, deliver=False)
     (delivery,) = openai.deliver(event_type, {"id": job_id})
@@ -335,7 +333,7 @@ def test_any_type_goes_by_the_jobs_own_status(stack: Stack, openai: StandIn, eve
     assert promoted(stack) == [model_of(openai, job_id)]
 
 
-def test_an_event_that_is_ahead_of_the_job_waits_for_it(stack: Stack, openai: StandIn) -> None:
+def test_an_event_that_is_ahead_of_the_job_is_retried(stack: Stack, openai: StandIn) -> None:
     job_id = new_job(openai, suffix="support")
     openai.finish_fine_tuning(job_id, "running")
     (progress,) = openai.deliver("fine_tuning.job.progress", {"id": job_id})
@@ -350,7 +348,7 @@ def test_an_event_that_is_ahead_of_the_job_waits_for_it(stack: Stack, openai: St
     assert promoted(stack) == [model_of(openai, job_id)]
 
 
-def test_a_test_delivery_names_no_job_and_ends_well(stack: Stack, openai: StandIn, watch: Watch) -> None:
+def test_a_test_delivery_ends_as_not_found(stack: Stack, openai: StandIn, watch: Watch) -> None:
     (delivery,) = openai.deliver("fine_tuning.job.succeeded", {"id": "ftjob-abc123"})
 
     event = handled(stack, delivery)
@@ -361,7 +359,7 @@ def test_a_test_delivery_names_no_job_and_ends_well(stack: Stack, openai: StandI
     assert (stack.artifacts("fine-tuning/"), watch.alerts()) == ({}, [])
 
 
-def test_the_wrong_projects_key_is_not_taken_for_a_job_that_is_gone(stack: Stack, openai: StandIn) -> None:
+def test_the_key_of_another_project_is_not_taken_for_a_missing_job(stack: Stack, openai: StandIn) -> None:
     openai.fault("GET /v1/fine_tuning/jobs/{id}", "status", status=401)
     (delivery,) = openai.deliver("fine_tuning.job.succeeded", {"id": "ftjob-1"})
 

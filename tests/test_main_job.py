@@ -1,4 +1,4 @@
-"""The main job: OpenAI finishes a batch and delivers its webhook, and the results are kept and announced."""
+"""The main job: OpenAI finishes a batch and delivers its webhook, and the results are stored and published."""
 
 import json
 from collections import Counter
@@ -25,7 +25,7 @@ PLAN = {
 
 
 def lines(content: bytes) -> tuple[list[dict], int]:
-    """The answers of a result file, and how many of its lines are none."""
+    """The results in a file, and the number of malformed lines."""
     read, malformed = [], 0
     for line in content.splitlines():
         try:
@@ -36,16 +36,14 @@ def lines(content: bytes) -> tuple[list[dict], int]:
 
 
 @pytest.mark.stack(AlertFailedShare="0.2")
-def test_a_finished_batch_becomes_kept_results_a_job_and_an_outcome(
-    stack: Stack, openai: StandIn, watch: Watch
-) -> None:
+def test_a_finished_batch_becomes_artifacts_a_job_and_an_outcome(stack: Stack, openai: StandIn, watch: Watch) -> None:
     batch_id = new_batch(openai, REQUESTS)
     openai.advance(batch_id, "in_progress")
 
     delivery = finish(openai, batch_id, plan=PLAN)
     event = handled(stack, delivery)
 
-    # In the bucket: OpenAI's files, byte for byte, and what they add up to.
+    # In the bucket: OpenAI's files, byte for byte, and their summary.
     files = content(openai, batch_id)
     output, errors = f"batch/{batch_id}/output.jsonl", f"batch/{batch_id}/errors.jsonl"
     assert kept(stack, batch_id) == files
@@ -83,9 +81,9 @@ def test_a_finished_batch_becomes_kept_results_a_job_and_an_outcome(
     assert job["counts"] == {"total": 40, "completed": 35, "failed": 5}
     assert job["artifacts"] == artifacts
     assert job["times"]["completed_at"] == openai.sdk().batches.retrieve(batch_id).completed_at
-    assert len(stack.ledger("event")) == len(stack.ledger("effect")) == len(stack.ledger("job")) == 1
+    assert len(stack.ledger("event")) == len(stack.ledger("record")) == len(stack.ledger("job")) == 1
 
-    # On the bus, once; and nothing anywhere else.
+    # On the bus: one outcome, and no alert.
     (outcome,) = wait_until("the outcome is on the bus", watch.outcomes)
     assert (outcome.source, outcome.detail_type) == ("openai.webhooks", "batch.completed")
     assert outcome.detail["id"] == delivery["event_id"]
@@ -95,7 +93,7 @@ def test_a_finished_batch_becomes_kept_results_a_job_and_an_outcome(
     assert outcome.detail["artifacts"] == artifacts
     assert outcome.detail["summary"]["status_codes"] == found["status_codes"]
     wait_until("the queue is empty", lambda: stack.messages("batch") == [])
-    stays("nothing more was told", lambda: len(watch.outcomes()) == 1 and watch.alerts() == [], seconds=0.5)
+    stays("nothing else is published", lambda: len(watch.outcomes()) == 1 and watch.alerts() == [], seconds=0.5)
     assert stack.dead_letters("batch") == []
 
 

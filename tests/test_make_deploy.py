@@ -2,14 +2,20 @@
 
 import fcntl
 import os
+import re
+import shlex
 import subprocess
 import sys
+import tomllib
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+import tomlkit
+from samcli.cli.types import CfnParameterOverridesType
 
+from infra.local.deploy import template
 from infra.local.docker import ARCHITECTURE
 from infra.local.emulator import ACCESS_KEY, Emulator
 from infra.local.processes import ROOT
@@ -94,7 +100,7 @@ def test_a_deployed_stack_handles_events_and_is_upgraded_in_place(
     delivery = openai.deliver("video.completed", {"id": "video_1"}, wait=True)[0]
 
     def handled() -> bool:
-        return (stack.event(delivery["webhook_id"]) or {}).get("state") == "done"
+        return (stack.event(delivery["webhook_id"]) or {}).get("state") == "completed"
 
     wait_until("the event is handled", handled)
 
@@ -119,3 +125,40 @@ def test_another_environment_is_another_stack_with_its_own_parameters(emulator: 
     staging = stack_of(emulator, f"{NAME}-staging")
     assert {"Key": "environment", "Value": "staging"} in found(emulator, staging.name)["Tags"]
     assert retention_days(staging) == 7
+
+
+def test_parameters_arrive_as_the_docs_write_them_into_samconfig(
+    emulator: Emulator, make_deploy: Deploy, tmp_path: Path
+) -> None:
+    config = tomllib.loads((ROOT / "samconfig.toml").read_text())
+    chosen: dict[str, Any] = {}
+    for page in ("deploy", "endpoint"):
+        for block in re.findall(r"```toml\n(.*?)```", (ROOT / "docs" / f"{page}.md").read_text(), re.DOTALL):
+            chosen |= tomllib.loads(block)["default"]["deploy"]["parameters"]["parameter_overrides"]
+    config["default"]["deploy"]["parameters"]["parameter_overrides"] = chosen
+    (tmp_path / "samconfig.toml").write_text(tomlkit.dumps(config))
+
+    make_deploy("--no-confirm-changeset", "--config-file", str(tmp_path / "samconfig.toml"))
+
+    has = {parameter["ParameterKey"]: parameter["ParameterValue"] for parameter in found(emulator)["Parameters"]}
+    expected = {name: ",".join(it) if isinstance(it, list) else str(it) for name, it in chosen.items()}
+    assert {name: has[name] for name in chosen} == expected
+    assert {"ReconcileSchedule", "SmokeTestPrompt", "AdditionalEndpoints"} <= chosen.keys()
+
+
+def test_parameters_arrive_as_the_docs_write_them_on_the_command_line() -> None:
+    pages = [path.read_text() for path in (ROOT / "docs").glob("*.md")]
+    lines = [line for page in pages for line in page.splitlines() if 'SAM_ARGS="--parameter-overrides' in line]
+    given = [re.search(r'SAM_ARGS=".*?(?<!\\)"', line) for line in lines]
+    assert all(given)
+
+    chosen: dict[str, str] = {}
+    for found in filter(None, given):
+        # Once for the shell that starts make, once for the one that make starts.
+        (argument,) = shlex.split(found[0])
+        _, *overrides = shlex.split(argument.removeprefix("SAM_ARGS="))
+        chosen |= CfnParameterOverridesType().convert(tuple(overrides), None, None)
+
+    assert chosen.keys() <= template()["Parameters"].keys()
+    assert chosen["SmokeTestPrompt"] == "Say hello in one word."
+    assert chosen["ReconcileSchedule"] == ""

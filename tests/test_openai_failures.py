@@ -1,6 +1,6 @@
-"""Whatever OpenAI answers to a category's first call: tried again, given up or over, and nothing twice.
+"""Every answer of OpenAI to the first request of each category: the event is retried, given up or over, and acts once.
 
-A category is one entry in `CATEGORIES`. A call that times out is not here but in the tests of the calls themselves.
+A category is one entry in `CATEGORIES`. Timeouts of requests have their own tests.
 """
 
 import json
@@ -26,21 +26,21 @@ End = Literal["retried", "given up", "over"]
 
 @dataclass(frozen=True)
 class Failing:
-    """A category whose function retrieves something."""
+    """A category whose function calls OpenAI."""
 
     event_type: str
     make: Callable[[StandIn, Stack], tuple[str, str]]
-    """Makes an object at OpenAI that has come to its end. Answers its id and the path of the event's first call."""
+    """Makes an object at OpenAI that has ended. Returns its id and the path of the consumer's first request."""
     method: str = "GET"
     data: Callable[[str], Json] = lambda object_id: {"id": object_id}
     """The event's data."""
     otherwise: Mapping[str, tuple[End, str]] = field(default_factory=dict)
-    """Where it differs from `FAULTS`: what becomes of the event, by the name of the fault or of the end."""
+    """The results that differ from `FAULTS`, by the name of the fault or of the end."""
     alerted: bool = False
-    """Whether people are told however it ends."""
+    """Whether every end makes an alert."""
 
     def expected(self, name: str) -> tuple[End, str]:
-        """What becomes of an event whose first call is answered like this."""
+        """The result of an event whose first request has this answer."""
         fault = FAULTS[name]
         return self.otherwise.get(name) or self.otherwise.get(fault.end) or (fault.end, fault.says)
 
@@ -63,7 +63,7 @@ def file(openai: StandIn, _: Stack) -> tuple[str, str]:
 
 
 def fine_tuning(openai: StandIn, _: Stack) -> tuple[str, str]:
-    # A failed job is recorded and no more: what a model is asked is another call.
+    # A cancelled job is only recorded. The question to a model would be another request.
     job_id = new_job(openai)
     openai.finish_fine_tuning(job_id, "cancelled", deliver=False)
     return job_id, f"/v1/fine_tuning/jobs/{job_id}"
@@ -90,7 +90,7 @@ CATEGORIES = {
     "batch": Failing("batch.completed", batch),
     "response": Failing("response.completed", response),
     "fine-tuning": Failing("fine_tuning.job.cancelled", fine_tuning),
-    # A caller waits: it is tried again at once. What a success says is not read, and 409 means that it was one.
+    # The caller waits, so the function retries at once. It does not read the body of a success; 409 counts as one.
     "realtime": Failing(
         "realtime.call.incoming",
         call,
@@ -99,7 +99,7 @@ CATEGORIES = {
         otherwise={"retried": ANSWERED_ANYWAY, "nothing known": ANSWERED_ANYWAY},
     ),
     "agent": Failing("agent.session.created", agent),
-    # People are told in any case, so nothing is given up.
+    # Every notice makes an alert, so no event is given up.
     "safety": Failing(
         "safety.alert.created",
         safety,
@@ -112,16 +112,16 @@ CATEGORIES = {
 
 @dataclass(frozen=True)
 class Expected:
-    """What becomes of an event whose object is first answered like this."""
+    """The result of an event for one answer of OpenAI to the first request."""
 
     fault: Json
     end: End
     says: str
-    """What the error says while it is retried, why it was given up, or the status of its outcome."""
+    """A part of the error message when retried, the reason when given up, or the status of the outcome."""
 
 
 STRANGE = "somersaulting"
-"""A status that no object has."""
+"""An unknown status."""
 
 FAULTS = {
     "401": Expected({"kind": "status", "status": 401}, "given up", "unauthorized"),
@@ -141,7 +141,7 @@ FAULTS = {
 
 
 @pytest.mark.parametrize("category", CATEGORIES)
-def test_whatever_openai_answers_is_retried_given_up_or_over(
+def test_every_answer_of_openai_is_retried_given_up_or_over(
     stack: Stack, openai: StandIn, watch: Watch, category: str
 ) -> None:
     failing = CATEGORIES[category]
@@ -166,7 +166,7 @@ def test_whatever_openai_answers_is_retried_given_up_or_over(
 
     def each_was_tried() -> bool:
         for name in FAULTS.keys() - tried.keys():
-            if "error" in (found := event(name)) or found["state"] == "done":
+            if "error" in (found := event(name)) or found["state"] == "completed":
                 tried[name] = found, message(name)
         return tried.keys() == FAULTS.keys()
 
@@ -177,7 +177,7 @@ def test_whatever_openai_answers_is_retried_given_up_or_over(
         assert_postponed(name, *tried[name])
 
     for name in retried:
-        wait_until(f"{name} is handled", lambda name=name: event(name)["state"] == "done", RETRIED_WITHIN_SECONDS)
+        wait_until(f"{name} is handled", lambda name=name: event(name)["state"] == "completed", RETRIED_WITHIN_SECONDS)
     wait_until("no message is left", lambda: stack.messages(category) == [])
 
     letters = {letter.attributes["webhook-id"]: letter.attributes for letter in stack.dead_letters(category)}
@@ -196,7 +196,7 @@ def test_whatever_openai_answers_is_retried_given_up_or_over(
 
 
 def strange(openai: StandIn, path: str) -> str:
-    """What OpenAI has at `path`, with a status and fields that nobody knows."""
+    """The object at `path`, with an unknown status and unknown fields."""
     beta = {"headers": {"OpenAI-Beta": "agents=v1"}}
     known: Any = openai.sdk().get(path.removeprefix("/v1"), cast_to=object, options=beta)
     return json.dumps(known | {"status": STRANGE, "shiny": {"new": [True]}})
@@ -215,7 +215,7 @@ def assert_ended(name: str, expected: tuple[End, str], event: Item, letter: dict
     end, says = expected
     match end:
         case "retried":
-            assert (event["state"], event["attempts"], "error" in event) == ("done", 2, False), name
+            assert (event["state"], event["attempts"], "error" in event) == ("completed", 2, False), name
             assert letter is None, name
         case "given up":
             assert (event["state"], event["attempts"]) == ("failed", 1), name
@@ -223,6 +223,6 @@ def assert_ended(name: str, expected: tuple[End, str], event: Item, letter: dict
             assert letter is not None, name
             assert letter["failure-reason"] == says, name
         case "over":
-            assert (event["state"], event["attempts"]) == ("done", 1), name
+            assert (event["state"], event["attempts"]) == ("completed", 1), name
             assert event["outcome"]["status"] == says, name
             assert letter is None, name

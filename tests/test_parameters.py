@@ -1,25 +1,25 @@
-"""What can be chosen for each category: on and off, memory, timeout, and how much at once."""
+"""Parameters of categories: on and off, how much at once, and the settings that the queues have instead."""
 
 import pytest
-from samtranslator.yaml_helper import yaml_parse
 
-from infra.local.deploy import TEMPLATE
+from infra.local import deploy
 from infra.local.stack import CATEGORIES, Stack, create, logical, unhandled
 from infra.local.stand_in import StandIn
 from tests.batches import handled
 from tests.waiting import stays, wait_until
 
 CHOSEN = {
-    **{f"{logical(category)}Memory": "1769" for category in CATEGORIES},
-    **{f"{logical(category)}Timeout": "20" for category in CATEGORIES},
+    "BatchMemory": "1769",
+    "BatchTimeout": "20",
     **{f"{logical(category)}MaximumConcurrency": "7" for category in CATEGORIES},
 }
 
-UNTIL_AGAIN = {"batch": 80, "response": 80, "realtime": 25}
-"""Seconds until a message whose consumer died comes again, with a timeout of 20 s. Six timeouts where it isn't told."""
+MORE_THAN_TIMEOUT = {"batch": 60, "response": 60, "realtime": 5}
+"""Seconds that a queue's visibility timeout exceeds its function's longest timeout by. For other categories it is six
+times the timeout."""
 
 ALONE = {"batch", "response", "fine-tuning", "realtime", "agent", "safety"}
-"""What may run long or must be quick, so that no event waits for another one."""
+"""Categories that may run long or must be quick, so that no event waits for another one."""
 
 
 @pytest.mark.stack(**unhandled("archive"))
@@ -37,34 +37,37 @@ def test_what_is_off_waits_and_is_handled_when_it_is_on_again(stack: Stack, open
 
 @pytest.mark.stack(**CHOSEN)
 def test_every_category_takes_what_is_chosen_for_it(stack: Stack) -> None:
-    functions, sqs = stack.emulator.client("lambda"), stack.emulator.client("sqs")
+    functions = stack.emulator.client("lambda")
     for category in CATEGORIES:
-        name = f"{stack.name}-{category}"
-        function = functions.get_function_configuration(FunctionName=name)
-        (mapping,) = functions.list_event_source_mappings(FunctionName=name)["EventSourceMappings"]
-        queue = sqs.get_queue_attributes(QueueUrl=stack.queue_url(category), AttributeNames=["All"])["Attributes"]
-
-        assert (function["MemorySize"], function["Timeout"]) == (1769, 20), category
+        mappings = functions.list_event_source_mappings(FunctionName=f"{stack.name}-{category}")
+        (mapping,) = mappings["EventSourceMappings"]
         assert mapping["ScalingConfig"] == {"MaximumConcurrency": 7}, category
-        assert int(queue["VisibilityTimeout"]) == UNTIL_AGAIN.get(category, 6 * 20), category
+    batch = functions.get_function_configuration(FunctionName=f"{stack.name}-batch")
+    assert (batch["MemorySize"], batch["Timeout"]) == (1769, 20)
 
 
-@pytest.mark.parametrize("category", CATEGORIES)
-def test_every_timeout_that_can_be_chosen_has_a_visibility_timeout(category: str) -> None:
-    template = yaml_parse(TEMPLATE.read_text())
+def test_a_queue_hides_a_message_longer_than_its_consumer_may_take(stack: Stack) -> None:
+    functions, sqs = stack.emulator.client("lambda"), stack.emulator.client("sqs")
+    assert deploy.template()["Parameters"]["BatchTimeout"]["MaxValue"] == 900
+    for category in CATEGORIES:
+        function = functions.get_function_configuration(FunctionName=f"{stack.name}-{category}")
+        queue = sqs.get_queue_attributes(QueueUrl=stack.queue_url(category), AttributeNames=["All"])["Attributes"]
+        seconds = function["Timeout"]
+        more = MORE_THAN_TIMEOUT.get(category, 5 * seconds)
+        assert int(queue["VisibilityTimeout"]) == seconds + more, category
 
-    allowed = template["Parameters"][f"{logical(category)}Timeout"]["AllowedValues"]
 
-    for seconds in allowed:
-        visibility = template["Mappings"]["Visibility"][str(seconds)]
-        assert visibility["Sixfold"] == 6 * seconds
-        assert visibility["AMinuteMore"] == seconds + 60
-        assert visibility["FiveSecondsMore"] == seconds + 5
+def test_no_category_has_a_limit_of_its_own_unless_one_is_chosen(stack: Stack) -> None:
+    functions = stack.emulator.client("lambda")
+    for category in CATEGORIES:
+        mappings = functions.list_event_source_mappings(FunctionName=f"{stack.name}-{category}")
+        (mapping,) = mappings["EventSourceMappings"]
+        assert "ScalingConfig" not in mapping, category
 
 
 def test_what_may_run_long_or_must_be_quick_is_handled_alone() -> None:
-    template = yaml_parse(TEMPLATE.read_text())
+    functions = deploy.functions()
     for category in CATEGORIES:
-        source = template["Resources"][f"{logical(category)}Function"]["Properties"]["Events"]["Queue"]["Properties"]
+        source = functions[category]["Properties"]["Events"]["Queue"]["Properties"]
         assert "MaximumBatchingWindowInSeconds" not in source, category
         assert source["BatchSize"] == 1 or category not in ALONE, category

@@ -19,7 +19,8 @@ _PARENT = "sleep 600 & echo $$ $! > {pids}.new; mv {pids}.new {pids}; wait"
 def _alive(pid: int) -> bool:
     try:
         return "(zombie)" not in Path(f"/proc/{pid}/status").read_text()
-    except FileNotFoundError:
+    except OSError:
+        # It went before the file was opened (FileNotFoundError) or while it was read (ProcessLookupError).
         return False
 
 

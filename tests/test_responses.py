@@ -1,4 +1,4 @@
-"""Background responses: fetched at once, and kept before they are gone."""
+"""Background responses: retrieved at once, and stored before OpenAI deletes them."""
 
 import json
 from typing import Any
@@ -13,7 +13,7 @@ from tests.waiting import stays, wait_until
 
 
 def ended(openai: StandIn, status: str = "completed", **options: Any) -> tuple[str, Json]:
-    """Let a background response end. Answers its id and the delivery of its webhook."""
+    """End a background response and return its id and the delivery of its webhook."""
     created = openai.sdk().responses.create(
         model="gpt-6-luna", input="Hello", background=True, metadata={"job": "nightly"}
     )
@@ -21,7 +21,7 @@ def ended(openai: StandIn, status: str = "completed", **options: Any) -> tuple[s
     return created.id, delivery
 
 
-def test_a_completed_response_is_kept_as_it_is_and_as_text(stack: Stack, openai: StandIn, watch: Watch) -> None:
+def test_a_completed_response_is_stored_as_json_and_as_text(stack: Stack, openai: StandIn, watch: Watch) -> None:
     response_id, delivery = ended(openai, text="Forty-two.", refusal="Nothing more.")
 
     event = handled(stack, delivery)
@@ -29,8 +29,8 @@ def test_a_completed_response_is_kept_as_it_is_and_as_text(stack: Stack, openai:
     keys = [f"response/{response_id}.json", f"response/{response_id}.txt"]
     assert event["outcome"]["artifacts"] == keys
     response = openai.sdk().responses.retrieve(response_id)
-    kept = json.loads(stack.artifact(keys[0]) or b"")
-    assert (kept["id"], kept["status"], kept["output"][0]["content"][0]["text"]) == (
+    stored = json.loads(stack.artifact(keys[0]) or b"")
+    assert (stored["id"], stored["status"], stored["output"][0]["content"][0]["text"]) == (
         response_id,
         "completed",
         "Forty-two.",
@@ -47,7 +47,7 @@ def test_a_completed_response_is_kept_as_it_is_and_as_text(stack: Stack, openai:
     assert watch.alerts() == []
 
 
-def test_a_failed_response_says_why_and_people_are_told(stack: Stack, openai: StandIn, watch: Watch) -> None:
+def test_a_failed_response_has_its_reason_and_people_are_alerted(stack: Stack, openai: StandIn, watch: Watch) -> None:
     response_id, delivery = ended(openai, "failed", output=[], error={"code": "server_error", "message": "It broke."})
 
     event = handled(stack, delivery)
@@ -62,7 +62,7 @@ def test_a_failed_response_says_why_and_people_are_told(stack: Stack, openai: St
 
 
 @pytest.mark.parametrize("status", ["cancelled", "incomplete"])
-def test_a_response_that_was_cut_short_is_kept_and_nobody_is_alerted(
+def test_a_partial_response_is_stored_and_nobody_is_alerted(
     stack: Stack, openai: StandIn, watch: Watch, status: str
 ) -> None:
     options = {"incomplete_reason": "max_output_tokens"} if status == "incomplete" else {}
@@ -80,7 +80,7 @@ def test_a_response_that_was_cut_short_is_kept_and_nobody_is_alerted(
     stays("nobody is alerted", lambda: watch.alerts() == [], seconds=0.3)
 
 
-def test_a_response_that_is_gone_is_recorded_with_its_age_and_told_once(
+def test_a_response_that_is_gone_is_recorded_with_its_age_and_alerted_once(
     stack: Stack, openai: StandIn, watch: Watch
 ) -> None:
     (delivery,) = openai.deliver("response.completed", {"id": "resp_gone"})
@@ -96,7 +96,7 @@ def test_a_response_that_is_gone_is_recorded_with_its_age_and_told_once(
     assert stack.artifacts("response/") == {}
 
 
-def test_the_wrong_projects_key_is_not_taken_for_a_response_that_is_gone(stack: Stack, openai: StandIn) -> None:
+def test_the_key_of_another_project_is_not_taken_for_a_missing_response(stack: Stack, openai: StandIn) -> None:
     openai.fault("GET /v1/responses/{id}", "status", status=401)
     (delivery,) = openai.deliver("response.completed", {"id": "resp_1"})
 
@@ -105,7 +105,7 @@ def test_the_wrong_projects_key_is_not_taken_for_a_response_that_is_gone(stack: 
     assert event["error"]["reason"] == "unauthorized"
 
 
-def test_what_openai_cannot_give_now_is_fetched_later(stack: Stack, openai: StandIn, watch: Watch) -> None:
+def test_a_temporary_failure_of_openai_is_retried(stack: Stack, openai: StandIn, watch: Watch) -> None:
     openai.fault("GET /v1/responses/{id}", "cut", times=1, after_bytes=20)
     response_id, delivery = ended(openai, text="Late")
 
@@ -117,7 +117,7 @@ def test_what_openai_cannot_give_now_is_fetched_later(stack: Stack, openai: Stan
     assert len(watch.outcomes("response.completed")) == 1
 
 
-def test_an_event_that_is_ahead_of_the_response_waits_for_it(stack: Stack, openai: StandIn) -> None:
+def test_an_event_that_is_ahead_of_the_response_is_retried(stack: Stack, openai: StandIn) -> None:
     created = openai.sdk().responses.create(model="gpt-6-luna", input="Hello", background=True)
     (delivery,) = openai.deliver("response.completed", {"id": created.id})
 

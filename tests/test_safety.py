@@ -1,4 +1,4 @@
-"""Safety notices: people are told, always."""
+"""Safety notices: every one alerts people."""
 
 import json
 import time
@@ -13,10 +13,10 @@ from tests.waiting import stays, wait_until
 
 IDENTIFIER = "user_04f8996da763b7a9"
 COOLDOWN_SECONDS = 31
-"""After this a refused key is a reason to read it again."""
+"""Minimum time between two reads of a refused key."""
 
 
-def told(watch: Watch) -> Alert:
+def alerted(watch: Watch) -> Alert:
     (alert,) = wait_until("people are alerted", watch.alerts)
     return alert
 
@@ -32,7 +32,7 @@ def delivery_of(answer: Json) -> Json:
 
 
 @pytest.mark.parametrize("workspace", [False, True])
-def test_an_alert_is_told_and_kept(stack: Stack, openai: StandIn, watch: Watch, *, workspace: bool) -> None:
+def test_an_alert_is_stored_and_alerts_people(stack: Stack, openai: StandIn, watch: Watch, *, workspace: bool) -> None:
     answer = openai.safety_alert(
         workspace=workspace,
         error_type="potentially_unintended_destructive_activity",
@@ -47,9 +47,9 @@ def test_an_alert_is_told_and_kept(stack: Stack, openai: StandIn, watch: Watch, 
     outcome = published(watch, "safety.org_alert.created" if workspace else "safety.alert.created")
     assert outcome.detail["artifacts"] == [f"safety/{raised['id']}.json"]
     assert outcome.detail["summary"]["response_id"] == raised["response_id"]
-    kept = json.loads(stack.artifact(f"safety/{raised['id']}.json") or b"")
-    assert kept["detailed_explanation"] == "All of them."
-    alert = told(watch)
+    stored = json.loads(stack.artifact(f"safety/{raised['id']}.json") or b"")
+    assert stored["detailed_explanation"] == "All of them."
+    alert = alerted(watch)
     assert alert.attributes["severity"] == "critical"
     for words in ("may have deleted", raised["request_id"], raised["model"], "Files were deleted.", "NOT blocked"):
         assert words in alert.message
@@ -57,7 +57,7 @@ def test_an_alert_is_told_and_kept(stack: Stack, openai: StandIn, watch: Watch, 
 
 
 @pytest.mark.parametrize(("notice", "severity"), [("warning", "warning"), ("deactivation", "critical")])
-def test_a_case_is_told_with_the_identifier_which_is_never_logged(
+def test_the_identifier_of_a_case_is_in_the_alert_and_in_no_log(
     stack: Stack, openai: StandIn, watch: Watch, notice: str, severity: str
 ) -> None:
     answer = openai.safety_case(notice, reason="Cyber.")
@@ -68,32 +68,32 @@ def test_a_case_is_told_with_the_identifier_which_is_never_logged(
     outcome = published(watch, f"safety.{notice}_issued")
     assert (outcome.detail["status"], outcome.detail["endpoint"]) == (notice, "organization")
     assert outcome.detail["summary"] == {"entity_identifier": IDENTIFIER, "reason": "Cyber."}
-    alert = told(watch)
+    alert = alerted(watch)
     assert (alert.subject, alert.attributes["severity"]) == (f"Safety {notice}, case {id}", severity)
     assert IDENTIFIER in alert.message
     assert not [line for line in stack.logs("safety") if IDENTIFIER in line]
 
 
-def test_a_blocked_identifier_is_told_once_and_nothing_is_asked(stack: Stack, openai: StandIn, watch: Watch) -> None:
+def test_a_blocked_identifier_alerts_once_without_a_lookup(stack: Stack, openai: StandIn, watch: Watch) -> None:
     data = {"safety_category": "cyber", "safety_identifier": IDENTIFIER, "request_id": "req_1"}
     deliveries = openai.deliver("safety_identifier.blocked", data, copies=5)
 
     handled(stack, deliveries[0])
 
     assert published(watch, "safety_identifier.blocked").detail["summary"] == data
-    alert = told(watch)
+    alert = alerted(watch)
     assert alert.subject == "A safety identifier was blocked (cyber)"
     assert IDENTIFIER in alert.message
-    stays("they are told once", lambda: len(watch.alerts()) == 1 == len(watch.outcomes()), seconds=1)
+    stays("there is one alert", lambda: len(watch.alerts()) == 1 == len(watch.outcomes()), seconds=1)
     assert (openai.requests(), stack.ledger("job")) == ([], [])
     assert not [line for line in stack.logs("safety") if IDENTIFIER in line]
 
 
 @pytest.mark.parametrize(
     ("status", "error", "words"),
-    [(403, "forbidden", "api.safety.read"), (401, "unauthorized", "store one that is"), (422, "refused", "422")],
+    [(403, "forbidden", "api.safety.read"), (401, "unauthorized", "store a valid one"), (422, "refused", "422")],
 )
-def test_a_notice_that_may_not_be_read_is_told_all_the_same(
+def test_a_notice_that_may_not_be_read_alerts_all_the_same(
     stack: Stack, openai: StandIn, watch: Watch, status: int, error: str, words: str
 ) -> None:
     openai.fault("GET /v1/safety/cases/{id}", "status", status=status)
@@ -105,14 +105,14 @@ def test_a_notice_that_may_not_be_read_is_told_all_the_same(
     detail = published(watch, "safety.deactivation_issued").detail
     assert (detail["status"], detail["summary"]) == ("lookup_failed", {"lookup_error": error})
     assert words in detail["note"]
-    alert = told(watch)
+    alert = alerted(watch)
     assert alert.attributes["severity"] == "critical"
     assert answer["case"]["id"] in alert.subject
     assert words in alert.message
     assert stack.dead_letters("safety") == []
 
 
-def test_people_do_not_wait_for_openai_to_recover(stack: Stack, openai: StandIn, watch: Watch) -> None:
+def test_the_alert_does_not_wait_for_openai_to_recover(stack: Stack, openai: StandIn, watch: Watch) -> None:
     openai.fault("GET /v1/safety/alerts/{id}", "rate_limit", retry_after=3600)
     answer = openai.safety_alert()
     delivery = delivery_of(answer)
@@ -122,7 +122,7 @@ def test_people_do_not_wait_for_openai_to_recover(stack: Stack, openai: StandIn,
 
     assert (event["attempts"], event["outcome"]["status"]) == (3, "lookup_failed")
     assert published(watch, "safety.alert.created").detail["summary"] == {"lookup_error": "unreachable"}
-    assert "429" in told(watch).message
+    assert "429" in alerted(watch).message
 
 
 def test_a_rotated_key_is_used_at_once(stack: Stack, openai: StandIn, watch: Watch) -> None:
@@ -140,23 +140,21 @@ def test_a_rotated_key_is_used_at_once(stack: Stack, openai: StandIn, watch: Wat
 @pytest.mark.parametrize(
     ("event_type", "id"), [("safety.alert.created", "alert_1"), ("safety.deactivation_issued", "C-1")]
 )
-def test_a_test_delivery_is_told_for_what_it_is(
-    stack: Stack, openai: StandIn, watch: Watch, event_type: str, id: str
-) -> None:
+def test_a_test_delivery_is_recognised(stack: Stack, openai: StandIn, watch: Watch, event_type: str, id: str) -> None:
     (delivery,) = openai.deliver(event_type, {"id": id})
 
     event = handled(stack, delivery)
 
     assert event["outcome"]["status"] == "not_found"
     assert published(watch, event_type).detail["object_id"] == id
-    alert = told(watch)
+    alert = alerted(watch)
     assert alert.subject.endswith("probably a test")
     assert (alert.attributes["severity"], "no permission was refused" in alert.message) == ("warning", True)
     assert stack.artifacts("safety/") == {}
 
 
-def test_a_notice_of_a_new_kind_is_told(stack: Stack, openai: StandIn, watch: Watch) -> None:
+def test_a_notice_of_an_unknown_type_alerts_people(stack: Stack, openai: StandIn, watch: Watch) -> None:
     (delivery,) = openai.deliver("safety.limit_changed", {"id": "lim_1"})
 
     assert handled(stack, delivery)["outcome"]["status"] == "recorded"
-    assert told(watch).subject == "Unknown safety notice safety.limit_changed"
+    assert alerted(watch).subject == "Unknown safety notice safety.limit_changed"

@@ -1,4 +1,4 @@
-"""The documented outcomes: schemas that are sound, complete, and as strict as they look."""
+"""The schemas of the outcomes: valid, complete and strict."""
 
 import json
 from copy import deepcopy
@@ -25,7 +25,7 @@ def example(event_type: str) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
-def test_each_schema_is_one(path: Any) -> None:
+def test_each_schema_is_valid(path: Any) -> None:
     schema = json.loads(path.read_text())
 
     Draft202012Validator.check_schema(schema)
@@ -44,7 +44,7 @@ def test_the_example_of_a_type_is_valid(event_type: str) -> None:
 
 
 @pytest.mark.parametrize("event_type", TYPES)
-def test_what_is_not_documented_is_noticed(event_type: str) -> None:
+def test_an_undocumented_field_is_an_error(event_type: str) -> None:
     for spoil in (
         lambda detail: detail.pop("id"),
         lambda detail: detail.update(status=""),
@@ -57,7 +57,7 @@ def test_what_is_not_documented_is_noticed(event_type: str) -> None:
 
 
 @pytest.mark.parametrize("event_type", TYPES)
-def test_what_was_too_large_may_be_missing(event_type: str) -> None:
+def test_entries_may_be_left_out(event_type: str) -> None:
     detail = example(event_type)
     detail["summary"] = {"entries_left_out": 2}
     assert schemas.faults(outcome(event_type, detail)) == []

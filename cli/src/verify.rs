@@ -135,8 +135,8 @@ async fn secret_of_other(context: &Context, endpoint: Endpoint) -> Option<Found>
 fn document(report: &Report, at: u64) -> serde_json::Value {
     json!({
         "accepted": report.refusal.is_none(),
-        "reason": report.refusal.map(hooks_webhook::Refusal::reason),
-        "status": report.refusal.map_or(200, hooks_webhook::Refusal::status),
+        "reason": report.refusal.map(hooks_webhook::VerifyError::reason),
+        "status": report.refusal.map_or(200, hooks_webhook::VerifyError::status),
         "at": at,
         "rows": report.rows,
         "event": report.event,

@@ -1,7 +1,7 @@
-"""Deploys `template.yaml` to the emulator, as `sam deploy` would: code and nested templates in S3, one change set.
+"""Deploys `template.yaml` to the emulator, as `sam deploy` would: code in S3, one change set.
 
-The template is the one that AWS gets. Only where it names a local folder or file, as `CodeUri` and `TemplateURL` do,
-the location in S3 is put in, which is what `sam package` does too. It happens in memory.
+The template is the one that AWS gets. Only each `CodeUri`, a local folder, is replaced by a location in S3, in memory;
+`sam package` does the same.
 """
 
 import hashlib
@@ -31,13 +31,19 @@ _ZIP_DATE = (1980, 1, 1, 0, 0, 0)
 
 
 class DeployError(Exception):
-    """The stack could not be deployed. The text has every resource's reason."""
+    """The stack could not be deployed. The text has the reason of every resource that failed."""
 
 
-def functions() -> list[str]:
-    """The names of the functions that the template deploys, which are those of their folders and binaries."""
-    resources = _template()["Resources"].values()
-    return [_function_name(resource) for resource in resources if resource["Type"] == "AWS::Serverless::Function"]
+def template() -> dict[str, Any]:
+    """Content of `template.yaml`, for the caller to change."""
+    return deepcopy(_parsed())
+
+
+def functions(template: dict[str, Any] | None = None) -> dict[str, dict[str, Any]]:
+    """Function resources of a template, by the name of their folder and binary."""
+    resources = (template or _parsed())["Resources"].values()
+    found = [resource for resource in resources if resource["Type"] == "AWS::Serverless::Function"]
+    return {Path(resource["Properties"]["CodeUri"]).name: resource for resource in found}
 
 
 def deploy(
@@ -48,30 +54,25 @@ def deploy(
     template: dict[str, Any] | None = None,
     binaries: Path = BINARIES,
 ) -> dict[str, str]:
-    """Create or update the stack `name` and answer its outputs.
+    """Create or update the stack `name` and return its outputs.
 
-    `template` stands in for the one of the repository, for tests of what happens when something in it is missing.
+    `template` replaces the repository's, for tests of what happens when something in it is missing.
     Raises `DeployError` when the change set or a resource fails.
     """
-    template = deepcopy(_template()) if template is None else template
+    packaged = deepcopy(_parsed() if template is None else template)
     _ensure_bucket(emulator)
-    for resource in template["Resources"].values():
-        match resource["Type"]:
-            case "AWS::Serverless::Function":
-                code = _code(binaries / _function_name(resource))
-                resource["Properties"]["CodeUri"] = {"Bucket": _BUCKET, "Key": _upload(emulator, *code, "zip")}
-            case "AWS::CloudFormation::Stack":
-                nested = (ROOT / resource["Properties"]["TemplateURL"]).read_bytes()
-                key = _upload(emulator, nested, _digest(nested), "template")
-                resource["Properties"]["TemplateURL"] = _url(emulator, key)
-    body = json.dumps(template, default=str).encode()
-    _change(emulator, name, _url(emulator, _upload(emulator, body, _digest(body), "template")), parameters)
+    for function, resource in functions(packaged).items():
+        key = _upload(emulator, *_code(binaries / function), "zip")
+        resource["Properties"]["CodeUri"] = {"Bucket": _BUCKET, "Key": key}
+    body = json.dumps(packaged, default=str).encode()
+    key = _upload(emulator, body, _digest(body), "template")
+    _change(emulator, name, f"{emulator.endpoint_url}/{_BUCKET}/{key}", parameters)
     stack = emulator.client("cloudformation").describe_stacks(StackName=name)["Stacks"][0]
     return {output["OutputKey"]: output["OutputValue"] for output in stack.get("Outputs", [])}
 
 
 @cache
-def _template() -> dict[str, Any]:
+def _parsed() -> dict[str, Any]:
     return yaml_parse(TEMPLATE.read_text())
 
 
@@ -89,7 +90,7 @@ def _change(emulator: Emulator, name: str, template_url: str, parameters: Mappin
         ChangeSetType=kind,
         TemplateURL=template_url,
         Parameters=[{"ParameterKey": key, "ParameterValue": value} for key, value in parameters.items()],
-        Capabilities=["CAPABILITY_IAM", "CAPABILITY_AUTO_EXPAND"],
+        Capabilities=["CAPABILITY_IAM"],
     )
     deadline = time.monotonic() + _TIMEOUT_SECONDS
 
@@ -125,12 +126,8 @@ def _pause(deadline: float, name: str) -> None:
     time.sleep(0.05)
 
 
-def _function_name(resource: Mapping[str, Any]) -> str:
-    return Path(resource["Properties"]["CodeUri"]).name
-
-
 def _code(binary: Path) -> tuple[bytes, str]:
-    """The zip of a function, and its digest."""
+    """Zip of a function, and its digest."""
     if not binary.is_file():
         raise DeployError(f"{binary} does not exist. Build it: cargo build --profile local -p {binary.name}")
     return _zip(binary, binary.stat().st_mtime_ns)
@@ -138,11 +135,11 @@ def _code(binary: Path) -> tuple[bytes, str]:
 
 @cache
 def _zip(binary: Path, _modified: int) -> tuple[bytes, str]:
-    """The binary as Lambda wants it: an executable `bootstrap`. The same binary always makes the same zip."""
+    """Zip with the binary as an executable `bootstrap`, as Lambda wants it. Equal binaries make equal zips."""
     entry = zipfile.ZipInfo("bootstrap", _ZIP_DATE)
     entry.external_attr = 0o100755 << 16
     packed = io.BytesIO()
-    # Packed once and deployed with every stack: the emulator hashes and copies it each time.
+    # Compressed, because the emulator hashes and copies it with every stack.
     with zipfile.ZipFile(packed, "w") as archive:
         archive.writestr(entry, binary.read_bytes(), zipfile.ZIP_DEFLATED, compresslevel=1)
     return packed.getvalue(), _digest(packed.getvalue())
@@ -167,7 +164,3 @@ def _upload(emulator: Emulator, content: bytes, digest: str, suffix: str) -> str
     except ClientError:
         s3.put_object(Bucket=_BUCKET, Key=key, Body=content)
     return key
-
-
-def _url(emulator: Emulator, key: str) -> str:
-    return f"{emulator.endpoint_url}/{_BUCKET}/{key}"

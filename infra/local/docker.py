@@ -1,11 +1,11 @@
-"""A Docker for `sam local`, and the image that its functions run on.
+"""Docker for `sam local`, and the image that its functions run on.
 
-The Docker that answers is used. Where none does, a daemon of this run's own is started, with its socket and data in a
-temporary directory, and `docker.io` is installed for it first if need be. It changes no firewall and no routing.
+A running Docker is used. Where none runs, a private daemon is started, with its socket and data in a temporary
+directory, after installing `docker.io` if necessary. It changes no firewall and no routing.
 
-The image is AWS's own. Where its registry can't be reached, a stand-in is made of this machine's files: a shell, the C
-library and the certificate authorities, which is all that a Rust function and Lambda's runtime emulator ask for. The
-stand-in says nothing about Amazon Linux, so whoever uses it checks the binaries' glibc by themselves.
+The image is AWS's own. Where its registry cannot be reached, a stand-in is made of this machine's files: a shell, the C
+library and the certificate authorities, which is all that a Rust function and Lambda's runtime emulator need. The
+stand-in proves nothing about Amazon Linux, so its user has to check the binaries' glibc.
 """
 
 import fcntl
@@ -27,7 +27,7 @@ from pathlib import Path
 from infra.local.processes import Process
 
 ARCHITECTURE = "arm64" if platform.machine() in ("arm64", "aarch64") else "x86_64"
-"""This machine's processor, as Lambda calls it."""
+"""Processor of this machine, as Lambda calls it."""
 
 _AWS_IMAGE = f"public.ecr.aws/lambda/provided:al2023-{ARCHITECTURE}"
 _STAND_IN = f"openai-webhooks-local/provided:al2023-{ARCHITECTURE}"
@@ -46,40 +46,40 @@ _CERTIFICATES = (
 )
 _BRIDGE = "docker0"
 _DAEMON_PATH = os.pathsep.join([os.environ.get("PATH", os.defpath), "/usr/sbin", "/sbin"])
-"""Daemons lie outside of an ordinary user's path."""
+"""Search path with the directories of daemons, which an ordinary user's path lacks."""
 
 
 class DockerError(Exception):
-    """Docker is not there, or could not do what was asked. The text says what to do, or what it answered."""
+    """Docker is missing or failed. The text says what to do, or has Docker's message."""
 
 
 @dataclass(frozen=True)
 class Image:
-    """What functions run on."""
+    """Image that functions run on."""
 
     name: str
     description: str
-    """Which of the two it is, and why."""
+    """AWS's image or the stand-in, and why."""
     stand_in: bool
 
 
 class Docker:
-    """A Docker that answers. What was in it before stays there."""
+    """Running Docker. Its earlier contents stay."""
 
     def __init__(self, host: str, description: str) -> None:
-        """Talk to the daemon at `host`, such as `unix:///var/run/docker.sock`."""
+        """Connect to the daemon at `host`, such as `unix:///var/run/docker.sock`."""
         self.description = description
         kept = ("DOCKER_CERT_PATH", "DOCKER_TLS_VERIFY")
         self.variables = {"DOCKER_HOST": host, **{name: os.environ[name] for name in kept if name in os.environ}}
-        """What Docker's clients find it by."""
+        """Environment variables by which Docker's clients find it."""
         self._before = set(self._everything())
 
     def run(self, *arguments: str, content: bytes | None = None, seconds: float = _ANSWER_SECONDS) -> str:
-        """Run a docker command, with `content` as its input, and answer what it printed."""
+        """Run a docker command with `content` as its input, and return its output."""
         return _docker(*arguments, content=content, seconds=seconds, variables=self.variables)
 
     def image(self, binary: Path) -> Image:
-        """Get AWS's image, or make the stand-in, with the libraries that `binary` asks for."""
+        """Get AWS's image, or make the stand-in with the libraries that `binary` needs."""
         if self.run("images", "--quiet", _AWS_IMAGE):
             return Image(_AWS_IMAGE, f"{_AWS_IMAGE}, which was here", stand_in=False)
         try:
@@ -94,15 +94,17 @@ class Docker:
         return Image(_STAND_IN, f"a stand-in for {_AWS_IMAGE}, which could not be pulled: {reason}", stand_in=True)
 
     def remains(self) -> list[str]:
-        """The containers and images of sam local that were not there before."""
+        """Containers and images of sam local that were not there before."""
         return sorted(set(self._everything()) - self._before)
 
     def clear(self) -> list[str]:
-        """Remove those, and answer what is left all the same."""
+        """Remove those, and return what is left."""
         try:
             for remain in self.remains():
                 kind, name = remain.split(" ", 1)
-                self.run(*(("rm", "--force", "--volumes") if kind == "container" else ("rmi", "--force")), name)
+                # One that goes by itself meanwhile is no error. What counts is what is left.
+                with suppress(DockerError):
+                    self.run(*(("rm", "--force", "--volumes") if kind == "container" else ("rmi", "--force")), name)
             return self.remains()
         except DockerError as error:
             return [str(error)]
@@ -117,9 +119,9 @@ class Docker:
 
 @contextmanager
 def docker(directory: Path) -> Iterator[Docker]:
-    """The Docker that answers, or one of this run's own with its log in `directory`.
+    """Running Docker, or a private one with its log in `directory`.
 
-    Raises `DockerError` when there is none and none can be started, `StartError` when it does not come up.
+    Raises `DockerError` if none runs and none can be started, `StartError` if the private one fails to start.
     """
     if host := _answering():
         yield Docker(host, f"the one at {host}")
@@ -133,7 +135,7 @@ def docker(directory: Path) -> Iterator[Docker]:
         )
     if not installed:
         _install("docker.io")
-        # Where services are managed, its installation has started it.
+        # With a service manager, the installation has started it.
         if host := _answering():
             yield Docker(host, f"the one at {host}, just installed")
             return
@@ -143,7 +145,7 @@ def docker(directory: Path) -> Iterator[Docker]:
 
 @contextmanager
 def _daemon(directory: Path) -> Iterator[Docker]:
-    """A daemon of this run's own. Its socket has a short path, since the kernel takes no more than 107 bytes."""
+    """Private daemon. The path of its socket is short, because the kernel takes at most 107 bytes."""
     with tempfile.TemporaryDirectory(prefix="docker-") as home:
         host = f"unix://{home}/docker.sock"
         had_bridge = _has_bridge()
@@ -172,7 +174,7 @@ def _daemon(directory: Path) -> Iterator[Docker]:
 
 
 def need_busybox() -> Path:
-    """A busybox that needs no libraries; installed where it is missing."""
+    """Statically linked busybox, installed if it is missing."""
     for _ in range(2):
         found = shutil.which("busybox")
         if found and "statically linked" in _linkage(Path(found)):
@@ -182,7 +184,7 @@ def need_busybox() -> Path:
 
 
 def _answering() -> str | None:
-    """Where Docker answers, if it does: `DOCKER_HOST`, or what the current context says."""
+    """Host of a running Docker, from `DOCKER_HOST` or the current context; `None` if none answers."""
     if shutil.which("docker") is None:
         return None
     try:
@@ -225,7 +227,7 @@ def _docker(
 
 
 def _install(package: str) -> None:
-    """Install a package of the system's."""
+    """Install a system package."""
     if os.geteuid() != 0 or shutil.which("apt-get") is None:
         raise DockerError(f"{package} is missing. Install it, for example with: apt-get install {package}")
     environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
@@ -240,7 +242,7 @@ def _install(package: str) -> None:
 
 
 def _root_file_system(binary: Path) -> bytes:
-    """A tar archive with what `binary`, and the commands by which sam local adds its emulator, need to run."""
+    """Tar archive with what `binary` needs, and the commands by which sam local adds its emulator."""
     content = io.BytesIO()
     with tarfile.open(fileobj=content, mode="w") as archive:
         for directory, mode in (("tmp", 0o1777), ("etc", 0o755), ("var/task", 0o755), ("var/rapid", 0o755)):
@@ -262,7 +264,7 @@ def _root_file_system(binary: Path) -> bytes:
 
 
 def _libraries(binary: Path) -> list[Path]:
-    """The shared libraries that a binary is linked to, its loader included, where it looks for them."""
+    """Shared libraries that a binary is linked to, its loader included."""
     words = _linkage(binary).split()
     return sorted({Path(word) for word in words if word.startswith("/") and Path(word).is_file()})
 

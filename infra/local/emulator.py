@@ -1,13 +1,15 @@
-"""AWS, played by ministack on the loopback device."""
+"""AWS emulator: ministack on the loopback device."""
 
 import json
 import os
+import random
 import shutil
 import socket
 import sys
 import urllib.error
 import urllib.parse
 import urllib.request
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Self
 
@@ -24,12 +26,12 @@ _START_TIMEOUT_SECONDS = 60.0
 
 
 class Emulator:
-    """A ministack of its own: own port, own data, own log, IAM policies enforced."""
+    """Private ministack with its own port, data and log. It enforces IAM policies."""
 
     def __init__(self, directory: Path, port: int | None = None, *, bind: str = "127.0.0.1") -> None:
         """Start it, with everything it writes under `directory`. Containers reach it when `bind` is `0.0.0.0`.
 
-        Raises `StartError` when it does not come up, or when something else listens on `port`.
+        Raises `StartError` if it fails to start, or if `port` is in use.
         """
         self.port = port if port is not None else free_port()
         self.endpoint_url = f"http://127.0.0.1:{self.port}"
@@ -44,7 +46,7 @@ class Emulator:
             "ministack",
             [sys.executable, "-m", "infra.local.emulator_server"],
             self.log,
-            # Nothing of the caller's environment but the path: the functions inherit this one.
+            # Of the caller's environment only the path, because the functions inherit this.
             {
                 "PATH": os.environ.get("PATH", os.defpath),
                 "HOME": str(scratch),
@@ -69,7 +71,7 @@ class Emulator:
             raise
 
     def client(self, service: str) -> Any:
-        """A boto3 client of the service, as the account's root user. Made once and kept."""
+        """Cached boto3 client of the service, as the account's root user."""
         if service not in self._clients:
             self._clients[service] = boto3.client(
                 service,
@@ -77,13 +79,13 @@ class Emulator:
                 region_name=REGION,
                 aws_access_key_id=ACCESS_KEY,
                 aws_secret_access_key=ACCESS_KEY,
-                # Nothing between here and there that is worth retrying, and an error is wanted at once.
+                # No retries: the network cannot fail, and a test wants an error at once.
                 config=Config(retries={"total_max_attempts": 1}, s3={"addressing_style": "path"}, proxies={}),
             )
         return self._clients[service]
 
     def messages(self, queue_url: str) -> list[dict[str, Any]]:
-        """The messages of a queue, invisible ones included, looked at without receiving them."""
+        """Messages of a queue, invisible ones included, without receiving them."""
         query = urllib.parse.urlencode({"QueueUrl": queue_url})
         with _OPENER.open(f"{self.endpoint_url}/_ministack/sqs/messages?{query}", timeout=10) as response:
             accounts = json.load(response)["messages"]
@@ -100,7 +102,7 @@ class Emulator:
         return self._process.running()
 
     def stop(self) -> None:
-        """End it, with every function it runs, and remove its data. The log stays."""
+        """Stop it with every function it runs, and remove its data. The log stays."""
         self._process.stop()
         shutil.rmtree(self._scratch, ignore_errors=True)
 
@@ -122,7 +124,12 @@ _OPENER = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
 
 def free_port() -> int:
-    """A port that nobody listens on right now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
+    """Port that nobody listens on.
+
+    It is below those that kernels give to outgoing connections, so that none takes it before its server starts.
+    """
+    while True:
+        port = random.randrange(20_000, 32_768)
+        with socket.socket() as probe, suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            return port

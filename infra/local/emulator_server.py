@@ -1,4 +1,4 @@
-"""Starts ministack in this process, with three things put right: `python -m infra.local.emulator_server`.
+"""Starts ministack in this process, with three corrections: `python -m infra.local.emulator_server`.
 
 - Without Nagle's algorithm. Its Runtime API answers in two small writes, and the second would wait 40 ms for an
   acknowledgement at every invocation.

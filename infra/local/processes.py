@@ -1,4 +1,4 @@
-"""Processes that end with the one that started them."""
+"""Processes that end with their starter."""
 
 import socket
 import subprocess
@@ -8,26 +8,26 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
-"""The root of the repository."""
+"""Root of the repository."""
 
 _LOG_TAIL_LINES = 15
 
 
 class StartError(Exception):
-    """A process did not come up. The text says which, why as far as it told, and where its log is."""
+    """A process failed to start. The text has its name, the end of its log and the log's path."""
 
 
 def require_free(port: int) -> None:
-    """Raise `StartError` when something listens on the port already."""
+    """Raise `StartError` if the port is in use."""
     with socket.socket() as probe:
         if probe.connect_ex(("127.0.0.1", port)) == 0:
             raise StartError(f"Port {port} is in use. Stop what listens there, or choose another port.")
 
 
 class Process:
-    """A supervised process with its output in a file.
+    """Supervised process with its output in a file.
 
-    It dies with this Python process however this one ends; `stop` ends it and returns when it is gone.
+    It is killed when this Python process ends, in whatever way. `stop` returns when it is gone.
     """
 
     def __init__(
@@ -41,7 +41,7 @@ class Process:
     ) -> None:
         """Start it with this environment and no other variables, appending what it prints to `log`.
 
-        With `grace` it gets TERM at its end and that many seconds to tidy up; without, it is killed.
+        With `grace` it gets TERM and that many seconds to clean up before it is killed.
         """
         self._name = name
         self.log = log
@@ -54,7 +54,7 @@ class Process:
                 stdin=subprocess.PIPE,
                 stdout=output,
                 stderr=subprocess.STDOUT,
-                # A session of its own: Ctrl-C in the terminal reaches the starter alone, which then stops it in order.
+                # In its own session: Ctrl-C in the terminal reaches only the starter, which then stops it in order.
                 start_new_session=True,
             )
 
@@ -63,9 +63,9 @@ class Process:
         return self._supervisor.poll() is None
 
     def wait_until_ready(self, ready: Callable[[], bool], timeout: float) -> None:
-        """Wait until `ready` answers true.
+        """Wait until `ready` returns true.
 
-        Raises `StartError` when the process ends first, or when `timeout` seconds have passed.
+        Raises `StartError` if the process ends before, or after `timeout` seconds.
         """
         deadline = time.monotonic() + timeout
         while not ready():
@@ -76,7 +76,7 @@ class Process:
             time.sleep(0.02)
 
     def stop(self) -> None:
-        """End the process and everything it has started. Harmless when it has ended already."""
+        """Stop the process and everything it has started. Does nothing if it has ended already."""
         if self._supervisor.stdin is not None:
             self._supervisor.stdin.close()
         self._supervisor.wait()

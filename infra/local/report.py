@@ -1,4 +1,4 @@
-"""What `make run` prints: steps while it works, a table of what came of it, and where to look further."""
+"""Output of `make run`: its steps, a table of results, and where to look further."""
 
 import json
 import time
@@ -20,7 +20,7 @@ _PLAIN_WIDTH = 160
 
 
 class Reporter:
-    """Prints for a person at a terminal; plain lines, without colours and moving parts, for everything else."""
+    """Printer: with colours and progress on a terminal, plain lines elsewhere."""
 
     def __init__(self) -> None:
         self.console = Console(highlight=False)
@@ -33,7 +33,7 @@ class Reporter:
 
     @contextmanager
     def step(self, what: str) -> Iterator[Callable[[str], None]]:
-        """Show what is being done, and how long it took. Yields a function that shows how far it is."""
+        """Show a step and how long it took. Yields a function that shows its progress."""
         started = time.monotonic()
         reached = ""
         if self.console.is_terminal:
@@ -59,7 +59,7 @@ class Reporter:
 
 
 def show(reporter: Reporter, stack: Stack, results: list[Result]) -> None:
-    """Print the table: event, its state, the job it is about, what was kept of it; then what is wrong."""
+    """Print the table of events, states, jobs and artifacts, then all faults."""
     table = Table(box=box.ROUNDED if reporter.console.is_terminal else box.ASCII, show_lines=True)
     for column in ("Event", "State", "Job", "What became of it", "Artifacts"):
         table.add_column(column, overflow="fold")
@@ -106,7 +106,7 @@ Logs of the tools
 
 
 def _became(result: Result) -> str:
-    """The lines of a batch; of everything else the fields that tell."""
+    """Counts of a batch's lines; of everything else the telling fields of the summary."""
     if result.played.category == "batch":
         return _lines(parsed(result.artifacts.get(f"batch/{result.played.object_id}/summary.json")))
     found = ((path, _field(result.job.get("summary", {}), path)) for path in result.played.told)
@@ -118,7 +118,7 @@ def _became(result: Result) -> str:
 
 
 def _lines(summary: dict[str, Any]) -> str:
-    """What `summary.json` counted: how the lines ended, and of the failed ones why."""
+    """Counts in `summary.json`: results of the lines, and reasons of failed ones."""
     counted = [(summary.get("lines", {}).get(name, 0), name) for name in ("succeeded", "failed", "malformed")]
     reasons = [(error["count"], f"  {code}") for code, error in summary.get("errors", {}).items()]
     return "\n".join(f"{count:>5,} {name}" for count, name in counted[:2] + reasons + counted[2:] if count)

@@ -1,9 +1,9 @@
-"""`make run`: the whole thing on this machine. Deploys the stack, plays the main job through it, shows what came of it.
+"""`make run`: deploys the stack on this machine, plays the main job through it and shows the results.
 
     python -m infra.local.run [--once] [--port PORT] [--openai-port PORT]
 
 It stays up until Ctrl-C. With `--once` it stops by itself, and its exit code is 0 only if every event was handled and
-everything that was kept and told is what OpenAI had.
+all artifacts and outcomes are as OpenAI's objects require.
 """
 
 import argparse
@@ -30,7 +30,7 @@ _HANDLED_TIMEOUT_SECONDS = 120.0
 
 
 def main(arguments: list[str]) -> int:
-    """Answer the exit code."""
+    """Return the exit code."""
     options = _options(arguments)
     # TERM ends it as Ctrl-C does.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
@@ -38,7 +38,7 @@ def main(arguments: list[str]) -> int:
     if missing := _missing():
         reporter.say(missing)
         return 1
-    # A directory of this run's own, so that a second run beside it is nobody's trouble. Its logs stay when it fails.
+    # A directory per run, so that runs side by side do not disturb each other. Its logs stay if it fails.
     parent = ROOT / ".local"
     parent.mkdir(exist_ok=True)
     directory = Path(tempfile.mkdtemp(prefix="run-", dir=parent))
@@ -103,7 +103,7 @@ def _stay_up(reporter: Reporter, emulator: Emulator, openai: StandIn) -> int:
 
 
 def _missing() -> str | None:
-    """What isn't there that should be, as a sentence that says what to do."""
+    """Message about binaries that are missing, with the command that builds them; `None` if all are there."""
     binaries = [*(BINARIES / name for name in functions()), STAND_IN]
     absent = [binary.name for binary in binaries if not binary.is_file()]
     if not absent:
@@ -119,7 +119,9 @@ def _tail(log: Path) -> str:
 
 
 def _options(arguments: list[str]) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="python -m infra.local.run", description="The whole thing on this machine.")
+    parser = argparse.ArgumentParser(
+        prog="python -m infra.local.run", description="Deploy the stack on this machine and play the main job."
+    )
     parser.add_argument("--once", action="store_true", help="stop when all is handled; exit 0 only if all is right")
     parser.add_argument("--port", type=int, help="port of ministack (default: a free one)")
     parser.add_argument("--openai-port", type=int, default=0, help="port of the OpenAI stand-in (default: a free one)")

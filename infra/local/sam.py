@@ -1,4 +1,4 @@
-"""The commands `sam local start-api` and `sam local invoke`, run on the binaries and the stack of this machine."""
+"""`sam local start-api` and `sam local invoke`, with the binaries and the stack of this machine."""
 
 import json
 import os
@@ -11,19 +11,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from samtranslator.yaml_helper import yaml_parse
-
-from infra.local.deploy import TEMPLATE
+from infra.local.deploy import functions, template
 from infra.local.docker import ARCHITECTURE, Docker, Image
 from infra.local.emulator import ACCESS_KEY, REGION, free_port
 from infra.local.processes import ROOT, Process
 from infra.local.stack import Stack
 
 BINARIES = ROOT / "target" / "sam-local"
-"""Where `make sam-local` has cargo-lambda put a folder with a `bootstrap` for each function."""
+"""Folder in which `make sam-local` builds a folder with a `bootstrap` for each function."""
 
 HOST = "host.docker.internal"
-"""This machine, as containers know it."""
+"""Name of this machine in containers."""
 
 _SAM = Path(sys.executable).with_name("sam")
 _START_SECONDS = 120.0
@@ -32,57 +30,50 @@ _STOP_SECONDS = 20.0
 
 
 class SamError(Exception):
-    """sam local did not do what it was asked. The text says what it printed, and where the rest is."""
+    """sam local failed. The text has its output."""
 
 
 @dataclass(frozen=True)
 class Settings:
-    """What both commands get."""
+    """Settings of both commands."""
 
     docker: Docker
     image: Image
     stack: Stack
     directory: Path
-    """For the template, the variables, events, logs and everything that sam keeps."""
+    """Directory of the template, events, logs and everything that sam keeps."""
 
     @property
     def log(self) -> Path:
-        """What sam and the functions printed."""
+        """Output of sam and the functions."""
         return self.directory / "sam.log"
 
     def write(self) -> None:
-        """Write the template and the functions' variables, as the deployed functions have them."""
-        template = yaml_parse(TEMPLATE.read_text())
-        aws = f"http://{HOST}:{self.stack.emulator.port}"
-        variables = {}
-        for logical_id, resource in template["Resources"].items():
-            match resource["Type"]:
-                case "AWS::Serverless::Function":
-                    properties, name = resource["Properties"], Path(resource["Properties"]["CodeUri"]).name
-                    properties["CodeUri"] = str(BINARIES / name)
-                    # This stack registers no endpoint, so the functions for one are not in it.
-                    if "Condition" in resource:
-                        continue
-                    variables[logical_id] = {**self._deployed(name), "AWS_ENDPOINT_URL": aws}
-                    # sam local sets no variable that the template does not have.
-                    properties["Environment"]["Variables"] |= variables[logical_id]
-                case "AWS::CloudFormation::Stack":
-                    resource["Properties"]["TemplateURL"] = str(ROOT / resource["Properties"]["TemplateURL"])
-        (self.directory / "template.json").write_text(json.dumps(template, default=str))
-        (self.directory / "variables.json").write_text(json.dumps(variables))
+        """Write the template, with the variables that the deployed functions have."""
+        changed = template()
+        for name, resource in functions(changed).items():
+            properties = resource["Properties"]
+            properties["CodeUri"] = str(BINARIES / name)
+            # This stack registers no endpoint, so the functions for one are not in it.
+            if "Condition" not in resource:
+                properties["Environment"] = {"Variables": self._deployed(name)}
+        # sam local sets no variable that the template does not have. It sets this one for every function.
+        changed["Globals"]["Function"]["Environment"] = {
+            "Variables": {"AWS_ENDPOINT_URL": f"http://{HOST}:{self.stack.emulator.port}"}
+        }
+        (self.directory / "template.json").write_text(json.dumps(changed, default=str))
         for home in ("home", "tmp"):
             (self.directory / home).mkdir(exist_ok=True)
 
     def options(self) -> list[str | Path]:
-        """The options that both commands take."""
+        """Options of both commands."""
         given: list[str | Path] = ["--template", self.directory / "template.json"]
-        given += ["--env-vars", self.directory / "variables.json"]
         given += ["--parameter-overrides", f"Architecture={ARCHITECTURE}", "--region", REGION]
         given += ["--add-host", f"{HOST}:host-gateway", "--skip-pull-image"]
         return given + (["--invoke-image", self.image.name] if self.image.stand_in else [])
 
     def environment(self) -> dict[str, str]:
-        """Their environment: AWS is the emulator also for sam itself, which asks who it is before it starts."""
+        """Their environment. For sam, too, AWS is the emulator: it asks for its identity before it starts."""
         return {
             "PATH": os.environ.get("PATH", os.defpath),
             "HOME": str(self.directory / "home"),
@@ -105,9 +96,9 @@ class Settings:
 
 @contextmanager
 def start_api(settings: Settings) -> Iterator[str]:
-    """Serve the HTTP API and answer its root; a function's container starts at its first request and stays.
+    """Serve the HTTP API and yield its URL. A function's container starts at the first request and stays.
 
-    Raises `StartError` when it does not come up.
+    Raises `StartError` if it fails to start.
     """
     port = free_port()
     listen: list[str | Path] = ["--host", "127.0.0.1", "--port", str(port), "--warm-containers", "LAZY"]
@@ -126,9 +117,9 @@ def start_api(settings: Settings) -> Iterator[str]:
 
 
 def invoke(settings: Settings, logical_id: str, event: dict[str, Any]) -> Any:
-    """Invoke a function with an event and answer what it answered. The exit code says nothing: it is 0 either way.
+    """Invoke a function with an event and return its result. The exit code is 0 in any case, so it is ignored.
 
-    Raises `SamError` when there is no answer.
+    Raises `SamError` if there is no result.
     """
     file = settings.directory / f"{logical_id}.event.json"
     file.write_text(json.dumps(event))
@@ -153,7 +144,7 @@ def invoke(settings: Settings, logical_id: str, event: dict[str, Any]) -> Any:
     try:
         return json.loads(said.splitlines()[-1])
     except (IndexError, ValueError):
-        raise SamError(f"the function answered no JSON but: {said or 'nothing'}") from None
+        raise SamError(f"the function returned {said or 'nothing'} instead of JSON") from None
 
 
 def _listens(port: int) -> bool:

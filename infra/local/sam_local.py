@@ -1,13 +1,13 @@
-"""`make sam-local`: every function in Docker, as `sam local` runs it, judged by what then lies in the stack.
+"""`make sam-local`: runs every function in Docker with `sam local`, and checks the stack afterwards.
 
-The stack is deployed to the emulator and its functions' variables are taken from there. There the functions themselves
-do nothing: no request reaches the emulator's HTTP API, and no queue is read. What is verified and handled was verified
-and handled in a container.
+The stack is deployed to the emulator, and the functions' variables are taken from there. The deployed functions do
+nothing: no request reaches the emulator's HTTP API, and no queue is read. All verifying and handling happens in
+containers.
 
-1. `sam local start-api` gets OpenAI's webhooks: signed ones must be answered with 200 and lie in their category's
-   queue, a forged one must be answered with 401 and lie nowhere.
-2. `sam local invoke` gives each consumer its event of `events/sqs`, filled in with what was queued (the samples'
-   objects are invented), so that everything that is kept can be judged too, as `make run` does.
+1. `sam local start-api` gets OpenAI's webhooks: signed ones must be answered with 200 and be in their category's
+   queue, a forged one must be answered with 401 and be in no queue.
+2. `sam local invoke` gives each consumer its event of `events/sqs`, with the queued message in it (the samples' objects
+   are invented), so that artifacts and outcomes can be checked as in `make run`.
 """
 
 import hashlib
@@ -22,29 +22,28 @@ import traceback
 from contextlib import ExitStack
 from pathlib import Path
 
-from samtranslator.yaml_helper import yaml_parse
-
 from infra.local import report, scenario
-from infra.local.deploy import TEMPLATE, DeployError
+from infra.local.deploy import DeployError, functions
 from infra.local.docker import DockerError, docker
 from infra.local.emulator import Emulator
 from infra.local.processes import ROOT, StartError
 from infra.local.report import Reporter
 from infra.local.sam import BINARIES, HOST, SamError, Settings, invoke, start_api
 from infra.local.scenario import Played
-from infra.local.stack import CATEGORIES, Message, Stack, create, unhandled
+from infra.local.stack import CATEGORIES, Message, Stack, create, logical, unhandled
 from infra.local.stand_in import StandIn
 from infra.local.watch import Watch
 
 NEWEST_GLIBC = (2, 34)
-"""What Amazon Linux 2023 has. The stand-in image has this machine's, so it would not tell."""
+"""glibc of Amazon Linux 2023. The stand-in image has this machine's, so running there proves nothing."""
 
 _STACK = "openai-webhooks"
 _DELIVERED_SECONDS = 30.0
+_GONE_SECONDS = 10.0
 
 
 def main() -> int:
-    """Answer the exit code: 0 only if everything came out right and nothing is left."""
+    """Return the exit code: 0 only if every check passed and nothing is left."""
     # TERM ends it as Ctrl-C does.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     reporter = Reporter()
@@ -57,7 +56,7 @@ def main() -> int:
             try:
                 code = _run(reporter, directory, running, left)
             finally:
-                # From here on everything is being stopped, which must not be stopped itself.
+                # Everything is being stopped now, and that must not be interrupted.
                 for interruption in (signal.SIGINT, signal.SIGTERM):
                     signal.signal(interruption, signal.SIG_IGN)
                 stopping = time.monotonic()
@@ -70,8 +69,8 @@ def main() -> int:
     except Exception:
         reporter.say(traceback.format_exc())
         code = 1
-    reporter.say(f"{time.monotonic() - stopping:6.1f} s  Stopping all of it")
-    for remain in (*left, *_processes(directory)):
+    reporter.say(f"{time.monotonic() - stopping:6.1f} s  Stopping everything")
+    for remain in (*left, *_left_processes(directory)):
         reporter.say(f"LEFT   {remain}")
         code = 1
     if code == 1:
@@ -82,13 +81,7 @@ def main() -> int:
 
 
 def _run(reporter: Reporter, directory: Path, running: ExitStack, left: list[str]) -> int:
-    template = yaml_parse(TEMPLATE.read_text())["Resources"]
-    functions = {
-        Path(resource["Properties"]["CodeUri"]).name: logical_id
-        for logical_id, resource in template.items()
-        if resource["Type"] == "AWS::Serverless::Function"
-    }
-    faults = [fault for name in functions if (fault := _glibc_fault(BINARIES / name / "bootstrap"))]
+    faults = [fault for name in functions() if (fault := _glibc_fault(BINARIES / name / "bootstrap"))]
     if faults:
         reporter.say("\n".join(faults))
         return 1
@@ -104,7 +97,7 @@ def _run(reporter: Reporter, directory: Path, running: ExitStack, left: list[str
         openai = running.enter_context(StandIn(directory, bind="0.0.0.0"))
     with reporter.step("Deploying template.yaml"):
         reached = openai.base_url.replace("127.0.0.1", HOST)
-        # Starting a container takes its time, during which the call rings.
+        # While a container starts, the call rings.
         stack = create(emulator, _STACK, reached, {**unhandled(), "CallMaximumAge": "300"})
         watch = Watch(stack)
         stack.fill_secrets()
@@ -122,14 +115,14 @@ def _run(reporter: Reporter, directory: Path, running: ExitStack, left: list[str
     with reporter.step("Every consumer, invoked with its event") as progress:
         for number, one in enumerate(played, 1):
             progress(f"{one.category}, {number} of {len(played)}")
-            faults += _handle(settings, functions[one.category], one)
+            faults += _handle(settings, one)
     results = [scenario.judge(stack, watch, one) for one in played]
     report.show(reporter, stack, results)
     for fault in faults:
         reporter.say(f"WRONG  {fault}")
     if faults or any(result.faults for result in results):
         return 1
-    reporter.say("All of it came out right.")
+    reporter.say("All checks passed.")
     return 0
 
 
@@ -137,7 +130,7 @@ def _run(reporter: Reporter, directory: Path, running: ExitStack, left: list[str
 
 
 def _forge(openai: StandIn, stack: Stack) -> list[str]:
-    """Deliver an event that somebody else signed, and answer what is wrong with what came of it."""
+    """Deliver an event with a forged signature and return the faults."""
     forged = openai.deliver("batch.completed", {"id": "batch_1"}, forged=True, retry=False, wait=True)
     attempt = forged[0]["attempts"][0]
     faults = []
@@ -148,7 +141,7 @@ def _forge(openai: StandIn, stack: Stack) -> list[str]:
 
 
 def _announce(openai: StandIn, stack: Stack) -> tuple[list[Played], list[str]]:
-    """Have OpenAI deliver what happened, one event of every category, and answer also what is wrong with that."""
+    """Have OpenAI deliver one event of every category. Returns them and the faults."""
     played = list({one.category: one for one in scenario.play(openai, stack)}.values())
     deadline = time.monotonic() + _DELIVERED_SECONDS
     while any(delivery["state"] == "pending" for delivery in openai.deliveries()) and time.monotonic() < deadline:
@@ -172,8 +165,8 @@ def _queued(stack: Stack, played: Played) -> Message | None:
 # Invoke ---------------------------------------------------------------------------------------------------------------
 
 
-def _handle(settings: Settings, logical_id: str, played: Played) -> list[str]:
-    """Invoke a consumer with its event. Answers what is wrong with what it answered."""
+def _handle(settings: Settings, played: Played) -> list[str]:
+    """Invoke a consumer with its event and return the faults."""
     message = _queued(settings.stack, played)
     if message is None:
         return []
@@ -183,7 +176,7 @@ def _handle(settings: Settings, logical_id: str, played: Played) -> list[str]:
     for name, value in message.attributes.items():
         record["messageAttributes"][name]["stringValue"] = value
     try:
-        answer = invoke(settings, logical_id, event)
+        answer = invoke(settings, f"{logical(played.category)}Function", event)
     except SamError as error:
         return [f"{played.category}: {error}"]
     return [] if answer == {"batchItemFailures": []} else [f"{played.category} answered {json.dumps(answer)}"]
@@ -193,7 +186,7 @@ def _handle(settings: Settings, logical_id: str, played: Played) -> list[str]:
 
 
 def _glibc_fault(binary: Path) -> str | None:
-    """What keeps a binary from running on Amazon Linux 2023, if something does."""
+    """Reason why a binary cannot run on Amazon Linux 2023, if there is one."""
     if not binary.is_file():
         return f"{binary} does not exist: make sam-local builds before it runs"
     newest = max(tuple(map(int, found)) for found in re.findall(rb"GLIBC_(\d+)\.(\d+)", binary.read_bytes()))
@@ -202,8 +195,16 @@ def _glibc_fault(binary: Path) -> str | None:
     return f"{binary} asks for glibc {newest[0]}.{newest[1]}; Amazon Linux 2023 has {NEWEST_GLIBC[0]}.{NEWEST_GLIBC[1]}"
 
 
+def _left_processes(directory: Path) -> list[str]:
+    """Processes of this run that are still there after a while, on Linux."""
+    deadline = time.monotonic() + _GONE_SECONDS
+    while (found := _processes(directory)) and time.monotonic() < deadline:
+        time.sleep(0.1)
+    return found
+
+
 def _processes(directory: Path) -> list[str]:
-    """The processes that were started for this run, on Linux: its directory is in their arguments or environment."""
+    """Processes with this run's directory in their arguments or environment."""
     found = []
     for entry in Path("/proc").glob("[0-9]*"):
         try:

@@ -1,4 +1,4 @@
-"""What `make run` plays: an event of every category at OpenAI, made by its API and the stand-in's commands."""
+"""Events that `make run` plays: of every category, by OpenAI's API and the stand-in's commands."""
 
 import json
 from dataclasses import dataclass, field
@@ -14,37 +14,37 @@ _ENDPOINT = "/v1/responses"
 
 @dataclass(frozen=True)
 class Played:
-    """Something that happened at OpenAI and was announced, and what must come of it."""
+    """Event that OpenAI delivered, and its expected results."""
 
     category: str
     event_type: str
     webhook_id: str
     object_id: str
     status: str
-    """What the job must be in the end."""
+    """Expected status of the job."""
     kept: dict[str, bytes | None] = field(default_factory=dict)
-    """What must lie in the bucket, by key; `None` where the content is not OpenAI's, byte for byte."""
+    """Expected artifacts by key; `None` where the content is not OpenAI's byte for byte."""
     counts: dict[str, int] | None = None
-    """OpenAI's own counts, where it has some."""
+    """OpenAI's own counts, if any."""
     told: tuple[str, ...] = ()
-    """The fields of the job's summary that say what became of it, with dots between names."""
+    """Telling fields of the job's summary, with dots between names."""
     endpoint: str = "project"
 
 
 @dataclass(frozen=True)
 class Result:
-    """What became of it."""
+    """Results of a played event."""
 
     played: Played
     event: Item
     job: Item
     artifacts: dict[str, bytes]
     faults: list[str]
-    """What is not as it must be, in words. Empty when all is well."""
+    """Differences from the expected results, in words."""
 
 
 def play(openai: StandIn, stack: Stack) -> list[Played]:
-    """Let everything happen; each announces itself by its webhook."""
+    """Play all events. OpenAI delivers a webhook of each."""
     return [
         *_batches(openai),
         _response(openai),
@@ -58,18 +58,18 @@ def play(openai: StandIn, stack: Stack) -> list[Played]:
 
 
 def lose(openai: StandIn) -> Played:
-    """Let a batch end whose webhook never comes, an hour ago. Only reconciliation finds it."""
+    """End a batch an hour ago without a webhook. Only reconciliation finds it."""
     return _batch(openai, 20, "completed", {}, deliver=False, age_seconds=3600)
 
 
 def handled(stack: Stack, played: list[Played]) -> int:
-    """How many of them are dealt with, well or not."""
+    """Number of events that are done or failed."""
     events = (stack.event(one.webhook_id, one.endpoint) for one in played)
     return sum(event is not None and event["state"] in ("done", "failed") for event in events)
 
 
 def judge(stack: Stack, watch: Watch, played: Played) -> Result:
-    """Compare everything that was kept and told with what OpenAI had."""
+    """Compare artifacts, records and outcomes with OpenAI's objects."""
     event = stack.event(played.webhook_id, played.endpoint) or {}
     job = stack.job(played.category, played.object_id) or {}
     kept = {key: stack.artifact(key) for key in played.kept}
@@ -95,7 +95,7 @@ def judge(stack: Stack, watch: Watch, played: Played) -> Result:
 
 
 def _batches(openai: StandIn) -> list[Played]:
-    """One of 1,000 requests with failures of several kinds, and one of 200 that expired half way."""
+    """Batch of 1,000 requests with failures of several kinds, and one of 200 that expired half way."""
     mixed: dict[str, int | str] = {}
     mixed |= dict.fromkeys(_ids(900, 950), 429)
     mixed |= dict.fromkeys(_ids(950, 980), 400)
@@ -142,7 +142,7 @@ def _response(openai: StandIn) -> Played:
 
 
 def _fine_tuning(openai: StandIn) -> Played:
-    """A job whose model answers, so that it is promoted."""
+    """Job whose model answers, so that it is promoted."""
     sdk = openai.sdk()
     examples = sdk.files.create(file=("examples.jsonl", b'{"messages": []}\n'), purpose="fine-tune")
     made = sdk.fine_tuning.jobs.create(
@@ -162,7 +162,7 @@ def _fine_tuning(openai: StandIn) -> Played:
 
 
 def _call(openai: StandIn, stack: Stack) -> Played:
-    """A phone call, answered by the policy that is stored first."""
+    """Phone call, answered by the policy that is stored first."""
     policy = {
         "answer_as": "realtime",
         "rules": [
@@ -187,7 +187,7 @@ def _call(openai: StandIn, stack: Stack) -> Played:
 
 
 def _agent(openai: StandIn) -> Played:
-    """A session that waits for a function of ours to be called."""
+    """Session that waits for a function call."""
     session_id = openai.agent_session(deliver=False)["session"]["id"]
     call = {
         "type": "function_call",
@@ -209,7 +209,7 @@ def _agent(openai: StandIn) -> Played:
 
 
 def _safety(openai: StandIn) -> Played:
-    """A notice of the organization's endpoint."""
+    """Safety notice of the organization's endpoint."""
     issued = openai.safety_case("warning", reason="Cyber.")
     return Played(
         category="safety",
@@ -229,12 +229,12 @@ def _file(openai: StandIn) -> Played:
 
 
 def _archive(openai: StandIn) -> Played:
-    """A type that nobody has heard of."""
+    """Unknown event type."""
     return _delivered(openai, "archive", "brand.new", {"id": "thing_1", "shiny": True}, "recorded", told=("data",))
 
 
 def _delivered(openai: StandIn, category: str, event_type: str, data: Json, status: str, **more: Any) -> Played:
-    """An event that OpenAI sends and that no command of the stand-in brings about."""
+    """Event that no command of the stand-in causes."""
     (delivery,) = openai.deliver(event_type, data)
     return Played(category, event_type, delivery["webhook_id"], data["id"], status, **more)
 
@@ -255,7 +255,7 @@ def _line(custom_id: str) -> bytes:
 
 
 def _miscounted(played: Played, artifacts: dict[str, bytes]) -> list[str]:
-    """Compare `summary.json` of a batch with OpenAI's files, counted here by other code than the function's."""
+    """Compare `summary.json` of a batch with OpenAI's files, counted independently."""
     if played.category != "batch":
         return []
     found = {"succeeded": 0, "failed": 0, "malformed": 0}
@@ -273,7 +273,7 @@ def _miscounted(played: Played, artifacts: dict[str, bytes]) -> list[str]:
 
 
 def parsed(content: bytes | None) -> dict[str, Any]:
-    """A JSON object, or an empty one where there is none."""
+    """JSON object, or an empty one if there is none."""
     try:
         value = json.loads(content or b"")
     except ValueError:

@@ -1,10 +1,10 @@
-"""Runs a command and sees to it that nothing of it survives: `python -m infra.local.supervise [--grace S] COMMAND...`.
+"""Runs a command and kills all that it started when it ends: `python -m infra.local.supervise [--grace S] COMMAND...`.
 
-The starting process holds the other end of this one's standard input. Once that end closes, which the kernel does
-however the starter dies, or once the command itself ends, the command's whole process group is killed: the emulator
-together with the Lambda functions it has started. Nothing is lost by a kill, since nothing here outlives its run.
+The starter holds the other end of this process's standard input. When that end closes, which the kernel does however
+the starter dies, or when the command itself ends, the command's whole process group is killed: the emulator together
+with the Lambda functions it has started. A kill loses nothing, because nothing here outlives its run.
 
-What must tidy up at its end, such as a Docker daemon with its containers and mounts, has that many seconds after TERM.
+With `--grace`, the command gets TERM first and S seconds to clean up, as a Docker daemon needs.
 """
 
 import contextlib
@@ -31,16 +31,16 @@ def _kill_group(child: int) -> None:
 
 
 def main(arguments: list[str]) -> int:
-    """Run the command until it ends, or until standard input does; answer its exit code."""
+    """Run the command until it or standard input ends, and return its exit code."""
     grace, command = (float(arguments[1]), arguments[2:]) if arguments[0] == "--grace" else (0.0, arguments)
-    # Ctrl-C and TERM are the starter's business; it closes our input when it wants an end.
+    # The starter handles Ctrl-C; it closes standard input to stop the command.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
     child = subprocess.Popen(command, stdin=subprocess.DEVNULL, start_new_session=True)
     signal.signal(signal.SIGTERM, lambda *_: _kill_group(child.pid))
     threading.Thread(target=_wait_for_end_of_input, args=(child, grace), daemon=True).start()
     code = child.wait()
-    # The command is gone; what it started need not be.
+    # What the command started may still run.
     _kill_group(child.pid)
     return code if code >= 0 else 128 - code
 

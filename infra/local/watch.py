@@ -1,4 +1,4 @@
-"""Watches what a stack tells the world: the outcomes on its bus and the alerts of its topic."""
+"""Collects a stack's outcomes on its bus and alerts of its topic."""
 
 import json
 from dataclasses import dataclass
@@ -9,7 +9,7 @@ from infra.local.stack import Stack, messages_in
 
 @dataclass(frozen=True)
 class Outcome:
-    """An event on the stack's bus."""
+    """Event on the stack's bus."""
 
     source: str
     detail_type: str
@@ -18,7 +18,7 @@ class Outcome:
 
 @dataclass(frozen=True)
 class Alert:
-    """A message of the stack's topic."""
+    """Message of the stack's topic."""
 
     subject: str
     message: str
@@ -26,10 +26,10 @@ class Alert:
 
 
 class Watch:
-    """Two queues of its own behind the stack's bus and topic. Made right after the deployment, it misses nothing."""
+    """Two queues behind the stack's bus and topic. Create it right after the deployment, so that it misses nothing."""
 
     def __init__(self, stack: Stack) -> None:
-        """Put the queues there, with a rule that takes every outcome and a subscription that takes every alert."""
+        """Create the queues, with a rule for all outcomes and a subscription for all alerts."""
         self._emulator = stack.emulator
         self._outcomes = self._queue(f"{stack.name}-watched-outcomes")
         self._alerts = self._queue(f"{stack.name}-watched-alerts")
@@ -43,13 +43,13 @@ class Watch:
         )
 
     def outcomes(self, detail_type: str | None = None) -> list[Outcome]:
-        """Every outcome so far, in the order of arrival, or those of one event type."""
+        """Outcomes so far, in the order of arrival, all or of one event type."""
         envelopes = [message.json() for message in messages_in(self._emulator, self._outcomes)]
         found = [Outcome(event["source"], event["detail-type"], event["detail"]) for event in envelopes]
         return [outcome for outcome in found if detail_type in (None, outcome.detail_type)]
 
     def alerts(self) -> list[Alert]:
-        """Every alert so far, in the order of arrival."""
+        """Alerts so far, in the order of arrival."""
         envelopes = [message.json() for message in messages_in(self._emulator, self._alerts)]
         return [
             Alert(

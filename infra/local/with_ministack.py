@@ -1,6 +1,6 @@
-"""Runs a command beside a ministack of its own: `python -m infra.local.with_ministack -- cargo test`.
+"""Runs a command with a private ministack: `python -m infra.local.with_ministack -- cargo test`.
 
-The command finds it through the variables that every AWS SDK reads. It ends when the command does.
+The command gets it in the variables that every AWS SDK reads. It stops when the command ends.
 """
 
 import os
@@ -14,7 +14,7 @@ from infra.local.processes import StartError
 
 
 def main(arguments: list[str]) -> int:
-    """Answer the command's exit code."""
+    """Return the command's exit code."""
     command = arguments[1:] if arguments[:1] == ["--"] else arguments
     if not command:
         print("usage: python -m infra.local.with_ministack -- COMMAND...", file=sys.stderr)

@@ -1,4 +1,4 @@
-"""The official Python SDK as the stand-in's client, and a receiver for its deliveries."""
+"""The official SDK as the stand-in's client, and a receiver for its deliveries."""
 
 import threading
 from collections.abc import Iterator

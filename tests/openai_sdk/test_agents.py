@@ -1,4 +1,4 @@
-"""The official SDK does with the stand-in what it does with OpenAI: agents."""
+"""The official SDK with the stand-in instead of OpenAI: agents."""
 
 import pytest
 from openai import BadRequestError, NotFoundError, OpenAI
@@ -72,7 +72,7 @@ def test_turns_and_sessions_are_listed_newest_first(openai: StandIn, client: Ope
     assert (turn.status, turn.error.code, turn.session_id, turn.model_extra) == ("failed", "sandbox_error", ids[0], {})
 
 
-def test_the_result_of_a_function_is_taken_once(openai: StandIn, client: OpenAI) -> None:
+def test_a_function_s_result_is_accepted_once(openai: StandIn, client: OpenAI) -> None:
     id = openai.agent_session()["session"]["id"]
     openai.move_agent_session(id, "requires_action", required_actions=[CALL])
     for _ in range(2):
@@ -96,13 +96,13 @@ def test_the_result_of_a_function_is_taken_once(openai: StandIn, client: OpenAI)
         client.beta.agents.sessions.events.create(id, events=[{"type": "agent.session.input.message", "input": []}])
 
 
-def test_without_the_beta_header_nothing_is_served(openai: StandIn, client: OpenAI) -> None:
+def test_a_call_without_the_beta_header_is_refused(openai: StandIn, client: OpenAI) -> None:
     id = openai.agent_session()["session"]["id"]
     with pytest.raises(BadRequestError, match="OpenAI-Beta"):
         client.beta.agents.sessions.retrieve(id, extra_headers={"OpenAI-Beta": "agents=v0"})
 
 
-def test_what_is_not_there_is_not_found(client: OpenAI) -> None:
+def test_an_unknown_id_is_not_found(client: OpenAI) -> None:
     with pytest.raises(NotFoundError):
         client.beta.agents.sessions.retrieve("sess_0")
     with pytest.raises(NotFoundError):

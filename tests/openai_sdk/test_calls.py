@@ -1,4 +1,4 @@
-"""The official SDK does with the stand-in what it does with OpenAI: phone calls."""
+"""The official SDK with the stand-in instead of OpenAI: phone calls."""
 
 import pytest
 from openai import BadRequestError, ConflictError, NotFoundError, OpenAI

@@ -1,4 +1,4 @@
-"""The stand-in as a command: it starts, stops, and says why it can't."""
+"""The stand-in as a command: start, stop, and the errors of a failed start."""
 
 import signal
 import socket
@@ -15,7 +15,7 @@ def start(*arguments: str | Path) -> subprocess.Popen[str]:
     return subprocess.Popen([BINARY, *arguments], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
 
-def test_a_port_in_use_is_a_sentence_that_says_what_to_do() -> None:
+def test_a_port_in_use_is_reported_with_what_to_do() -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         process = start("--listen", f"127.0.0.1:{taken.getsockname()[1]}")
         output, errors = process.communicate(timeout=10)
@@ -41,7 +41,7 @@ def test_a_retry_factor_that_shortens_nothing_is_refused(factor: str) -> None:
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_a_signal_ends_it_cleanly_even_while_an_answer_stalls(tmp_path: Path, number: signal.Signals) -> None:
+def test_a_signal_stops_it_cleanly_even_while_an_answer_stalls(tmp_path: Path, number: signal.Signals) -> None:
     port_file = tmp_path / "port"
     process = start("--listen", "127.0.0.1:0", "--port-file", port_file)
     try:

@@ -1,4 +1,4 @@
-"""The official SDK manages the stand-in's webhook endpoints, and unwraps what they deliver."""
+"""The official SDK manages the stand-in's webhook endpoints and unwraps their deliveries."""
 
 import time
 from collections.abc import Callable
@@ -18,13 +18,13 @@ URL = "https://example.com/webhooks/project"
 
 
 def created(client: OpenAI, url: str = URL, **other: object) -> WebhookEndpointWithSecret:
-    """An endpoint for the ends of batches."""
+    """Create an endpoint for two events of batches."""
     given = {"name": "Orders", "url": url, "event_types": ["batch.completed", "batch.failed"]}
     return client.webhooks.create(**{**given, **other})
 
 
 def next_second() -> None:
-    """Wait until a time in seconds is another one."""
+    """Wait until the next second."""
     now = int(time.time())
     wait_until("the next second came", lambda: int(time.time()) > now)
 
@@ -75,7 +75,7 @@ def test_an_update_changes_what_it_names_and_its_time(client: OpenAI, change: di
     assert after == {**before, **change}
 
 
-def test_what_changes_nothing_leaves_the_time_alone(client: OpenAI, receiver: Receiver) -> None:
+def test_an_update_without_a_change_keeps_the_time(client: OpenAI, receiver: Receiver) -> None:
     endpoint = created(client, receiver.url)
     next_second()
     client.webhooks.test(endpoint.id, event_type="batch.failed")
@@ -88,7 +88,7 @@ def test_a_deleted_endpoint_is_gone_and_gets_nothing(openai: StandIn, client: Op
     deleted = client.webhooks.delete(endpoint.id)
     assert (deleted.id, deleted.deleted, deleted.object) == (endpoint.id, True, "webhook_endpoint.deleted")
     assert list(client.webhooks.list()) == []
-    with pytest.raises(ValueError, match="no Project endpoint"):
+    with pytest.raises(ValueError, match="no endpoint named project"):
         openai.deliver("batch.completed", {"id": "batch_1"})
 
 
@@ -262,7 +262,7 @@ def test_a_test_of_an_unreachable_receiver_is_refused(client: OpenAI) -> None:
     assert caught.value.code == "webhook_endpoint_unreachable"
 
 
-def test_an_endpoint_can_be_created_although_nobody_hears_of_it(openai: StandIn, client: OpenAI) -> None:
+def test_an_endpoint_can_be_created_without_an_answer_to_the_client(openai: StandIn, client: OpenAI) -> None:
     openai.fault("POST /v1/webhook_endpoints", "cut", times=1, after_bytes=0)
     with pytest.raises(sdk.APIConnectionError):
         created(client)
@@ -285,7 +285,7 @@ def test_an_endpoint_can_be_created_although_nobody_hears_of_it(openai: StandIn,
         ("GET /v1/webhook_event_types", lambda client: client.webhooks.event_types.list()),
     ],
 )
-def test_a_fault_strikes_each_route(openai: StandIn, client: OpenAI, route: str, call: Callable) -> None:
+def test_a_fault_applies_to_each_route(openai: StandIn, client: OpenAI, route: str, call: Callable) -> None:
     openai.fault(route, "status", times=1, status=503)
     with pytest.raises(sdk.InternalServerError):
         call(client)

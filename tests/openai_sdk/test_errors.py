@@ -1,4 +1,4 @@
-"""What the stand-in refuses, and the faults it plays, arrive as the official SDK's own exceptions."""
+"""The stand-in's refusals and faults are the official SDK's own exceptions."""
 
 import openai as sdk
 import pytest
@@ -43,7 +43,7 @@ def test_a_batch_of_an_unknown_file_is_a_bad_request_that_names_it(client: OpenA
         ({"kind": "status", "status": 404}, sdk.NotFoundError, None),
         ({"kind": "status", "status": 409}, sdk.ConflictError, None),
         ({"kind": "status", "status": 500}, sdk.InternalServerError, None),
-        ({"kind": "status", "status": 502, "body": "<html>no JSON</html>"}, sdk.InternalServerError, None),
+        ({"kind": "status", "status": 502, "body": "<html>not JSON</html>"}, sdk.InternalServerError, None),
     ],
 )
 def test_a_fault_is_the_exception_of_its_status(

@@ -1,4 +1,4 @@
-"""The official SDK does with the stand-in what it does with OpenAI: files and batches."""
+"""The official SDK with the stand-in instead of OpenAI: files and batches."""
 
 import json
 
@@ -56,7 +56,7 @@ def test_a_batch_is_created_retrieved_and_completed(openai: StandIn, client: Ope
     assert batch.request_counts.to_dict() == {"total": 3, "completed": 2, "failed": 1}
     assert batch.usage is not None
     assert batch.usage.total_tokens > 0
-    # Whatever the SDK's type has no field for would be ours alone.
+    # An unknown field would be an error of the stand-in.
     assert not batch.model_extra
 
 

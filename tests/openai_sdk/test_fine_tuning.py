@@ -1,4 +1,4 @@
-"""The official SDK does with the stand-in what it does with OpenAI: fine-tuning jobs."""
+"""The official SDK with the stand-in instead of OpenAI: fine-tuning jobs."""
 
 from typing import Any
 
@@ -32,7 +32,7 @@ def test_a_job_is_created_retrieved_and_succeeds(openai: StandIn, client: OpenAI
     assert job.fine_tuned_model.startswith(f"ft:{MODEL}:local:support:")
     assert job.method is not None
     assert job.method.type == "supervised"
-    # OpenAI answers the suffix, and the SDK's type leaves it out. Whatever else it has no field for would be ours.
+    # OpenAI answers the suffix, which the SDK's type lacks. Any other unknown field would be an error of the stand-in.
     assert job.model_extra == {"user_provided_suffix": "support"}
 
 
@@ -83,7 +83,9 @@ def test_an_unknown_job_is_not_found(client: OpenAI) -> None:
 
 
 @pytest.mark.parametrize("end", ["succeeded", "cancelled"])
-def test_an_end_delivers_an_event_that_unwraps(openai: StandIn, client: OpenAI, receiver: Receiver, end: str) -> None:
+def test_a_final_status_delivers_an_event_that_unwraps(
+    openai: StandIn, client: OpenAI, receiver: Receiver, end: str
+) -> None:
     openai.register(receiver.url, SECRET)
     created = create(client)
     if end == "cancelled":

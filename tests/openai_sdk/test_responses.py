@@ -1,4 +1,4 @@
-"""The official SDK does with the stand-in what it does with OpenAI: background responses."""
+"""The official SDK with the stand-in instead of OpenAI: background responses."""
 
 from typing import Any
 
@@ -29,7 +29,7 @@ def test_a_background_response_is_created_retrieved_and_completed(openai: StandI
     assert response.completed_at is not None
     assert response.usage is not None
     assert response.usage.total_tokens == response.usage.input_tokens + response.usage.output_tokens > 0
-    # OpenAI answers `store`, and the SDK's type leaves it out. Whatever else it has no field for would be ours alone.
+    # OpenAI answers `store`, which the SDK's type lacks. Any other unknown field would be an error of the stand-in.
     assert response.model_extra == {"store": True}
 
 

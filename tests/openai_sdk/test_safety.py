@@ -1,4 +1,4 @@
-"""The official SDK does with the stand-in what it does with OpenAI: safety notices."""
+"""The official SDK with the stand-in instead of OpenAI: safety notices."""
 
 import json
 
@@ -44,7 +44,7 @@ def test_a_case_is_read_in_full(openai: StandIn, client: OpenAI) -> None:
     assert case.model_extra == {}
 
 
-def test_what_is_not_there_is_not_found(client: OpenAI) -> None:
+def test_an_unknown_id_is_not_found(client: OpenAI) -> None:
     with pytest.raises(NotFoundError):
         client.safety.alerts.retrieve("alert_0")
     with pytest.raises(NotFoundError):
@@ -72,7 +72,7 @@ def test_each_notice_unwraps(openai: StandIn, client: OpenAI, receiver: Receiver
     ]
 
 
-def test_a_blocked_identifier_is_told_by_its_event_alone(openai: StandIn, receiver: Receiver) -> None:
+def test_a_blocked_identifier_has_an_event_and_no_object(openai: StandIn, receiver: Receiver) -> None:
     openai.register(receiver.url, SECRET)
     openai.block_identifier("cyber", model="gpt-6-astra")
     body = json.loads(receiver.wait_for(1)[0].body)

@@ -1,4 +1,7 @@
-"""The official SDK unwraps what the stand-in delivers: the signature is really checked."""
+"""The official SDK checks and unwraps the stand-in's deliveries."""
+
+import hashlib
+import hmac
 
 import openai as sdk
 import pytest
@@ -68,10 +71,24 @@ def test_a_retry_unwraps_and_has_the_same_id(openai: StandIn, client: OpenAI, re
         ({"headers": {"webhook-id": "wh_other"}}, "does not match"),
     ],
 )
-def test_the_sdk_refuses_what_is_played_to_be_refused(
+def test_the_sdk_refuses_an_invalid_delivery(
     openai: StandIn, client: OpenAI, receiver: Receiver, command: dict, complaint: str
 ) -> None:
     openai.deliver("batch.completed", {"id": "batch_1"}, **command)
     [delivery] = receiver.wait_for(1)
     with pytest.raises(sdk.InvalidWebhookSignatureError, match=complaint):
         client.webhooks.unwrap(delivery.body, delivery.headers, secret=SECRET)
+
+
+def test_a_relay_signs_in_hex_and_gets_only_what_is_sent_to_its_name(openai: StandIn, receiver: Receiver) -> None:
+    secret = "a shared text of some length"
+    openai.register(f"{receiver.url}?relay", secret, "relay", scheme="timestamped-hex")
+    [relayed] = openai.deliver("batch.completed", {"id": "batch_1"}, endpoint="relay", wait=True)
+    assert (relayed["endpoint"], relayed["url"]) == ("relay", f"{receiver.url}?relay")
+    [delivery] = receiver.deliveries
+    signed = delivery.headers["x-openai-timestamp"].encode() + b"." + delivery.body
+    assert delivery.headers["x-openai-signature"] == hmac.new(secret.encode(), signed, hashlib.sha256).hexdigest()
+    assert not [name for name in delivery.headers if name.startswith("webhook-")]
+
+    openai.deliver("batch.completed", {"id": "batch_2"}, wait=True)
+    assert [delivery["endpoint"] for delivery in openai.deliveries()] == ["relay", "project"]

@@ -15,7 +15,7 @@ use std::time::{Instant, SystemTime};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use hmac::{Hmac, KeyInit, Mac};
-use hooks_webhook::{Refusal, Scheme, Secret, verify};
+use hooks_webhook::{Scheme, Secret, VerifyError, verify};
 use http::HeaderMap;
 use sha2::Sha256;
 use standardwebhooks::Webhook;
@@ -53,7 +53,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         let mut bare = || {
             black_box(keyed.clone().chain_update(black_box(&signed)).finalize());
         };
-        let check = |parse: bool| -> Result<(), Refusal> {
+        let check = |parse: bool| -> Result<(), VerifyError> {
             let standard = Scheme::StandardWebhooks;
             let signed = verify(standard, black_box(&secrets), black_box(&headers), black_box(&body), black_box(now))?;
             if parse {

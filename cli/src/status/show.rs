@@ -13,7 +13,7 @@ use crate::events::{document as event, result};
 use crate::output::{pairs, table};
 use crate::when::{Moment, duration};
 
-const STATES: [&str; 4] = ["completed", "in_progress", "failed", "not_found"];
+const STATES: [&str; 3] = ["completed", "in_progress", "failed"];
 
 /// The outcome of a delivery that was not refused.
 const ACCEPTED: &str = "accepted";

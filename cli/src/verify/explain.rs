@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use hooks_webhook::{MAX_BODY, Refusal, Scheme, Secret, TOLERANCE, Verified};
+use hooks_webhook::{MAX_BODY, Scheme, Secret, TOLERANCE, Verified, VerifyError};
 use http::HeaderMap;
 use serde::Serialize;
 use serde_json::{Value, json};
@@ -36,7 +36,7 @@ pub(super) struct Row {
 
 /// The whole check.
 pub(super) struct Report {
-    pub(super) refusal: Option<Refusal>,
+    pub(super) refusal: Option<VerifyError>,
     pub(super) rows: Vec<Row>,
     pub(super) event: Option<Value>,
 }
@@ -67,7 +67,7 @@ pub(super) fn explain(capture: &Capture, keys: &Keys, at: u64) -> Report {
         })
         .collect();
     // A capture is mostly judged too late. What the rest of the check would have said, it can say as well.
-    if let (Some(Refusal::TimestampTooOld | Refusal::TimestampTooNew), Some(then)) =
+    if let (Some(VerifyError::TimestampTooOld | VerifyError::TimestampTooNew), Some(then)) =
         (refusal, timestamp(&capture.headers))
     {
         let then = explain(capture, keys, then);
@@ -81,7 +81,7 @@ pub(super) fn explain(capture: &Capture, keys: &Keys, at: u64) -> Report {
 }
 
 /// The one check there is, to the end.
-fn check(secrets: &[Secret], headers: &HeaderMap, body: &[u8], at: u64) -> Result<Value, Refusal> {
+fn check(secrets: &[Secret], headers: &HeaderMap, body: &[u8], at: u64) -> Result<Value, VerifyError> {
     let verified = hooks_webhook::verify(Scheme::StandardWebhooks, secrets, headers, body, at)?.parse()?;
     Ok(shown(&verified))
 }
@@ -96,12 +96,12 @@ fn shown(event: &Verified<'_>) -> Value {
 }
 
 /// The row that a refusal belongs to, as an index of [`ROWS`].
-const fn row_of(refusal: Refusal) -> usize {
+const fn row_of(refusal: VerifyError) -> usize {
     match refusal {
-        Refusal::BodyTooLarge => 0,
-        Refusal::MissingHeader(_) | Refusal::DuplicateHeader(_) => 1,
-        Refusal::MalformedTimestamp | Refusal::TimestampTooOld | Refusal::TimestampTooNew => 2,
-        Refusal::NoMatchingSignature => 3,
+        VerifyError::BodyTooLarge => 0,
+        VerifyError::MissingHeader(_) | VerifyError::DuplicateHeader(_) => 1,
+        VerifyError::MalformedTimestamp | VerifyError::TimestampTooOld | VerifyError::TimestampTooNew => 2,
+        VerifyError::NoMatchingSignature => 3,
         // `MalformedBody`, and whatever a later step may refuse.
         _ => 4,
     }
@@ -124,27 +124,27 @@ fn passed(row: usize, capture: &Capture, keys: &Keys, event: Option<&Value>) -> 
 }
 
 /// What is wrong, and what to do about it.
-fn why(refusal: Refusal, capture: &Capture, keys: &Keys, at: u64) -> (String, Option<String>) {
+fn why(refusal: VerifyError, capture: &Capture, keys: &Keys, at: u64) -> (String, Option<String>) {
     let (detail, fix) = match refusal {
-        Refusal::BodyTooLarge => (
+        VerifyError::BodyTooLarge => (
             format!("{} bytes; at most {MAX_BODY} are taken", capture.body.len()),
             "OpenAI's events are far shorter. Is this the body of one delivery, and nothing else?".to_owned(),
         ),
-        Refusal::MissingHeader(name) => (
+        VerifyError::MissingHeader(name) => (
             format!("{name} is missing or empty"),
             "OpenAI sends all three. Did a proxy in front drop it, or the capture leave it out?".to_owned(),
         ),
-        Refusal::DuplicateHeader(name) => (
+        VerifyError::DuplicateHeader(name) => (
             format!("{name} is there more than once"),
             "OpenAI sends it once. A proxy in front adds its own; make it pass the header on unchanged.".to_owned(),
         ),
-        Refusal::MalformedTimestamp => (
+        VerifyError::MalformedTimestamp => (
             "webhook-timestamp is not a number of seconds".to_owned(),
             "OpenAI sends Unix seconds in digits. Did something in between rewrite the header?".to_owned(),
         ),
-        Refusal::TimestampTooOld | Refusal::TimestampTooNew => time(capture, at),
-        Refusal::NoMatchingSignature => signature(capture, keys),
-        Refusal::MalformedBody => (
+        VerifyError::TimestampTooOld | VerifyError::TimestampTooNew => time(capture, at),
+        VerifyError::NoMatchingSignature => signature(capture, keys),
+        VerifyError::MalformedBody => (
             "the body is signed, but is no JSON object with a `type` and an `id`".to_owned(),
             "Whoever has the signing secret sent something else than an event.".to_owned(),
         ),

@@ -1,40 +1,40 @@
-//! What a session waits for.
+//! The required actions of a session: what is published of them, and what people have to decide.
 
 use serde_json::{Map, Value};
 
-/// What the published actions may take together, as JSON. An outcome has room for 32 KiB.
-const ROOM: usize = 16 * 1024;
+/// Maximum size of the published actions together, in bytes of JSON. An outcome has room for 32 KiB.
+const MAX_PUBLISHED: usize = 16 * 1024;
 
-/// What marks an action that lacks some of its fields.
+/// The field that marks an action with fields left out.
 const INCOMPLETE: &str = "incomplete";
 
-/// The kinds that a person decides about.
+/// The kinds of action that a person decides.
 const APPROVALS: [&str; 2] = ["mcp_approval_request", "computer_use_approval_request"];
 
-/// The actions as they are published.
+/// The published actions.
 pub(crate) struct Published {
     pub(crate) actions: Vec<Value>,
-    /// How many there was no room for at all.
+    /// Number of actions that did not fit at all.
     pub(crate) left_out: usize,
 }
 
-/// What it takes to act, as far as it fits. First every action gets its ids; then those fields that can be large,
-/// whole or not at all. Whatever is left out is in the session's artifact.
+/// What programs need to act, as far as it fits: first the ids of every action, then the fields that can be large, each
+/// action's complete or left out. The session's artifact has everything.
 pub(crate) fn published(actions: &[Value]) -> Published {
-    let mut room = ROOM;
+    let mut left = MAX_PUBLISHED;
     let mut kept: Vec<(Map<String, Value>, Map<String, Value>)> = Vec::new();
     for (ids, rest) in actions.iter().filter_map(Value::as_object).map(split) {
         let size = size(&Value::Object(ids.clone())) + INCOMPLETE.len() + 10;
-        if size <= room {
-            room -= size;
+        if size <= left {
+            left -= size;
             kept.push((ids, rest));
         }
     }
     let left_out = actions.len() - kept.len();
     let mut complete = |(mut action, rest): (Map<String, Value>, Map<String, Value>)| {
         let size = size(&Value::Object(rest.clone()));
-        if size <= room {
-            room -= size;
+        if size <= left {
+            left -= size;
             action.extend(rest);
         } else {
             action.insert(INCOMPLETE.to_owned(), true.into());
@@ -44,8 +44,8 @@ pub(crate) fn published(actions: &[Value]) -> Published {
     Published { actions: kept.into_iter().map(&mut complete).collect(), left_out }
 }
 
-/// An action's ids, and the rest of what it takes to act. All there is of an action that nobody has seen yet, except
-/// for a URL to connect to, which may hold credentials.
+/// An action's ids, and the other fields that are needed to act. Of an unknown kind of action that is every field,
+/// except for URLs to connect to, which may contain credentials.
 fn split(action: &Map<String, Value>) -> (Map<String, Value>, Map<String, Value>) {
     let (ids, rest): (&[&str], &[&str]) = match action.get("type").and_then(Value::as_str) {
         Some("function_call") => (&["type", "call_id", "turn_id", "name"], &["arguments"]),
@@ -80,44 +80,44 @@ fn size(value: &Value) -> usize {
     value.to_string().len()
 }
 
-/// Whether an action of this kind is listed; of no kind in particular, whether any is.
+/// Whether an action of this kind is listed; without a kind, whether any action is.
 pub(crate) fn is_listed(actions: &[Value], kind: Option<&str>) -> bool {
     actions.iter().any(|action| kind.is_none() || kind == type_of(action))
 }
 
-/// What waits for a person's decision, in words. No arguments of tools: those are the agent's business with its user.
-/// Only the kind that was announced, if that is known: others have an announcement of their own.
-pub(crate) fn for_people(actions: &[Value], announced: Option<&str>) -> Vec<String> {
+/// The decisions that people have to make, one sentence each, without the arguments of tools. If the event announces a
+/// kind of action, only that kind: every other kind has an event of its own.
+pub(crate) fn decisions(actions: &[Value], announced: Option<&str>) -> Vec<String> {
     let waits = |action: &&Value| {
         type_of(action).is_some_and(|kind| APPROVALS.contains(&kind) && announced.is_none_or(|other| other == kind))
     };
-    actions.iter().filter(waits).map(in_words).collect()
+    actions.iter().filter(waits).map(decision).collect()
 }
 
 fn type_of(action: &Value) -> Option<&str> {
     action.get("type").and_then(Value::as_str)
 }
 
-fn in_words(action: &Value) -> String {
-    let said = |name: &str| {
-        let text = action.get("request").and_then(|request| request.get(name)).and_then(Value::as_str);
-        text.map(hooks_openai::for_display)
+fn decision(action: &Value) -> String {
+    let text = |name: &str| {
+        let field = action.get("request").and_then(|request| request.get(name)).and_then(Value::as_str);
+        field.map(hooks_openai::for_display)
     };
-    let known = |name: &str, otherwise: &str| said(name).unwrap_or_else(|| otherwise.to_owned());
-    let because = said("reason").map(|reason| format!(" ({reason})")).unwrap_or_default();
-    match said("type").as_deref() {
+    let known = |name: &str, otherwise: &str| text(name).unwrap_or_else(|| otherwise.to_owned());
+    let because = text("reason").map(|reason| format!(" ({reason})")).unwrap_or_default();
+    match text("type").as_deref() {
         Some("mcp_tool_call") => format!(
             "may the tool {} of the MCP server {} be called?",
-            known("name", "of unknown name"),
-            known("server_label", "of unknown name")
+            known("name", "(unnamed)"),
+            known("server_label", "(unnamed)")
         ),
         Some("browser_authentication") => {
-            format!("a sign-in at {}{because}", known("credential_origin", "a site that OpenAI does not name"))
+            format!("a sign-in at {}{because}", known("credential_origin", "an unnamed site"))
         }
         Some("browser_origin_access") => {
-            format!("may the browser open {}?{because}", known("origin", "a site that OpenAI does not name"))
+            format!("may the browser open {}?{because}", known("origin", "an unnamed site"))
         }
-        _ => format!("an approval of a new kind, {}", known("type", "which OpenAI does not name")),
+        _ => format!("an approval of unknown kind: {}", known("type", "(unnamed)")),
     }
 }
 
@@ -132,7 +132,7 @@ mod tests {
     }
 
     #[test]
-    fn each_kind_is_published_with_what_it_takes_to_act() {
+    fn each_kind_is_published_with_the_fields_needed_to_act() {
         let approval = json!({"type": "mcp_approval_request", "request_id": "r", "turn_id": "t", "request": {"a": 1}});
         let actions = [
             call("call_1", &json!({"amount": 3})),
@@ -154,8 +154,8 @@ mod tests {
     }
 
     #[test]
-    fn large_arguments_give_way_to_the_ids_of_all() {
-        let large = json!("x".repeat(ROOM));
+    fn large_arguments_are_left_out_before_any_id() {
+        let large = json!("x".repeat(MAX_PUBLISHED));
         let published = published(&[call("call_1", &large), call("call_2", &json!({"amount": 3}))]);
         let mut slim = call("call_1", &large);
         slim.as_object_mut().unwrap().remove("arguments");
@@ -164,17 +164,17 @@ mod tests {
     }
 
     #[test]
-    fn however_many_there_are_they_stay_within_their_room() {
+    fn any_number_of_actions_stays_within_the_maximum_size() {
         let many: Vec<Value> = (0..1000).map(|n| call(&format!("call_{n}"), &json!({"n": n}))).collect();
         let published = published(&many);
         assert!(published.actions.len() > 50 && published.actions.len() + published.left_out == 1000);
-        assert!(json!(published.actions).to_string().len() <= ROOM + 1000);
-        let huge = json!({"type": "x".repeat(ROOM), "n": 1});
+        assert!(json!(published.actions).to_string().len() <= MAX_PUBLISHED + 1000);
+        let huge = json!({"type": "x".repeat(MAX_PUBLISHED), "n": 1});
         assert_eq!(super::published(&[huge, json!(7)]).left_out, 2);
     }
 
     #[test]
-    fn people_are_told_what_to_decide_and_no_arguments() {
+    fn people_learn_what_to_decide_without_the_arguments() {
         let request = json!({
             "type": "mcp_tool_call", "server_label": "bank", "name": "transfer", "arguments": {"to": "secret"},
             "message": "secret",
@@ -189,8 +189,8 @@ mod tests {
             "may the tool transfer of the MCP server bank be called?",
             "may the browser open https://example.com? (Prices)",
         ];
-        assert_eq!(for_people(&actions, None), all);
-        assert_eq!(for_people(&actions, Some("computer_use_approval_request")), all[1..]);
-        assert!(for_people(&actions, Some("function_call")).is_empty());
+        assert_eq!(decisions(&actions, None), all);
+        assert_eq!(decisions(&actions, Some("computer_use_approval_request")), all[1..]);
+        assert!(decisions(&actions, Some("function_call")).is_empty());
     }
 }

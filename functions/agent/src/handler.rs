@@ -1,42 +1,50 @@
-//! What an agent event means.
+//! The handler of `agent.*` events.
 
+use bytes::Bytes;
 use hooks_consumer::artifacts::{JSON, Key};
-use hooks_consumer::{Context, Event, Handler, HandlerError, OpenAi, Outcome, Setup, found, object_id, when};
+use hooks_consumer::object::not_ended;
+use hooks_consumer::{Context, Event, Handler, HandlerError, OpenAi, Outcome, found, object_id, when};
 
-use crate::outcome;
+use crate::environment;
+use crate::session::{self, Topic};
 
-/// Handles agent events.
-pub(crate) struct Agents {
-    openai: OpenAi,
+/// Retrieves and stores sessions and environments.
+pub(crate) struct AgentHandler {
+    pub(crate) openai: OpenAi,
 }
 
-impl Agents {
-    pub(crate) fn from_setup(setup: &mut Setup<'_>) -> Option<Self> {
-        Some(Self { openai: setup.openai()? })
+impl Handler for AgentHandler {
+    async fn handle(&self, event: &Event, context: &Context) -> Result<Outcome, HandlerError> {
+        match Subject::of(event) {
+            Some(Subject::Session) => self.session(event, context).await,
+            Some(Subject::Environment) => self.environment(event, context).await,
+            None => Ok(unknown(event)),
+        }
     }
+}
 
+impl AgentHandler {
     async fn session(&self, event: &Event, context: &Context) -> Result<Outcome, HandlerError> {
         let id = object_id(event, "session")?;
         let key = key("session", id)?;
         let openai = self.openai.client().await?;
         let as_of = when::now();
-        // Also for an action: it may have been dealt with between its event and now.
+        // Also for an announced action: somebody may have taken it since the event.
         let Some(session) = found(openai.agent_session(id, context.deadline).await)? else {
             return Ok(Outcome::not_found(id, as_of));
         };
         if event.event_type == "agent.session.failed" {
-            must_have_ended(event, &session.status, &["idle", "in_progress", "requires_action"])?;
+            must_have_ended(event, "session", &session.status, &["idle", "in_progress", "requires_action"])?;
         }
-        let matter = Matter::of(&event.event_type, &session.status);
-        let last_turn = match matter {
-            // The turn of a session that is deleted meanwhile is as good as none.
-            Matter::Turn => found(openai.last_agent_turn(id, context.deadline).await)?.flatten(),
+        let topic = Topic::of(&event.event_type, &session.status);
+        let last_turn = match topic {
+            // If the session was deleted meanwhile, it has no turn either.
+            Topic::Turn => found(openai.last_agent_turn(id, context.deadline).await)?.flatten(),
             _ => None,
         };
-        keep(&key, session.json.clone(), context).await?;
-        let place = format!("s3://{}/{key}", context.artifacts.bucket());
-        let outcome = outcome::of_session(&session, matter, last_turn.as_ref(), event, &place, as_of);
-        Ok(kept(outcome, &key, session.json.len()))
+        let place = store(&key, session.json.clone(), context).await?;
+        let outcome = session::seen(&session, topic, last_turn.as_ref(), event, &place, as_of);
+        Ok(stored(outcome, &key, session.json.len()))
     }
 
     async fn environment(&self, event: &Event, context: &Context) -> Result<Outcome, HandlerError> {
@@ -49,26 +57,14 @@ impl Agents {
         };
         if matches!(event.event_type.as_str(), "agent.environment.failed" | "agent.environment.expired") {
             let under_way = ["pending", "ready", "connected", "disconnected", "suspended"];
-            must_have_ended(event, &environment.status, &under_way)?;
+            must_have_ended(event, "environment", &environment.status, &under_way)?;
         }
-        keep(&key, environment.json.clone(), context).await?;
-        let place = format!("s3://{}/{key}", context.artifacts.bucket());
-        let outcome = outcome::of_environment(&environment, event, &place, as_of);
-        Ok(kept(outcome, &key, environment.json.len()))
+        let place = store(&key, environment.json.clone(), context).await?;
+        Ok(stored(environment::seen(&environment, event, &place, as_of), &key, environment.json.len()))
     }
 }
 
-impl Handler for Agents {
-    async fn handle(&self, event: &Event, context: &Context) -> Result<Outcome, HandlerError> {
-        match Subject::of(event) {
-            Some(Subject::Session) => self.session(event, context).await,
-            Some(Subject::Environment) => self.environment(event, context).await,
-            None => Ok(outcome::of_unknown(event)),
-        }
-    }
-}
-
-/// What an event is about.
+/// The kind of object that an event is about.
 #[derive(Debug, PartialEq, Eq)]
 enum Subject {
     Session,
@@ -76,75 +72,43 @@ enum Subject {
 }
 
 impl Subject {
-    /// By the type, or for types that nobody has seen yet by the id.
+    /// By the event type, and for unknown types by the object's id.
     fn of(event: &Event) -> Option<Self> {
-        let (kind, id) = (event.event_type.as_str(), event.object_id().unwrap_or_default());
-        if kind.starts_with("agent.session.") {
-            Some(Self::Session)
-        } else if kind.starts_with("agent.environment.") {
-            Some(Self::Environment)
-        } else if id.starts_with("sess_") {
-            Some(Self::Session)
-        } else if id.starts_with("env_") {
-            Some(Self::Environment)
-        } else {
-            None
+        match (event.event_type.as_str(), event.object_id().unwrap_or_default()) {
+            (kind, _) if kind.starts_with("agent.session.") => Some(Self::Session),
+            (kind, _) if kind.starts_with("agent.environment.") => Some(Self::Environment),
+            (_, id) if id.starts_with("sess_") => Some(Self::Session),
+            (_, id) if id.starts_with("env_") => Some(Self::Environment),
+            _ => None,
         }
     }
 }
 
-/// What an event of a session is about. Each matter has its own event, so that what one of them tells people no other
-/// one tells them again, however late it comes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Matter {
-    /// It was created, or goes on.
-    Progress,
-    /// It waits for something.
-    Action,
-    /// A turn has ended, well or not.
-    Turn,
-    /// It has failed.
-    HandlerError,
-}
-
-impl Matter {
-    fn of(event_type: &str, status: &str) -> Self {
-        let about = match event_type {
-            "agent.session.created" | "agent.session.in_progress" => "in_progress",
-            "agent.session.action_required" => "requires_action",
-            "agent.session.idle" => "idle",
-            "agent.session.failed" => "failed",
-            // A type that nobody has seen yet goes by how the session stands.
-            _ => status,
-        };
-        match about {
-            "requires_action" => Self::Action,
-            "idle" => Self::Turn,
-            "failed" => Self::HandlerError,
-            _ => Self::Progress,
-        }
+/// The outcome for an event about something else.
+fn unknown(event: &Event) -> Outcome {
+    let note = "this event type is unknown, so the event was recorded and nothing was retrieved";
+    Outcome {
+        object_id: event.object_id().map(str::to_owned),
+        note: Some(note.to_owned()),
+        ..Outcome::new("recorded", when::now())
     }
 }
 
-fn must_have_ended(event: &Event, status: &str, under_way: &[&str]) -> Result<(), HandlerError> {
-    if under_way.contains(&status) {
-        let kind = &event.event_type;
-        return Err(HandlerError::retry(format!("{kind} was announced, but OpenAI still says {status}")));
-    }
-    Ok(())
+fn must_have_ended(event: &Event, kind: &str, status: &str, under_way: &[&str]) -> Result<(), HandlerError> {
+    if under_way.contains(&status) { Err(not_ended(event, kind, status)) } else { Ok(()) }
 }
 
 fn key(kind: &str, id: &str) -> Result<Key, HandlerError> {
-    Key::new(&["agent", kind, &format!("{id}.json")])
-        .map_err(|error| HandlerError::permanent("unusable_id", format!("the event names {error}")))
+    Ok(Key::new(&["agent", kind, &format!("{id}.json")])?)
 }
 
-/// Keeps the newest state: what is there was retrieved earlier.
-async fn keep(key: &Key, json: bytes::Bytes, context: &Context) -> Result<(), HandlerError> {
-    context.artifacts.put(key, JSON, json).await.map_err(|error| HandlerError::retry(error.to_string()))
+/// Stores the newest state over an earlier one. Returns its location.
+async fn store(key: &Key, json: Bytes, context: &Context) -> Result<String, HandlerError> {
+    context.artifacts.put(key, JSON, json).await?;
+    Ok(format!("s3://{}/{key}", context.artifacts.bucket()))
 }
 
-fn kept(outcome: Outcome, key: &Key, bytes: usize) -> Outcome {
+fn stored(outcome: Outcome, key: &Key, bytes: usize) -> Outcome {
     Outcome { artifacts: vec![key.to_string()], artifact_bytes: bytes as u64, ..outcome }
 }
 
@@ -158,20 +122,11 @@ mod tests {
     }
 
     #[test]
-    fn the_type_says_what_an_event_is_about_and_then_the_id() {
+    fn the_type_decides_the_subject_and_then_the_id() {
         assert_eq!(subject("agent.session.idle", "env_1"), Some(Subject::Session));
         assert_eq!(subject("agent.environment.melted", "x"), Some(Subject::Environment));
         assert_eq!(subject("agent.turn.completed", "sess_1"), Some(Subject::Session));
         assert_eq!(subject("agent.files.synced", "env_1"), Some(Subject::Environment));
         assert_eq!(subject("agent.created", "agent_1"), None);
-    }
-
-    #[test]
-    fn a_known_event_has_its_own_matter_and_a_new_one_that_of_the_session() {
-        assert_eq!(Matter::of("agent.session.in_progress", "failed"), Matter::Progress);
-        assert_eq!(Matter::of("agent.session.action_required", "idle"), Matter::Action);
-        assert_eq!(Matter::of("agent.session.idle", "in_progress"), Matter::Turn);
-        assert_eq!(Matter::of("agent.session.paused", "failed"), Matter::HandlerError);
-        assert_eq!(Matter::of("agent.session.paused", "paused"), Matter::Progress);
     }
 }

@@ -1,20 +1,20 @@
-//! Follows OpenAI's agents: retrieves the session or environment that an event is about, records how it stands, keeps
-//! its newest state, announces what a session waits for, and tells people about what failed or needs them.
+//! Records agents' sessions and environments: retrieves the one that an event is about, stores its newest state,
+//! publishes what a session waits for, and alerts people to failures and to decisions that they have to make.
 //!
-//! `environment.remote_url` of a session, and `connect.remote_url` of an event, may hold credentials. It is in the
-//! session's artifact alone, which few may read: whoever connects an environment retrieves the session anyway, and
-//! outcomes travel to every target of the bus and into the ledger.
+//! `environment.remote_url` of a session and `connect.remote_url` of an event may contain credentials. The URL is stored
+//! in the session's artifact alone, which few may read. Outcomes go to every target of the bus and into the ledger, and
+//! whoever connects an environment retrieves the session anyway.
 
 mod actions;
-mod alert;
+mod environment;
 mod handler;
-mod outcome;
+mod session;
 
-use handler::Agents;
+use handler::AgentHandler;
 use hooks_consumer::Category;
 
-/// One thread does it: most of the time is spent waiting for the network.
+/// One thread is enough: most of the time is spent waiting for the network.
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), hooks_consumer::Error> {
-    hooks_consumer::run(Category::Agent, Agents::from_setup).await
+    hooks_consumer::run(Category::Agent, |setup| Some(AgentHandler { openai: setup.openai()? })).await
 }

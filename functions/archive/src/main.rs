@@ -15,10 +15,10 @@ const EVALS_ENDED: &str = "OpenAI ended the Evals API on 2026-11-30, so the run 
 /// The note of an event whose data cannot be parsed.
 const NESTED_TOO_DEEP: &str = "the event's data is nested too deep to be published; the ledger has the event's body";
 
-/// The handler of the category `archive`.
-struct Archive;
+/// Records events without looking into them.
+struct ArchiveHandler;
 
-impl Handler for Archive {
+impl Handler for ArchiveHandler {
     async fn handle(&self, event: &Event, _: &Context) -> Result<Outcome, HandlerError> {
         Ok(recorded(event))
     }
@@ -49,7 +49,7 @@ fn data(event: &RawValue) -> Result<Option<Value>, serde_json::Error> {
 /// One thread is enough: most of the time is spent waiting for the network.
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), hooks_consumer::Error> {
-    hooks_consumer::run(Category::Archive, |_| Some(Archive)).await
+    hooks_consumer::run(Category::Archive, |_| Some(ArchiveHandler)).await
 }
 
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! What a person is told about a batch that went wrong.
+//! The alert about a batch that failed, expired or has many failed requests.
 
 use std::fmt::Write as _;
 
@@ -8,16 +8,17 @@ use hooks_openai::{BatchError, BatchStatus};
 
 use crate::summary::{Results, ended_at};
 
-/// How many causes are named. Whoever wants more opens the summary.
+/// Maximum number of causes in the alert. The summary has all.
 const MAX_CAUSES: usize = 5;
 
-/// How many of the batch's metadata are shown, by which people know their batches.
+/// Maximum number of metadata entries in the alert. People recognise their batches by them.
 const MAX_METADATA: usize = 8;
 
-/// Where people see their batches.
+/// OpenAI's page with the batches of a project.
 const DASHBOARD: &str = "https://platform.openai.com/batches";
 
-/// An alert for a batch that failed or expired, and for one of which more than this share of the requests failed.
+/// The alert for a batch that failed or expired, or in which more than `failed_share` of the requests failed; `None` for
+/// any other.
 pub(crate) fn alert(results: &Results<'_>, failed_share: f64, bucket: &str, summary: &Key) -> Option<Alert> {
     let batch = results.batch;
     let (severity, headline, advice) = match batch.status {
@@ -29,12 +30,12 @@ pub(crate) fn alert(results: &Results<'_>, failed_share: f64, bucket: &str, summ
         BatchStatus::Expired => (
             Severity::Warning,
             "expired: not all of its requests were run in time",
-            "What was run is kept and billed. Put the requests listed in the error file into a new batch.",
+            "Results of requests that were run are stored and billed. Put the requests in the error file into a new batch.",
         ),
-        BatchStatus::Completed if failed_beyond(results, failed_share) => (
+        BatchStatus::Completed if exceeds_share(results, failed_share) => (
             Severity::Warning,
             "completed, but many of its requests failed",
-            "See what the errors have in common, and put the failed requests into a new batch.",
+            "Find the common cause of the errors, and put the failed requests into a new batch.",
         ),
         _ => return None,
     };
@@ -48,8 +49,8 @@ pub(crate) fn alert(results: &Results<'_>, failed_share: f64, bucket: &str, summ
         }
     }
     let _ = writeln!(message, "Where  s3://{bucket}/{summary}");
-    for kept in [results.output, results.errors].into_iter().flatten() {
-        let _ = writeln!(message, "       s3://{bucket}/{} ({} lines)", kept.key, kept.tally.lines);
+    for file in [results.output, results.errors].into_iter().flatten() {
+        let _ = writeln!(message, "       s3://{bucket}/{} ({} lines)", file.key, file.tally.lines);
     }
     let _ = writeln!(message, "       {DASHBOARD}/{}", batch.id);
     let subject = match batch.status {
@@ -59,7 +60,7 @@ pub(crate) fn alert(results: &Results<'_>, failed_share: f64, bucket: &str, summ
     Some(Alert { severity, subject, message })
 }
 
-/// How many requests there were and how many failed: by OpenAI's counts, or by the lines where those say more.
+/// The numbers of failed and of all requests: the greater of OpenAI's counts and the lines.
 fn failures(results: &Results<'_>) -> (u64, u64) {
     let counts = results.batch.request_counts.unwrap_or_default();
     let lines = results.total;
@@ -67,7 +68,7 @@ fn failures(results: &Results<'_>) -> (u64, u64) {
 }
 
 #[expect(clippy::cast_precision_loss, reason = "a batch has some ten thousand requests")]
-fn failed_beyond(results: &Results<'_>, share: f64) -> bool {
+fn exceeds_share(results: &Results<'_>, share: f64) -> bool {
     let (failed, total) = failures(results);
     failed as f64 > share * total as f64
 }
@@ -110,24 +111,24 @@ fn when(results: &Results<'_>) -> String {
     }
 }
 
-/// The causes: the most frequent error codes, or what OpenAI found wrong with the input file.
+/// The causes: OpenAI's errors about the input file, or else the most frequent error codes.
 fn why(results: &Results<'_>) -> String {
     let mut codes: Vec<_> = results.total.errors.iter().map(|(code, errors)| (errors.count, code)).collect();
     codes.sort_unstable_by(|a, b| b.0.cmp(&a.0).then(a.1.cmp(b.1)));
     let causes: Vec<String> = if results.batch.errors.is_empty() {
         codes.iter().map(|(count, code)| format!("{count} times {}", hooks_openai::for_display(code))).collect()
     } else {
-        results.batch.errors.iter().map(cause).collect()
+        results.batch.errors.iter().map(error_line).collect()
     };
-    let mut text = causes.iter().take(MAX_CAUSES).cloned().collect::<Vec<_>>().join("\n       ");
+    let mut text = causes[..causes.len().min(MAX_CAUSES)].join("\n       ");
     if causes.len() > MAX_CAUSES {
         let _ = write!(text, "\n       and {} more", causes.len() - MAX_CAUSES);
     }
     text
 }
 
-/// One fault of the input file, in a line.
-pub(crate) fn cause(error: &BatchError) -> String {
+/// An error about the input file, in one line.
+pub(crate) fn error_line(error: &BatchError) -> String {
     let mut text = hooks_openai::for_display(error.code.as_deref().unwrap_or("unknown"));
     if let Some(line) = error.line {
         let _ = write!(text, " in line {line}");

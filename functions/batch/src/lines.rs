@@ -1,77 +1,77 @@
-//! Reads a result file while it streams by: cuts it into lines and counts what they say.
+//! Counts the lines of a result file while it is streamed.
 //!
-//! A result file has one JSON object per line, in any order. Nothing in it can stop the stream: a line that is no such
-//! object is counted as malformed, and one too long to be held is counted as oversized. Both are stored like the rest.
+//! A result file has one JSON object per line, in any order. No content can stop the stream: a line that is not such an
+//! object is counted as malformed, and a line that is too long as oversized. Both are stored like the others.
 
-mod record;
+mod result_line;
 mod tally;
 
 pub(crate) use tally::{ErrorTally, Tally, Tokens};
 
-/// The longest line that is held in memory to be read. Results with images in them have lines of several megabytes;
-/// this leaves them room and still fits, beside the parts of the upload, into a small function.
+/// Maximum length of a line that is parsed, in bytes. Results with images have lines of several megabytes, and the line
+/// has to fit into a small function's memory beside the parts of the upload.
 const MAX_LINE_BYTES: usize = 16 * 1024 * 1024;
 
-/// What a line's buffer may keep after a long line, so that one long line does not cost its memory for good.
-const KEPT_BYTES: usize = 256 * 1024;
+/// Maximum capacity of the line buffer after a long line, so that one long line does not cost memory for good.
+const MAX_IDLE_CAPACITY: usize = 256 * 1024;
 
-/// Takes the bytes of a file in pieces of any size and counts its lines.
-pub(crate) struct Scanner {
+/// Counts the lines of a file that comes in chunks of any size.
+pub(crate) struct LineCounter {
     tally: Tally,
-    /// The beginning of a line whose end has not come yet.
-    begun: Vec<u8>,
-    /// Whether the line that has begun is too long already, so that only its end is looked for.
+    /// The incomplete line at the end of the last chunk.
+    partial: Vec<u8>,
+    /// Whether the incomplete line is too long already: the rest of it is skipped.
     skipping: bool,
     limit: usize,
 }
 
-impl Scanner {
+impl LineCounter {
     pub(crate) fn new() -> Self {
         Self::with_limit(MAX_LINE_BYTES)
     }
 
     fn with_limit(limit: usize) -> Self {
-        Self { tally: Tally::default(), begun: Vec::new(), skipping: false, limit }
+        Self { tally: Tally::default(), partial: Vec::new(), skipping: false, limit }
     }
 
-    /// The next piece of the file.
+    /// Counts the lines of the next chunk.
     pub(crate) fn push(&mut self, mut bytes: &[u8]) {
         self.tally.bytes += bytes.len() as u64;
         while let Some(end) = memchr::memchr(b'\n', bytes) {
             self.end_line(&bytes[..end]);
             bytes = &bytes[end + 1..];
         }
-        self.begin_line(bytes);
+        self.append(bytes);
     }
 
-    /// The file is over. Its last line need not end in a line break.
+    /// Returns the counts at the end of the file. The last line does not need a line break.
     pub(crate) fn finish(mut self) -> Tally {
         self.end_line(&[]);
         self.tally
     }
 
-    fn begin_line(&mut self, bytes: &[u8]) {
-        if self.skipping || self.begun.len() + bytes.len() > self.limit {
+    fn append(&mut self, bytes: &[u8]) {
+        if self.skipping || self.partial.len() + bytes.len() > self.limit {
             self.skipping = true;
-            self.begun = Vec::new();
+            self.partial = Vec::new();
         } else {
-            self.begun.extend_from_slice(bytes);
+            self.partial.extend_from_slice(bytes);
         }
     }
 
     fn end_line(&mut self, rest: &[u8]) {
-        // Most lines lie within one piece, and are read where they are.
-        if self.begun.is_empty() && !self.skipping && rest.len() <= self.limit {
+        // Most lines are within one chunk and are parsed in place.
+        if self.partial.is_empty() && !self.skipping && rest.len() <= self.limit {
             return self.tally.line(rest);
         }
-        self.begin_line(rest);
+        self.append(rest);
         if self.skipping {
             self.tally.oversized_line();
             self.skipping = false;
         } else {
-            self.tally.line(&self.begun);
-            self.begun.clear();
-            self.begun.shrink_to(KEPT_BYTES);
+            self.tally.line(&self.partial);
+            self.partial.clear();
+            self.partial.shrink_to(MAX_IDLE_CAPACITY);
         }
     }
 }
@@ -82,14 +82,14 @@ mod tests {
 
     use super::*;
 
-    fn scan<'a>(limit: usize, pieces: impl IntoIterator<Item = &'a [u8]>) -> Tally {
-        let mut scanner = Scanner::with_limit(limit);
-        pieces.into_iter().for_each(|piece| scanner.push(piece));
-        scanner.finish()
+    fn count<'a>(limit: usize, chunks: impl IntoIterator<Item = &'a [u8]>) -> Tally {
+        let mut counter = LineCounter::with_limit(limit);
+        chunks.into_iter().for_each(|chunk| counter.push(chunk));
+        counter.finish()
     }
 
-    fn scan_all(text: &str) -> Tally {
-        scan(MAX_LINE_BYTES, [text.as_bytes()])
+    fn count_all(text: &str) -> Tally {
+        count(MAX_LINE_BYTES, [text.as_bytes()])
     }
 
     const OK: &str = r#"{"custom_id":"a","response":{"status_code":200,"body":{"model":"m","usage":{"total_tokens":3}}},"error":null}"#;
@@ -102,7 +102,7 @@ mod tests {
             format!("{OK}\r\n{OK}\r\n"),
             format!("\n{OK}\n \n{OK}\n\n"),
         ] {
-            let tally = scan_all(&text);
+            let tally = count_all(&text);
             assert_eq!((tally.lines, tally.succeeded, tally.malformed), (2, 2, 0), "{text:?}");
             assert_eq!(tally.bytes, text.len() as u64);
         }
@@ -110,40 +110,40 @@ mod tests {
 
     #[test]
     fn an_empty_file_has_no_lines() {
-        assert_eq!(scan_all(""), Tally::default());
+        assert_eq!(count_all(""), Tally::default());
     }
 
     #[test]
-    fn a_line_that_is_no_json_is_counted_and_stops_nothing() {
-        let tally = scan_all(&format!("{OK}\n{{\"custom_id\": \n{OK}\n"));
+    fn a_line_that_is_not_json_is_counted_and_stops_nothing() {
+        let tally = count_all(&format!("{OK}\n{{\"custom_id\": \n{OK}\n"));
         assert_eq!((tally.lines, tally.succeeded, tally.malformed), (3, 2, 1));
     }
 
     #[test]
     fn a_line_beyond_the_limit_is_counted_as_oversized_however_it_is_cut() {
         let text = format!("{OK}\n{}\n{OK}\n{}", "x".repeat(OK.len() + 1), "y".repeat(2 * OK.len()));
-        let whole = scan(OK.len(), [text.as_bytes()]);
+        let whole = count(OK.len(), [text.as_bytes()]);
         assert_eq!((whole.lines, whole.succeeded, whole.oversized, whole.malformed), (4, 2, 2, 0));
         for size in [1, 2, 7, OK.len(), OK.len() + 1, OK.len() + 2] {
-            assert_eq!(scan(OK.len(), text.as_bytes().chunks(size)), whole, "{size}");
+            assert_eq!(count(OK.len(), text.as_bytes().chunks(size)), whole, "{size}");
         }
     }
 
     #[test]
-    fn the_memory_of_a_long_line_is_given_back() {
-        let mut scanner = Scanner::new();
-        let long = format!("\"{}\"", "x".repeat(4 * KEPT_BYTES));
-        scanner.push(&long.as_bytes()[..10]);
-        scanner.push(&long.as_bytes()[10..]);
-        assert!(scanner.begun.capacity() > KEPT_BYTES);
-        scanner.push(b"\n");
-        assert!(scanner.begun.capacity() <= KEPT_BYTES);
-        scanner.push(&vec![b'x'; MAX_LINE_BYTES]);
-        scanner.push(b"x");
-        assert_eq!(scanner.begun.capacity(), 0);
+    fn the_memory_of_a_long_line_is_freed() {
+        let mut counter = LineCounter::new();
+        let long = format!("\"{}\"", "x".repeat(4 * MAX_IDLE_CAPACITY));
+        counter.push(&long.as_bytes()[..10]);
+        counter.push(&long.as_bytes()[10..]);
+        assert!(counter.partial.capacity() > MAX_IDLE_CAPACITY);
+        counter.push(b"\n");
+        assert!(counter.partial.capacity() <= MAX_IDLE_CAPACITY);
+        counter.push(&vec![b'x'; MAX_LINE_BYTES]);
+        counter.push(b"x");
+        assert_eq!(counter.partial.capacity(), 0);
     }
 
-    /// Lines of all kinds: results, things that resemble them, and noise.
+    /// Lines of all kinds: results, near results, and noise.
     fn line() -> impl Strategy<Value = Vec<u8>> {
         prop_oneof![
             Just(OK.as_bytes().to_vec()),
@@ -156,7 +156,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn any_cut_into_pieces_gives_the_same_counts(
+        fn any_split_into_chunks_gives_the_same_counts(
             lines in prop::collection::vec(line(), 0..20),
             cuts in prop::collection::vec(any::<prop::sample::Index>(), 0..40),
             limit in 0_usize..150,
@@ -165,13 +165,13 @@ mod tests {
             let mut cuts: Vec<usize> = cuts.iter().map(|cut| cut.index(bytes.len() + 1)).collect();
             cuts.extend([0, bytes.len()]);
             cuts.sort_unstable();
-            let pieces = cuts.windows(2).map(|cut| &bytes[cut[0]..cut[1]]);
-            prop_assert_eq!(scan(limit, pieces), scan(limit, [&bytes[..]]));
+            let chunks = cuts.windows(2).map(|cut| &bytes[cut[0]..cut[1]]);
+            prop_assert_eq!(count(limit, chunks), count(limit, [&bytes[..]]));
         }
 
         #[test]
         fn every_line_is_counted_once(lines in prop::collection::vec(line(), 0..20)) {
-            let tally = scan(MAX_LINE_BYTES, [&lines.join(&b'\n')[..]]);
+            let tally = count(MAX_LINE_BYTES, [&lines.join(&b'\n')[..]]);
             prop_assert_eq!(tally.lines, tally.succeeded + tally.failed + tally.malformed + tally.oversized);
         }
     }

@@ -1,7 +1,7 @@
-//! Keeps the results of OpenAI's batches: streams their output and error files into the bucket, counts what is in
-//! them, records the job, and tells people about a batch that went wrong.
+//! Keeps the results of batches: streams their output and error files into the bucket, counts their lines, records the
+//! job, and alerts people to a batch that failed or has many failed requests.
 //!
-//! It goes by the retrieved batch's own status, whatever the event says, so any `batch.*` type is served.
+//! The status of the retrieved batch decides, not the event type, so every `batch.*` type is handled.
 
 mod alert;
 mod handler;
@@ -9,11 +9,11 @@ mod lines;
 mod summary;
 mod transfer;
 
-use handler::Batches;
+use handler::BatchHandler;
 use hooks_consumer::Category;
 
-/// One thread does it: most of the time is spent waiting for the network.
+/// One thread is enough: most of the time is spent waiting for the network.
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), hooks_consumer::Error> {
-    hooks_consumer::run(Category::Batch, Batches::from_setup).await
+    hooks_consumer::run(Category::Batch, BatchHandler::from_setup).await
 }

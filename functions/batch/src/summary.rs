@@ -1,23 +1,24 @@
-//! What came of a batch, in two lengths: `summary.json` in the bucket, and the few numbers that the ledger and the bus
-//! carry.
+//! The results of a batch in two lengths: `summary.json` in the bucket, and the few numbers in the ledger and on the
+//! bus.
 
 use std::collections::BTreeMap;
 
+use hooks_consumer::object::{copied, present};
 use hooks_consumer::when;
-use hooks_openai::{Batch, BatchError, RequestCounts};
+use hooks_openai::{Batch, BatchError};
 use serde::Serialize;
 use serde_json::{Map, Value, json};
 
 use crate::lines::{ErrorTally, Tally, Tokens};
-use crate::transfer::Kept;
+use crate::transfer::StoredFile;
 
-/// The shape of `summary.json`. It is raised when a field changes its meaning or goes; a new field does not count.
+/// Version of the shape of `summary.json`. It increases when a field is removed or changes its meaning.
 const VERSION: u32 = 1;
 
-/// How many faults of a rejected input file are listed. OpenAI can find one in every line.
+/// Maximum number of errors about the input file. OpenAI can report one for every line.
 const MAX_BATCH_ERRORS: usize = 100;
 
-/// The content of `summary.json`. Every field is always there, `null` where there is nothing to say.
+/// The content of `summary.json`. Every field is always present, `null` if it has no value.
 #[derive(Serialize)]
 struct Document<'a> {
     version: u32,
@@ -26,16 +27,16 @@ struct Document<'a> {
     endpoint: Option<&'a str>,
     model: Option<&'a str>,
     metadata: Option<&'a Value>,
-    /// OpenAI's own times, and how long it took from beginning to end.
+    /// OpenAI's times, and the duration from creation to end.
     times: Map<String, Value>,
-    /// OpenAI's own counts of the requests.
-    request_counts: Option<Counts>,
-    /// Both files together, counted line by line.
+    /// OpenAI's counts of the requests.
+    request_counts: Option<Map<String, Value>>,
+    /// The counts of both files together.
     lines: &'a Tally,
     status_codes: BTreeMap<String, u64>,
     errors: &'a BTreeMap<String, ErrorTally>,
     tokens: &'a BTreeMap<String, Tokens>,
-    /// OpenAI's own count of the tokens.
+    /// OpenAI's count of the tokens.
     usage: Option<&'a Value>,
     /// Why the batch as a whole failed.
     batch_errors: Vec<Value>,
@@ -44,44 +45,25 @@ struct Document<'a> {
 }
 
 #[derive(Serialize)]
-struct Counts {
-    total: u64,
-    completed: u64,
-    failed: u64,
-}
-
-#[derive(Serialize)]
 struct Files<'a> {
-    input: Option<InputFile<'a>>,
-    output: Option<KeptFile<'a>>,
-    errors: Option<KeptFile<'a>>,
+    input: Option<Value>,
+    output: Option<&'a StoredFile>,
+    errors: Option<&'a StoredFile>,
 }
 
-#[derive(Serialize)]
-struct InputFile<'a> {
-    file_id: &'a str,
-}
-
-#[derive(Serialize)]
-struct KeptFile<'a> {
-    file_id: &'a str,
-    key: &'a str,
-    lines: &'a Tally,
-}
-
-/// Everything that is known of a batch that has ended.
+/// A batch that has ended, with its stored files.
 #[derive(Clone, Copy)]
 pub(crate) struct Results<'a> {
     pub(crate) batch: &'a Batch,
-    pub(crate) output: Option<&'a Kept>,
-    pub(crate) errors: Option<&'a Kept>,
-    /// Both files together.
+    pub(crate) output: Option<&'a StoredFile>,
+    pub(crate) errors: Option<&'a StoredFile>,
+    /// The counts of both files together.
     pub(crate) total: &'a Tally,
     pub(crate) note: Option<&'a str>,
 }
 
 impl Results<'_> {
-    /// `summary.json`: indented for people, its fields in the order in which they are asked for.
+    /// The content of `summary.json`, indented for people.
     pub(crate) fn document(&self) -> Result<Vec<u8>, serde_json::Error> {
         let batch = self.batch;
         let document = Document {
@@ -92,11 +74,7 @@ impl Results<'_> {
             model: batch.model.as_deref(),
             metadata: batch.raw.get("metadata"),
             times: self.times(),
-            request_counts: batch.request_counts.map(|RequestCounts { total, completed, failed }| Counts {
-                total,
-                completed,
-                failed,
-            }),
+            request_counts: batch.request_counts.map(|_| counts(batch)),
             lines: self.total,
             status_codes: self.status_codes(),
             errors: &self.total.errors,
@@ -104,9 +82,9 @@ impl Results<'_> {
             usage: batch.raw.get("usage"),
             batch_errors: batch.errors.iter().take(MAX_BATCH_ERRORS).map(batch_error).collect(),
             files: Files {
-                input: batch.input_file_id.as_deref().map(|file_id| InputFile { file_id }),
-                output: self.output.map(kept_file),
-                errors: self.errors.map(kept_file),
+                input: batch.input_file_id.as_deref().map(|file_id| json!({"file_id": file_id})),
+                output: self.output,
+                errors: self.errors,
             },
             note: self.note,
         };
@@ -115,9 +93,9 @@ impl Results<'_> {
         Ok(text)
     }
 
-    /// What the ledger and the bus carry.
+    /// The summary for the ledger and the bus.
     pub(crate) fn short(&self) -> Map<String, Value> {
-        let mut summary = about(self.batch);
+        let mut summary = description(self.batch);
         let error_codes: BTreeMap<_, _> = self.total.errors.iter().map(|(code, errors)| (code, errors.count)).collect();
         summary.insert("lines".to_owned(), json!(self.total));
         summary.insert("status_codes".to_owned(), json!(self.status_codes()));
@@ -137,28 +115,26 @@ impl Results<'_> {
     }
 }
 
-/// What is known of a batch from its beginning.
-pub(crate) fn about(batch: &Batch) -> Map<String, Value> {
-    let metadata = batch.raw.get("metadata").filter(|metadata| metadata.as_object().is_some_and(|own| !own.is_empty()));
-    let text = |text: &Option<String>| text.clone().map(Value::from);
-    let known = [("endpoint", text(&batch.endpoint)), ("model", text(&batch.model)), ("metadata", metadata.cloned())];
-    known.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?))).collect()
+/// The part of the summary that a batch has from the beginning.
+pub(crate) fn description(batch: &Batch) -> Map<String, Value> {
+    let mut description = present([("endpoint", batch.endpoint.as_deref()), ("model", batch.model.as_deref())]);
+    description.extend(copied(&batch.raw, &["/metadata"]).into_iter().filter(|(_, metadata)| metadata.is_object()));
+    description
 }
 
-/// OpenAI's own counts of the requests, by name.
+/// OpenAI's counts of the requests, by name.
 pub(crate) fn counts(batch: &Batch) -> Map<String, Value> {
-    let Some(counts) = batch.request_counts else { return Map::new() };
-    let named = [("total", counts.total), ("completed", counts.completed), ("failed", counts.failed)];
-    named.into_iter().map(|(name, count)| (name.to_owned(), count.into())).collect()
+    let counts = batch.request_counts;
+    present([
+        ("total", counts.map(|counts| counts.total)),
+        ("completed", counts.map(|counts| counts.completed)),
+        ("failed", counts.map(|counts| counts.failed)),
+    ])
 }
 
-/// When a batch came to its end, in seconds since the epoch.
+/// The end of a batch, in Unix seconds.
 pub(crate) fn ended_at(batch: &Batch) -> Option<i64> {
     ["completed_at", "failed_at", "expired_at", "cancelled_at"].into_iter().find_map(|name| batch.time(name))
-}
-
-fn kept_file(kept: &Kept) -> KeptFile<'_> {
-    KeptFile { file_id: &kept.file_id, key: kept.key.as_str(), lines: &kept.tally }
 }
 
 fn batch_error(error: &BatchError) -> Value {

@@ -1,46 +1,41 @@
-//! What a person is told about a job that went wrong, or a model that does not answer.
+//! Alerts about jobs that failed, and about models that failed their smoke test.
 
 use hooks_consumer::artifacts::Key;
-use hooks_consumer::{Alert, Severity, when};
+use hooks_consumer::object::time_text;
+use hooks_consumer::{Alert, Severity};
 use hooks_openai::FineTuningJob;
 
-use crate::outcome::what_went_wrong;
-
-/// Where people see their jobs.
+/// OpenAI's page with the jobs of a project.
 const DASHBOARD: &str = "https://platform.openai.com/finetune";
 
-/// An alert for a job that failed.
-pub(crate) fn failed(job: &FineTuningJob, bucket: &str, key: &Key) -> Alert {
-    let (id, model) = (&job.id, name(job.model.as_deref()));
-    let why = what_went_wrong(job).unwrap_or_else(|| "OpenAI does not say".to_owned());
+/// The alert for a job that failed.
+pub(crate) fn failed(job: &FineTuningJob, why: Option<&str>, bucket: &str, key: &Key) -> Alert {
+    let (id, model, lifetime) = (&job.id, name(job.model.as_deref()), lifetime(job));
+    let why = why.unwrap_or("OpenAI gives no reason");
     let message = format!(
         "Fine-tuning job {id} failed.\n\n\
          What   the training of a model based on {model}\n\
-         When   {}\n\
+         When   {lifetime}\n\
          Why    {why}\n\
-         To do  Correct the training file or the parameters if the reason lies there, and create the job again.\n\
-         Where  s3://{bucket}/{key}\n       {DASHBOARD}/{id}\n",
-        lifetime(job)
+         To do  If the reason lies in the training file or the parameters, correct them. Then create the job again.\n\
+         Where  s3://{bucket}/{key}\n       {DASHBOARD}/{id}\n"
     );
     Alert { severity: Severity::Warning, subject: format!("Fine-tuning job {id} failed"), message }
 }
 
-/// An alert for a model that failed its smoke test, and therefore is not promoted.
+/// The alert for a model that failed its smoke test and therefore was not promoted.
 pub(crate) fn not_promoted(job: &FineTuningJob, why: &str, parameter: Option<&str>, bucket: &str, key: &Key) -> Alert {
-    let (id, model) = (&job.id, name(job.fine_tuned_model.as_deref()));
-    let stays = parameter.map_or_else(String::new, |parameter| {
-        format!(
-            " Until then the parameter {parameter} stays as it is; set it by hand if the model is good all the same."
-        )
+    let (id, model, lifetime) = (&job.id, name(job.fine_tuned_model.as_deref()), lifetime(job));
+    let unchanged = parameter.map_or_else(String::new, |parameter| {
+        format!(" The parameter {parameter} is unchanged; set it by hand if the model is good nevertheless.")
     });
     let message = format!(
         "The new model of fine-tuning job {id} failed its smoke test and was not promoted.\n\n\
          What   {model}\n\
-         When   {}\n\
+         When   {lifetime}\n\
          Why    {why}\n\
-         To do  Ask the model something yourself. If it is broken, train it again.{stays}\n\
-         Where  s3://{bucket}/{key}\n       {DASHBOARD}/{id}\n",
-        lifetime(job)
+         To do  Ask the model a question yourself. If it is broken, train it again.{unchanged}\n\
+         Where  s3://{bucket}/{key}\n       {DASHBOARD}/{id}\n"
     );
     Alert { severity: Severity::Warning, subject: format!("The model of {id} failed its smoke test"), message }
 }
@@ -50,6 +45,5 @@ fn name(model: Option<&str>) -> String {
 }
 
 fn lifetime(job: &FineTuningJob) -> String {
-    let moment = |at: Option<i64>| at.map_or_else(|| "unknown".to_owned(), when::moment);
-    format!("created {}, ended {}", moment(job.created_at), moment(job.finished_at))
+    format!("created {}, ended {}", time_text(job.created_at), time_text(job.finished_at))
 }

@@ -1,13 +1,13 @@
-//! Under which name a model is promoted.
+//! The alias under which a model is promoted.
 
 use hooks_openai::FineTuningJob;
 
-/// The longest alias. A parameter's whole name may have a thousand characters.
+/// Maximum length of an alias, in characters. A parameter's whole name has at most a thousand.
 const MAX_LENGTH: usize = 64;
 
-/// The alias of a job's model: its metadata's `alias`, else the suffix that its author gave it, else the base model.
+/// The alias of a job's model: the `alias` in the job's metadata, else the model's suffix, else the base model.
 ///
-/// The first of them that has a letter or a digit counts. What a parameter's name cannot have becomes a hyphen.
+/// The first of them with a letter or a digit counts. Characters that a parameter's name cannot have become hyphens.
 pub(crate) fn of(job: &FineTuningJob) -> Option<String> {
     let name = job.fine_tuned_model.as_deref().and_then(parts);
     let candidates = [
@@ -20,16 +20,16 @@ pub(crate) fn of(job: &FineTuningJob) -> Option<String> {
     candidates.into_iter().flatten().find_map(usable)
 }
 
-/// The base model and the suffix of `ft:base:organization:suffix:id`. The suffix may be empty.
+/// The base model and the suffix of `ft:base:organization:suffix:id`. The suffix can be empty.
 fn parts(model: &str) -> Option<(&str, &str)> {
     let mut parts = model.strip_prefix("ft:")?.split(':');
     Some((parts.next()?, parts.nth(1)?))
 }
 
 fn usable(text: &str) -> Option<String> {
-    let fitting = |c: char| if c.is_ascii_alphanumeric() || matches!(c, '_' | '.' | '-') { c } else { '-' };
-    // What was cut off or replaced at an end leaves no hyphen there.
-    let alias: String = text.trim().chars().map(fitting).take(MAX_LENGTH).collect();
+    let valid = |c: char| if c.is_ascii_alphanumeric() || matches!(c, '_' | '.' | '-') { c } else { '-' };
+    // No hyphen at either end, whatever was replaced or cut there.
+    let alias: String = text.trim().chars().map(valid).take(MAX_LENGTH).collect();
     let alias = alias.trim_matches('-');
     alias.contains(|c: char| c.is_ascii_alphanumeric()).then(|| alias.to_owned())
 }
@@ -39,7 +39,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_name_is_taken_apart() {
+    fn a_models_name_is_split_into_its_parts() {
         assert_eq!(parts("ft:gpt-4.1-mini:acme:support:B1"), Some(("gpt-4.1-mini", "support")));
         assert_eq!(parts("ft:gpt-4.1-mini:acme::B1"), Some(("gpt-4.1-mini", "")));
         assert_eq!(parts("ft:gpt-4.1-mini:acme:support:B1:ckpt-step-88"), Some(("gpt-4.1-mini", "support")));
@@ -49,7 +49,7 @@ mod tests {
     }
 
     #[test]
-    fn an_alias_has_only_what_a_parameters_name_may_have() {
+    fn an_alias_has_only_characters_that_a_parameters_name_may_have() {
         let long = "a".repeat(100);
         let cases = [
             ("support", Some("support")),

@@ -1,34 +1,34 @@
-//! Making a model the one that other programs use: its name becomes the value of a parameter.
+//! The promotion of a model: its name becomes the value of a parameter that other programs read.
 //!
-//! Systems Manager cannot compare before it writes. So each value says in its description which job it comes from and
-//! when that job finished, and the history of values decides: a job is promoted once, whatever became of its model
-//! later, and never after one that finished later. Two jobs of one alias that are promoted within the same fraction of
-//! a second could still overtake each other.
+//! Systems Manager has no conditional writes. So the description of each value names its job and the time at which the
+//! job finished, and the parameter's history decides: a job is promoted once, whatever was set later, and never after a
+//! job that finished later. Two jobs of one alias that are promoted within the same fraction of a second can still
+//! overwrite each other.
 
 use hooks_consumer::parameters::{Parameter, ParameterError, Parameters};
 use hooks_consumer::when;
 use hooks_openai::FineTuningJob;
 use serde_json::{Value, json};
 
-/// Promotes models.
+/// Promotes models to parameters.
 pub(crate) struct Promoter {
     parameters: Parameters,
-    /// What the parameters' names begin with, such as `/my-stack/models`.
+    /// The path of the parameters, such as `/my-stack/models`.
     path: String,
-    /// Whether to promote at all.
-    on: bool,
+    /// Whether models are promoted at all.
+    enabled: bool,
 }
 
-/// What became of a promotion.
+/// The result of a promotion.
 #[derive(Debug)]
 pub(crate) struct Promotion {
     pub(crate) parameter: String,
     model: String,
-    /// The version that has the model, or why it was not promoted.
+    /// The parameter's version with the model, or why the model was not promoted.
     pub(crate) result: Result<Promoted, String>,
 }
 
-/// Where a promoted model stands among the parameter's values.
+/// A promoted model among the parameter's values.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Promoted {
     version: i64,
@@ -43,11 +43,11 @@ enum Decision {
 }
 
 impl Promoter {
-    pub(crate) fn new(parameters: Parameters, path: String, on: bool) -> Self {
-        Self { parameters, path, on }
+    pub(crate) fn new(parameters: Parameters, path: String, enabled: bool) -> Self {
+        Self { parameters, path, enabled }
     }
 
-    /// Promotes the job's model under this alias, if it passed its test.
+    /// Promotes the job's model under this alias, if it passed its smoke test.
     pub(crate) async fn promote(
         &self,
         job: &FineTuningJob,
@@ -58,7 +58,7 @@ impl Promoter {
         let parameter = format!("{}/{alias}", self.path);
         let result = if !passed {
             Err("it failed its smoke test".to_owned())
-        } else if !self.on {
+        } else if !self.enabled {
             Err("PROMOTE_MODELS is false".to_owned())
         } else {
             self.set(&parameter, job, model).await?
@@ -86,7 +86,7 @@ impl Promoter {
 
 fn decide(history: &[Parameter], origin: Origin<'_>, model: &str) -> Decision {
     let origins = || history.iter().filter_map(|value| Some((value, Origin::read(&value.description)?)));
-    // A value that was set by hand may have kept the description of the one before it.
+    // A value that was set by hand may have kept the previous description.
     let own = origins().find(|(_, other)| other.job == origin.job).map(|(value, _)| value);
     if let Some(own) = own.or_else(|| history.last().filter(|present| present.value == model)) {
         let before = history.iter().rfind(|value| value.version < own.version);
@@ -102,7 +102,7 @@ fn decide(history: &[Parameter], origin: Origin<'_>, model: &str) -> Decision {
     }
 }
 
-/// Which job a value comes from, as its description says.
+/// The job that a value comes from, by its description.
 #[derive(Clone, Copy, Debug)]
 struct Origin<'a> {
     job: &'a str,
@@ -133,7 +133,7 @@ impl Promotion {
         }
     }
 
-    /// One sentence for whoever wonders why nothing was done.
+    /// Why the model was not promoted, in one sentence.
     pub(crate) fn note(&self) -> Option<String> {
         let reason = self.result.as_ref().err()?;
         Some(format!("{} was not promoted: {reason}", hooks_openai::for_display(&self.model)))
@@ -144,7 +144,7 @@ impl Promotion {
 mod tests {
     use super::*;
 
-    /// The value of each job with this end, in this order.
+    /// A history of values: for each job its model, in this order.
     fn history(jobs: &[(&str, i64)]) -> Vec<Parameter> {
         let value = |(version, (job, finished_at)): (i64, &(&str, i64))| Parameter {
             value: format!("ft:{job}"),
@@ -186,7 +186,7 @@ mod tests {
     }
 
     #[test]
-    fn a_job_that_finished_earlier_comes_too_late() {
+    fn a_job_that_finished_earlier_is_superseded() {
         let mut jobs = history(&[("a", 1), ("c", 3)]);
         let reason = "the model of job c, which finished later, at 1970-01-01T00:00:03Z, was promoted already";
         assert_eq!(decided(&jobs, "b", 2), Decision::Superseded(reason.to_owned()));
@@ -196,7 +196,7 @@ mod tests {
     }
 
     #[test]
-    fn a_description_of_somebody_else_says_nothing() {
+    fn a_foreign_description_names_no_job() {
         for text in ["", "job=", "job=a", "finished_at=3", "job=a finished_at=soon", "our support model"] {
             assert!(Origin::read(text).is_none(), "{text:?}");
             let jobs = [by_hand(1, "ft:z", text)];

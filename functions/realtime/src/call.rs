@@ -1,32 +1,32 @@
-//! A call that comes in, and what its SIP headers say about who calls whom. The caller wrote them.
+//! An incoming call, and the caller and the called number in its SIP headers. The headers are written by the caller.
 
 use hooks_consumer::{Event, EventData, SipInvite};
 use hooks_openai::CallApi;
 
-/// The most that is shown of a number: so many of its first and last characters.
+/// The numbers of first and last characters that a masked number shows.
 const SHOWN: (usize, usize) = (3, 2);
 
-/// A shorter name would be shown for the greater part.
-const LEAST_TO_SHOW: usize = 10;
+/// Minimum length of a number of which any character is shown.
+const MIN_SHOWN_LENGTH: usize = 10;
 
-/// What is shorter is an extension rather than a number, and may be a part of any word.
-const LEAST_TO_MASK: usize = 5;
+/// Minimum length of a number that is masked in a text. A shorter one is an extension, and can be a part of any word.
+const MIN_MASKED_LENGTH: usize = 5;
 
-/// How many asterisks there are at most, so that the length of a name does not matter.
-const MOST_STARS: usize = 10;
+/// Maximum number of asterisks in a masked number, which hides the length of a longer one.
+const MAX_ASTERISKS: usize = 10;
 
-/// A call that waits to be answered.
+/// A call that waits for an answer.
 #[derive(Clone, Copy)]
 pub(crate) struct Call<'a> {
     /// The API that it waits for.
     pub(crate) api: CallApi,
-    /// The call's or session's id there.
+    /// The id of the call or session at that API.
     pub(crate) id: &'a str,
     pub(crate) invite: &'a SipInvite,
 }
 
 impl<'a> Call<'a> {
-    /// The call that the event announces, if it announces one.
+    /// The call that the event announces, if any.
     pub(crate) fn of(event: &'a Event) -> Option<Self> {
         match &event.data {
             EventData::RealtimeCall { call_id, invite, .. } => {
@@ -39,7 +39,7 @@ impl<'a> Call<'a> {
         }
     }
 
-    /// The first value of a header. `From` and `To` may have their short forms (RFC 3261, section 7.3.3).
+    /// The first value of a header. `From` and `To` can have their short forms (RFC 3261, section 7.3.3).
     pub(crate) fn header(&self, name: &str) -> Option<&'a str> {
         let short = match name {
             _ if name.eq_ignore_ascii_case("from") => "f",
@@ -49,22 +49,22 @@ impl<'a> Call<'a> {
         self.invite.header(name).or_else(|| self.invite.header(short))
     }
 
-    /// Who or what a `From` or `To` names, fit to be shown.
+    /// The number in `From` or `To`, masked.
     pub(crate) fn masked(&self, name: &str) -> Option<String> {
-        Some(masked(user(self.header(name)?)?))
+        Some(mask(user(self.header(name)?)?))
     }
 
-    /// A text in which somebody may quote the caller's or the called number, with these masked.
-    pub(crate) fn without_numbers(&self, text: &str) -> String {
+    /// The text with the caller's and the called number masked.
+    pub(crate) fn mask_numbers(&self, text: &str) -> String {
         let names = ["From", "To"].into_iter().filter_map(|name| user(self.header(name)?));
         names
             .map(|name| name.trim_start_matches('+'))
-            .filter(|name| name.len() >= LEAST_TO_MASK)
-            .fold(text.to_owned(), |text, name| text.replace(name, &masked(name)))
+            .filter(|name| name.len() >= MIN_MASKED_LENGTH)
+            .fold(text.to_owned(), |text, name| text.replace(name, &mask(name)))
     }
 }
 
-/// The user part of the URI in a `From` or `To` header, which is the number of a phone: `+4930123` of
+/// The user part of the URI in a `From` or `To` header, usually a phone number: `+4930123` in
 /// `"Anna" <sip:+4930123@example.com;user=phone>;tag=1`.
 pub(crate) fn user(value: &str) -> Option<&str> {
     let value = after_display_name(value.trim())?;
@@ -82,7 +82,7 @@ pub(crate) fn user(value: &str) -> Option<&str> {
     (!user.is_empty()).then_some(user)
 }
 
-/// What follows a quoted display name, which may hold anything, a URI in angle brackets included.
+/// The rest after a quoted display name, which can contain anything, even a URI in angle brackets.
 fn after_display_name(value: &str) -> Option<&str> {
     let Some(quoted) = value.strip_prefix('"') else { return Some(value) };
     let mut escaped = false;
@@ -97,16 +97,16 @@ fn after_display_name(value: &str) -> Option<&str> {
     None
 }
 
-fn masked(name: &str) -> String {
+fn mask(name: &str) -> String {
     let characters: Vec<char> = name.chars().map(|c| if c.is_ascii_graphic() { c } else { '?' }).collect();
     let length = characters.len();
-    if length < LEAST_TO_SHOW {
+    if length < MIN_SHOWN_LENGTH {
         return "*".repeat(length);
     }
     let (first, last) = SHOWN;
-    let stars = "*".repeat((length - first - last).min(MOST_STARS));
+    let asterisks = "*".repeat((length - first - last).min(MAX_ASTERISKS));
     let shown = |range: &[char]| range.iter().collect::<String>();
-    format!("{}{stars}{}", shown(&characters[..first]), shown(&characters[length - last..]))
+    format!("{}{asterisks}{}", shown(&characters[..first]), shown(&characters[length - last..]))
 }
 
 #[cfg(test)]
@@ -132,9 +132,9 @@ mod tests {
 
     #[test]
     fn little_of_a_number_is_shown() {
-        assert_eq!(masked("+49301234589"), "+49*******89");
-        assert_eq!(masked("+12345678"), "*********");
-        assert_eq!(masked(&"9".repeat(4000)), "999**********99");
-        assert_eq!(masked("\u{1b}[31m\u{e4}12345"), "?[3******45");
+        assert_eq!(mask("+49301234589"), "+49*******89");
+        assert_eq!(mask("+12345678"), "*********");
+        assert_eq!(mask(&"9".repeat(4000)), "999**********99");
+        assert_eq!(mask("\u{1b}[31m\u{e4}12345"), "?[3******45");
     }
 }

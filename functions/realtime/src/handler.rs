@@ -1,4 +1,4 @@
-//! What an event of a call means.
+//! The handler of `realtime.*` and `live.*` events.
 
 #[cfg(test)]
 mod tests;
@@ -10,18 +10,18 @@ use tokio::time::Instant;
 
 use crate::answer::answer;
 use crate::call::Call;
-use crate::policy::source::{Current, Location, Policies, Problem, Source};
+use crate::policy::source::{CurrentPolicy, Location, PolicyCache, PolicyError, PolicySource};
 use crate::{alert, outcome};
 
-/// Answers calls.
-pub(crate) struct Calls {
+/// Answers calls by the policy.
+pub(crate) struct CallHandler {
     openai: OpenAi,
-    policies: Policies,
-    /// How long a call may have waited, in milliseconds.
+    policies: PolicyCache,
+    /// Maximum time that a call may have waited, in milliseconds.
     maximum_age: i64,
 }
 
-impl Calls {
+impl CallHandler {
     pub(crate) fn from_setup(setup: &mut Setup<'_>) -> Option<Self> {
         let openai = setup.openai();
         let location = setup.environment().parsed("CALL_POLICY", str::parse::<Location>);
@@ -30,83 +30,79 @@ impl Calls {
             seconds.map(|seconds| i64::from(seconds) * 1000).ok_or_else(|| "is not a number above 0".to_owned())
         });
         let source = match location? {
-            Location::Parameter(name) => Source::Parameter { parameters: setup.parameters()?, name },
-            Location::Object { bucket, key } => Source::Object { bucket: setup.bucket(&bucket)?, key },
+            Location::Parameter(name) => PolicySource::Parameter { parameters: setup.parameters()?, name },
+            Location::Object { bucket, key } => PolicySource::Object { bucket: setup.bucket(&bucket)?, key },
         };
-        Some(Self { openai: openai?, policies: Policies::new(source), maximum_age: maximum_age? })
+        Some(Self { openai: openai?, policies: PolicyCache::new(source), maximum_age: maximum_age? })
     }
 
-    /// Answers a call by the policy in use.
     async fn answer(
         &self,
         event: &Event,
         context: &Context,
         call: Call<'_>,
-        current: &Current,
+        current: &CurrentPolicy,
     ) -> Result<Outcome, HandlerError> {
         let as_of = when::now();
         let age_ms = as_of.saturating_sub(event.created_at.saturating_mul(1000)).max(0);
-        let until = context.deadline.min(Instant::now() + self.time_left(age_ms));
         let Some(policy) = &current.policy else {
-            if let Some(Problem { message, lasting: false }) = &current.problem
+            if let Some(PolicyError { message, lasting: false }) = &current.error
                 && age_ms <= self.maximum_age
             {
                 return Err(HandlerError::retry(format!("there is no policy for calls yet: {message}")));
             }
-            let alert = alert::unanswered(event, &call, current.problem.as_ref(), &self.policies.location());
-            let left = outcome::left(&call, outcome::UNANSWERED, "there is no policy for calls", age_ms, as_of);
-            return Ok(Outcome { alert: Some(alert), ..left });
+            let alert = alert::unanswered(event, &call, current.error.as_ref(), &self.policies.location());
+            let note = "there is no policy for calls";
+            let outcome = outcome::not_answered(&call, outcome::UNANSWERED, note, age_ms, as_of);
+            return Ok(Outcome { alert: Some(alert), ..outcome });
         };
         if call.api != policy.answer_as {
-            return Ok(outcome::left_to_the_other_kind(&call, policy.answer_as, age_ms, as_of));
+            return Ok(outcome::for_other_api(&call, policy.answer_as, age_ms, as_of));
         }
         if age_ms > self.maximum_age {
             let alert = alert::too_old(event, &call, age_ms, self.maximum_age / 1000, context.attempt);
-            let left = outcome::left(&call, outcome::TOO_OLD, "its caller has gone by now", age_ms, as_of);
-            return Ok(Outcome { alert: Some(alert), ..left });
+            let note = "the call waited too long, so its caller has hung up";
+            let outcome = outcome::not_answered(&call, outcome::TOO_OLD, note, age_ms, as_of);
+            return Ok(Outcome { alert: Some(alert), ..outcome });
         }
         let decision = policy.decide(&call);
         let client = self.openai.client().await?;
-        let answered = answer(&client, &call, decision.action, context, until).await;
-        let answered = answered.map_err(|failure| without_numbers(failure, &call))?;
-        Ok(outcome::answered(&call, &decision, answered, age_ms, when::now()))
-    }
-
-    fn time_left(&self, age_ms: i64) -> Duration {
-        Duration::from_millis(u64::try_from(self.maximum_age - age_ms).unwrap_or_default())
+        let left = Duration::from_millis(u64::try_from(self.maximum_age - age_ms).unwrap_or_default());
+        let until = context.deadline.min(Instant::now() + left);
+        let result = answer(&client, &call, decision.action, context, until).await;
+        let result = result.map_err(|failure| mask_numbers(failure, &call))?;
+        Ok(outcome::answered(&call, &decision, result, age_ms, when::now()))
     }
 }
 
-impl Handler for Calls {
-    /// A caller does not wait for the queue: a call that is not there is looked for while it is answered.
+impl Handler for CallHandler {
+    /// A caller does not wait for the queue: a call that is not found is tried again while it is answered.
     const PATIENCE: Duration = Duration::ZERO;
 
     async fn handle(&self, event: &Event, context: &Context) -> Result<Outcome, HandlerError> {
-        let Some(call) = Call::of(event) else { return Ok(outcome::recorded(event)) };
+        let Some(call) = Call::of(event) else { return Ok(outcome::not_a_call(event)) };
         let current = self.policies.current().await;
         let mut outcome = self.answer(event, context, call, &current).await?;
-        if let (Some(problem), None) = (&current.problem, &outcome.alert)
-            && self.policies.is_news(problem).await
+        if let (Some(error), None) = (&current.error, &outcome.alert)
+            && self.policies.is_new(error).await
         {
-            outcome.alert = Some(alert::broken(problem, &self.policies.location()));
+            outcome.alert = Some(alert::unusable_policy(error, &self.policies.location()));
         }
         Ok(outcome)
     }
 
     async fn warm_up(&self) {
-        // What is missing is found out again, and dealt with, when a call comes.
+        // A failure here shows again when a call comes, and is handled then.
         let _ = tokio::join!(self.policies.current(), self.openai.client());
     }
 }
 
-/// OpenAI may quote what it refuses.
-fn without_numbers(failure: HandlerError, call: &Call<'_>) -> HandlerError {
+/// Masks the phone numbers in a message: OpenAI may quote the request that it refuses.
+fn mask_numbers(failure: HandlerError, call: &Call<'_>) -> HandlerError {
     match failure {
-        HandlerError::Retry { after, message } => {
-            HandlerError::Retry { after, message: call.without_numbers(&message) }
-        }
+        HandlerError::Retry { after, message } => HandlerError::Retry { after, message: call.mask_numbers(&message) },
         HandlerError::Permanent { reason, message } => {
-            HandlerError::Permanent { reason, message: call.without_numbers(&message) }
+            HandlerError::Permanent { reason, message: call.mask_numbers(&message) }
         }
     }
 }

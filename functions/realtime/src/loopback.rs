@@ -21,7 +21,7 @@ use serde_json::{Value, json};
 use tokio::net::TcpListener;
 use tokio::time::{advance, pause, resume};
 
-use crate::policy::source::Source;
+use crate::policy::source::PolicySource;
 
 /// What OpenAI answers.
 #[derive(Clone, Copy, Debug)]
@@ -102,7 +102,7 @@ impl Server {
         Client::new(ClientConfig { base_url, api_key: "sk-local".parse().unwrap() }).unwrap()
     }
 
-    pub(crate) fn source(&self) -> Source {
+    pub(crate) fn source(&self) -> PolicySource {
         let mut environment = Environment::of([
             ("AWS_REGION", "eu-central-1"),
             ("AWS_ACCESS_KEY_ID", "key"),
@@ -110,7 +110,7 @@ impl Server {
             ("AWS_ENDPOINT_URL", &self.url),
         ]);
         let parameters = Parameters::new(&Config::from_env(&mut environment).unwrap());
-        Source::Parameter { parameters, name: "/stack/call-policy".to_owned() }
+        PolicySource::Parameter { parameters, name: "/stack/call-policy".to_owned() }
     }
 
     async fn answer(self, request: Request) -> Response<Body> {

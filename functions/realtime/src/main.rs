@@ -1,8 +1,8 @@
-//! Answers phone calls that wait for OpenAI's Realtime or Live API: accepts, rejects or refers each one by the policy,
-//! which is looked up in Systems Manager or in S3.
+//! Answers phone calls that wait for OpenAI's Realtime or Live API: accepts, rejects or refers each call by the policy in
+//! Systems Manager or S3.
 //!
-//! A caller waits meanwhile, so everything that can be fetched ahead is, and a call that has waited for too long is not
-//! answered any more. See `docs/calls.md`.
+//! The caller waits meanwhile. So the policy and the API key are fetched in advance, and a call that has waited for too
+//! long is not answered any more. See `docs/calls.md`.
 
 mod alert;
 mod answer;
@@ -13,11 +13,11 @@ mod loopback;
 mod outcome;
 mod policy;
 
-use handler::Calls;
+use handler::CallHandler;
 use hooks_consumer::Category;
 
-/// One thread does it: most of the time is spent waiting for the network.
+/// One thread is enough: most of the time is spent waiting for the network.
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), hooks_consumer::Error> {
-    hooks_consumer::run(Category::Realtime, Calls::from_setup).await
+    hooks_consumer::run(Category::Realtime, CallHandler::from_setup).await
 }

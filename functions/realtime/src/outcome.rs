@@ -1,28 +1,30 @@
-//! What is recorded and published of a call. Numbers are masked.
+//! The outcomes of calls. Phone numbers are masked.
 
+use hooks_consumer::object::present;
 use hooks_consumer::{Event, Outcome};
+use hooks_openai::{CallApi, for_display};
 use serde_json::{Map, Value};
 
-use crate::answer::Answered;
+use crate::answer::AnswerResult;
 use crate::call::Call;
 use crate::policy::{Action, Decision};
 
-/// The call waited for too long.
+/// The status of a call that waited too long.
 pub(crate) const TOO_OLD: &str = "too_old";
-/// There is no policy to answer by.
+/// The status of a call for which there was no policy.
 pub(crate) const UNANSWERED: &str = "unanswered";
 
-/// An event that is no call: a session that is up already, or a type that is new.
-pub(crate) fn recorded(event: &Event) -> Outcome {
+/// The outcome for an event that announces no call: a session that is connected already, or an unknown type.
+pub(crate) fn not_a_call(event: &Event) -> Outcome {
     Outcome {
         object_id: event.object_id().map(str::to_owned),
-        note: Some("the event is recorded; there is nothing to answer".to_owned()),
+        note: Some("the event was recorded; it announces no call to answer".to_owned()),
         ..Outcome::new("recorded", event.created_at.saturating_mul(1000))
     }
 }
 
-/// A call that nothing was done with.
-pub(crate) fn left(call: &Call<'_>, status: &str, note: impl Into<String>, age_ms: i64, as_of: i64) -> Outcome {
+/// The outcome for a call that was not answered.
+pub(crate) fn not_answered(call: &Call<'_>, status: &str, note: impl Into<String>, age_ms: i64, as_of: i64) -> Outcome {
     Outcome {
         object_id: Some(call.id.to_owned()),
         terminal: true,
@@ -32,77 +34,68 @@ pub(crate) fn left(call: &Call<'_>, status: &str, note: impl Into<String>, age_m
     }
 }
 
-/// The call waits for both APIs, or only for the one that does not answer.
-pub(crate) fn left_to_the_other_kind(
-    call: &Call<'_>,
-    answers: hooks_openai::CallApi,
-    age_ms: i64,
-    as_of: i64,
-) -> Outcome {
-    let note = format!("the policy has calls answered as {answers}, so its event for {} is left alone", call.api);
-    left(call, "left_to_the_other_kind", note, age_ms, as_of)
+/// The outcome for a call's event of the API that the policy does not use. The call may have an event of the other API
+/// as well.
+pub(crate) fn for_other_api(call: &Call<'_>, answer_as: CallApi, age_ms: i64, as_of: i64) -> Outcome {
+    let note = format!("the policy answers calls as {answer_as}, so the event for {} was ignored", call.api);
+    not_answered(call, "left_to_the_other_kind", note, age_ms, as_of)
 }
 
-/// What the policy said was done.
+/// The outcome for a call that was answered by the policy.
 pub(crate) fn answered(
     call: &Call<'_>,
     decision: &Decision<'_>,
-    answered: Answered,
+    result: AnswerResult,
     age_ms: i64,
     as_of: i64,
 ) -> Outcome {
-    let Decision { rule, name, action } = decision;
-    let (word, status) = match action {
-        Action::Accept { .. } => ("accept", "accepted"),
-        Action::Reject { .. } => ("reject", "rejected"),
-        Action::Refer { .. } => ("refer", "referred"),
+    let (action, status, detail) = match decision.action {
+        Action::Accept { model, .. } => ("accept", "accepted", Some(("model", for_display(model).into()))),
+        Action::Reject { status_code } => ("reject", "rejected", Some(("status_code", (*status_code).into()))),
+        Action::Refer { .. } => ("refer", "referred", None),
     };
+    let rule = decision.rule.map_or_else(|| "default".to_owned(), |index| format!("rules[{index}]"));
     let mut summary = summary(call, age_ms);
-    let mut add = |name: &str, value: Value| summary.insert(name.to_owned(), value);
-    add("action", word.into());
-    add("rule", rule.map_or_else(|| "default".to_owned(), |at| format!("rules[{at}]")).into());
-    if let Some(name) = name {
-        add("rule_name", hooks_openai::for_display(name).into());
-    }
-    match action {
-        Action::Accept { model, .. } => add("model", hooks_openai::for_display(model).into()),
-        Action::Reject { status_code } => add("status_code", (*status_code).into()),
-        Action::Refer { .. } => None,
-    };
-    let note = match answered {
-        Answered::Now => None,
-        Answered::Before => {
-            Some("OpenAI says that the call was answered before: by an earlier try of ours, or by somebody else")
+    summary.extend(present([
+        ("action", Some(action.to_owned())),
+        ("rule", Some(rule)),
+        ("rule_name", decision.name.map(for_display)),
+    ]));
+    summary.extend(detail.map(|(name, value): (&str, Value)| (name.to_owned(), value)));
+    let note = match result {
+        AnswerResult::Done => None,
+        AnswerResult::DoneBefore => {
+            Some("OpenAI says that the call was answered before: by an earlier attempt, or by another program")
         }
-        Answered::Perhaps => Some(
-            "OpenAI has no such call any more. An earlier try got no answer: it may have got through, or the caller has \
-             hung up",
+        AnswerResult::PerhapsDone => Some(
+            "OpenAI has no such call any more. An earlier attempt got no response: it may have been successful, or the \
+             caller has hung up",
         ),
-        Answered::Gone => Some(
-            "OpenAI has no such call: the caller has hung up, or this is a test delivery, or the API key is \
-                  another project's",
+        AnswerResult::NotFound => Some(
+            "OpenAI has no such call: the caller has hung up, this is a test delivery, or the API key belongs to \
+             another project",
         ),
     };
     // A call that was rejected or referred is gone; one that was accepted would be there.
-    let is_accept = matches!(action, Action::Accept { .. });
-    let gone = answered == Answered::Gone || (answered == Answered::Perhaps && is_accept);
+    let is_accept = matches!(decision.action, Action::Accept { .. });
+    let is_found = match result {
+        AnswerResult::PerhapsDone => !is_accept,
+        result => result != AnswerResult::NotFound,
+    };
     Outcome {
         object_id: Some(call.id.to_owned()),
-        terminal: !gone,
+        terminal: is_found,
         summary,
         note: note.map(str::to_owned),
-        ..Outcome::new(if gone { Outcome::NOT_FOUND } else { status }, as_of)
+        ..Outcome::new(if is_found { status } else { Outcome::NOT_FOUND }, as_of)
     }
 }
 
 fn summary(call: &Call<'_>, age_ms: i64) -> Map<String, Value> {
-    let mut summary = Map::new();
-    summary.insert("kind".to_owned(), call.api.as_str().into());
-    summary.insert("age_ms".to_owned(), age_ms.into());
-    for (name, header) in [("from", "From"), ("to", "To")] {
-        if let Some(masked) = call.masked(header) {
-            summary.insert(name.to_owned(), masked.into());
-        }
-    }
-    summary
+    present([
+        ("kind", Some(call.api.as_str().into())),
+        ("age_ms", Some(age_ms.into())),
+        ("from", call.masked("From").map(Value::from)),
+        ("to", call.masked("To").map(Value::from)),
+    ])
 }

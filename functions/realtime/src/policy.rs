@@ -1,6 +1,6 @@
-//! How calls are answered: what the policy says, and which of its actions a call gets.
+//! The policy for calls: its rules, and the action that it decides on for a call.
 
-mod read;
+mod parse;
 pub(crate) mod source;
 #[cfg(test)]
 mod tests;
@@ -11,10 +11,10 @@ use serde_json::{Map, Value};
 
 use crate::call::{self, Call};
 
-/// A policy that was read and found right.
+/// A valid policy.
 #[derive(Debug)]
 pub(crate) struct Policy {
-    /// The API whose calls are answered. A call that also waits for the other one is left alone there.
+    /// The API whose calls are answered. A call's event of the other API is ignored.
     pub(crate) answer_as: CallApi,
     rules: Vec<Rule>,
     default: Action,
@@ -27,23 +27,23 @@ struct Rule {
     then: Action,
 }
 
-/// What must hold of one header.
+/// A condition on one header.
 #[derive(Debug)]
 struct Condition {
     header: String,
-    /// The user part of the header's URI instead of the whole value.
+    /// Whether the condition is on the user part of the header's URI instead of the whole value.
     user: bool,
-    test: Test,
+    matcher: Matcher,
 }
 
 #[derive(Debug)]
-enum Test {
+enum Matcher {
     Exact(String),
     Prefix(String),
     Regex(Regex),
 }
 
-/// What is done with a call.
+/// The answer to a call.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum Action {
     Accept { model: String, session: Map<String, Value> },
@@ -51,33 +51,34 @@ pub(crate) enum Action {
     Refer { target_uri: String },
 }
 
-/// What the policy says about a call.
+/// The decision of the policy for a call.
 pub(crate) struct Decision<'a> {
-    /// The place of the rule in the list, from 0; none when the default applies.
+    /// The index of the rule in the list; `None` when the default applies.
     pub(crate) rule: Option<usize>,
     pub(crate) name: Option<&'a str>,
     pub(crate) action: &'a Action,
 }
 
 impl Policy {
-    /// The action of the first rule whose conditions all hold, or else the default.
+    /// The action of the first rule whose conditions all match, or else the default.
     pub(crate) fn decide(&self, call: &Call<'_>) -> Decision<'_> {
-        let found = self.rules.iter().enumerate().find(|(_, rule)| rule.when.iter().all(|when| when.holds(call)));
+        let found =
+            self.rules.iter().enumerate().find(|(_, rule)| rule.when.iter().all(|condition| condition.matches(call)));
         match found {
-            Some((at, rule)) => Decision { rule: Some(at), name: rule.name.as_deref(), action: &rule.then },
+            Some((index, rule)) => Decision { rule: Some(index), name: rule.name.as_deref(), action: &rule.then },
             None => Decision { rule: None, name: None, action: &self.default },
         }
     }
 }
 
 impl Condition {
-    fn holds(&self, call: &Call<'_>) -> bool {
+    fn matches(&self, call: &Call<'_>) -> bool {
         let value = call.header(&self.header).map(str::trim);
         let value = if self.user { value.and_then(call::user) } else { value };
-        value.is_some_and(|value| match &self.test {
-            Test::Exact(text) => value == text,
-            Test::Prefix(text) => value.starts_with(text),
-            Test::Regex(regex) => regex.is_match(value),
+        value.is_some_and(|value| match &self.matcher {
+            Matcher::Exact(text) => value == text,
+            Matcher::Prefix(text) => value.starts_with(text),
+            Matcher::Regex(regex) => regex.is_match(value),
         })
     }
 }

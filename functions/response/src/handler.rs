@@ -1,78 +1,91 @@
-//! What a response event means.
+//! The handler of `response.*` events.
 
 use hooks_consumer::artifacts::{JSON, Key, TEXT};
-use hooks_consumer::{Context, Event, Handler, HandlerError, OpenAi, Outcome, Setup, found, object_id, when};
-use hooks_openai::Response;
+use hooks_consumer::object::{copied, counts, error_text, present, under_way};
+use hooks_consumer::{Context, Event, Handler, HandlerError, OpenAi, Outcome, found, object_id, when};
+use hooks_openai::{Response, for_display};
 
-use crate::{alert, outcome};
+use crate::alert;
 
-/// Handles response events.
-pub(crate) struct Responses {
-    openai: OpenAi,
+/// Retrieves and keeps responses.
+pub(crate) struct ResponseHandler {
+    pub(crate) openai: OpenAi,
 }
 
-impl Responses {
-    pub(crate) fn from_setup(setup: &mut Setup<'_>) -> Option<Self> {
-        Some(Self { openai: setup.openai()? })
-    }
-}
-
-impl Handler for Responses {
+impl Handler for ResponseHandler {
     async fn handle(&self, event: &Event, context: &Context) -> Result<Outcome, HandlerError> {
         let id = object_id(event, "response")?;
-        let keys = Keys::of(id)?;
+        let json_key = Key::new(&["response", &format!("{id}.json")])?;
+        let text_key = Key::new(&["response", &format!("{id}.txt")])?;
         let openai = self.openai.client().await?;
         let as_of = when::now();
         let Some(response) = found(openai.response(id, context.deadline).await)? else {
-            return Ok(outcome::gone(event, id, as_of));
+            return Ok(gone(event, id, as_of));
         };
-        let seen = outcome::of(&response, as_of);
+        let seen = seen(&response, as_of);
         if response.status.is_under_way() {
-            let (kind, status) = (&event.event_type, &response.status);
-            return if ends(event) {
-                Err(HandlerError::retry(format!("{kind} was announced, but the response is still {status}")))
-            } else {
-                Ok(seen)
-            };
+            return under_way(event, "response", &response.status, seen);
         }
-        keep(&response, &keys, seen, context).await
+        let artifacts = &context.artifacts;
+        let text = response.output_text();
+        let mut stored = vec![json_key.to_string()];
+        let artifact_bytes = (response.json.len() + text.len()) as u64;
+        artifacts.put(&json_key, JSON, response.json.clone()).await?;
+        if !text.is_empty() {
+            artifacts.put(&text_key, TEXT, text).await?;
+            stored.push(text_key.to_string());
+        }
+        let alert = alert::failed(&response, seen.error.as_deref(), artifacts.bucket(), &json_key);
+        Ok(Outcome { artifacts: stored, artifact_bytes, alert, ..seen })
     }
 }
 
-/// Stores the response and its text, so that the outcome that names them is published when both are there.
-async fn keep(response: &Response, keys: &Keys, seen: Outcome, context: &Context) -> Result<Outcome, HandlerError> {
-    let artifacts = &context.artifacts;
-    let text = response.output_text();
-    let mut kept = vec![keys.json.to_string()];
-    let artifact_bytes = (response.json.len() + text.len()) as u64;
-    let failed = |error: hooks_consumer::artifacts::Error| HandlerError::retry(error.to_string());
-    artifacts.put(&keys.json, JSON, response.json.clone()).await.map_err(failed)?;
-    if !text.is_empty() {
-        artifacts.put(&keys.text, TEXT, text).await.map_err(failed)?;
-        kept.push(keys.text.to_string());
-    }
-    let alert = alert::failed(response, artifacts.bucket(), &keys.json);
-    Ok(Outcome { artifacts: kept, artifact_bytes, alert, ..seen })
-}
-
-/// Where a response's artifacts go.
-struct Keys {
-    json: Key,
-    text: Key,
-}
-
-impl Keys {
-    fn of(id: &str) -> Result<Self, HandlerError> {
-        let key = |ending| {
-            Key::new(&["response", &format!("{id}.{ending}")])
-                .map_err(|error| HandlerError::permanent("unusable_id", format!("the event names {error}")))
-        };
-        Ok(Self { json: key("json")?, text: key("txt")? })
+/// The outcome for a retrieved response, without its artifacts.
+fn seen(response: &Response, as_of: i64) -> Outcome {
+    let cut_short = || Some(format!("it was cut short: {}", for_display(response.incomplete_reason.as_deref()?)));
+    let tokens = [
+        "/usage/input_tokens",
+        "/usage/input_tokens_details/cached_tokens",
+        "/usage/output_tokens",
+        "/usage/output_tokens_details/reasoning_tokens",
+        "/usage/total_tokens",
+    ];
+    let fields = ["/model", "/metadata", "/incomplete_details", "/error", "/previous_response_id", "/usage"];
+    Outcome {
+        object_id: Some(response.id.clone()),
+        terminal: response.status.is_terminal(),
+        counts: counts(&response.raw, &tokens),
+        times: present([("created_at", response.created_at), ("completed_at", response.completed_at)]),
+        summary: copied(&response.raw, &fields),
+        error: response.error.as_ref().map(error_text).or_else(cut_short),
+        ..Outcome::new(response.status.as_str(), as_of)
     }
 }
 
-/// Whether the event says that its response has come to an end.
-fn ends(event: &Event) -> bool {
-    let ends = ["response.completed", "response.failed", "response.cancelled", "response.incomplete"];
-    ends.contains(&event.event_type.as_str())
+/// The outcome for a response that OpenAI does not have (any more).
+fn gone(event: &Event, id: &str, as_of: i64) -> Outcome {
+    let age = (as_of / 1000 - event.created_at).max(0);
+    Outcome {
+        summary: present([("age_seconds", Some(age))]),
+        alert: Some(alert::gone(event, id, age)),
+        ..Outcome::not_found(id, as_of)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_response_that_is_gone_says_how_old_its_event_is() {
+        let event = r#"{"id": "evt_1", "type": "response.completed", "created_at": 1000, "data": {"id": "resp_1"}}"#;
+        let event = Event::parse(event).unwrap();
+        let outcome = gone(&event, "resp_1", 1_700_000);
+        assert_eq!((outcome.status.as_str(), outcome.terminal), (Outcome::NOT_FOUND, false));
+        assert_eq!(outcome.summary["age_seconds"], 700);
+        let alert = outcome.alert.unwrap();
+        assert!(alert.message.contains("11 min before it was looked up"), "{}", alert.message);
+        // A clock that is behind OpenAI's.
+        assert_eq!(gone(&event, "resp_1", 0).summary["age_seconds"], 0);
+    }
 }

@@ -1,17 +1,16 @@
-//! Keeps the results of OpenAI's background responses: retrieves a response as soon as its event comes, since it may be
-//! gone ten minutes after it ended, and stores its JSON and its text.
+//! Keeps the results of background responses: retrieves a response as soon as its event arrives, because OpenAI may
+//! delete it ten minutes after its end, and stores its JSON and its text.
 //!
-//! It goes by the retrieved response's own status, whatever the event says, so any `response.*` type is served.
+//! The status of the retrieved response decides, not the event type, so every `response.*` type is handled.
 
 mod alert;
 mod handler;
-mod outcome;
 
-use handler::Responses;
+use handler::ResponseHandler;
 use hooks_consumer::Category;
 
-/// One thread does it: most of the time is spent waiting for the network.
+/// One thread is enough: most of the time is spent waiting for the network.
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), hooks_consumer::Error> {
-    hooks_consumer::run(Category::Response, Responses::from_setup).await
+    hooks_consumer::run(Category::Response, |setup| Some(ResponseHandler { openai: setup.openai()? })).await
 }

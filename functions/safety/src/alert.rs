@@ -1,6 +1,7 @@
-//! What people are told of a safety notice.
+//! Alerts about safety notices.
 
-use hooks_consumer::{Alert, Event, Severity, when};
+use hooks_consumer::object::time_text;
+use hooks_consumer::{Alert, Event, Severity};
 use hooks_openai::{SafetyAlert, SafetyCase, for_display};
 use serde_json::{Map, Value};
 
@@ -10,23 +11,23 @@ const LOGS: &str = "https://platform.openai.com/logs";
 const KEYS: &str = "https://platform.openai.com/api-keys";
 const ORGANIZATION: &str = "https://platform.openai.com/settings/organization/general";
 
-/// Of a notice whose object was retrieved; `place` is where that was kept.
+/// The alert for a notice whose object was retrieved, and stored at `place` if that succeeded.
 pub(crate) fn found(event: &Event, subject: Subject, object: &Object, place: Option<&str>) -> Alert {
-    let place = place.unwrap_or("it could not be kept");
-    let (subject_line, message) = match object {
+    let place = place.unwrap_or("the object could not be stored");
+    let (title, message) = match object {
         Object::Alert(alert) => alert_text(event, subject, alert, place),
         Object::Case(case) => case_text(event, case, place),
     };
-    Alert { severity: severity(event, subject, Some(object)), subject: subject_line, message }
+    Alert { severity: severity(event, subject, Some(object)), subject: title, message }
 }
 
 fn alert_text(event: &Event, subject: Subject, alert: &SafetyAlert, place: &str) -> (String, String) {
     let id = for_display(&alert.id);
     let what = match alert.error_type.as_deref() {
-        Some("potentially_unintended_data_transfer") => "a model may have sent data where it should not",
+        Some("potentially_unintended_data_transfer") => "a model may have sent data to the wrong place",
         Some("potentially_unintended_data_access") => "a model may have read data that it should not",
         Some("potentially_unintended_destructive_activity") => "a model may have deleted or damaged something",
-        _ => "a model did something that was perhaps not intended",
+        _ => "a model may have done something unintended",
     };
     let kind = shown(alert.error_type.as_deref());
     let (model, request, response) =
@@ -36,19 +37,19 @@ fn alert_text(event: &Event, subject: Subject, alert: &SafetyAlert, place: &str)
         Some(false) => "OpenAI has NOT blocked the request, which may still be running",
         None => "OpenAI does not say whether it has blocked the request",
     };
-    let why = alert.reason.as_deref().map_or_else(|| "OpenAI does not say".to_owned(), for_display);
+    let why = alert.reason.as_deref().map_or_else(|| "OpenAI gives no reason".to_owned(), for_display);
     let explained = match alert.detailed_explanation {
-        Some(_) => "\n       A detailed explanation was kept with it; OpenAI deletes its own after a while.",
+        Some(_) => "\n       A detailed explanation is stored with the object; OpenAI deletes its own after a while.",
         None => "",
     };
-    let created = since(alert.created_at.unwrap_or(event.created_at));
+    let created = created(alert.created_at.unwrap_or(event.created_at));
     let message = format!(
         "OpenAI raised the {} {id}: {what}.\n\n\
          What   {kind}\n       model {model}, request {request}, response {response}\n       {paused}\n\
          When   {created}\n\
          Why    {why}{explained}\n\
-         To do  Stop the agent or job that made this request, see what its tools did (what was sent, read or deleted), \
-         and undo it. Give it narrower tools before it runs again.\n\
+         To do  Stop the agent or job that made this request, check what its tools did (what was sent, read or \
+         deleted), and undo it. Restrict its tools before it runs again.\n\
          Where  {place}\n       {LOGS}/{response}\n",
         subject.name()
     );
@@ -60,8 +61,8 @@ fn case_text(event: &Event, case: &SafetyCase, place: &str) -> (String, String) 
     let announced = if event.event_type == "safety.deactivation_issued" { "deactivation" } else { "warning" };
     let notice = for_display(case.notice.as_deref().unwrap_or(announced));
     let identifier = shown(case.entity_identifier.as_deref());
-    let why = case.reason.as_deref().map_or_else(|| "OpenAI does not say".to_owned(), for_display);
-    let created = since(case.created_at.unwrap_or(event.created_at));
+    let why = case.reason.as_deref().map_or_else(|| "OpenAI gives no reason".to_owned(), for_display);
+    let created = created(case.created_at.unwrap_or(event.created_at));
     let message = format!(
         "OpenAI issued a {notice} for a safety identifier of your organization.\n\n\
          What   {notice}, case {id}\n       safety identifier {identifier}\n\
@@ -74,7 +75,7 @@ fn case_text(event: &Event, case: &SafetyCase, place: &str) -> (String, String) 
     (format!("Safety {notice}, case {id}"), message)
 }
 
-/// Of a blocked identifier, whose event says it all.
+/// The alert for a blocked identifier, whose event has all data.
 pub(crate) fn blocked(event: &Event, data: &Map<String, Value>) -> Alert {
     let known = |name: &str| shown(data.get(name).and_then(Value::as_str));
     let (category, request) = (known("safety_category"), known("request_id"));
@@ -83,87 +84,85 @@ pub(crate) fn blocked(event: &Event, data: &Map<String, Value>) -> Alert {
          What   safety identifier {}\n       model {}, request {request}, project {}\n\
          When   {}\n\
          Why    safety category {category}\n\
-         To do  Find the user behind this identifier (your application made it) and see what they asked for. Stop their \
-         access if it was no mistake: more of it can lead to a warning or a deactivation.\n\
+         To do  Find the user of this identifier (your application made it) and check their requests. Stop their access \
+         unless it was a mistake: further requests can lead to a warning or a deactivation.\n\
          Where  {LOGS}\n",
         known("safety_identifier"),
         known("model"),
         known("project_id"),
-        since(event.created_at),
+        created(event.created_at),
     );
     let subject = format!("A safety identifier was blocked ({category})");
     Alert { severity: Severity::Warning, subject, message }
 }
 
-/// Of a notice whose object could not be retrieved.
+/// The alert for a notice whose object was not retrieved.
 pub(crate) fn failed(event: &Event, subject: Subject, id: Option<&str>, why: &str) -> Alert {
     let (name, kind) = (subject.name(), for_display(&event.event_type));
     let id = id.map_or_else(|| "without an id".to_owned(), for_display);
     let to_do = match event.event_type.as_str() {
         "safety.warning_issued" => to_do("warning"),
         "safety.deactivation_issued" => to_do("deactivation"),
-        _ => "Look at it at OpenAI, and stop the agent or job that it is about.",
+        _ => "Look at the notice at OpenAI, and stop the agent or job that it is about.",
     };
     let message = format!(
-        "OpenAI sent a {}, and its details could not be read.\n\n\
+        "OpenAI sent a {}, but its details could not be retrieved.\n\n\
          What   {kind}, {id}\n\
          When   {}\n\
-         Why    not known. The look-up failed: {why}\n\
-         To do  {to_do} To see the details, mend the look-up and have the event handled again. The key needs {}.\n\
+         Why    unknown, because the lookup failed: {why}\n\
+         To do  {to_do} To get the details, fix the lookup and replay the event. The API key needs {}.\n\
          Where  {}\n       {KEYS}\n",
         name,
-        since(event.created_at),
+        created(event.created_at),
         subject.permission(),
         call(subject, &id),
     );
-    let subject_line = capital(&format!("{name} {id} ({kind}), details unknown"));
-    Alert { severity: severity(event, subject, None), subject: subject_line, message }
+    let title = capital(&format!("{name} {id} ({kind}), details unknown"));
+    Alert { severity: severity(event, subject, None), subject: title, message }
 }
 
-/// Of a notice whose object OpenAI does not have, which `said` says in OpenAI's words.
-pub(crate) fn not_found(event: &Event, subject: Subject, id: &str, said: &str) -> Alert {
+/// The alert for a notice whose object OpenAI does not have, with OpenAI's answer in `why`.
+pub(crate) fn not_found(event: &Event, subject: Subject, id: &str, why: &str) -> Alert {
     let (name, kind, id) = (subject.name(), for_display(&event.event_type), for_display(id));
     let message = format!(
-        "OpenAI sent a notice of a {} that it does not have. This is probably a test delivery.\n\n\
+        "OpenAI sent a notice about a {} that it does not have. This is probably a test delivery.\n\n\
          What   {kind}, {id}\n\
          When   {}\n\
-         Why    {}. A test delivery names an object that never was; the key was accepted, and no permission was \
+         Why    {}. A test delivery names an object that does not exist. The API key was accepted, and no permission was \
          refused.\n\
-         To do  Nothing, if somebody sent a test. Otherwise the API key may belong to another project or organization: \
-         it needs {}.\n\
+         To do  Nothing after a test. Otherwise the API key may belong to another project or organization: it needs {}.\n\
          Where  {}\n",
         name,
-        since(event.created_at),
-        for_display(said),
+        created(event.created_at),
+        for_display(why),
         subject.permission(),
         call(subject, &id),
     );
-    let subject_line = capital(&format!("{name} {id} is unknown to OpenAI, probably a test"));
-    Alert { severity: Severity::Warning, subject: subject_line, message }
+    let title = capital(&format!("{name} {id} is unknown to OpenAI, probably a test"));
+    Alert { severity: Severity::Warning, subject: title, message }
 }
 
-/// Of a type that nobody has seen yet.
+/// The alert for a notice of an unknown type.
 pub(crate) fn unknown(event: &Event) -> Alert {
     let kind = for_display(&event.event_type);
     let id = event.object_id().map_or_else(|| "without an id".to_owned(), for_display);
     let message = format!(
-        "OpenAI sent a safety notice of a kind that is unknown here.\n\n\
+        "OpenAI sent a safety notice of an unknown type.\n\n\
          What   {kind}, {id}\n\
          When   {}\n\
-         Why    not known: nothing was looked up\n\
-         To do  See in OpenAI's documentation of webhook events what it means. The event is in the ledger, whole.\n\
+         Why    unknown: nothing was retrieved\n\
+         To do  Look the type up in OpenAI's documentation of webhook events. The ledger has the whole event.\n\
          Where  {ORGANIZATION}\n",
-        since(event.created_at)
+        created(event.created_at)
     );
     Alert { severity: Severity::Warning, subject: format!("Unknown safety notice {kind}"), message }
 }
 
 fn to_do(notice: &str) -> &'static str {
     if notice == "deactivation" {
-        "Take this user's access away in your application. If it is a mistake, write to OpenAI's support with the case's \
-         id."
+        "Take this user's access away in your application. If the case is a mistake, send its id to OpenAI's support."
     } else {
-        "Find the user behind this identifier and see what they asked for. Stop it: a deactivation can follow."
+        "Find the user of this identifier and check their requests. Stop them: a deactivation can follow."
     }
 }
 
@@ -176,8 +175,8 @@ fn shown(text: Option<&str>) -> String {
     text.map_or_else(|| "unknown".to_owned(), for_display)
 }
 
-fn since(seconds: i64) -> String {
-    if seconds > 0 { when::moment(seconds) } else { "unknown".to_owned() }
+fn created(seconds: i64) -> String {
+    time_text(Some(seconds).filter(|seconds| *seconds > 0))
 }
 
 fn capital(text: &str) -> String {

@@ -1,40 +1,34 @@
-//! What a safety event means: an alert to people, always.
+//! The handler of `safety.*` and `safety_identifier.*` events. Every event ends in an alert to people.
 
 use std::time::Duration;
 
 use hooks_consumer::artifacts::{JSON, Key};
-use hooks_consumer::{Context, Event, Handler, HandlerError, OpenAi, Outcome, Setup, when};
+use hooks_consumer::object::present;
+use hooks_consumer::{Context, Event, EventData, Handler, HandlerError, OpenAi, Outcome, when};
 use hooks_openai::for_display;
-use hooks_webhook::EventData;
 use serde_json::{Map, Value};
 use tokio::time::timeout_at;
 
 use crate::alert;
-use crate::look_up::{Missed, before_the_end, look_up};
+use crate::lookup::{LookupError, look_up, reserved_deadline};
 use crate::notice::{Object, Subject};
 
-/// The status of a notice whose object could not be retrieved.
+/// The status of a notice whose object was not retrieved.
 const LOOKUP_FAILED: &str = "lookup_failed";
 
-/// From which attempt on people are told, whatever is missing. It comes within a minute of the first.
+/// The attempt that alerts people even if the lookup fails. It comes within a minute of the first.
 const LAST_ATTEMPT: u32 = 3;
 
-/// How old the event must be for that, in milliseconds. Copies of one delivery take each other's attempts up at once, so
-/// their number alone says nothing about the time that something had to recover.
+/// Minimum age of the event at the last attempt, in milliseconds. Copies of one delivery use up the attempts at once, so
+/// the number of attempts alone gives a failure no time to recover.
 const LAST_ATTEMPT_AGE: i64 = 20_000;
 
-/// Handles safety events.
-pub(crate) struct Safety {
-    openai: OpenAi,
+/// Retrieves and stores the objects of notices, and alerts people.
+pub(crate) struct SafetyHandler {
+    pub(crate) openai: OpenAi,
 }
 
-impl Safety {
-    pub(crate) fn from_setup(setup: &mut Setup<'_>) -> Option<Self> {
-        Some(Self { openai: setup.openai()? })
-    }
-}
-
-impl Handler for Safety {
+impl Handler for SafetyHandler {
     /// People are told soon, whatever is missing.
     const PATIENCE: Duration = Duration::from_millis(LAST_ATTEMPT_AGE.cast_unsigned());
 
@@ -50,12 +44,12 @@ impl Handler for Safety {
             }),
             (_, None) => Ok(failed(event, subject, None, "no_object", "the event names no object", as_of)),
             (_, Some(id)) => match look_up(&self.openai, subject, id, context).await {
-                Ok(object) => keep(event, subject, object, as_of, context).await,
-                Err(Missed::ForNow(why)) if is_early(context) => Err(HandlerError::retry(why)),
-                Err(Missed::ForNow(why)) => Ok(failed(event, subject, Some(id), "unreachable", &why, as_of)),
-                Err(Missed::ForGood(name, why)) => Ok(failed(event, subject, Some(id), name, &why, as_of)),
-                Err(Missed::Unknown(said)) => Ok(Outcome {
-                    alert: Some(alert::not_found(event, subject, id, &said)),
+                Ok(object) => store(event, subject, object, as_of, context).await,
+                Err(LookupError::Temporary(why)) if may_retry(context) => Err(HandlerError::retry(why)),
+                Err(LookupError::Temporary(why)) => Ok(failed(event, subject, Some(id), "unreachable", &why, as_of)),
+                Err(LookupError::Permanent(code, why)) => Ok(failed(event, subject, Some(id), code, &why, as_of)),
+                Err(LookupError::NotFound(why)) => Ok(Outcome {
+                    alert: Some(alert::not_found(event, subject, id, &why)),
                     ..Outcome::not_found(id, as_of)
                 }),
             },
@@ -63,13 +57,13 @@ impl Handler for Safety {
     }
 }
 
-/// Whether there is still time to try again before people are told.
-fn is_early(context: &Context) -> bool {
+/// Whether there is time for another attempt before people are alerted.
+fn may_retry(context: &Context) -> bool {
     context.attempt < LAST_ATTEMPT || when::now() - context.received_at < LAST_ATTEMPT_AGE
 }
 
-/// Keeps the object: OpenAI has the explanation in it for a while only.
-async fn keep(
+/// Stores the object, because OpenAI deletes the explanation in it after a while.
+async fn store(
     event: &Event,
     subject: Subject,
     object: Object,
@@ -81,24 +75,26 @@ async fn keep(
         Object::Case(case) => (&case.id, &case.json),
     };
     let stored = match Key::new(&["safety", &format!("{id}.json")]) {
-        Ok(key) => match timeout_at(before_the_end(context), context.artifacts.put(&key, JSON, json.clone())).await {
-            Ok(stored) => stored.map(|()| key).map_err(|error| error.to_string()),
-            Err(_) => Err("S3 did not answer in time".to_owned()),
-        },
+        Ok(key) => {
+            match timeout_at(reserved_deadline(context), context.artifacts.put(&key, JSON, json.clone())).await {
+                Ok(stored) => stored.map(|()| key).map_err(|error| error.to_string()),
+                Err(_) => Err("S3 did not answer in time".to_owned()),
+            }
+        }
         Err(error) => Err(format!("OpenAI answered {error}")),
     };
     let (artifacts, artifact_bytes, note) = match stored {
         Ok(key) => (vec![key.to_string()], json.len() as u64, None),
-        Err(why) if is_early(context) => return Err(HandlerError::retry(why)),
-        // Without the artifact people still learn what there is to learn.
-        Err(why) => (Vec::new(), 0, Some(format!("it could not be kept: {why}"))),
+        Err(why) if may_retry(context) => return Err(HandlerError::retry(why)),
+        // The alert matters more than the artifact.
+        Err(why) => (Vec::new(), 0, Some(format!("the object could not be stored: {why}"))),
     };
     let place = artifacts.first().map(|key| format!("s3://{}/{key}", context.artifacts.bucket()));
     let outcome = found(event, subject, &object, place.as_deref(), as_of);
     Ok(Outcome { artifacts, artifact_bytes, note, ..outcome })
 }
 
-/// A notice of which everything is known.
+/// The outcome for a notice whose object was retrieved.
 fn found(event: &Event, subject: Subject, object: &Object, place: Option<&str>, as_of: i64) -> Outcome {
     let (id, status, created_at, summary) = match object {
         Object::Alert(alert) => {
@@ -127,25 +123,25 @@ fn found(event: &Event, subject: Subject, object: &Object, place: Option<&str>, 
     Outcome {
         object_id: Some(id.clone()),
         terminal: true,
-        times: created_at.map(|at| ("created_at".to_owned(), at.into())).into_iter().collect(),
+        times: present([("created_at", created_at)]),
         summary,
         alert: Some(alert::found(event, subject, object, place)),
         ..Outcome::new(for_display(status), as_of)
     }
 }
 
-/// A notice of which only that it came is known, and why no more: `name` for programs, `why` for people.
-fn failed(event: &Event, subject: Subject, id: Option<&str>, name: &'static str, why: &str, as_of: i64) -> Outcome {
+/// The outcome for a notice whose object was not retrieved: `code` says why for programs, `why` for people.
+fn failed(event: &Event, subject: Subject, id: Option<&str>, code: &'static str, why: &str, as_of: i64) -> Outcome {
     Outcome {
         object_id: id.map(str::to_owned),
-        summary: Map::from_iter([("lookup_error".to_owned(), name.into())]),
-        note: Some(format!("the {} could not be looked up: {why}", subject.name())),
+        summary: present([("lookup_error", Some(code))]),
+        note: Some(format!("the {} could not be retrieved: {why}", subject.name())),
         alert: Some(alert::failed(event, subject, id, why)),
         ..Outcome::new(LOOKUP_FAILED, as_of)
     }
 }
 
-/// A blocked identifier. It is no object with a record of its own: its name would be somebody's identifier.
+/// The outcome for a blocked identifier. It has no job record, whose key would be a user's identifier.
 fn blocked(event: &Event, as_of: i64) -> Outcome {
     let summary = match &event.data {
         EventData::SafetyIdentifier { safety_category, safety_identifier, model, project_id, request_id, .. } => {
@@ -160,14 +156,13 @@ fn blocked(event: &Event, as_of: i64) -> Outcome {
         _ => Map::new(),
     };
     let alert = alert::blocked(event, &summary);
-    let times = Map::from_iter([("blocked_at".to_owned(), event.created_at.into())]);
+    let times = present([("blocked_at", Some(event.created_at))]);
     Outcome { terminal: true, times, summary, alert: Some(alert), ..Outcome::new("blocked", as_of) }
 }
 
-/// What there is, cut to what can be shown.
+/// The fields that have a text, fit for display.
 fn texts<const N: usize>(fields: [(&str, &Option<String>); N]) -> Map<String, Value> {
-    let shown = |(name, text): (&str, &Option<String>)| Some((name.to_owned(), for_display(text.as_deref()?).into()));
-    fields.into_iter().filter_map(shown).collect()
+    present(fields.map(|(name, text)| (name, text.as_deref().map(for_display))))
 }
 
 #[cfg(test)]

@@ -1,19 +1,19 @@
-//! Tells people about OpenAI's safety notices: retrieves what a notice is about, keeps it, and raises an alert, whether
-//! that can be retrieved or not.
+//! Alerts people to OpenAI's safety notices: retrieves and stores the object of a notice, and sends an alert, even when
+//! the object cannot be retrieved.
 //!
-//! Safety identifiers are our users' and stand in alerts and outcomes, where people and programs need them to act. They
-//! are never logged.
+//! Safety identifiers stand for the users of the team's application. They are in alerts and outcomes, where people and
+//! programs need them to act, and never in a log.
 
 mod alert;
 mod handler;
-mod look_up;
+mod lookup;
 mod notice;
 
-use handler::Safety;
+use handler::SafetyHandler;
 use hooks_consumer::Category;
 
-/// One thread does it: most of the time is spent waiting for the network.
+/// One thread is enough: most of the time is spent waiting for the network.
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), hooks_consumer::Error> {
-    hooks_consumer::run(Category::Safety, Safety::from_setup).await
+    hooks_consumer::run(Category::Safety, |setup| Some(SafetyHandler { openai: setup.openai()? })).await
 }

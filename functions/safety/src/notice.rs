@@ -1,32 +1,31 @@
-//! The notices there are, and how bad each is.
+//! The kinds of safety notices, and their severity.
 
-use hooks_consumer::{Event, Severity};
+use hooks_consumer::{Event, EventData, Severity};
 use hooks_openai::{SafetyAlert, SafetyCase};
-use hooks_webhook::EventData;
 
-/// What a notice is about.
+/// The subject of a notice.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Subject {
-    /// A model did something in one of the project's requests.
+    /// An alert about a model's activity in a request of the project.
     Alert,
-    /// The same in a workspace of `ChatGPT`.
+    /// An alert about a model's activity in a `ChatGPT` workspace.
     OrgAlert,
-    /// A warning or a deactivation, issued for a safety identifier.
+    /// A warning or a deactivation for a safety identifier.
     Case,
-    /// A blocked safety identifier. The event says it all.
+    /// A blocked safety identifier. The event has all its data.
     Identifier,
-    /// Nobody has seen such a notice yet.
+    /// A notice of an unknown type.
     Unknown,
 }
 
-/// What was retrieved.
+/// The retrieved object of a notice.
 pub(crate) enum Object {
     Alert(SafetyAlert),
     Case(SafetyCase),
 }
 
 impl Subject {
-    /// By the type, or for types that nobody has seen yet by the id.
+    /// By the event type, and for unknown types by the object's id.
     pub(crate) fn of(event: &Event) -> Self {
         let id = event.object_id().unwrap_or_default();
         match (event.event_type.as_str(), &event.data) {
@@ -40,7 +39,7 @@ impl Subject {
         }
     }
 
-    /// What people call it.
+    /// The subject's name in messages.
     pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Alert => "safety alert",
@@ -51,7 +50,7 @@ impl Subject {
         }
     }
 
-    /// What the API key needs to read it.
+    /// The permission that the API key needs to read the object.
     pub(crate) fn permission(self) -> &'static str {
         match self {
             Self::Case => {
@@ -66,9 +65,8 @@ impl Subject {
     }
 }
 
-/// A deactivation takes a user's access away, and behind an alert a model may have moved or deleted data: both are
-/// somebody's to look at now, and a paused request proves nothing about what was done before. A warning and a blocked
-/// identifier leave the application as it is.
+/// Critical for an alert, since a model may have moved or deleted data (also before OpenAI paused its request), and for
+/// a deactivation, which ends a user's access. A warning and a blocked identifier do not change the application.
 pub(crate) fn severity(event: &Event, subject: Subject, object: Option<&Object>) -> Severity {
     let deactivated = event.event_type == "safety.deactivation_issued"
         || matches!(object, Some(Object::Case(case)) if case.notice.as_deref() == Some("deactivation"));

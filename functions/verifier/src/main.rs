@@ -1,9 +1,9 @@
-//! Takes OpenAI's webhook deliveries: checks the signature, queues the event, answers.
+//! Receives OpenAI's webhook deliveries: checks the signature, queues the event, responds.
 //!
-//! `POST /webhooks/{endpoint}`; the answers are listed in [`outcome`]. One AWS call stands between a delivery and its
-//! answer, which puts the event into the queue of its category. OpenAI is never called, and nothing is stored.
+//! `POST /webhooks/{endpoint}`; [`outcome`] lists the responses. A delivery waits for one AWS call, which sends the event
+//! to the queue of its category. The function never calls OpenAI and stores nothing.
 
-mod front_door;
+mod api_gateway;
 mod outcome;
 mod report;
 mod settings;
@@ -17,9 +17,9 @@ use verifier::Verifier;
 async fn main() -> Result<(), Error> {
     hooks_telemetry::init();
     let settings = Settings::from_env(hooks_aws::Environment::of_process()).inspect_err(|faults| {
-        tracing::error!(error = %faults, "the configuration is unusable");
+        tracing::error!(error = %faults, "invalid configuration");
     })?;
-    // On a task of its own: the runtime asks the kernel for news before each step of the future it was started with.
+    // In a spawned task: tokio polls the kernel before each poll of the future passed to `main`.
     let verifier: &'static Verifier = Box::leak(Box::new(Verifier::start(settings).await));
     tokio::task::spawn_local(lambda_http::run(service_fn(|request| verifier.handle(request)))).await?
 }

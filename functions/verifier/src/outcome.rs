@@ -1,4 +1,4 @@
-//! Every answer that the verifier gives.
+//! Responses of the verifier.
 //!
 //! | status | reason |
 //! |---|---|
@@ -10,21 +10,21 @@
 //! | 413 | `body_too_large` |
 //! | 503 | `secret_unavailable` `queue_unavailable` |
 //!
-//! OpenAI repeats what is not answered 2xx for 72 hours, so 503 loses nothing. 410 would end the deliveries for good and
-//! a redirect is not followed, so neither is ever given.
+//! OpenAI retries for 72 hours until a response is 2xx, so 503 loses nothing. 410 would end the deliveries permanently, and
+//! redirects are not followed, so neither is ever sent.
 
-use hooks_webhook::Refusal;
+use hooks_webhook::VerifyError;
 use http::header::{ALLOW, CONTENT_TYPE, RETRY_AFTER};
 use http::{HeaderValue, Response, StatusCode};
 
-/// Seconds after which an unavailable service is worth another try.
+/// Value of `Retry-After` in seconds.
 const RETRY_SECONDS: HeaderValue = HeaderValue::from_static("10");
 
-/// What became of a request.
+/// Outcome of a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Outcome {
     Accepted,
-    Refused(Refusal),
+    Rejected(VerifyError),
     UnknownEndpoint,
     MethodNotAllowed,
     SecretUnavailable,
@@ -32,11 +32,11 @@ pub(crate) enum Outcome {
 }
 
 impl Outcome {
-    /// A short, stable code: the `reason` of the answer and the metric's dimension.
+    /// Short, stable code: the `reason` of the response and the metric's dimension.
     pub(crate) const fn reason(self) -> &'static str {
         match self {
             Self::Accepted => "accepted",
-            Self::Refused(refusal) => refusal.reason(),
+            Self::Rejected(error) => error.reason(),
             Self::UnknownEndpoint => "unknown_endpoint",
             Self::MethodNotAllowed => "method_not_allowed",
             Self::SecretUnavailable => "secret_unavailable",
@@ -47,30 +47,26 @@ impl Outcome {
     pub(crate) fn status(self) -> StatusCode {
         match self {
             Self::Accepted => StatusCode::OK,
-            Self::Refused(refusal) => StatusCode::from_u16(refusal.status()).unwrap_or(StatusCode::BAD_REQUEST),
+            Self::Rejected(error) => StatusCode::from_u16(error.status()).unwrap_or(StatusCode::BAD_REQUEST),
             Self::UnknownEndpoint => StatusCode::NOT_FOUND,
             Self::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
             Self::SecretUnavailable | Self::QueueUnavailable => StatusCode::SERVICE_UNAVAILABLE,
         }
     }
 
-    /// What the sender can do about it.
+    /// Explanation for the sender, with the next step.
     fn detail(self) -> String {
         match self {
             Self::Accepted => String::new(),
-            Self::Refused(refusal) => refused(refusal),
-            Self::UnknownEndpoint => {
-                "Deliveries go to /webhooks/{endpoint}, and no endpoint of this name is set up.".into()
-            }
+            Self::Rejected(error) => rejection_detail(error),
+            Self::UnknownEndpoint => "Deliveries go to /webhooks/{endpoint}. No endpoint of this name exists.".into(),
             Self::MethodNotAllowed => "Deliveries are POST requests.".into(),
-            Self::SecretUnavailable => {
-                "The signing secret cannot be read, or was never set. The delivery can be repeated.".into()
-            }
-            Self::QueueUnavailable => "The event could not be queued. The delivery can be repeated.".into(),
+            Self::SecretUnavailable => "The signing secret cannot be read or was never set. Retry the delivery.".into(),
+            Self::QueueUnavailable => "The event could not be queued. Retry the delivery.".into(),
         }
     }
 
-    /// The answer: `{"received":true}`, or problem details (RFC 9457) with the reason.
+    /// HTTP response: `{"received":true}`, or problem details (RFC 9457) with the reason.
     pub(crate) fn response(self) -> Response<String> {
         if self == Self::Accepted {
             return respond(StatusCode::OK, "application/json", "{\"received\":true}".to_owned());
@@ -78,7 +74,7 @@ impl Outcome {
         let status = self.status();
         let (code, title) = (status.as_u16(), status.canonical_reason().unwrap_or_default());
         let (reason, detail) = (self.reason(), self.detail());
-        // None of these texts has a character that JSON would escape.
+        // None of these texts needs JSON escapes.
         let body =
             format!("{{\"title\":\"{title}\",\"status\":{code},\"detail\":\"{detail}\",\"reason\":\"{reason}\"}}");
         let mut response = respond(status, "application/problem+json", body);
@@ -100,23 +96,23 @@ fn respond(status: StatusCode, content_type: &'static str, body: String) -> Resp
     response
 }
 
-fn refused(refusal: Refusal) -> String {
-    match refusal {
-        Refusal::MissingHeader(name) => format!("The header {name} is missing or empty."),
-        Refusal::DuplicateHeader(name) => format!("The header {name} must be there exactly once."),
-        Refusal::MalformedTimestamp => "The timestamp must be whole seconds since 1970, in ASCII digits.".into(),
-        Refusal::TimestampTooOld => {
-            "The timestamp is more than 300 seconds old. A delivery must be signed anew to be repeated.".into()
+fn rejection_detail(error: VerifyError) -> String {
+    match error {
+        VerifyError::MissingHeader(name) => format!("The header {name} is missing or empty."),
+        VerifyError::DuplicateHeader(name) => format!("The header {name} must be present exactly once."),
+        VerifyError::MalformedTimestamp => "The timestamp must be whole seconds since 1970, in ASCII digits.".into(),
+        VerifyError::TimestampTooOld => {
+            "The timestamp is more than 300 seconds old. Sign the delivery again to retry it.".into()
         }
-        Refusal::TimestampTooNew => {
+        VerifyError::TimestampTooNew => {
             "The timestamp is more than 300 seconds ahead. The sender's clock may be wrong.".into()
         }
-        Refusal::NoMatchingSignature => "No signature was made with this endpoint's secret over exactly these bytes. \
-             Check that the secret stored here is the one that OpenAI shows for this endpoint."
+        VerifyError::NoMatchingSignature => "No signature matches this endpoint's secret and exactly these bytes. \
+             Check that the stored secret is the one that OpenAI shows for this endpoint."
             .into(),
-        Refusal::MalformedBody => "The signed body is not a JSON object with a type and an id.".into(),
-        Refusal::BodyTooLarge => "The body is larger than 262144 bytes.".into(),
-        _ => "The delivery was refused.".into(),
+        VerifyError::MalformedBody => "The signed body is not a JSON object with a type and an id.".into(),
+        VerifyError::BodyTooLarge => "The body is larger than 262144 bytes.".into(),
+        _ => "The delivery was rejected.".into(),
     }
 }
 
@@ -125,15 +121,15 @@ mod tests {
     use super::*;
     use serde_json::Value;
 
-    const REFUSALS: [Refusal; 8] = [
-        Refusal::MissingHeader("webhook-id"),
-        Refusal::DuplicateHeader("webhook-id"),
-        Refusal::MalformedTimestamp,
-        Refusal::TimestampTooOld,
-        Refusal::TimestampTooNew,
-        Refusal::NoMatchingSignature,
-        Refusal::MalformedBody,
-        Refusal::BodyTooLarge,
+    const REJECTIONS: [VerifyError; 8] = [
+        VerifyError::MissingHeader("webhook-id"),
+        VerifyError::DuplicateHeader("webhook-id"),
+        VerifyError::MalformedTimestamp,
+        VerifyError::TimestampTooOld,
+        VerifyError::TimestampTooNew,
+        VerifyError::NoMatchingSignature,
+        VerifyError::MalformedBody,
+        VerifyError::BodyTooLarge,
     ];
 
     #[test]
@@ -144,7 +140,7 @@ mod tests {
             Outcome::SecretUnavailable,
             Outcome::QueueUnavailable,
         ];
-        for outcome in REFUSALS.map(Outcome::Refused).into_iter().chain(others) {
+        for outcome in REJECTIONS.map(Outcome::Rejected).into_iter().chain(others) {
             let response = outcome.response();
             let problem: Value = serde_json::from_str(response.body()).unwrap();
             assert_eq!(problem["reason"], outcome.reason());
@@ -156,8 +152,8 @@ mod tests {
 
     #[test]
     fn no_answer_is_gone_or_a_redirect() {
-        for refusal in REFUSALS {
-            let status = Outcome::Refused(refusal).status();
+        for error in REJECTIONS {
+            let status = Outcome::Rejected(error).status();
             assert!(status.is_client_error() && status != StatusCode::GONE);
         }
     }

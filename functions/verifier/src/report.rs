@@ -1,15 +1,15 @@
-//! The one line that a request leaves in the log, with its metrics.
+//! Boundary line of a request, with its metrics.
 
 use crate::outcome::Outcome;
 use hooks_telemetry::{Line, Metric};
 use std::time::Duration;
 
-/// What stands for an endpoint that is not set up, in logs and metrics: anyone can ask for any name, and each name would
-/// be a metric to pay for.
+/// Name of every unknown endpoint in logs and metrics. Anyone can request any name, and each name would be a metric that
+/// costs money.
 const UNKNOWN_ENDPOINT: &str = "unknown";
 
-/// What is known of a request so far. Of a request that is not verified that is very little, on purpose: its headers and
-/// its body are anybody's text.
+/// Known facts about a request. Headers and body of an unverified request are never among them, because anybody can
+/// write them.
 #[derive(Default)]
 pub(crate) struct Report {
     pub(crate) request_id: String,

@@ -1,6 +1,6 @@
-//! The way of one delivery.
+//! Path of one delivery.
 
-use crate::front_door;
+use crate::api_gateway;
 use crate::outcome::Outcome;
 use crate::report::Report;
 use crate::settings::Settings;
@@ -8,29 +8,27 @@ use futures::FutureExt;
 use futures::future::join_all;
 use hooks_aws::queue::Queues;
 use hooks_aws::secrets::{SigningSecret, Store};
-use hooks_webhook::{MAX_BODY, Refusal, Signed, Verified};
+use hooks_webhook::{MAX_BODY, Signed, Verified, VerifyError};
 use http::{Method, Response};
 use lambda_http::{Request, RequestExt};
-use serde::Deserialize;
-use std::borrow::Cow;
 use std::collections::HashMap;
 use std::convert::Infallible;
 use std::panic::AssertUnwindSafe;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-/// What stays between deliveries.
+/// State kept between deliveries.
 pub(crate) struct Verifier {
-    /// By endpoint.
+    /// By endpoint name.
     secrets: HashMap<String, SigningSecret<Store>>,
     queues: Queues,
 }
 
 impl Verifier {
-    /// Reads the secrets and opens the connection to SQS, so that the first delivery waits for neither.
+    /// Reads the secrets and opens the connection to SQS, so that the first delivery does not wait for them.
     pub(crate) async fn start(settings: Settings) -> Self {
         let store = Store::new(&settings.aws);
-        let secrets = settings.secrets.into_iter().map(|(endpoint, setting)| {
-            (endpoint.clone(), SigningSecret::new(store.clone(), setting.id, endpoint, setting.scheme))
+        let secrets = settings.endpoints.into_iter().map(|(name, endpoint)| {
+            (name.clone(), SigningSecret::new(store.clone(), endpoint.secret_id, name, endpoint.scheme))
         });
         let verifier = Self { secrets: secrets.collect(), queues: Queues::new(&settings.aws, settings.queues) };
         let now = since_epoch().as_secs();
@@ -39,10 +37,10 @@ impl Verifier {
         verifier
     }
 
-    /// Answers a request. Whatever happens, the answer is one of [`Outcome`].
+    /// Handles a request. The response is always one of [`Outcome`], even after a panic.
     pub(crate) async fn handle(&self, request: Request) -> Result<Response<String>, Infallible> {
         let mut report = Report::default();
-        let outcome = or_unqueued(self.decide(&request, &mut report)).await;
+        let outcome = or_queue_unavailable(self.decide(&request, &mut report)).await;
         report.emit(outcome);
         Ok(outcome.response())
     }
@@ -55,7 +53,7 @@ impl Verifier {
             lambda_http::request::RequestContext::ApiGatewayV2(context) => context.stage.as_deref(),
             _ => None,
         });
-        let endpoint = front_door::endpoint(request.raw_http_path(), stage);
+        let endpoint = api_gateway::endpoint(request.raw_http_path(), stage);
         let Some((endpoint, secret)) = endpoint.and_then(|name| self.secrets.get_key_value(name)) else {
             return Outcome::UnknownEndpoint;
         };
@@ -84,9 +82,8 @@ impl Verifier {
                 }
             }
         };
-        // Boxed here and below, since it is rare and large: a future is moved with all that it may come to hold.
-        // Beside the delivery, not after it: Lambda stops the process once it has answered. Boxed, as is every read of a
-        // secret here: it is rare and large, and a future is moved with all that it may come to hold.
+        // Concurrently with the delivery, because Lambda freezes the process after the response. Every read of a secret is
+        // boxed: it is rare and large, and an unboxed future would be moved with every delivery.
         if secret.is_due(received.as_secs()) {
             tokio::join!(outcome, secret.refresh(received.as_secs()).boxed()).0
         } else {
@@ -110,20 +107,19 @@ impl Verifier {
             return Err(Outcome::SecretUnavailable);
         }
         let mut signed = verify(secret, live.at(now), request, now);
-        if signed.as_ref().err() == Some(&Refusal::NoMatchingSignature)
+        if signed.as_ref().err() == Some(&VerifyError::NoMatchingSignature)
             && let Some(newer) = secret.after_mismatch(&live, now).boxed().await
         {
             signed = verify(secret, newer.at(now), request, now);
         }
-        let signed = signed.map_err(Outcome::Refused)?;
+        let signed = signed.map_err(Outcome::Rejected)?;
         report.webhook_id = signed.webhook_id().map(str::to_owned);
-        signed.parse().map_err(Outcome::Refused)
+        signed.parse().map_err(Outcome::Rejected)
     }
 }
 
-/// What `deciding` comes to. A panic leaves the event unqueued, and is answered as just that, so that OpenAI repeats the
-/// delivery.
-async fn or_unqueued(deciding: impl Future<Output = Outcome>) -> Outcome {
+/// The outcome of `deciding`. After a panic the event is not queued, and the response says so, so that OpenAI retries.
+async fn or_queue_unavailable(deciding: impl Future<Output = Outcome>) -> Outcome {
     AssertUnwindSafe(deciding).catch_unwind().await.unwrap_or(Outcome::QueueUnavailable)
 }
 
@@ -132,10 +128,10 @@ fn verify<'a>(
     live: &[hooks_webhook::Secret],
     request: &'a Request,
     now: u64,
-) -> Result<Signed<'a>, Refusal> {
+) -> Result<Signed<'a>, VerifyError> {
     let body: &[u8] = request.body();
     if body.len() <= MAX_BODY {
-        front_door::refuse_joined(secret.scheme(), request.headers())?;
+        api_gateway::reject_joined_headers(secret.scheme(), request.headers())?;
     }
     hooks_webhook::verify(secret.scheme(), live, request.headers(), body, now)
 }
@@ -144,27 +140,7 @@ fn describe(verified: &Verified<'_>, report: &mut Report) {
     report.webhook_id = Some(verified.webhook_id().to_owned());
     report.event_id = Some(verified.event_id().to_owned());
     report.event_type = Some(verified.event_type().to_owned());
-    report.object_id = object_id(verified.body());
-}
-
-/// The id of the object that the event is about, where it has one: calls and live sessions name it differently.
-fn object_id(body: &str) -> Option<String> {
-    #[derive(Deserialize)]
-    struct Event<'a> {
-        #[serde(borrow)]
-        data: Data<'a>,
-    }
-    #[derive(Deserialize)]
-    struct Data<'a> {
-        #[serde(borrow)]
-        id: Option<Cow<'a, str>>,
-        #[serde(borrow)]
-        call_id: Option<Cow<'a, str>>,
-        #[serde(borrow)]
-        session_id: Option<Cow<'a, str>>,
-    }
-    let data = serde_json::from_str::<Event<'_>>(body).ok()?.data;
-    data.id.or(data.call_id).or(data.session_id).map(Cow::into_owned)
+    report.object_id = verified.object_id();
 }
 
 fn since_epoch() -> Duration {
@@ -176,17 +152,8 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn a_panic_is_answered_like_a_queue_that_does_not_answer() {
-        assert_eq!(or_unqueued(async { panic!("on purpose") }).await, Outcome::QueueUnavailable);
-        assert_eq!(or_unqueued(async { Outcome::Accepted }).await, Outcome::Accepted);
-    }
-
-    #[test]
-    fn an_object_is_named_when_it_has_a_name() {
-        assert_eq!(object_id(r#"{"data":{"id":"batch_1"}}"#).as_deref(), Some("batch_1"));
-        assert_eq!(object_id(r#"{"data":{"call_id":"rtc_1","sip_headers":[]}}"#).as_deref(), Some("rtc_1"));
-        for body in [r#"{"data":{"id":7}}"#, r#"{"data":null}"#, "{}", r#"{"data":{"other":"x"}}"#] {
-            assert_eq!(object_id(body), None, "{body}");
-        }
+    async fn a_panic_gives_the_response_of_an_unavailable_queue() {
+        assert_eq!(or_queue_unavailable(async { panic!("on purpose") }).await, Outcome::QueueUnavailable);
+        assert_eq!(or_queue_unavailable(async { Outcome::Accepted }).await, Outcome::Accepted);
     }
 }

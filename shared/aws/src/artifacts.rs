@@ -1,15 +1,16 @@
-//! What is worth keeping, in the stack's bucket (S3).
+//! Artifacts in the stack's bucket (S3).
 //!
-//! [`Artifacts::put`] stores what is at hand, [`Artifacts::upload`] what is still coming in. In both cases nothing is to
-//! be seen under the key before everything is stored, and an object that was there before stays until then.
+//! [`Artifacts::put`] stores bytes in memory, [`Artifacts::upload`] stores a stream. Both are atomic: a reader sees the
+//! previous object, or none, until everything is stored.
 //!
-//! The function needs `s3:PutObject` and `s3:AbortMultipartUpload` on the bucket's objects, and nothing to read:
-//! only who calls [`Artifacts::get`] or [`Artifacts::open`] needs `s3:GetObject` on that object. An
-//! upload that is neither finished nor aborted, because its process died, leaves parts that cost money and that nobody
-//! sees: the bucket needs a lifecycle rule that aborts incomplete multipart uploads.
+//! # Permissions
 //!
-//! Every request carries a CRC-32 of what it stores, which S3 checks and keeps. The body is not part of the signature:
-//! TLS protects it on its way, and hashing it for the signature would cost more than all the rest.
+//! `s3:PutObject` and `s3:AbortMultipartUpload` on the bucket's objects; `s3:GetObject` only for [`Artifacts::get`] and
+//! [`Artifacts::open`]. The bucket needs a lifecycle rule that aborts incomplete multipart uploads: the parts of a process
+//! that died would cost money, and nobody would see them.
+//!
+//! Every request carries a CRC-32 of its content, which S3 checks and keeps. The signature leaves the body out: TLS
+//! protects it, and hashing it would cost more than everything else.
 
 mod error;
 mod key;
@@ -33,22 +34,22 @@ pub use key::{InvalidKey, Key};
 pub use read::{Object, Read};
 pub use upload::Upload;
 
-/// One attempt of one request, which stores at most one part. A connection that needs longer is better replaced.
+/// Time limit of one attempt, which stores at most one part.
 const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// S3 asks for a slower pace now and then (`SlowDown`), and it means seconds.
+/// Maximum number of attempts. S3 throttles (`SlowDown`) for seconds at a time.
 const MAX_ATTEMPTS: u32 = 5;
 
-/// JSON, as a content type.
+/// Content type of JSON.
 pub const JSON: &str = "application/json";
 
-/// One JSON value per line, as a content type.
+/// Content type of one JSON value per line.
 pub const JSON_LINES: &str = "application/jsonl";
 
-/// Text in UTF-8, as a content type.
+/// Content type of UTF-8 text.
 pub const TEXT: &str = "text/plain; charset=utf-8";
 
-/// Stores artifacts in one bucket. Cheap to clone.
+/// Artifact store in one bucket. Cheap to clone.
 #[derive(Clone)]
 pub struct Artifacts {
     client: Client,
@@ -56,25 +57,25 @@ pub struct Artifacts {
 }
 
 impl Artifacts {
-    /// Stores into `bucket`.
+    /// A store in `bucket`.
     #[must_use]
     pub fn new(config: &Config, bucket: &str) -> Self {
         let sdk = config.sdk();
         let s3 = Builder::from(sdk)
-            // One server that stands in for all of AWS has no host name per bucket.
+            // A custom endpoint has no host name per bucket.
             .force_path_style(sdk.endpoint_url().is_some())
             .retry_config(RetryConfig::standard().with_max_attempts(MAX_ATTEMPTS))
             .timeout_config(TimeoutConfig::builder().operation_attempt_timeout(ATTEMPT_TIMEOUT).build());
         Self { client: Client::from_conf(s3.build()), bucket: Arc::from(bucket) }
     }
 
-    /// The bucket's name.
+    /// Name of the bucket.
     #[must_use]
     pub fn bucket(&self) -> &str {
         &self.bucket
     }
 
-    /// Stores an object in one request, at most 5 GiB.
+    /// Stores an object of at most 5 GiB in one request.
     pub async fn put(&self, key: &Key, content_type: &str, bytes: impl Into<Bytes>) -> Result<(), Error> {
         self.client
             .put_object()
@@ -91,7 +92,7 @@ impl Artifacts {
         Ok(())
     }
 
-    /// Begins an object whose content is still coming in. Nothing is sent before there is a whole part.
+    /// Begins a streamed upload. Nothing is sent until a part is full.
     pub fn upload(&self, key: Key, content_type: &'static str) -> Upload {
         Upload::new(self.clone(), key, content_type)
     }

@@ -1,12 +1,12 @@
-//! Why a call to AWS failed, in words for a log.
+//! Error texts of AWS calls, for logs.
 
 use std::error::Error;
 
 use aws_smithy_runtime_api::client::result::SdkError;
 use aws_smithy_types::error::metadata::ProvideErrorMetadata;
 
-/// AWS's own code and message; or, of a call that got no answer, the error and everything beneath it, since the SDK's
-/// error says only "dispatch failure" itself.
+/// AWS's error code and message. For a call without a response, the error with its sources, because the SDK's own text is
+/// only "dispatch failure".
 pub fn cause<E, R>(error: &SdkError<E, R>) -> String
 where
     E: ProvideErrorMetadata + Error + 'static,
@@ -20,7 +20,7 @@ where
     }
 }
 
-/// The error and everything beneath it.
+/// The error with its sources.
 #[must_use]
 pub fn chain(error: &(dyn Error + 'static)) -> String {
     let mut text = error.to_string();

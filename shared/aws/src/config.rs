@@ -1,4 +1,4 @@
-//! Region, credentials and the HTTP client that every AWS client of a function shares.
+//! Region, credentials and HTTP client shared by all AWS clients of a function.
 
 use crate::environment::Environment;
 use crate::http::Http;
@@ -10,11 +10,11 @@ use aws_credential_types::Credentials;
 use aws_credential_types::provider::SharedCredentialsProvider;
 use std::fmt;
 
-/// What every AWS client needs: made once at init, cheap to clone.
+/// Configuration of the AWS clients: created once at init, cheap to clone.
 ///
-/// The credentials are the ones that Lambda puts into the environment; they outlive the process they are given to, so
-/// no provider chain is asked, nothing is cached and nothing is refreshed. Bodies are bounded by the callers' own
-/// deadlines, so the SDK's stalled-stream watch is off. Both are paid for at every cold start otherwise.
+/// The credentials are those in Lambda's environment. They outlive the process, so there is no provider chain, no cache and
+/// no refresh. Callers limit the time of every body, so stalled-stream protection is off. Each of these would lengthen the
+/// cold start.
 #[derive(Clone)]
 pub struct Config {
     sdk: SdkConfig,
@@ -23,8 +23,8 @@ pub struct Config {
 }
 
 impl Config {
-    /// From `AWS_REGION`, `AWS_ACCESS_KEY_ID`, `AWS_SECRET_ACCESS_KEY`, `AWS_SESSION_TOKEN`, and `AWS_ENDPOINT_URL`
-    /// where one server stands in for all of AWS.
+    /// From `AWS_REGION`, `AWS_ACCESS_KEY_ID`, `AWS_SECRET_ACCESS_KEY`, `AWS_SESSION_TOKEN`, and `AWS_ENDPOINT_URL` for a
+    /// local stand-in for AWS.
     pub fn from_env(environment: &mut Environment) -> Option<Self> {
         let region = environment.required("AWS_REGION");
         let key = environment.required("AWS_ACCESS_KEY_ID");
@@ -47,34 +47,34 @@ impl Config {
         Some(Self::new(sdk.build(), http, credentials))
     }
 
-    /// From a configuration of the SDK that has this HTTP client and these credentials.
+    /// From an SDK configuration with this HTTP client and these credentials.
     #[must_use]
     pub fn new(sdk: SdkConfig, http: Http, credentials: Credentials) -> Self {
         Self { sdk, http, credentials }
     }
 
-    /// The SDK's own configuration: what its clients are made from, here and in programs with clients of their own.
+    /// Configuration for the SDK's clients.
     #[must_use]
     pub fn sdk(&self) -> &SdkConfig {
         &self.sdk
     }
 
-    /// The HTTP client, for calls past the SDK.
+    /// HTTP client for calls without the SDK.
     pub(crate) fn http(&self) -> &Http {
         &self.http
     }
 
-    /// The credentials, for calls past the SDK.
+    /// Credentials for calls without the SDK.
     pub(crate) fn credentials(&self) -> &Credentials {
         &self.credentials
     }
 
-    /// The server that stands in for all of AWS, where there is one.
+    /// Custom endpoint of all services, if set.
     pub(crate) fn endpoint(&self) -> Option<Uri> {
         self.sdk.endpoint_url().and_then(|url| url.parse().ok())
     }
 
-    /// The region's name.
+    /// Name of the region.
     pub(crate) fn region(&self) -> &str {
         self.sdk.region().map_or("", Region::as_ref)
     }

@@ -1,17 +1,18 @@
-//! A call to one of AWS's JSON services without an SDK client: signed, sent over the shared connections, read.
+//! Calls to AWS's JSON services without an SDK client, over the shared connections.
 //!
-//! For the one call that every delivery waits for; see `docs/decisions/sqs-without-the-sdk.md` for the numbers.
+//! Used for the one call that every delivery waits for; `docs/decisions/sqs-without-the-sdk.md` has the figures.
 
+use crate::cause::chain;
 use crate::config::Config;
 use crate::http::Http;
 use aws_sigv4::sign::v4::{calculate_signature, generate_signing_key};
 use aws_smithy_types::DateTime;
 use aws_smithy_types::body::SdkBody;
 use aws_smithy_types::date_time::Format;
+use bytes::Bytes;
 use http::header::{AUTHORIZATION, CONTENT_TYPE, HOST, HeaderName, InvalidHeaderValue};
 use http::uri::{Authority, PathAndQuery};
 use http::{HeaderValue, Method, Request, Uri};
-use hyper::body::Bytes;
 use sha2::{Digest, Sha256};
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -26,7 +27,7 @@ const SECONDS_PER_DAY: u64 = 24 * 60 * 60;
 
 const JSON: &str = "application/x-amz-json-1.0";
 
-/// A JSON service at one endpoint.
+/// Client of a JSON service at one endpoint.
 pub(crate) struct Service {
     http: Http,
     endpoint: Uri,
@@ -34,19 +35,19 @@ pub(crate) struct Service {
     timer: Timer,
 }
 
-/// A call that did not succeed.
+/// Failure of a call.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum CallError {
-    /// The service answered with an error: its status and its own code.
+    /// The service responded with an error: HTTP status and error code.
     #[error("{code} (status {status})")]
     Answered { status: u16, code: String },
-    /// There is no answer.
+    /// No response.
     #[error("{0}")]
     Unanswered(String),
 }
 
 impl Service {
-    /// The service called `name` (as in a signature's scope) at the host of `url`.
+    /// A client of the service `name` (as in a signature's scope) at the host of `url`.
     pub(crate) fn new(config: &Config, name: &'static str, url: Uri) -> Self {
         let mut parts = url.into_parts();
         parts.path_and_query = Some(PathAndQuery::from_static("/"));
@@ -59,14 +60,13 @@ impl Service {
         self.http.connect(&self.endpoint).await;
     }
 
-    /// Calls `operation`, such as `AmazonSQS.SendMessage`, until `deadline`, and drops what the service answers unless
-    /// it is an error.
+    /// Calls `operation`, such as `AmazonSQS.SendMessage`, until `deadline`. Discards the response unless it is an error.
     pub(crate) async fn call(&self, operation: &'static str, body: Bytes, deadline: Instant) -> Result<(), CallError> {
         let request = self.signer.sign(&self.endpoint, operation, body, SystemTime::now());
         let request = request.map_err(|error| CallError::Unanswered(error.to_string()))?;
         let answer = self.timer.until(deadline, self.http.exchange(request)).await;
-        let answer = answer.ok_or_else(|| CallError::Unanswered("no answer in time".to_owned()))?;
-        let (status, body) = answer.map_err(|error| CallError::Unanswered(error.to_string()))?;
+        let answer = answer.ok_or_else(|| CallError::Unanswered("no response in time".to_owned()))?;
+        let (status, body) = answer.map_err(|error| CallError::Unanswered(chain(&*error)))?;
         if status.is_success() {
             return Ok(());
         }
@@ -74,15 +74,15 @@ impl Service {
     }
 }
 
-/// One timer for call after call.
+/// Timer shared by consecutive calls.
 ///
-/// A new timer on an idle runtime costs two system calls, since it has to wake the runtime up to be seen; one that only
-/// moves further into the future costs none. Calls at the same time find it taken and make their own.
+/// A new timer on an idle runtime costs two system calls to wake it up; resetting an existing one to a later time costs
+/// none. Concurrent calls find it taken and create their own.
 #[derive(Default)]
 struct Timer(Mutex<Option<Pin<Box<Sleep>>>>);
 
 impl Timer {
-    /// What `work` comes to before `deadline`, if it does.
+    /// The result of `work`, or `None` after `deadline`.
     async fn until<T>(&self, deadline: Instant, work: impl Future<Output = T>) -> Option<T> {
         let kept = self.0.lock().unwrap_or_else(PoisonError::into_inner).take();
         let mut sleep = kept.unwrap_or_else(|| Box::pin(sleep_until(deadline)));
@@ -97,16 +97,16 @@ impl Timer {
     }
 }
 
-/// The code in `{"__type": "com.amazonaws.sqs#QueueDoesNotExist", …}`, which is all that is wanted of an error.
+/// The error code in `{"__type": "com.amazonaws.sqs#QueueDoesNotExist", …}`.
 fn error_code(body: &[u8]) -> &str {
     let text = std::str::from_utf8(body).unwrap_or_default();
     let code = text.split_once("\"__type\"").and_then(|(_, rest)| rest.split('"').nth(1)).unwrap_or("no error code");
     code.rsplit('#').next().unwrap_or(code)
 }
 
-/// Signature Version 4 for requests of one shape: a POST to `/` with a JSON body.
+/// Signature Version 4 for a POST to `/` with a JSON body.
 ///
-/// What holds for a whole day, the signing key above all, is made once a day instead of once a call.
+/// The signing key and everything else that is valid for a day is computed once a day.
 struct Signer {
     access_key: String,
     secret_key: String,
@@ -116,7 +116,7 @@ struct Signer {
     day: Mutex<Option<Arc<Day>>>,
 }
 
-/// What is the same in all signatures of a day.
+/// Values shared by all signatures of a day.
 struct Day {
     /// Days since the epoch.
     number: u64,

@@ -1,12 +1,11 @@
-//! The environment variables of a function, read once at init.
+//! Environment variables of a function, read once at init.
 
 use std::fmt;
 
-/// Reads environment variables and remembers everything that is wrong with them.
+/// Reader of environment variables that collects all faults.
 ///
-/// Somebody who deploys with three variables missing should see three names in the first log line, not one name after
-/// each of three deployments. So a reader never stops at the first fault: it returns `None`, and
-/// [`finish`](Self::finish) reports them all.
+/// A deployment with three variables missing must name all three in its first log line. Therefore no method stops at the
+/// first fault: it returns `None`, and [`finish`](Self::finish) reports all of them.
 ///
 /// ```
 /// # use hooks_aws::Environment;
@@ -27,7 +26,7 @@ enum Source {
     Given(Vec<(String, String)>),
 }
 
-/// Everything that is wrong with a function's environment. Its text names variables, never their values.
+/// All faults of a function's environment. The text names the variables, never their values.
 #[derive(Debug, thiserror::Error)]
 pub struct Faults(Vec<String>);
 
@@ -38,20 +37,20 @@ impl fmt::Display for Faults {
 }
 
 impl Environment {
-    /// The environment of this process.
+    /// Environment of this process.
     #[must_use]
     pub fn of_process() -> Self {
         Self { source: Source::Process, faults: Vec::new() }
     }
 
-    /// An environment of the given variables only, for tests.
+    /// Environment of the given variables only, for tests.
     #[must_use]
     pub fn of<const N: usize>(variables: [(&str, &str); N]) -> Self {
         let variables = variables.map(|(name, value)| (name.to_owned(), value.to_owned()));
         Self { source: Source::Given(variables.into()), faults: Vec::new() }
     }
 
-    /// A variable that may be absent. Set to nothing counts as absent: templates cannot leave a variable out easily.
+    /// An optional variable. An empty value counts as absent, because a template cannot easily omit a variable.
     #[must_use]
     pub fn optional(&self, name: &str) -> Option<String> {
         let value = match &self.source {
@@ -63,7 +62,7 @@ impl Environment {
         value.filter(|value| !value.is_empty())
     }
 
-    /// A variable that must be there.
+    /// A required variable.
     pub fn required(&mut self, name: &str) -> Option<String> {
         let value = self.optional(name);
         if value.is_none() {
@@ -72,28 +71,28 @@ impl Environment {
         value
     }
 
-    /// A variable that must be there and that `parse` must understand; `parse` fails with what is wrong, in words
-    /// that can follow the variable's name, without repeating the value.
+    /// A required variable, parsed by `parse`. The error of `parse` must be a phrase that can follow the variable's name, and
+    /// must not repeat the value.
     pub fn parsed<T>(&mut self, name: &str, parse: impl FnOnce(&str) -> Result<T, String>) -> Option<T> {
         let value = self.required(name)?;
         parse(&value).map_err(|problem| self.fault(name, &problem)).ok()
     }
 
-    /// Notes a fault that only the caller could see. `problem` follows the variable's name in the report.
+    /// Adds a fault found by the caller. `problem` follows the variable's name in the report.
     pub fn fault(&mut self, name: &str, problem: &str) {
         self.faults.push(format!("{name} {problem}"));
     }
 
-    /// What `assemble` makes of the values read, or all the faults.
+    /// The result of `assemble`, or all faults.
     ///
     /// # Panics
     ///
-    /// When nothing was found wrong and `assemble` still returns `None`, which is a mistake in the calling code.
+    /// If there is no fault and `assemble` returns `None`, which is a bug in the calling code.
     pub fn finish<T>(self, assemble: impl FnOnce() -> Option<T>) -> Result<T, Faults> {
         if !self.faults.is_empty() {
             return Err(Faults(self.faults));
         }
-        #[expect(clippy::expect_used, reason = "every reader that returns None has noted a fault")]
+        #[expect(clippy::expect_used, reason = "every method that returns None has added a fault")]
         Ok(assemble().expect("no value is missing without a fault"))
     }
 }

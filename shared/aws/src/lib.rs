@@ -1,19 +1,19 @@
-//! What the functions ask of AWS, one module per need.
+//! AWS clients of the functions, one module per purpose.
 //!
-//! A function reads its [`Environment`] once, makes one [`Config`] of it, and hands that to the modules it needs. The
-//! `Config` carries the credentials and the one HTTP client, so that a connection opened by one module serves all.
-//! The functions are built together, so there are no features: the linker drops what a function does not call.
+//! A function reads its [`Environment`] once, creates one [`Config`] from it, and passes that to the modules it needs. The
+//! `Config` holds the credentials and the one HTTP client, so all modules share connections. There are no Cargo features:
+//! the functions are built together, and the linker drops unused modules.
 //!
-//! Functions see no type of the AWS SDK. What only one program of ours asks of AWS stands in that program: it makes the
-//! SDK's clients from [`Config::sdk`], and says why a call failed with [`cause`].
+//! Functions see no type of the AWS SDK. A program with AWS calls of its own creates SDK clients from [`Config::sdk`] and
+//! formats their errors with [`cause`].
 //!
-//! | module | AWS service | what it is for |
+//! | module | AWS service | purpose |
 //! |---|---|---|
-//! | [`secrets`] | Secrets Manager | signing secrets with their rotation, API keys |
-//! | [`queue`] | SQS | from the verifier to the consumers, and to the dead-letter queue |
-//! | [`ledger`] | DynamoDB | which events, effects and jobs are where |
-//! | [`artifacts`] | S3 | what is worth keeping |
-//! | [`outcomes`] | EventBridge, SNS | telling other systems, and people |
+//! | [`secrets`] | Secrets Manager | signing secrets and their rotation, API keys |
+//! | [`queue`] | SQS | queues of the categories, dead-letter queues |
+//! | [`ledger`] | DynamoDB | idempotency records, the event log, jobs, expectations |
+//! | [`artifacts`] | S3 | fetched objects and results |
+//! | [`outcomes`] | EventBridge, SNS | outcomes for other systems, alerts for people |
 //! | [`parameters`] | Systems Manager | settings that outlive a deployment |
 
 mod cause;

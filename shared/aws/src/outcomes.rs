@@ -1,9 +1,9 @@
-//! Telling other systems (`EventBridge`) and people (SNS) how it ended.
+//! Outcomes for other systems (`EventBridge`) and alerts for people (SNS).
 //!
-//! An outcome goes onto the stack's own bus with `source` `openai.webhooks` and the event's type as `detail-type`.
-//! Anyone may attach rules to that bus; this is where other systems, in any language, hook in. `detail.id` is the
-//! event's id. An outcome is published before its event is marked done, so a process that dies in between publishes it
-//! again: a target that must not act twice tells by that id.
+//! An outcome goes to the stack's event bus with `source` `openai.webhooks` and the event's type as `detail-type`. Rules on
+//! that bus connect other systems in any language. `detail.id` is the event's id. An outcome is published before its event
+//! is marked completed, so a process that dies in between publishes it again: a target that must not act twice
+//! deduplicates by that id.
 //!
 //! # Permissions
 //!
@@ -19,22 +19,22 @@ use serde_json::{Map, Value, json};
 use crate::Config;
 use crate::cause::cause;
 
-/// The `source` of everything we publish.
+/// The `source` of every outcome.
 pub const SOURCE: &str = "openai.webhooks";
 
-/// `EventBridge` takes entries of 256 KB, everything in them counted. This leaves some for what is around the detail.
+/// Maximum length of `detail` in bytes. An `EventBridge` entry has at most 256 KB, its other members included.
 const MAX_DETAIL: usize = 250_000;
 
-/// SNS wants fewer than 100 characters.
+/// Maximum length of a subject: SNS requires fewer than 100 characters.
 const MAX_SUBJECT: usize = 99;
 
-/// SNS takes 256 KB and a mailbox wants less. A longer message is cut.
+/// Maximum length of a message in bytes. SNS accepts 256 KB, mailboxes less. A longer message is truncated.
 const MAX_MESSAGE: usize = 16 * 1024;
 
-/// How long one try of a call may take, before the connection is given up and another one tried.
-const TRY_TIMEOUT: Duration = Duration::from_secs(3);
+/// Time limit of one attempt.
+const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(3);
 
-/// The bus and the topic. Cheap to clone.
+/// Publisher of outcomes and alerts. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct Outcomes {
     events: aws_sdk_eventbridge::Client,
@@ -43,51 +43,51 @@ pub struct Outcomes {
     topic: String,
 }
 
-/// How an event ended, for other systems.
+/// Outcome of an event, for other systems.
 #[derive(Clone, Copy, Debug)]
 pub struct Announcement<'a> {
-    /// The event's type.
+    /// Type of the event.
     pub event_type: &'a str,
-    /// The event's id.
+    /// Id of the event.
     pub id: &'a str,
-    /// What all events that mean the same share.
+    /// Idempotency key, which all events that mean the same share.
     pub idempotency_key: &'a str,
-    /// What it is about.
+    /// Id of the event's object.
     pub object_id: Option<&'a str>,
-    /// Which of our endpoints received it.
+    /// Endpoint that received the event.
     pub endpoint: &'a str,
-    /// How it came: `openai`, `reconcile` or `replay`.
+    /// Source of the event: `openai`, `reconcile` or `replay`.
     pub source: &'a str,
-    /// The object's status.
+    /// Status of the object.
     pub status: &'a str,
-    /// The keys of what was stored.
+    /// Keys of the stored artifacts.
     pub artifacts: &'a [String],
-    /// The bucket that these keys are in.
+    /// Bucket of these keys.
     pub bucket: &'a str,
-    /// What is worth knowing. Left out when it is too large for the bus; `summary_omitted` says so then.
+    /// Summary of the object. Omitted, with `summary_omitted` set, when it is too large for the bus.
     pub summary: &'a Map<String, Value>,
-    /// Why nothing was done, when nothing was.
+    /// Reason, if nothing was done.
     pub note: Option<&'a str>,
-    /// What the object's creator wants to find here: `context`, or `context_omitted` with why it is not there.
+    /// Context set by the object's creator: `context`, or `context_omitted` with the reason.
     pub context: Option<&'a Result<Map<String, Value>, &'static str>>,
 }
 
-/// Something a person should know.
+/// Alert for people.
 #[derive(Clone, Copy, Debug)]
 pub struct Notice<'a> {
-    /// The category of the event.
+    /// Category of the event.
     pub category: &'a str,
-    /// The event's type.
+    /// Type of the event.
     pub event_type: &'a str,
-    /// How bad it is.
+    /// Severity.
     pub severity: &'a str,
-    /// One line. What an e-mail's subject cannot hold is replaced or cut.
+    /// Subject of the e-mail. Characters that SNS rejects are replaced; a long subject is truncated.
     pub subject: &'a str,
-    /// The whole story.
+    /// Text of the alert.
     pub message: &'a str,
 }
 
-/// Nobody could be told, after the SDK's own retries. It may work later.
+/// A failure to publish, after the SDK's retries. Retryable.
 #[derive(Debug, thiserror::Error)]
 #[error("could not {action}: {cause}")]
 pub struct OutcomesError {
@@ -96,10 +96,10 @@ pub struct OutcomesError {
 }
 
 impl Outcomes {
-    /// The bus of this name and the topic with this ARN.
+    /// A publisher to the bus with this name and the topic with this ARN.
     #[must_use]
     pub fn new(config: &Config, bus: impl Into<String>, topic: impl Into<String>) -> Self {
-        let timeouts = TimeoutConfig::builder().operation_attempt_timeout(TRY_TIMEOUT).build();
+        let timeouts = TimeoutConfig::builder().operation_attempt_timeout(ATTEMPT_TIMEOUT).build();
         let events = aws_sdk_eventbridge::config::Builder::from(config.sdk()).timeout_config(timeouts.clone()).build();
         let sns = aws_sdk_sns::config::Builder::from(config.sdk()).timeout_config(timeouts).build();
         Self {
@@ -129,22 +129,22 @@ impl Outcomes {
         if answer.failed_entry_count == 0 {
             return Ok(());
         }
-        // The call succeeds when an entry was refused.
-        let refused = answer.entries().iter().find(|entry| entry.error_code.is_some());
+        // The call succeeds even if the entry is rejected.
+        let rejected = answer.entries().iter().find(|entry| entry.error_code.is_some());
         let part = |text: Option<&String>| text.cloned().unwrap_or_default();
-        let code = part(refused.and_then(|entry| entry.error_code.as_ref()));
-        let message = part(refused.and_then(|entry| entry.error_message.as_ref()));
+        let code = part(rejected.and_then(|entry| entry.error_code.as_ref()));
+        let message = part(rejected.and_then(|entry| entry.error_message.as_ref()));
         Err(OutcomesError { action: ACTION, cause: format!("{code}: {message}") })
     }
 
-    /// Tells people.
+    /// Publishes an alert.
     pub async fn alert(&self, notice: &Notice<'_>) -> Result<(), OutcomesError> {
         const ACTION: &str = "publish the alert";
         let mut request = self.sns.publish().topic_arn(&self.topic).subject(subject(notice.subject));
         request = request.message(message(notice.message));
         let attributes =
             [("category", notice.category), ("event-type", notice.event_type), ("severity", notice.severity)];
-        // SNS refuses an attribute without a value.
+        // SNS rejects an attribute without a value.
         for (name, value) in attributes.into_iter().filter(|(_, value)| !value.is_empty()) {
             let value = MessageAttributeValue::builder().data_type("String").string_value(value).build();
             request = request.message_attributes(
@@ -155,7 +155,8 @@ impl Outcomes {
         request.send().await.map(drop).map_err(|error| OutcomesError { action: ACTION, cause: cause(&error) })
     }
 }
-/// The `detail` of an outcome, never larger than the bus takes.
+
+/// The `detail` of an outcome, within the bus's limit.
 fn detail(announcement: &Announcement<'_>) -> String {
     let mut detail = Map::new();
     detail.insert("id".to_owned(), announcement.id.into());
@@ -184,14 +185,14 @@ fn detail(announcement: &Announcement<'_>) -> String {
     Value::Object(detail).to_string()
 }
 
-/// A subject as SNS takes it: printable ASCII, begun by a letter, a digit or punctuation, of fewer than 100 characters.
+/// A subject valid for SNS: printable ASCII without leading spaces, of fewer than 100 characters.
 fn subject(text: &str) -> String {
     let ascii = text.chars().map(|c| if c.is_ascii_graphic() || c == ' ' { c } else { '?' });
     let subject: String = ascii.skip_while(|c| *c == ' ').take(MAX_SUBJECT).collect();
     if subject.is_empty() { "OpenAI webhooks".to_owned() } else { subject }
 }
 
-/// A message as SNS takes it: not empty and not too long.
+/// A message valid for SNS: not empty and not too long.
 fn message(text: &str) -> &str {
     if text.is_empty() { "(no message)" } else { &text[..text.floor_char_boundary(MAX_MESSAGE)] }
 }

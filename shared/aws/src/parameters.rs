@@ -1,8 +1,12 @@
-//! Settings that outlive a deployment, in Systems Manager's Parameter Store.
+//! Parameters in Systems Manager's Parameter Store: settings that outlive a deployment.
 //!
-//! The function needs `ssm:GetParameter`, `ssm:GetParameterHistory` and `ssm:PutParameter` on the parameters it names, as
-//! far as it reads their values, looks back or writes. The store keeps the last 100 values of every parameter by itself,
-//! each with its description and time (`aws ssm get-parameter-history`).
+//! The store keeps the last 100 values of every parameter, each with its description and time
+//! (`aws ssm get-parameter-history`).
+//!
+//! # Permissions
+//!
+//! On the parameters used: `ssm:GetParameter` for [`Parameters::get`], `ssm:GetParameterHistory` for
+//! [`Parameters::history`], `ssm:PutParameter` for [`Parameters::put`].
 
 use std::fmt;
 use std::time::Duration;
@@ -16,30 +20,30 @@ use aws_sdk_ssm::types::ParameterType;
 use crate::Config;
 use crate::cause::cause;
 
-/// One attempt gets no answer after this.
+/// Time limit of one attempt.
 const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// The present value of a parameter.
+/// Current value of a parameter.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ParameterValue {
     /// The value.
     pub value: String,
-    /// 1 for the first value, one more for each that followed.
+    /// Version of the value: 1 for the first, incremented with each change.
     pub version: i64,
 }
 
-/// One of the values that a parameter has had.
+/// A current or former value of a parameter.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Parameter {
     /// The value.
     pub value: String,
-    /// 1 for the first value, one more for each that followed.
+    /// Version of the value: 1 for the first, incremented with each change.
     pub version: i64,
-    /// What whoever set it had to say about it, or of an earlier value where they said nothing.
+    /// Description given with this value, or with an earlier one if none was given.
     pub description: String,
 }
 
-/// A parameter could not be read or written, after the SDK's own retries. It may work later.
+/// A failure to read or write a parameter, after the SDK's retries. Retryable.
 #[derive(Debug, thiserror::Error)]
 #[error("could not {action} the parameter {name}: {cause}")]
 pub struct ParameterError {
@@ -48,14 +52,14 @@ pub struct ParameterError {
     cause: String,
 }
 
-/// The parameters of the account and region. Cheap to clone.
+/// Parameter Store of the account and region. Cheap to clone.
 #[derive(Clone)]
 pub struct Parameters {
     client: Client,
 }
 
 impl Parameters {
-    /// The store in the account and region of `config`.
+    /// The Parameter Store in the account and region of `config`.
     #[must_use]
     pub fn new(config: &Config) -> Self {
         let timeouts = TimeoutConfig::builder().operation_attempt_timeout(ATTEMPT_TIMEOUT).build();
@@ -63,7 +67,7 @@ impl Parameters {
         Self { client: Client::from_conf(ssm) }
     }
 
-    /// The parameter's value; `None` when there is no such parameter.
+    /// Value of the parameter; `None` when it does not exist.
     pub async fn get(&self, name: &str) -> Result<Option<ParameterValue>, ParameterError> {
         match self.client.get_parameter().name(name).send().await {
             Ok(output) => Ok(output.parameter.map(|parameter| ParameterValue {
@@ -75,7 +79,7 @@ impl Parameters {
         }
     }
 
-    /// The parameter's values from the oldest that is kept to the present one; none when there is no such parameter.
+    /// Values of the parameter from the oldest kept to the current one; empty when it does not exist.
     pub async fn history(&self, name: &str) -> Result<Vec<Parameter>, ParameterError> {
         let pages = self.client.get_parameter_history().name(name).into_paginator().send();
         let mut values: Vec<Parameter> = match pages.collect::<Result<Vec<_>, _>>().await {
@@ -89,12 +93,12 @@ impl Parameters {
                 return Err(ParameterError { action: "read", name: name.to_owned(), cause: cause(&error) });
             }
         };
-        // The order is not promised.
+        // The API does not guarantee an order.
         values.sort_by_key(|parameter| parameter.version);
         Ok(values)
     }
 
-    /// Gives the parameter a value, and makes it if it does not exist. Answers the version that the value got.
+    /// Sets the parameter's value, creating it if needed. Returns the version of the value.
     pub async fn put(&self, name: &str, value: &str, description: &str) -> Result<i64, ParameterError> {
         let call = self
             .client

@@ -115,6 +115,7 @@ mod bounds;
 mod deadline;
 mod handler;
 mod harness;
+pub mod object;
 mod openai_access;
 mod record;
 mod report;

@@ -37,7 +37,7 @@ pub(crate) enum Undecodable {
     #[error("the message attribute {0} is missing or unusable")]
     Attribute(&'static str),
     #[error("the body is {0}")]
-    Body(#[from] hooks_webhook::MalformedEvent),
+    Body(#[from] hooks_webhook::EventError),
     #[error("the event's {0} is too long")]
     TooLong(&'static str),
 }

@@ -1,6 +1,6 @@
-//! Sessions of agents, their turns and their environments, reduced to what is used.
+//! Sessions of agents, their turns and environments, reduced to the fields that are used.
 //!
-//! Their statuses stay text: all but a few are passed on, and more may come while the API is in beta.
+//! Statuses are text: most are passed on only, and OpenAI may add more while the API is in beta.
 
 use bytes::Bytes;
 use serde_json::Value;
@@ -18,19 +18,19 @@ pub(crate) const BETA: &str = "agents=v1";
 pub struct AgentSession {
     /// `sess_...`
     pub id: String,
-    /// `idle`, `in_progress`, `requires_action` or `failed`, or something newer.
+    /// `idle`, `in_progress`, `requires_action` or `failed`, or a newer one.
     pub status: String,
-    /// Why it failed, in OpenAI's words.
+    /// OpenAI's message on why it failed.
     pub error: Option<String>,
-    /// `none`, `openai_hosted` or `self_hosted`, or something newer.
+    /// `none`, `openai_hosted` or `self_hosted`, or a newer one.
     pub environment_type: Option<String>,
-    /// `env_...`, where it has an environment.
+    /// `env_...`, if it has an environment.
     pub environment_id: Option<String>,
-    /// What it waits for, each as OpenAI wrote it.
+    /// The actions that it waits for, each as OpenAI wrote it.
     pub required_actions: Vec<Value>,
     /// When it was created, in seconds since the epoch.
     pub created_at: Option<i64>,
-    /// When something last happened in it, in seconds since the epoch.
+    /// When it was last active, in seconds since the epoch.
     pub last_active_at: Option<i64>,
     /// The whole object as OpenAI sent it. `environment.remote_url` may hold credentials.
     pub raw: Value,
@@ -38,27 +38,27 @@ pub struct AgentSession {
     pub json: Bytes,
 }
 
-/// A turn of a session: what an agent did with one input.
+/// A turn of a session: an agent's work on one input.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct AgentTurn {
     /// `turn_...`
     pub id: String,
-    /// `queued`, `in_progress`, `waiting`, `completed`, `failed` or `cancelled`, or something newer.
+    /// `queued`, `in_progress`, `waiting`, `completed`, `failed` or `cancelled`, or a newer one.
     pub status: String,
-    /// Why it failed: a short name such as `sandbox_error`, and a sentence.
+    /// The error's code, such as `sandbox_error`, and its message.
     pub error: Option<(Option<String>, Option<String>)>,
 }
 
-/// An environment that a session works in.
+/// The environment of a session.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct AgentEnvironment {
     /// `env_...`
     pub id: String,
-    /// `pending`, `ready`, `connected`, `disconnected`, `suspended`, `expired` or `failed`, or something newer.
+    /// `pending`, `ready`, `connected`, `disconnected`, `suspended`, `expired` or `failed`, or a newer one.
     pub status: String,
-    /// `openai_hosted` or `self_hosted`, or something newer.
+    /// `openai_hosted` or `self_hosted`, or a newer one.
     pub kind: Option<String>,
     /// The whole object, byte for byte.
     pub json: Bytes,
@@ -70,8 +70,7 @@ impl Client {
         let path = ["agents", "sessions", id];
         let call = Call { beta: Some(BETA), ..Call::new("retrieve agent session", &path) };
         let answer = self.get(call, deadline).await?;
-        let json = answer.bytes.clone();
-        answer.read("an agent session", |raw| AgentSession::from_json(raw, json))
+        answer.read_with_bytes("an agent session", AgentSession::from_json)
     }
 
     /// Retrieves the newest turn of a session, if it has any: `GET /agents/sessions/{id}/turns`.
@@ -92,13 +91,12 @@ impl Client {
         let path = ["agents", "environments", id];
         let call = Call { beta: Some(BETA), ..Call::new("retrieve agent environment", &path) };
         let answer = self.get(call, deadline).await?;
-        let json = answer.bytes.clone();
-        answer.read("an agent environment", |raw| AgentEnvironment::from_json(&raw, json))
+        answer.read_with_bytes("an agent environment", |raw, json| AgentEnvironment::from_json(&raw, json))
     }
 }
 
 impl AgentSession {
-    /// `None` when it is no session: an object without an id or a status.
+    /// `None` without an id or a status.
     pub(crate) fn from_json(raw: Value, json: Bytes) -> Option<Self> {
         let environment = raw.get("environment");
         Some(Self {
@@ -128,7 +126,7 @@ impl AgentTurn {
 }
 
 impl AgentEnvironment {
-    /// `None` when it is no environment: an object without an id or a status.
+    /// `None` without an id or a status.
     fn from_json(raw: &Value, json: Bytes) -> Option<Self> {
         Some(Self { id: text(raw, "id")?, status: text(raw, "status")?, kind: text(raw, "type"), json })
     }

@@ -1,4 +1,4 @@
-//! The client: how a call is made. Which calls there are, the modules of their objects say.
+//! The client: how a call is made. The calls themselves are in the modules of their objects.
 
 use std::fmt;
 use std::pin::pin;
@@ -17,24 +17,23 @@ use tokio::time::{Instant, timeout_at};
 use crate::error::OpenAiError;
 use crate::key::ApiKey;
 
-/// As in OpenAI's own clients.
+/// The same as in OpenAI's own clients.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// How long one object may take: a metadata look-up answers within a second, also on a bad day.
+/// How long one object may take. A metadata look-up usually answers within a second.
 const OBJECT_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// A Lambda function is frozen between its invocations, and a connection does not outlive that by much. One that has
-/// been idle for longer is opened anew, which is cheaper than a call that fails on a dead one.
+/// A Lambda function is frozen between invocations, and its connections may be closed meanwhile. Opening a new connection
+/// is cheaper than a call that fails on a dead one.
 const POOL_IDLE_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// Bounds what an answer can make us hold. A failed batch lists its faults, one per line of its input at worst, and
-/// still stays far below.
+/// The size limit of an answer. A failed batch lists at most one error per line of its input, which is far less.
 const MAX_OBJECT_BYTES: usize = 8 * 1024 * 1024;
 
-/// How much of a refusal is read: its message is a sentence.
+/// The size limit of an error's body, whose message is a sentence.
 const MAX_ERROR_BYTES: usize = 64 * 1024;
 
-/// Longer than any id that OpenAI gives out.
+/// Longer than any id of OpenAI.
 const MAX_ID_LENGTH: usize = 128;
 
 const BETA: HeaderName = HeaderName::from_static("openai-beta");
@@ -43,28 +42,28 @@ const JSON: &str = "application/json";
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
-/// What a [`Client`] needs to know.
+/// The configuration of a [`Client`].
 #[derive(Clone, Debug)]
 pub struct ClientConfig {
     /// `https://api.openai.com/v1`, or the same path on the host of another data residency region.
     pub base_url: Url,
-    /// A project's key. It needs read permission for what is retrieved.
+    /// A project's key. It needs read permission for the objects that are retrieved.
     pub api_key: ApiKey,
 }
 
-/// Why a [`Client`] cannot be made.
+/// An invalid [`ClientConfig`], or an HTTP client that cannot be set up.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ClientConfigError {
-    /// The base URL is not one that a path can be appended to.
-    #[error("the base URL of OpenAI must be http or https and have neither query nor fragment")]
+    /// No path can be appended to the base URL.
+    #[error("OpenAI's base URL must be http or https, without query and fragment")]
     BaseUrl,
     /// The HTTP or TLS layer refused its configuration.
-    #[error("the HTTP client of OpenAI could not be set up: {0}")]
+    #[error("the HTTP client for OpenAI could not be set up: {0}")]
     Http(String),
 }
 
-/// Calls OpenAI. Cheap to clone; clones share their connections.
+/// A client of OpenAI's API. It is cheap to clone; clones share their connections.
 #[derive(Clone)]
 pub struct Client {
     http: reqwest::Client,
@@ -73,7 +72,7 @@ pub struct Client {
 }
 
 impl Client {
-    /// Sets up the client. No connection is opened, and no certificate is read from disk: the roots are compiled in.
+    /// Sets up the client. It opens no connection and reads no certificates from disk: the roots are compiled in.
     pub fn new(config: ClientConfig) -> Result<Self, ClientConfigError> {
         let ClientConfig { base_url, api_key } = config;
         if !matches!(base_url.scheme(), "http" | "https") || base_url.query().is_some() || base_url.fragment().is_some()
@@ -83,31 +82,31 @@ impl Client {
         Ok(Self { http: http_client()?, base_url, api_key })
     }
 
-    /// A client at this URL whose key is read later, and put in by [`with_api_key`](Self::with_api_key).
+    /// A client at this URL whose key is set later by [`with_api_key`](Self::with_api_key).
     ///
     /// # Errors
     ///
-    /// What is wrong with the URL, in words that can follow the name of its setting.
+    /// The reason, worded to follow the name of the URL's setting.
     pub fn without_key(base_url: &str) -> Result<Self, String> {
         let base_url = base_url.parse().map_err(|_| "is not a URL".to_owned())?;
         let config = ClientConfig { base_url, api_key: ApiKey::none() };
         Self::new(config).map_err(|error| format!("cannot be used: {error}"))
     }
 
-    /// The same client, over the same connections, with another key: for a key that was changed meanwhile.
+    /// The same client, with the same connections and another key.
     #[must_use]
     pub fn with_api_key(&self, api_key: ApiKey) -> Self {
         Self { api_key, ..self.clone() }
     }
 
-    /// Gets what is at the call's path.
+    /// `GET`.
     pub(crate) async fn get(&self, call: Call<'_>, deadline: Instant) -> Result<Answer, OpenAiError> {
         let until = earlier(deadline, call.timeout);
         let response = self.send(call, self.http.get(self.url(call)?), JSON, until).await?;
         answer(call, response, until).await
     }
 
-    /// Posts a JSON body, or none. What is done by it may have been done when no answer comes.
+    /// `POST` with a JSON body, or with none. Without an answer, it may have taken effect or not.
     pub(crate) async fn post(
         &self,
         call: Call<'_>,
@@ -123,7 +122,7 @@ impl Client {
         answer(call, self.send(call, request, JSON, until).await?, until).await
     }
 
-    /// Posts a form. It may take until the deadline as long as `sent` grows, and stand still for the call's time.
+    /// `POST` of a form. It may take until the deadline while `sent` grows, and make no progress for the call's timeout.
     pub(crate) async fn post_form(
         &self,
         call: Call<'_>,
@@ -146,18 +145,18 @@ impl Client {
         answer(call, response, earlier(deadline, call.timeout)).await
     }
 
-    /// Deletes what is at the call's path.
+    /// `DELETE`.
     pub(crate) async fn delete(&self, call: Call<'_>, deadline: Instant) -> Result<Answer, OpenAiError> {
         let until = earlier(deadline, call.timeout);
         answer(call, self.send(call, self.http.delete(self.url(call)?), JSON, until).await?, until).await
     }
 
-    /// Gets what is at the call's path, without reading it.
+    /// `GET` without reading the answer's body.
     pub(crate) async fn open(&self, call: Call<'_>, deadline: Instant) -> Result<reqwest::Response, OpenAiError> {
         self.send(call, self.http.get(self.url(call)?), "application/binary", earlier(deadline, call.timeout)).await
     }
 
-    /// Waits for an answer with a status of success; any other becomes an error, which reads the refusal's body.
+    /// Sends the request. An answer of another status than success is an error, with the code and message of its body.
     async fn send(
         &self,
         call: Call<'_>,
@@ -179,7 +178,7 @@ impl Client {
             return Ok(response);
         }
         let (status, headers) = (response.status(), response.headers().clone());
-        // The status says more than a failure to read what comes with it.
+        // The status is the error, even if the body cannot be read.
         let body = read(call, response, MAX_ERROR_BYTES, until).await.map(|body| body.bytes).unwrap_or_default();
         Err(OpenAiError::refused_with(call.name, status, &headers, &body).with_request_id(request_id(&headers)))
     }
@@ -200,8 +199,7 @@ impl Client {
     }
 }
 
-/// The HTTP client that OpenAI is called with, for whoever must call somebody else, too. Its answers and their time are
-/// unbounded: bound them.
+/// The HTTP client of [`Client`], for calls to others than OpenAI. Callers must limit the size and the time of answers.
 pub fn http_client() -> Result<reqwest::Client, ClientConfigError> {
     reqwest::Client::builder()
         .tls_backend_preconfigured(tls().map_err(|error| ClientConfigError::Http(error.to_string()))?)
@@ -213,17 +211,17 @@ pub fn http_client() -> Result<reqwest::Client, ClientConfigError> {
         .map_err(|error| ClientConfigError::Http(error.to_string()))
 }
 
-/// Where a call goes, and what bounds it.
+/// A call's target and limits.
 #[derive(Clone, Copy)]
 pub(crate) struct Call<'a> {
-    /// What errors call it, such as `retrieve batch`.
+    /// Its name in errors, such as `retrieve batch`.
     pub(crate) name: &'static str,
-    /// Below the base URL, segment by segment. Each is a fixed word or an id.
+    /// The path's segments below the base URL. Each is a fixed word or an id.
     pub(crate) path: &'a [&'a str],
     pub(crate) query: &'a [(&'a str, &'a str)],
-    /// The value of `OpenAI-Beta`, where the call wants one.
+    /// The value of `OpenAI-Beta`, if the call needs it.
     pub(crate) beta: Option<&'static str>,
-    /// The most bytes that are read of the answer.
+    /// The size limit of the answer, bytes.
     pub(crate) limit: usize,
     /// How long the answer may take.
     pub(crate) timeout: Duration,
@@ -235,20 +233,31 @@ impl<'a> Call<'a> {
     }
 }
 
-/// A successful answer, whole. Some calls are answered by nothing.
+/// A complete successful answer, which may be empty.
 pub(crate) struct Answer {
     call: &'static str,
-    pub(crate) bytes: Bytes,
+    bytes: Bytes,
     request_id: Option<String>,
 }
 
 impl Answer {
-    /// Reads the answer's JSON as `what`; a call that is answered by something else may work later.
+    /// Reads the answer's JSON as `what`. Anything else is an error that may pass by a retry.
     pub(crate) fn read<T>(self, what: &'static str, from: impl FnOnce(Value) -> Option<T>) -> Result<T, OpenAiError> {
-        let value = serde_json::from_slice(&self.bytes);
-        let value = value.map_err(|_| OpenAiError::unreadable(self.call, "JSON in full"));
-        let read = value.and_then(|value| from(value).ok_or_else(|| OpenAiError::unreadable(self.call, what)));
-        read.map_err(|error| error.with_request_id(self.request_id))
+        self.read_with_bytes(what, |raw, _| from(raw))
+    }
+
+    /// The same for a type that keeps the answer's bytes.
+    pub(crate) fn read_with_bytes<T>(
+        self,
+        what: &'static str,
+        from: impl FnOnce(Value, Bytes) -> Option<T>,
+    ) -> Result<T, OpenAiError> {
+        let Self { call, bytes, request_id } = self;
+        let read = match serde_json::from_slice(&bytes) {
+            Ok(value) => from(value, bytes).ok_or_else(|| OpenAiError::unreadable(call, what)),
+            Err(_) => Err(OpenAiError::unreadable(call, "JSON in full")),
+        };
+        read.map_err(|error| error.with_request_id(request_id))
     }
 }
 
@@ -258,7 +267,7 @@ impl fmt::Debug for Client {
     }
 }
 
-/// Ids come with events, so they are checked before they become a part of a path: `..` would lead to another call.
+/// Ids come from outside and become parts of paths, where `..` would make another call.
 fn is_id(text: &str) -> bool {
     (1..=MAX_ID_LENGTH).contains(&text.len())
         && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_'))

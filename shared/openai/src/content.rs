@@ -1,4 +1,4 @@
-//! The content of a file, piece by piece.
+//! The content of a file, as a stream.
 
 use std::fmt;
 use std::time::Duration;
@@ -10,15 +10,15 @@ use tokio::time::{Instant, timeout_at};
 use crate::client::{Call, Client, request_id};
 use crate::error::OpenAiError;
 
-/// How long the first byte of a file may take.
+/// The timeout until the first byte of a file.
 const CONTENT_TIMEOUT: Duration = Duration::from_mins(1);
 
-/// How long the next piece may take. A file of hundreds of megabytes has no sensible limit as a whole, but a connection
-/// that is silent for this long is dead.
+/// The timeout until the next piece. Files of hundreds of megabytes have no sensible timeout as a whole, but a connection
+/// without data for this long is dead.
 const IDLE_TIMEOUT: Duration = Duration::from_secs(30);
 
 impl Client {
-    /// Opens a file for reading: `GET /files/{id}/content`.
+    /// Downloads a file: `GET /files/{id}/content`.
     pub async fn file_content(&self, id: &str, deadline: Instant) -> Result<FileContent, OpenAiError> {
         const CALL: &str = "download file";
         let path = ["files", id, "content"];
@@ -41,9 +41,9 @@ impl FileContent {
         Self { call, response, request_id, deadline }
     }
 
-    /// The next piece, `None` at the end of the file. Its size is what the network delivers.
+    /// The next piece, of any size, or `None` at the end of the file.
     ///
-    /// An answer that announces its length and breaks off earlier is an error, never an end.
+    /// An answer that ends before its announced length is an error.
     pub async fn chunk(&mut self) -> Result<Option<Bytes>, OpenAiError> {
         let until = self.deadline.min(Instant::now() + IDLE_TIMEOUT);
         match timeout_at(until, self.response.chunk()).await {

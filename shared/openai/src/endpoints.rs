@@ -1,7 +1,7 @@
-//! Webhook endpoints: where OpenAI delivers a project's events, and the secrets that it signs them with.
+//! Webhook endpoints: the URLs that OpenAI delivers a project's events to, and their signing secrets.
 //!
-//! The key needs `api.webhooks.read`; writing needs `api.webhooks.write` and a principal who owns the project. Admin keys
-//! are refused. An organization's endpoints are managed in the dashboard alone.
+//! Reading needs the permission `api.webhooks.read`; writing needs `api.webhooks.write` and an owner of the project. OpenAI
+//! refuses admin keys. An organization's endpoints can be managed in the dashboard only.
 
 use std::fmt;
 
@@ -19,26 +19,26 @@ use crate::page::Page;
 pub struct WebhookEndpoint {
     /// `whe_...`
     pub id: String,
-    /// What people call it, 1 to 256 characters.
+    /// Its name, 1 to 256 characters.
     pub name: String,
-    /// Where it delivers to.
+    /// The URL that events are delivered to.
     pub url: String,
-    /// What it delivers.
+    /// The event types that are delivered.
     pub event_types: Vec<String>,
     /// When it was created, in seconds since the epoch.
     pub created_at: Option<i64>,
     /// When its configuration or its secret last changed, in seconds since the epoch.
     pub updated_at: Option<i64>,
-    /// A few characters of the signing secret.
+    /// A few characters of its signing secret.
     pub signing_secret_hint: Option<String>,
 }
 
-/// A signing secret (`whsec_...`), which OpenAI shows when it makes one and never again.
+/// A signing secret (`whsec_...`). OpenAI shows it once, when it is made.
 #[derive(Clone, PartialEq, Eq)]
 pub struct EndpointSecret(String);
 
 impl EndpointSecret {
-    /// The secret, to be stored.
+    /// The secret's text, to be stored.
     #[must_use]
     pub fn expose(&self) -> &str {
         &self.0
@@ -51,19 +51,19 @@ impl fmt::Debug for EndpointSecret {
     }
 }
 
-/// What to change of an endpoint. What is `None` stays.
+/// A change of an endpoint. `None` leaves a field as it is.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct EndpointChange<'a> {
-    /// Another name.
+    /// The new name.
     pub name: Option<&'a str>,
-    /// Another URL.
+    /// The new URL.
     pub url: Option<&'a str>,
-    /// Other event types, instead of all that it has.
+    /// The new event types, which replace all others.
     pub event_types: Option<&'a [String]>,
 }
 
 impl Client {
-    /// Lists the project's endpoints: `GET /webhook_endpoints`, at most `limit` (1 to 100) of those behind `after`.
+    /// Lists the project's endpoints: `GET /webhook_endpoints`, at most `limit` (1 to 100) of those after `after`.
     pub async fn webhook_endpoints(
         &self,
         after: Option<&str>,
@@ -120,7 +120,7 @@ impl Client {
 
     /// Gives an endpoint a new secret: `POST /webhook_endpoints/{id}/rotate_secret`. Not idempotent.
     ///
-    /// With `keep_old` OpenAI signs with both for 24 hours; without, the old one ends at once.
+    /// With `keep_old` OpenAI signs with both secrets for 24 hours; without, the old one ends at once.
     pub async fn rotate_webhook_secret(
         &self,
         id: &str,
@@ -133,7 +133,7 @@ impl Client {
         answer.read("a webhook endpoint with its secret", |raw| with_secret(&raw))
     }
 
-    /// Has OpenAI deliver a sample event: `POST /webhook_endpoints/{id}/test`. The status that the endpoint answered.
+    /// Has OpenAI deliver a sample event: `POST /webhook_endpoints/{id}/test`. Returns the status of the endpoint's answer.
     pub async fn test_webhook_endpoint(
         &self,
         id: &str,
@@ -154,7 +154,7 @@ impl Client {
 }
 
 impl WebhookEndpoint {
-    /// `None` when it is no endpoint: an object without an id.
+    /// `None` without an id.
     fn from_json(raw: &Value) -> Option<Self> {
         Some(Self {
             id: text(raw, "id")?,

@@ -1,4 +1,4 @@
-//! Why a call failed, and what that means for whoever made it.
+//! Errors of calls, and what they mean for the caller.
 
 use std::error::Error as _;
 use std::fmt;
@@ -13,21 +13,21 @@ use crate::text::for_display;
 /// What a failed call means for the caller.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum ErrorClass {
-    /// It may work later: the connection, 408, 409, 429, 5xx, or an answer that nobody can read.
+    /// A retry may help: a failed connection, 408, 409, 429, 5xx, or an unreadable answer.
     Retry,
-    /// There is no such object, or not in the project of this key (404).
+    /// The object does not exist, or belongs to another project than the key (404).
     NotFound,
-    /// The key is wrong, or must not read this object (401, 403).
+    /// The key is wrong or has no permission for the call (401, 403).
     Unauthorized,
-    /// The account has no credit left (429 with `insufficient_quota`). Waiting does not help; paying does.
+    /// The account has no credit left (429 with `insufficient_quota`). A retry helps only after a payment.
     QuotaExhausted,
-    /// Trying again cannot help.
+    /// A retry cannot help.
     Permanent,
 }
 
-/// A failed call: what was asked, why it failed and how OpenAI calls that request.
+/// A failed call: its name, the cause and OpenAI's request id.
 ///
-/// Nothing in it is secret. OpenAI's own message is cut to a sentence or two, and what looks like a key is masked.
+/// It contains no secrets: OpenAI's message is cut to 300 characters, and whatever looks like a key is masked.
 #[derive(Debug)]
 pub struct OpenAiError(Box<Inner>);
 
@@ -59,13 +59,13 @@ struct Refused {
 }
 
 impl OpenAiError {
-    /// What to do about it.
+    /// The error's class, which decides about a retry.
     #[must_use]
     pub fn class(&self) -> ErrorClass {
         match &self.0.cause {
             Cause::Status(refused) => refused.class,
             Cause::InvalidId | Cause::TooLarge { .. } => ErrorClass::Permanent,
-            // An answer that cannot be read mostly comes from something between OpenAI and here.
+            // An unreadable answer usually comes from a proxy between OpenAI and here.
             Cause::Connection(_) | Cause::Timeout(_) | Cause::Interrupted(_) | Cause::Unreadable(_) => {
                 ErrorClass::Retry
             }
@@ -84,13 +84,13 @@ impl OpenAiError {
         self.refused()?.code.as_deref()
     }
 
-    /// How long OpenAI wants to be left alone: `retry-after-ms`, or else `Retry-After` in seconds or as a date.
+    /// The pause that OpenAI asks for: `retry-after-ms`, or else `Retry-After` in seconds or as a date.
     #[must_use]
     pub fn retry_after(&self) -> Option<Duration> {
         self.refused()?.retry_after
     }
 
-    /// OpenAI's `x-request-id`, which its support asks for.
+    /// OpenAI's `x-request-id`, for its support.
     #[must_use]
     pub fn request_id(&self) -> Option<&str> {
         self.0.request_id.as_deref()
@@ -133,12 +133,12 @@ impl OpenAiError {
         Self::new(call, Cause::Connection(chain(error)))
     }
 
-    /// An answer came, but not to its end.
+    /// The answer broke off.
     pub(crate) fn interrupted(call: &'static str, error: reqwest::Error) -> Self {
         Self::new(call, Cause::Interrupted(chain(error)))
     }
 
-    /// OpenAI refused. `body` is as much of the answer as was read; it need not be JSON.
+    /// OpenAI refused. `body` is the part of the answer that was read, JSON or not.
     pub(crate) fn refused_with(call: &'static str, status: StatusCode, headers: &HeaderMap, body: &[u8]) -> Self {
         let error =
             serde_json::from_slice::<Value>(body).ok().and_then(|mut body| body.get_mut("error").map(Value::take));
@@ -158,8 +158,8 @@ impl OpenAiError {
     }
 }
 
-/// OpenAI's own clients go by the same statuses. They also obey `x-should-retry` to the letter, but they repeat within
-/// seconds: a `false` beside a rate limit tells those to give up, not a queue that comes back minutes later.
+/// OpenAI's own clients retry the same statuses. They also follow `x-should-retry`, but within seconds: `false` with a rate
+/// limit tells them to give up, and does not concern a queue that retries minutes later.
 fn class_of(status: StatusCode, quota_exhausted: bool, headers: &HeaderMap) -> ErrorClass {
     let by_status = match status.as_u16() {
         429 if quota_exhausted => ErrorClass::QuotaExhausted,
@@ -187,7 +187,7 @@ fn retry_after(headers: &HeaderMap, now: SystemTime) -> Option<Duration> {
     seconds(value).or_else(|| httpdate::parse_http_date(value).ok()?.duration_since(now).ok())
 }
 
-/// The error and what is under it: reqwest's own text says only that the request could not be sent.
+/// The error and its causes: reqwest's own text says only that the request could not be sent.
 fn chain(error: reqwest::Error) -> String {
     let error = error.without_url();
     let mut text = error.to_string();

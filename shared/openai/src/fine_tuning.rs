@@ -1,4 +1,4 @@
-//! Fine-tuning jobs, reduced to what is used.
+//! Fine-tuning jobs, reduced to the fields that are used.
 
 use bytes::Bytes;
 use serde_json::Value;
@@ -8,7 +8,7 @@ use crate::client::{Call, Client};
 use crate::error::OpenAiError;
 use crate::objects::{count, text, time};
 
-/// One page of the most that OpenAI gives.
+/// The longest page of OpenAI.
 const ONE_PAGE: [(&str, &str); 1] = [("limit", "100")];
 
 /// A fine-tuning job.
@@ -17,21 +17,21 @@ const ONE_PAGE: [(&str, &str); 1] = [("limit", "100")];
 pub struct FineTuningJob {
     /// `ftjob-...`
     pub id: String,
-    /// Where it stands, as OpenAI writes it: `validating_files`, `queued`, `running`, `succeeded`, `failed`...
+    /// Its status, as OpenAI writes it: `validating_files`, `queued`, `running`, `succeeded`, `failed`...
     pub status: String,
-    /// The model that is trained further.
+    /// The base model.
     pub model: Option<String>,
-    /// The model that came of it, such as `ft:gpt-4.1-mini:acme:support:B1`.
+    /// The new model, such as `ft:gpt-4.1-mini:acme:support:B1`.
     pub fine_tuned_model: Option<String>,
-    /// What its author wanted in the new model's name.
+    /// The suffix that was requested for the new model's name.
     pub suffix: Option<String>,
-    /// What went wrong: a short name such as `invalid_training_file`, and a sentence.
+    /// The error's code, such as `invalid_training_file`, and its message.
     pub error: Option<(Option<String>, Option<String>)>,
-    /// How many tokens were trained, which is what is billed.
+    /// The number of trained tokens, which are billed.
     pub trained_tokens: Option<u64>,
     /// When it was created, in seconds since the epoch.
     pub created_at: Option<i64>,
-    /// When it came to its end, in seconds since the epoch.
+    /// When it finished, in seconds since the epoch.
     pub finished_at: Option<i64>,
     /// The whole object as OpenAI sent it.
     pub raw: Value,
@@ -39,11 +39,11 @@ pub struct FineTuningJob {
     pub json: Bytes,
 }
 
-/// One page of what belongs to a job.
+/// One page of a job's checkpoints or events.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct FineTuningList {
-    /// How many are in it, at most 100.
+    /// The number of entries, at most 100.
     pub count: usize,
     /// The page as OpenAI sent it, byte for byte.
     pub json: Bytes,
@@ -54,8 +54,7 @@ impl Client {
     pub async fn fine_tuning_job(&self, id: &str, deadline: Instant) -> Result<FineTuningJob, OpenAiError> {
         let path = ["fine_tuning", "jobs", id];
         let answer = self.get(Call::new("retrieve fine-tuning job", &path), deadline).await?;
-        let json = answer.bytes.clone();
-        answer.read("a fine-tuning job", |raw| FineTuningJob::from_json(raw, json))
+        answer.read_with_bytes("a fine-tuning job", FineTuningJob::from_json)
     }
 
     /// Lists a job's checkpoints, the last 100: `GET /fine_tuning/jobs/{id}/checkpoints`.
@@ -64,7 +63,7 @@ impl Client {
         self.fine_tuning_list(Call::new("list fine-tuning checkpoints", &path), deadline).await
     }
 
-    /// Lists what a job has reported, the last 100: `GET /fine_tuning/jobs/{id}/events`.
+    /// Lists a job's events, the last 100: `GET /fine_tuning/jobs/{id}/events`.
     pub async fn fine_tuning_events(&self, id: &str, deadline: Instant) -> Result<FineTuningList, OpenAiError> {
         let path = ["fine_tuning", "jobs", id, "events"];
         self.fine_tuning_list(Call::new("list fine-tuning events", &path), deadline).await
@@ -72,20 +71,21 @@ impl Client {
 
     async fn fine_tuning_list(&self, call: Call<'_>, deadline: Instant) -> Result<FineTuningList, OpenAiError> {
         let answer = self.get(Call { query: &ONE_PAGE, ..call }, deadline).await?;
-        let json = answer.bytes.clone();
-        answer.read("a list", |raw| Some(FineTuningList { count: raw.get("data")?.as_array()?.len(), json }))
+        answer.read_with_bytes("a list", |raw, json| {
+            Some(FineTuningList { count: raw.get("data")?.as_array()?.len(), json })
+        })
     }
 }
 
 impl FineTuningJob {
-    /// The status of a job that made a model.
+    /// The status of a job with a new model.
     pub const SUCCEEDED: &'static str = "succeeded";
-    /// The status of a job that went wrong, and [`error`](Self::error) says why.
+    /// The status of a job that failed; [`error`](Self::error) has the reason.
     pub const FAILED: &'static str = "failed";
     /// The status of a job that was cancelled.
     pub const CANCELLED: &'static str = "cancelled";
 
-    /// `None` when it is no job: an object without an id or a status.
+    /// `None` without an id or a status.
     pub(crate) fn from_json(raw: Value, json: Bytes) -> Option<Self> {
         // A job without an error has `null`, `{}`, or an error whose fields are null.
         let error = raw.get("error").map(|error| (text(error, "code"), text(error, "message")));
@@ -104,13 +104,13 @@ impl FineTuningJob {
         })
     }
 
-    /// Whether there is still something to come. Of an unknown status neither this nor its opposite can be said.
+    /// Whether the job is still in progress. False for an unknown status.
     #[must_use]
     pub fn is_under_way(&self) -> bool {
         matches!(self.status.as_str(), "validating_files" | "queued" | "running" | "paused")
     }
 
-    /// Whether the job has reached its end.
+    /// Whether the status is final. False for an unknown status.
     #[must_use]
     pub fn is_terminal(&self) -> bool {
         [Self::SUCCEEDED, Self::FAILED, Self::CANCELLED].contains(&self.status.as_str())
@@ -142,14 +142,14 @@ mod tests {
     }
 
     #[test]
-    fn what_went_wrong_is_read() {
+    fn an_error_is_read() {
         let error = json!({"code": "invalid_training_file", "message": "Line 3.", "param": "training_file"});
         let failed = job(json!({"id": "ftjob-1", "status": "failed", "error": error})).unwrap();
         assert_eq!(failed.error, Some((Some("invalid_training_file".to_owned()), Some("Line 3.".to_owned()))));
     }
 
     #[test]
-    fn a_field_of_an_unexpected_kind_is_a_missing_field() {
+    fn a_field_of_an_unexpected_type_is_a_missing_field() {
         let odd = json!({"id": "ftjob-1", "status": "x", "model": 4, "fine_tuned_model": "", "error": "no",
             "trained_tokens": "many", "created_at": "yesterday", "finished_at": -1, "user_provided_suffix": []});
         let odd = job(odd).unwrap();
@@ -158,16 +158,16 @@ mod tests {
     }
 
     #[test]
-    fn each_known_status_is_under_way_or_an_end_and_an_unknown_one_neither() {
+    fn each_known_status_is_in_progress_or_final_and_an_unknown_one_neither() {
         let of = |status: &str| job(json!({"id": "ftjob-1", "status": status})).unwrap();
         for status in ["validating_files", "queued", "running", "paused", "succeeded", "failed", "cancelled"] {
             assert_ne!(of(status).is_under_way(), of(status).is_terminal(), "{status}");
         }
-        assert!(!of("shelved").is_under_way() && !of("shelved").is_terminal());
+        assert!(!of("unheard_of").is_under_way() && !of("unheard_of").is_terminal());
     }
 
     #[test]
-    fn something_without_an_id_or_a_status_is_no_job() {
+    fn a_job_needs_an_id_and_a_status() {
         for other in [json!(null), json!([]), json!({"status": "failed"}), json!({"id": "ftjob-1"})] {
             assert!(job(other.clone()).is_none(), "{other}");
         }

@@ -5,27 +5,27 @@ use std::str::FromStr;
 
 use reqwest::header::HeaderValue;
 
-/// An OpenAI API key, as it goes into the `Authorization` header.
+/// An OpenAI API key, stored as the `Authorization` header's value.
 ///
-/// It is never printed: `Debug` shows a placeholder, there is no `Display`, and the header is marked sensitive so that
+/// It is never printed: `Debug` shows a placeholder, there is no `Display`, and the header is marked as sensitive, so that
 /// no HTTP layer logs it.
 #[derive(Clone)]
 pub struct ApiKey(HeaderValue);
 
-/// A text that cannot be an API key. It does not say the text.
+/// A text that cannot be an API key. The error does not contain the text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum ApiKeyError {
-    /// Nothing is left after trimming.
+    /// The text is empty or white space.
     #[error("the API key is empty")]
     Empty,
-    /// A key consists of visible ASCII characters. Anything else is a slip of copy and paste.
-    #[error("the API key has a character that no key has (a space, a line break or a character beyond ASCII)")]
+    /// A key has visible ASCII characters only. Others are usually errors of copy and paste.
+    #[error("the API key contains a space, a line break or a character outside ASCII")]
     ForbiddenCharacter,
 }
 
 impl ApiKey {
-    /// What stands for a key that is not read yet.
+    /// A placeholder for a key that is not read yet.
     pub(crate) const fn none() -> Self {
         Self(HeaderValue::from_static("Bearer none"))
     }
@@ -38,7 +38,7 @@ impl ApiKey {
 impl FromStr for ApiKey {
     type Err = ApiKeyError;
 
-    /// Takes the key without the white space around it, which secrets pasted into a console often have.
+    /// Parses a key without the white space around it, which pasted secrets often have.
     fn from_str(text: &str) -> Result<Self, ApiKeyError> {
         let key = text.trim();
         if key.is_empty() {

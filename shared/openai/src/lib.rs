@@ -1,17 +1,16 @@
-//! A thin, tolerant client for the OpenAI calls that are made here.
+//! A thin, tolerant client for the OpenAI calls of this workspace.
 //!
-//! A webhook names an object and says next to nothing about it, so every consumer begins by retrieving that object.
-//! [`Client`] has those calls, and the ones that submit batches, list what there is and manage webhook endpoints. Four
-//! rules hold for all of them:
+//! A webhook carries little more than an object's id, so every consumer begins by retrieving the object. [`Client`] has
+//! those calls, and the calls that submit batches, list objects and manage webhook endpoints. Four rules hold for all:
 //!
-//! - **Tolerant.** A type has the few fields that are used, and [`Batch::raw`] the rest. A field that is missing, of
-//!   an unexpected kind or unknown, and a status that nobody has seen yet, never make an answer unreadable.
+//! - **Tolerant.** A type has the few fields that are used; [`Batch::raw`] has the rest. A missing or unknown field, a
+//!   field of an unexpected type and an unknown status never make an answer unreadable.
 //! - **Classified.** Every [`OpenAiError`] has an [`ErrorClass`]: retry, not found, unauthorized, quota exhausted or
 //!   permanent. [`OpenAiError::retry_after`] is the pause that OpenAI asks for.
-//! - **Not repeated.** A call is made once. Who calls has a queue with a growing delay and a budget of attempts, and
-//!   attempts hidden in here would spend both unseen.
-//! - **In time.** Every call takes the instant by which it must be over, and no call waits longer for an answer, or for
-//!   the next piece of a file, than a healthy connection needs.
+//! - **No retries.** A call is made once. Callers have a queue with a growing delay and a limit of attempts; retries in
+//!   here would use up both unnoticed.
+//! - **Deadlines.** Every call takes a deadline. Independently of it, no call waits longer for an answer, or for the next
+//!   piece of a file, than a healthy connection needs.
 //!
 //! ```no_run
 //! # async fn example() -> Result<(), Box<dyn std::error::Error>> {
@@ -38,7 +37,6 @@ mod client;
 mod content;
 mod endpoints;
 mod error;
-mod evals;
 mod fine_tuning;
 mod key;
 mod objects;
@@ -54,13 +52,12 @@ pub use client::{Client, ClientConfig, ClientConfigError, http_client};
 pub use content::FileContent;
 pub use endpoints::{EndpointChange, EndpointSecret, WebhookEndpoint};
 pub use error::{ErrorClass, OpenAiError};
-pub use evals::{EvalPage, EvalRun};
 pub use fine_tuning::{FineTuningJob, FineTuningList};
 pub use key::{ApiKey, ApiKeyError};
 pub use objects::{Batch, BatchError, BatchStatus, File, RequestCounts};
 pub use page::Page;
 pub use phone_calls::CallApi;
-/// What [`http_client`] makes.
+/// The type of [`http_client`].
 pub use reqwest::Client as HttpClient;
 /// The type of [`ClientConfig::base_url`].
 pub use reqwest::Url;

@@ -1,7 +1,7 @@
-//! The objects, reduced to what is used.
+//! Batches and files, reduced to the fields that are used.
 //!
-//! They are taken out of the JSON by hand, field by field, so that a field of an unexpected kind is a missing field and
-//! never an unreadable object. OpenAI writes an absent id as `null`, as an empty string or not at all.
+//! Fields are read from the JSON one by one, so that a field of an unexpected type is a missing field and never makes the
+//! object unreadable. OpenAI writes an absent id as `null`, as an empty string or not at all.
 
 use std::fmt;
 
@@ -11,26 +11,26 @@ use tokio::time::Instant;
 use crate::client::{Call, Client};
 use crate::error::OpenAiError;
 
-/// Where a batch stands. `Other` is a status that did not exist when this was written.
+/// The status of a batch.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum BatchStatus {
     /// The input file is being checked.
     Validating,
-    /// The input file did not pass: nothing ran, and [`Batch::errors`] says why.
+    /// The input file is invalid; no request was run. [`Batch::errors`] has the reasons.
     Failed,
-    /// Requests are being run.
+    /// The requests are running.
     InProgress,
     /// The results are being written.
     Finalizing,
-    /// All is done, which does not mean that any request succeeded.
+    /// All requests were run, with success or not.
     Completed,
-    /// Time ran out. What was done until then is billed, and in the files.
+    /// The completion window ended first. The finished requests are billed, and their results are in the files.
     Expired,
     /// It is being cancelled, which takes up to ten minutes.
     Cancelling,
-    /// It was cancelled. What was done until then is billed, and in the files.
+    /// It was cancelled. The finished requests are billed, and their results are in the files.
     Cancelled,
-    /// A status unknown here, as OpenAI wrote it.
+    /// An unknown status, as OpenAI wrote it.
     Other(String),
 }
 
@@ -51,13 +51,13 @@ impl BatchStatus {
         }
     }
 
-    /// Whether there is still something to come. Of an unknown status neither this nor its opposite can be said.
+    /// Whether the batch is still in progress. False for an unknown status.
     #[must_use]
     pub fn is_under_way(&self) -> bool {
         matches!(self, Self::Validating | Self::InProgress | Self::Finalizing | Self::Cancelling)
     }
 
-    /// Whether the batch has reached its end.
+    /// Whether the status is final. False for an unknown status.
     #[must_use]
     pub fn is_terminal(&self) -> bool {
         matches!(self, Self::Failed | Self::Completed | Self::Expired | Self::Cancelled)
@@ -86,14 +86,14 @@ impl fmt::Display for BatchStatus {
     }
 }
 
-/// How many of a batch's requests there are, and how they went.
+/// The numbers of a batch's requests.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct RequestCounts {
-    /// All of them.
+    /// All requests.
     pub total: u64,
-    /// Those that succeeded.
+    /// Requests that succeeded.
     pub completed: u64,
-    /// Those that failed.
+    /// Requests that failed.
     pub failed: u64,
 }
 
@@ -116,24 +116,24 @@ pub struct BatchError {
 pub struct Batch {
     /// `batch_...`
     pub id: String,
-    /// Where it stands.
+    /// Its status.
     pub status: BatchStatus,
-    /// The path that its requests go to, such as `/v1/responses`.
+    /// The path of its requests, such as `/v1/responses`.
     pub endpoint: Option<String>,
-    /// The model, where the whole batch has one.
+    /// The model, if the whole batch has one.
     pub model: Option<String>,
     /// The file with the requests.
     pub input_file_id: Option<String>,
     /// The file with the results. Absent when no request succeeded.
     pub output_file_id: Option<String>,
-    /// The file with the requests that failed or were never run.
+    /// The file with the requests that failed or were not run.
     pub error_file_id: Option<String>,
-    /// How many requests there are and how they went.
+    /// The numbers of its requests.
     pub request_counts: Option<RequestCounts>,
     /// Why the batch as a whole failed.
     pub errors: Vec<BatchError>,
-    /// When what happened, in seconds since the epoch, in the order of OpenAI's own fields (`created_at`,
-    /// `in_progress_at`, ...). Only what has happened is in it, and `expires_at`.
+    /// Its times in seconds since the epoch, by OpenAI's names (`created_at`, `in_progress_at`, ...) and in their order.
+    /// Times that OpenAI has not set are left out.
     pub times: Vec<(&'static str, i64)>,
     /// The whole object as OpenAI sent it.
     pub raw: Value,
@@ -146,7 +146,7 @@ impl Client {
         answer.read("a batch", Batch::from_value)
     }
 
-    /// Retrieves what OpenAI knows about a file: `GET /files/{id}`.
+    /// Retrieves a file's metadata: `GET /files/{id}`.
     pub async fn file(&self, id: &str, deadline: Instant) -> Result<File, OpenAiError> {
         let answer = self.get(Call::new("retrieve file", &["files", id]), deadline).await?;
         answer.read("a file", File::from_value)
@@ -154,7 +154,7 @@ impl Client {
 }
 
 impl Batch {
-    /// OpenAI's fields with a time, in the order in which they come to pass.
+    /// The names of OpenAI's times, in their usual order.
     const TIMES: [&str; 9] = [
         "created_at",
         "in_progress_at",
@@ -173,7 +173,7 @@ impl Batch {
         self.times.iter().find(|(known, _)| *known == name).map(|(_, at)| *at)
     }
 
-    /// `None` when it is no batch: an object without an id or a status.
+    /// `None` without an id or a status.
     pub(crate) fn from_value(raw: Value) -> Option<Self> {
         let counts = raw.get("request_counts").filter(|counts| counts.is_object());
         Some(Self {
@@ -209,7 +209,7 @@ fn errors(batch: &Value) -> Vec<BatchError> {
         .collect()
 }
 
-/// What OpenAI knows about a file.
+/// A file's metadata.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct File {
@@ -217,16 +217,16 @@ pub struct File {
     pub id: String,
     /// Its length in bytes.
     pub bytes: Option<u64>,
-    /// When it was made, in seconds since the epoch.
+    /// When it was created, in seconds since the epoch.
     pub created_at: Option<i64>,
-    /// When it will be gone, in seconds since the epoch.
+    /// When it expires, in seconds since the epoch.
     pub expires_at: Option<i64>,
     /// The whole object as OpenAI sent it.
     pub raw: Value,
 }
 
 impl File {
-    /// `None` when it is no file: an object without an id.
+    /// `None` without an id.
     pub(crate) fn from_value(raw: Value) -> Option<Self> {
         Some(Self {
             id: text(&raw, "id")?,
@@ -281,7 +281,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_unknown_survives() {
+    fn unknown_fields_and_statuses_are_kept() {
         let batch = json!({"id": "batch_1", "status": "paused", "shiny": {"new": true}});
         let batch = Batch::from_value(batch).unwrap();
         assert_eq!(batch.status, BatchStatus::Other("paused".to_owned()));
@@ -291,7 +291,7 @@ mod tests {
     }
 
     #[test]
-    fn a_field_of_an_unexpected_kind_is_a_missing_field() {
+    fn a_field_of_an_unexpected_type_is_a_missing_field() {
         let batch = json!({"id": "batch_1", "status": "failed", "request_counts": 3, "created_at": "yesterday",
             "model": 5, "errors": {"data": ["text", {"code": "c", "line": "x"}]}});
         let batch = Batch::from_value(batch).unwrap();
@@ -303,7 +303,7 @@ mod tests {
     }
 
     #[test]
-    fn something_without_an_id_or_a_status_is_no_batch() {
+    fn a_batch_needs_an_id_and_a_status() {
         for other in [json!(null), json!([]), json!({"status": "completed"}), json!({"id": "batch_1"})] {
             assert!(Batch::from_value(other.clone()).is_none(), "{other}");
         }

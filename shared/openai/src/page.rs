@@ -1,4 +1,4 @@
-//! Lists that come page by page.
+//! Lists in pages.
 
 use bytes::Bytes;
 use serde_json::Value;
@@ -10,18 +10,18 @@ use crate::error::OpenAiError;
 use crate::fine_tuning::FineTuningJob;
 use crate::objects::{Batch, text};
 
-/// A page of a list, in the order that OpenAI gives: the newest first.
+/// A page of a list, in OpenAI's order: newest first.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Page<T> {
-    /// What is on it. An entry that is nothing of the kind is left out.
+    /// Its objects. Unreadable entries are left out.
     pub items: Vec<T>,
-    /// The id to ask for the next page with; `None` when this is the last one.
+    /// The `after` of the next page; `None` on the last page.
     pub next: Option<String>,
 }
 
 impl<T> Page<T> {
-    /// `None` when it is no list. The next page begins behind the last entry, whether it could be read or not.
+    /// `None` if it is not a list. The next page begins after the last entry, readable or not.
     pub(crate) fn from_json(raw: &Value, read: impl Fn(Value) -> Option<T>) -> Option<Self> {
         let data = raw.get("data")?.as_array()?;
         let has_more = raw.get("has_more").and_then(Value::as_bool).unwrap_or_default();
@@ -31,13 +31,13 @@ impl<T> Page<T> {
 }
 
 impl Client {
-    /// Lists batches: `GET /batches`, at most `limit` (1 to 100) of those behind `after`.
+    /// Lists batches: `GET /batches`, at most `limit` (1 to 100) of those after `after`.
     pub async fn batches(&self, after: Option<&str>, limit: u8, deadline: Instant) -> Result<Page<Batch>, OpenAiError> {
         let page = self.page(Call::new("list batches", &["batches"]), after, limit, deadline);
         page.await?.read("a list of batches", |raw| Page::from_json(&raw, Batch::from_value))
     }
 
-    /// Lists fine-tuning jobs: `GET /fine_tuning/jobs`, at most `limit` (1 to 100) of those behind `after`.
+    /// Lists fine-tuning jobs: `GET /fine_tuning/jobs`, at most `limit` (1 to 100) of those after `after`.
     pub async fn fine_tuning_jobs(
         &self,
         after: Option<&str>,
@@ -53,7 +53,7 @@ impl Client {
         page.read("a list of fine-tuning jobs", |raw| Page::from_json(&raw, read))
     }
 
-    /// Lists sessions of agents: `GET /agents/sessions`, at most `limit` (1 to 100) of those behind `after`.
+    /// Lists sessions of agents: `GET /agents/sessions`, at most `limit` (1 to 100) of those after `after`.
     pub async fn agent_sessions(
         &self,
         after: Option<&str>,
@@ -69,7 +69,7 @@ impl Client {
         page.read("a list of agent sessions", |raw| Page::from_json(&raw, read))
     }
 
-    /// Gets one page of what is at the call's path.
+    /// Gets one page of the call's list.
     pub(crate) async fn page(
         &self,
         call: Call<'_>,

@@ -1,6 +1,6 @@
-//! What can be done with a phone call that waits to be answered.
+//! Actions on an incoming phone call.
 //!
-//! None of it is idempotent: the second time, OpenAI refuses. Success is a status and no body.
+//! No action is idempotent: OpenAI refuses the second one. A success has no body.
 
 use std::fmt;
 use std::time::Duration;
@@ -11,20 +11,20 @@ use tokio::time::Instant;
 use crate::client::{Call, Client};
 use crate::error::OpenAiError;
 
-/// A caller waits. What has not been answered by then is better tried again.
+/// The timeout of an action. A caller is waiting, so a call without an answer is better repeated.
 const CALL_TIMEOUT: Duration = Duration::from_secs(4);
 
-/// The API that a call waits for.
+/// The API that a call rings at.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum CallApi {
-    /// The Realtime API, whose calls have ids like `rtc_...`.
+    /// The Realtime API; its call ids are like `rtc_...`.
     Realtime,
-    /// The Live API, whose calls are sessions with ids like `live_...`.
+    /// The Live API; its calls are sessions with ids like `live_...`.
     Live,
 }
 
 impl CallApi {
-    /// `realtime` or `live`, which is also the `type` of its sessions.
+    /// `realtime` or `live`, which is the `type` of its sessions too.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -48,7 +48,7 @@ impl fmt::Display for CallApi {
 }
 
 impl Client {
-    /// Answers a call with a session of this configuration. Its `type` is set here; without a `model` OpenAI refuses.
+    /// Accepts a call with a session of this configuration, which needs a `model`. Its `type` is set here.
     pub async fn accept_call(
         &self,
         api: CallApi,
@@ -64,7 +64,7 @@ impl Client {
         self.control_call("accept call", &api.path(id, "accept"), &body, deadline).await
     }
 
-    /// Turns a call away with a SIP status from 300 to 699, such as 486 (busy) or 603 (decline).
+    /// Rejects a call with a SIP status from 300 to 699, such as 486 (busy) or 603 (decline).
     pub async fn reject_call(
         &self,
         api: CallApi,
@@ -76,7 +76,7 @@ impl Client {
         self.control_call("reject call", &api.path(id, "reject"), &body, deadline).await
     }
 
-    /// Sends a caller on to a `tel:` or `sip:` URI.
+    /// Refers a call to a `tel:` or `sip:` URI.
     pub async fn refer_call(
         &self,
         api: CallApi,

@@ -1,4 +1,4 @@
-//! A model's response, reduced to what is used.
+//! A model's response, reduced to the fields that are used.
 
 use std::fmt;
 use std::time::Duration;
@@ -11,28 +11,28 @@ use crate::client::{Call, Client};
 use crate::error::OpenAiError;
 use crate::objects::{text, time};
 
-/// Bounds what an answer can make us hold. A response may hold a few pictures in base64.
+/// The size limit of a response, which may contain a few pictures in base64.
 const MAX_RESPONSE_BYTES: usize = 48 * 1024 * 1024;
 
-/// How long a model may take for its answer: the first one of a model that is loaded for it takes a while.
+/// The timeout of a model's answer. The first answer of a model that must be loaded takes longer.
 const ANSWER_TIMEOUT: Duration = Duration::from_mins(1);
 
-/// Where a response stands. `Other` is a status that did not exist when this was written.
+/// The status of a response.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum ResponseStatus {
-    /// It waits to be begun.
+    /// It has not started.
     Queued,
-    /// The model is at work.
+    /// The model is running.
     InProgress,
-    /// The model came to an end by itself.
+    /// The model finished.
     Completed,
-    /// Something went wrong, and [`Response::error`] says what.
+    /// It failed; [`Response::error`] has the reason.
     Failed,
     /// It was cancelled.
     Cancelled,
-    /// It was cut short, and [`Response::incomplete_reason`] says why.
+    /// It was cut short; [`Response::incomplete_reason`] has the reason.
     Incomplete,
-    /// A status unknown here, as OpenAI wrote it.
+    /// An unknown status, as OpenAI wrote it.
     Other(String),
 }
 
@@ -51,13 +51,13 @@ impl ResponseStatus {
         }
     }
 
-    /// Whether there is still something to come. Of an unknown status neither this nor its opposite can be said.
+    /// Whether the response is still in progress. False for an unknown status.
     #[must_use]
     pub fn is_under_way(&self) -> bool {
         matches!(self, Self::Queued | Self::InProgress)
     }
 
-    /// Whether the response has reached its end.
+    /// Whether the status is final. False for an unknown status.
     #[must_use]
     pub fn is_terminal(&self) -> bool {
         matches!(self, Self::Completed | Self::Failed | Self::Cancelled | Self::Incomplete)
@@ -90,17 +90,17 @@ impl fmt::Display for ResponseStatus {
 pub struct Response {
     /// `resp_...`
     pub id: String,
-    /// Where it stands.
+    /// Its status.
     pub status: ResponseStatus,
     /// The model that answered.
     pub model: Option<String>,
-    /// Why it was cut short, such as `max_output_tokens`.
+    /// The reason why it was cut short, such as `max_output_tokens`.
     pub incomplete_reason: Option<String>,
-    /// What went wrong: a short name such as `server_error`, and a sentence.
+    /// The error's code, such as `server_error`, and its message.
     pub error: Option<(Option<String>, Option<String>)>,
     /// When it was created, in seconds since the epoch.
     pub created_at: Option<i64>,
-    /// When it came to its end, in seconds since the epoch. Older ones do not say.
+    /// When it completed, in seconds since the epoch. Older responses do not have it.
     pub completed_at: Option<i64>,
     /// The whole object as OpenAI sent it.
     pub raw: Value,
@@ -108,28 +108,27 @@ pub struct Response {
     pub json: Bytes,
 }
 
-/// A question to a model, to be answered at once.
+/// A response to create in the foreground.
 #[derive(Clone, Copy, Debug)]
 pub struct NewResponse<'a> {
     /// The model's name.
     pub model: &'a str,
-    /// What it is asked.
+    /// The prompt.
     pub input: &'a str,
-    /// The most tokens that the answer may take, thinking included; 16 at least.
+    /// The limit of output tokens, reasoning included; at least 16.
     pub max_output_tokens: u32,
 }
 
 impl Client {
-    /// Has a model answer: `POST /responses`, within 60 seconds. OpenAI does not store the answer.
+    /// Creates a response in the foreground: `POST /responses`. OpenAI does not store it.
     ///
-    /// A call that is repeated, because no answer came, is answered and billed again, and does nothing else.
-    pub async fn create_response(&self, question: NewResponse<'_>, deadline: Instant) -> Result<Response, OpenAiError> {
-        let NewResponse { model, input, max_output_tokens } = question;
+    /// A repeated call is billed again and has no other effect.
+    pub async fn create_response(&self, response: NewResponse<'_>, deadline: Instant) -> Result<Response, OpenAiError> {
+        let NewResponse { model, input, max_output_tokens } = response;
         let body = json!({"model": model, "input": input, "max_output_tokens": max_output_tokens, "store": false});
         let call = Call { timeout: ANSWER_TIMEOUT, ..Call::new("create response", &["responses"]) };
         let answer = self.post(call, Some(&body), deadline).await?;
-        let json = answer.bytes.clone();
-        answer.read("a response", |raw| Response::from_json(raw, json))
+        answer.read_with_bytes("a response", Response::from_json)
     }
 
     /// Retrieves a model's response: `GET /responses/{id}`.
@@ -137,13 +136,12 @@ impl Client {
         let path = ["responses", id];
         let call = Call { limit: MAX_RESPONSE_BYTES, ..Call::new("retrieve response", &path) };
         let answer = self.get(call, deadline).await?;
-        let json = answer.bytes.clone();
-        answer.read("a response", |raw| Response::from_json(raw, json))
+        answer.read_with_bytes("a response", Response::from_json)
     }
 }
 
 impl Response {
-    /// `None` when it is no response: an object without an id or a status.
+    /// `None` without an id or a status.
     pub(crate) fn from_json(raw: Value, json: Bytes) -> Option<Self> {
         let error = raw.get("error").filter(|error| error.is_object());
         Some(Self {
@@ -159,8 +157,8 @@ impl Response {
         })
     }
 
-    /// What the model said: the text parts of its messages, in their order, joined as OpenAI's own libraries do. A
-    /// refusal stands on a line of its own and begins with `[refusal] `.
+    /// The output's text: the text parts of all messages in order, joined as OpenAI's own libraries do. A refusal is on a
+    /// line of its own and begins with `[refusal] `.
     #[must_use]
     pub fn output_text(&self) -> String {
         let mut output = String::new();
@@ -188,7 +186,7 @@ impl Response {
         self.parts().any(|part| part.get("type").and_then(Value::as_str) == Some("refusal"))
     }
 
-    /// What the messages consist of.
+    /// The parts of all messages.
     fn parts(&self) -> impl Iterator<Item = &Value> {
         messages(&self.raw).filter_map(|message| message.get("content")?.as_array()).flatten()
     }
@@ -236,7 +234,7 @@ mod tests {
     }
 
     #[test]
-    fn what_went_wrong_is_read() {
+    fn an_error_is_read() {
         let failed = response(&json!({"status": "failed", "error": {"code": "server_error", "message": "Oh."}}));
         assert_eq!(failed.error, Some((Some("server_error".to_owned()), Some("Oh.".to_owned()))));
         let cut =
@@ -257,7 +255,7 @@ mod tests {
     }
 
     #[test]
-    fn something_without_an_id_or_a_status_is_no_response() {
+    fn a_response_needs_an_id_and_a_status() {
         for other in [json!(null), json!([]), json!({"status": "completed"}), json!({"id": "resp_1"})] {
             assert!(Response::from_json(other.clone(), Bytes::new()).is_none(), "{other}");
         }

@@ -1,4 +1,4 @@
-//! Safety alerts and cases, reduced to what people are told.
+//! Safety alerts and cases, reduced to the fields that are used.
 
 use bytes::Bytes;
 use serde_json::Value;
@@ -8,15 +8,15 @@ use crate::client::{Call, Client};
 use crate::error::OpenAiError;
 use crate::objects::{text, time};
 
-/// A safety alert: OpenAI saw a model do something that was perhaps not intended.
+/// A safety alert: OpenAI noticed an activity of a model that may be unintended.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct SafetyAlert {
     /// `alert_...`
     pub id: String,
-    /// What it looked like, such as `potentially_unintended_data_transfer`.
+    /// The kind of activity, such as `potentially_unintended_data_transfer`.
     pub error_type: Option<String>,
-    /// Whether the request was registered to be blocked. Its execution need not have stopped by that.
+    /// Whether the request was marked to be blocked, which may not have stopped its execution.
     pub request_paused: Option<bool>,
     /// The model.
     pub model: Option<String>,
@@ -24,9 +24,9 @@ pub struct SafetyAlert {
     pub request_id: Option<String>,
     /// The response, `resp_...`
     pub response_id: Option<String>,
-    /// A sentence that follows from the `error_type`.
+    /// A sentence about the `error_type`.
     pub reason: Option<String>,
-    /// What happened, in some detail. OpenAI keeps it for a while only.
+    /// The details. OpenAI keeps them for a limited time.
     pub detailed_explanation: Option<String>,
     /// When it was created, in seconds since the epoch.
     pub created_at: Option<i64>,
@@ -34,17 +34,17 @@ pub struct SafetyAlert {
     pub json: Bytes,
 }
 
-/// A safety case: a warning or a deactivation that OpenAI has issued for one of the organization's safety identifiers.
+/// A safety case: OpenAI's warning about one of the organization's safety identifiers, or its deactivation.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct SafetyCase {
     /// `C-...`
     pub id: String,
-    /// `warning` or `deactivation`, or something newer.
+    /// `warning` or `deactivation`, or a newer one.
     pub notice: Option<String>,
-    /// Who it is about: the safety identifier that came with the requests.
+    /// The safety identifier of the requests.
     pub entity_identifier: Option<String>,
-    /// Why.
+    /// The reason.
     pub reason: Option<String>,
     /// When it was created, in seconds since the epoch.
     pub created_at: Option<i64>,
@@ -57,8 +57,7 @@ impl Client {
     pub async fn safety_alert(&self, id: &str, deadline: Instant) -> Result<SafetyAlert, OpenAiError> {
         let path = ["safety", "alerts", id];
         let answer = self.get(Call::new("retrieve safety alert", &path), deadline).await?;
-        let json = answer.bytes.clone();
-        answer.read("a safety alert", |raw| SafetyAlert::from_json(&raw, json))
+        answer.read_with_bytes("a safety alert", |raw, json| SafetyAlert::from_json(&raw, json))
     }
 
     /// Retrieves a safety case: `GET /safety/cases/{id}`. The key needs `api.safety.read` and must be of the same
@@ -66,13 +65,12 @@ impl Client {
     pub async fn safety_case(&self, id: &str, deadline: Instant) -> Result<SafetyCase, OpenAiError> {
         let path = ["safety", "cases", id];
         let answer = self.get(Call::new("retrieve safety case", &path), deadline).await?;
-        let json = answer.bytes.clone();
-        answer.read("a safety case", |raw| SafetyCase::from_json(&raw, json))
+        answer.read_with_bytes("a safety case", |raw, json| SafetyCase::from_json(&raw, json))
     }
 }
 
 impl SafetyAlert {
-    /// `None` when it has no id.
+    /// `None` without an id.
     fn from_json(raw: &Value, json: Bytes) -> Option<Self> {
         Some(Self {
             id: text(raw, "id")?,
@@ -90,7 +88,7 @@ impl SafetyAlert {
 }
 
 impl SafetyCase {
-    /// `None` when it has no id.
+    /// `None` without an id.
     fn from_json(raw: &Value, json: Bytes) -> Option<Self> {
         Some(Self {
             id: text(raw, "id")?,

@@ -1,4 +1,4 @@
-//! Submitting batches: their input file, and the batch itself.
+//! Calls that submit batches: upload of the input file, creation, cancellation.
 
 use std::fmt;
 use std::io::{self, ErrorKind};
@@ -19,20 +19,20 @@ use crate::client::{Call, Client};
 use crate::error::OpenAiError;
 use crate::objects::{Batch, File};
 
-/// How much of a file is read at once.
+/// The size of the pieces in which a file is read, bytes.
 const PIECE: usize = 64 * 1024;
 
-/// How long an upload may stand still. One of hundreds of megabytes has no sensible limit as a whole; and behind its last
-/// byte OpenAI has so long to answer.
+/// How long an upload may make no progress, and how long OpenAI may take to answer after its last byte. Uploads of hundreds
+/// of megabytes have no sensible timeout as a whole.
 const STILL_TIMEOUT: Duration = Duration::from_mins(1);
 
 /// A file to upload.
 pub struct Upload<R> {
-    /// What it is called, such as `input.jsonl`.
+    /// Its name, such as `input.jsonl`.
     pub name: String,
-    /// What is in it.
+    /// Its content.
     pub content: R,
-    /// How many bytes of it are sent. With fewer the upload fails.
+    /// The number of bytes to send. The upload fails if the content is shorter.
     pub length: u64,
 }
 
@@ -41,18 +41,18 @@ pub struct Upload<R> {
 pub struct NewBatch<'a> {
     /// The file with the requests.
     pub input_file_id: &'a str,
-    /// The path that they go to, such as `/v1/responses`.
+    /// The path of the requests, such as `/v1/responses`.
     pub endpoint: &'a str,
-    /// Up to 16 texts to find it by.
+    /// Up to 16 names and values.
     pub metadata: &'a [(String, String)],
-    /// For how long OpenAI keeps its files: an hour to 30 days. Without, as long as it likes.
+    /// How long OpenAI keeps its files: an hour to 30 days. `None` leaves it to OpenAI.
     pub output_expires_after: Option<Duration>,
 }
 
 impl Client {
     /// Uploads the input file of a batch: `POST /files`. Not idempotent.
     ///
-    /// It is read while it is sent, and `progress` told how many bytes have been read so far.
+    /// The file is read while it is sent; `progress` gets the number of bytes read so far.
     pub async fn upload_batch_file<R>(
         &self,
         upload: Upload<R>,
@@ -101,7 +101,7 @@ impl Client {
     }
 }
 
-/// The first `length` bytes, piece by piece, and an error where there are fewer.
+/// A stream of the first `length` bytes, which ends in an error if there are fewer.
 fn pieces<R>(content: R, length: u64, progress: impl Fn(u64) + Send + 'static) -> Body
 where
     R: AsyncRead + Send + Unpin + 'static,

@@ -1,13 +1,13 @@
-//! Texts from outside, made fit to be shown.
+//! Texts from outside, prepared for display.
 
-/// How much of a message from outside is shown: enough for a sentence or two, too little for somebody's data.
+/// The length limit: enough for a sentence or two, too short for much user data.
 const MAX_CHARS: usize = 300;
 
-/// What stands for something that looks like an API key.
+/// The replacement of API keys.
 const MASK: &str = "sk-***";
 
-/// A message from outside as it may stand in a log, an alert or an error: one line, at most 300 characters, and
-/// whatever looks like an API key (`sk-...`) masked. OpenAI quotes a part of a refused key in its message.
+/// A message from outside, made safe for logs, alerts and errors: one line, at most 300 characters, and whatever looks like
+/// an API key (`sk-...`) masked. OpenAI's messages quote a part of a refused key.
 #[must_use]
 pub fn for_display(message: &str) -> String {
     let mut shown = String::new();
@@ -36,7 +36,7 @@ pub fn for_display(message: &str) -> String {
     shown
 }
 
-/// OpenAI shows refused keys with asterisks in their middle, which belong to the key.
+/// OpenAI shows refused keys with asterisks in the middle, which count as a part of the key.
 fn is_key_character(c: char) -> bool {
     c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '*' | '.')
 }

@@ -1,15 +1,15 @@
-//! Structured logs and metrics, set up once for every function.
+//! Structured logs and metrics of every function.
 //!
-//! [`init`] comes first in a function's `main`. After that there are two ways to say something, and both end as one
-//! line of JSON on standard output, where CloudWatch Logs picks it up:
+//! A function calls [`init`] first in its `main`. After that there are two kinds of lines, both JSON on standard output,
+//! which goes to CloudWatch Logs:
 //!
-//! - **A boundary line** ([`Line`]): each event that enters a function leaves exactly one, with what was done with it
-//!   and its identifiers. Its metrics ride on the same line in CloudWatch's embedded metric format, so a number on a
-//!   dashboard leads to the very lines that made it.
-//! - **`tracing::error!` and its siblings** for what is not about one event: a secret that cannot be read, a library's
-//!   warning, a panic.
+//! - **A boundary line** ([`Line`]): exactly one per event that enters a function, with the event's outcome and
+//!   identifiers. Its metrics are on the same line in CloudWatch's embedded metric format, so a number on a dashboard
+//!   leads to its lines.
+//! - **`tracing::error!`, `warn!`, `info!`** for everything that is not about one event: a secret that cannot be read, a
+//!   library's warning, a panic.
 //!
-//! Field names are dotted and lower case (`webhook.id`), and carry their unit when they have one (`body.size_bytes`).
+//! Field names are dotted and lower case (`webhook.id`) and end with their unit, if any (`body.size_bytes`).
 //! `error` means that somebody must act. A body, a secret or a signature is never a field.
 //!
 //! ```
@@ -24,7 +24,6 @@
 //!     .emit();
 //! ```
 
-mod json;
 mod line;
 mod metric;
 mod subscriber;

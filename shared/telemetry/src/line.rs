@@ -1,49 +1,51 @@
-//! The one line that an event leaves at a function's boundary.
+//! The boundary line: one line of the log per event, with its metrics in CloudWatch's embedded metric format.
 
-use crate::json::Object;
 use crate::metric::{Metric, NAMESPACE};
+use serde::Serialize;
+use std::io::Write;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-/// A line of the log with its fields and metrics; nothing is written before [`emit`](Self::emit).
+/// A line of the log with its fields and metrics; [`emit`](Self::emit) writes it.
 ///
-/// The members are written in the order of the calls. Names must be plain identifiers with dots.
-#[must_use = "a line is written by `emit`"]
+/// Members are written in the order of the calls. Names must be identifiers with dots, which need no JSON escapes.
+#[must_use = "`emit` writes the line"]
 pub struct Line {
-    object: Object,
+    /// The JSON object, still open.
+    json: Vec<u8>,
     now: SystemTime,
-    /// The directives of the embedded metric format, comma-separated, the last one still open.
-    directives: String,
-    /// The dimensions of the open directive.
-    dimensions: Option<&'static [&'static str]>,
+    metrics: Vec<Metric>,
 }
 
 impl Line {
-    /// Something went as it should.
+    /// A line about a success.
     pub fn info(message: &str) -> Self {
         Self::new("INFO", message, SystemTime::now())
     }
 
-    /// Something was refused or must be tried again; nobody has to act.
+    /// A line about a rejection or a retry; nobody has to act.
     pub fn warn(message: &str) -> Self {
         Self::new("WARN", message, SystemTime::now())
     }
 
-    /// Somebody must act.
+    /// A line about a failure that somebody must act on.
     pub fn error(message: &str) -> Self {
         Self::new("ERROR", message, SystemTime::now())
     }
 
     fn new(level: &str, message: &str, now: SystemTime) -> Self {
-        Self { object: Object::new(level, message, now), now, directives: String::new(), dimensions: None }
+        let mut json = Vec::with_capacity(1_024);
+        // Writing into memory cannot fail, here and below.
+        let _ = write!(json, "{{\"timestamp\":\"{}\"", humantime::format_rfc3339_millis(now));
+        Self { json, now, metrics: Vec::new() }.text("level", level).text("message", message)
     }
 
     /// Adds a text.
     pub fn text(mut self, name: &str, value: &str) -> Self {
-        self.object.text(name, value);
+        self.member(name, value);
         self
     }
 
-    /// Adds a text if there is one.
+    /// Adds a text, if present.
     pub fn maybe(self, name: &str, value: Option<&str>) -> Self {
         match value {
             Some(value) => self.text(name, value),
@@ -53,48 +55,74 @@ impl Line {
 
     /// Adds a number.
     pub fn number(mut self, name: &str, value: u64) -> Self {
-        self.object.number(name, value);
+        self.member(name, &value);
         self
     }
 
-    /// Adds a metric's value, in the metric's unit. A metric can be added once.
+    /// Adds a metric's value in the metric's unit. A metric can be added once.
     pub fn metric(mut self, metric: Metric, value: u64) -> Self {
-        self.object.number(metric.name(), value);
-        // Metrics of the same dimensions share a directive: every byte of a line is paid for.
-        let shared = self.dimensions == Some(metric.dimensions());
-        if !shared {
-            self.directives.push_str(if self.dimensions.is_none() { "" } else { "]}," });
-            for part in ["{\"Namespace\":\"", NAMESPACE, "\",\"Dimensions\":[["] {
-                self.directives.push_str(part);
-            }
-            for (position, dimension) in metric.dimensions().iter().enumerate() {
-                for part in [if position == 0 { "\"" } else { ",\"" }, dimension, "\""] {
-                    self.directives.push_str(part);
-                }
-            }
-            self.directives.push_str("]],\"Metrics\":[");
-            self.dimensions = Some(metric.dimensions());
-        }
-        for part in
-            [if shared { "," } else { "" }, "{\"Name\":\"", metric.name(), "\",\"Unit\":\"", metric.unit(), "\"}"]
-        {
-            self.directives.push_str(part);
-        }
-        self
+        self.metrics.push(metric);
+        self.number(metric.name(), value)
     }
 
-    /// Writes the line.
+    /// Writes the line to standard output, in one call, so that lines of concurrent tasks never mix.
     pub fn emit(self) {
-        self.finish().print();
+        // A closed standard output must not fail the function.
+        let _ = std::io::stdout().lock().write_all(&self.finish());
     }
 
-    fn finish(self) -> Object {
-        let Self { mut object, now, directives, .. } = self;
-        if !directives.is_empty() {
-            let millis = now.duration_since(UNIX_EPOCH).unwrap_or(Duration::ZERO).as_millis();
-            object.raw("_aws", format_args!("{{\"Timestamp\":{millis},\"CloudWatchMetrics\":[{directives}]}}]}}"));
+    fn finish(mut self) -> Vec<u8> {
+        if !self.metrics.is_empty() {
+            // Consecutive metrics of the same dimensions share a directive, because CloudWatch charges by the byte.
+            let groups = self.metrics.chunk_by(|a, b| a.dimensions() == b.dimensions());
+            let metadata = Metadata {
+                timestamp: self.now.duration_since(UNIX_EPOCH).unwrap_or(Duration::ZERO).as_millis(),
+                cloud_watch_metrics: groups.map(Directive::of).collect(),
+            };
+            self.member("_aws", &metadata);
         }
-        object
+        self.json.extend_from_slice(b"}\n");
+        self.json
+    }
+
+    fn member(&mut self, name: &str, value: &(impl Serialize + ?Sized)) {
+        let _ = write!(self.json, ",\"{name}\":");
+        let _ = serde_json::to_writer(&mut self.json, value);
+    }
+}
+
+/// The member `_aws` of the embedded metric format.
+#[derive(Serialize)]
+#[serde(rename_all = "PascalCase")]
+struct Metadata {
+    timestamp: u128,
+    cloud_watch_metrics: Vec<Directive>,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "PascalCase")]
+struct Directive {
+    namespace: &'static str,
+    dimensions: [&'static [&'static str]; 1],
+    metrics: Vec<Definition>,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "PascalCase")]
+struct Definition {
+    name: &'static str,
+    unit: &'static str,
+}
+
+impl Directive {
+    /// The directive of metrics that share their dimensions.
+    fn of(metrics: &[Metric]) -> Self {
+        let definition = |metric: &Metric| Definition { name: metric.name(), unit: metric.unit() };
+        Self {
+            namespace: NAMESPACE,
+            dimensions: [metrics[0].dimensions()],
+            metrics: metrics.iter().map(definition).collect(),
+        }
     }
 }
 
@@ -104,7 +132,7 @@ mod tests {
     use serde_json::{Value, json};
 
     fn parse(line: Line) -> Value {
-        serde_json::from_str(&line.finish().finish()).unwrap()
+        serde_json::from_slice(&line.finish()).unwrap()
     }
 
     fn noon() -> SystemTime {
@@ -139,7 +167,32 @@ mod tests {
     }
 
     #[test]
-    fn a_line_without_metrics_is_no_metric_document() {
+    fn the_members_keep_their_order_on_the_wire() {
+        let line = Line::new("INFO", "m", noon()).metric(Metric::Deliveries, 1).metric(Metric::VerifyTime, 7);
+        let expected = concat!(
+            r#"{"timestamp":"2025-06-25T14:20:10.042Z","level":"INFO","message":"m","Deliveries":1,"VerifyTime":7,"#,
+            r#""_aws":{"Timestamp":1750861210042,"CloudWatchMetrics":["#,
+            r#"{"Namespace":"OpenAIWebhooks","Dimensions":[["endpoint","outcome"]],"#,
+            r#""Metrics":[{"Name":"Deliveries","Unit":"Count"}]},"#,
+            r#"{"Namespace":"OpenAIWebhooks","Dimensions":[[]],"#,
+            r#""Metrics":[{"Name":"VerifyTime","Unit":"Microseconds"}]}]}}"#,
+            "\n"
+        );
+        assert_eq!(str::from_utf8(&line.finish()).unwrap(), expected);
+    }
+
+    #[test]
+    fn any_text_stays_on_one_line_of_json() {
+        let nasty = "a\"b\\c\nd\te\u{0}f\u{1f}\u{7f} ünïcode \u{2028}";
+        let line = Line::new("INFO", nasty, noon()).text("field", nasty);
+        assert_eq!(line.json.iter().filter(|byte| **byte == b'\n').count(), 0);
+        let parsed = parse(line);
+        assert_eq!(parsed["field"], nasty);
+        assert_eq!(parsed["message"], nasty);
+    }
+
+    #[test]
+    fn a_line_without_metrics_is_not_a_metric_document() {
         assert_eq!(parse(Line::new("WARN", "later", noon())).get("_aws"), None);
     }
 

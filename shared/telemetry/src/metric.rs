@@ -1,31 +1,31 @@
-//! The metrics of all functions, in one list.
+//! Metrics of all functions.
 
 /// The CloudWatch namespace of every metric.
 pub const NAMESPACE: &str = "OpenAIWebhooks";
 
-/// A metric with its unit and the fields that divide it. A line that carries a metric must carry its fields too, since
-/// CloudWatch takes the dimensions' values from the line itself.
+/// A metric with its unit and dimensions. A line with a metric must have the fields of its dimensions too, because
+/// CloudWatch reads the dimensions' values from the line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Metric {
-    /// Deliveries answered, by `endpoint` and `outcome` (`accepted` or the reason of the refusal).
+    /// Deliveries answered, by `endpoint` and `outcome` (`accepted` or the reason of the rejection).
     Deliveries,
-    /// Microseconds to check a delivery's signature and to read its type.
+    /// Microseconds to check a delivery's signature and parse its envelope.
     VerifyTime,
-    /// Microseconds until SQS had accepted an event, retries included.
+    /// Microseconds until SQS accepted an event, including retries.
     EnqueueTime,
-    /// Milliseconds from the event's creation at OpenAI until its handling began, by `category`.
+    /// Milliseconds from the event's creation at OpenAI to the start of its handling, by `category`.
     EventAge,
-    /// Events a consumer has finished with, by `category`, `event.type` and `outcome`.
+    /// Events finished by a consumer, by `category`, `event.type` and `outcome`.
     Handled,
-    /// Milliseconds that a consumer worked on one event, by `category`.
+    /// Milliseconds of a consumer's work on one event, by `category`.
     HandleTime,
-    /// Events or effects that were done already, by `category`.
+    /// Events already handled, by `category`.
     Duplicates,
     /// Bytes stored in the bucket for one event, by `category`.
     ArtifactBytes,
-    /// Events that OpenAI should have delivered and that reconciliation put into their queues.
+    /// Missed events that reconciliation put into their queues.
     Reconciled,
-    /// Expectations that were not met in time.
+    /// Expectations not met in time.
     Overdue,
 }
 
@@ -44,19 +44,19 @@ impl Metric {
         Self::Overdue,
     ];
 
-    /// The name in CloudWatch.
+    /// Name in CloudWatch.
     #[must_use]
     pub const fn name(self) -> &'static str {
         self.parts().0
     }
 
-    /// The unit in CloudWatch's spelling.
+    /// Unit in CloudWatch's spelling.
     #[must_use]
     pub const fn unit(self) -> &'static str {
         self.parts().1
     }
 
-    /// The fields of the line that divide the metric.
+    /// Dimensions: names of fields of the line.
     #[must_use]
     pub const fn dimensions(self) -> &'static [&'static str] {
         self.parts().2

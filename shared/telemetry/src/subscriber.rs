@@ -1,107 +1,48 @@
-//! What libraries and our own code say through `tracing`, as lines of JSON.
+//! `tracing` events as lines of JSON.
 
-use crate::json::Object;
-use std::fmt::{self, Write as _};
+use std::fmt;
 use std::panic::PanicHookInfo;
 use std::time::SystemTime;
-use tracing::field::{Field, Visit};
 use tracing::level_filters::LevelFilter;
-use tracing::span::{Attributes, Id, Record};
-use tracing::{Event, Level, Metadata, Subscriber};
+use tracing::{Level, Subscriber};
+use tracing_subscriber::filter::filter_fn;
+use tracing_subscriber::fmt::MakeWriter;
+use tracing_subscriber::fmt::format::Writer;
+use tracing_subscriber::fmt::time::FormatTime;
+use tracing_subscriber::layer::SubscriberExt;
 
-/// Sets up logging for the process: events of `tracing` from `info` up, and panics, become lines of JSON on standard
+/// Sets up logging for the process: `tracing` events from `info` up, and panics, become lines of JSON on standard
 /// output. Call it first in `main`; a second call changes nothing.
 ///
-/// Spans are not kept: a line carries what it needs in its own fields. That makes this subscriber small enough for a
-/// cold start, in which the usual one would be the largest part.
+/// Spans are disabled: a line carries all its fields itself, and the Lambda runtime would pay for a span per invocation.
 pub fn init() {
-    if tracing::subscriber::set_global_default(Lines).is_ok() {
-        std::panic::set_hook(Box::new(print_panic));
+    if tracing::subscriber::set_global_default(json_lines(std::io::stdout, Timestamp(SystemTime::now))).is_ok() {
+        std::panic::set_hook(Box::new(log_panic));
     }
 }
 
-fn print_panic(panic: &PanicHookInfo<'_>) {
-    let mut object = Object::new("ERROR", "panicked", SystemTime::now());
-    object.text("error", panic.payload_as_str().unwrap_or("unknown"));
-    if let Some(location) = panic.location() {
-        object.text("code.location", &location.to_string());
-    }
-    object.print();
+fn log_panic(panic: &PanicHookInfo<'_>) {
+    let error = panic.payload_as_str().unwrap_or("unknown");
+    let location = panic.location().map(ToString::to_string);
+    tracing::error!(error, code.location = location, "panicked");
 }
 
-/// The subscriber: stateless, since it keeps no spans.
-struct Lines;
-
-impl Subscriber for Lines {
-    fn enabled(&self, metadata: &Metadata<'_>) -> bool {
-        metadata.is_event() && *metadata.level() <= Level::INFO
-    }
-
-    fn max_level_hint(&self) -> Option<LevelFilter> {
-        Some(LevelFilter::INFO)
-    }
-
-    fn event(&self, event: &Event<'_>) {
-        line_of(event, SystemTime::now()).print();
-    }
-
-    fn new_span(&self, _: &Attributes<'_>) -> Id {
-        Id::from_u64(1)
-    }
-
-    fn record(&self, _: &Id, _: &Record<'_>) {}
-
-    fn record_follows_from(&self, _: &Id, _: &Id) {}
-
-    fn enter(&self, _: &Id) {}
-
-    fn exit(&self, _: &Id) {}
+fn json_lines<W>(writer: W, timestamp: Timestamp) -> impl Subscriber + Send + Sync
+where
+    W: for<'a> MakeWriter<'a> + Send + Sync + 'static,
+{
+    let lines = tracing_subscriber::fmt::layer().json().flatten_event(true);
+    let lines = lines.with_current_span(false).with_span_list(false).with_timer(timestamp).with_writer(writer);
+    let events = filter_fn(|metadata| metadata.is_event() && *metadata.level() <= Level::INFO);
+    tracing_subscriber::registry().with(lines).with(events.with_max_level_hint(LevelFilter::INFO))
 }
 
-fn line_of(event: &Event<'_>, now: SystemTime) -> Object {
-    let mut message = Message(String::new());
-    event.record(&mut message);
-    let mut object = Object::new(event.metadata().level().as_str(), &message.0, now);
-    object.text("target", event.metadata().target());
-    event.record(&mut Fields(&mut object));
-    object
-}
+/// RFC 3339 in UTC with milliseconds, as in Lambda's own lines, from a clock.
+struct Timestamp(fn() -> SystemTime);
 
-/// Takes the message out of an event's fields, since it comes first in the line.
-struct Message(String);
-
-impl Visit for Message {
-    fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
-        if field.name() == "message" {
-            let _ = write!(self.0, "{value:?}");
-        }
-    }
-}
-
-/// Writes an event's other fields.
-struct Fields<'a>(&'a mut Object);
-
-impl Visit for Fields<'_> {
-    fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
-        if field.name() != "message" {
-            self.0.text(field.name(), &format!("{value:?}"));
-        }
-    }
-
-    fn record_str(&mut self, field: &Field, value: &str) {
-        self.0.text(field.name(), value);
-    }
-
-    fn record_u64(&mut self, field: &Field, value: u64) {
-        self.0.number(field.name(), value);
-    }
-
-    fn record_i64(&mut self, field: &Field, value: i64) {
-        self.0.raw(field.name(), format_args!("{value}"));
-    }
-
-    fn record_bool(&mut self, field: &Field, value: bool) {
-        self.0.raw(field.name(), format_args!("{value}"));
+impl FormatTime for Timestamp {
+    fn format_time(&self, writer: &mut Writer<'_>) -> fmt::Result {
+        write!(writer, "{}", humantime::format_rfc3339_millis((self.0)()))
     }
 }
 
@@ -109,40 +50,27 @@ impl Visit for Fields<'_> {
 mod tests {
     use super::*;
     use serde_json::{Value, json};
-    use std::sync::{Arc, Mutex};
+    use std::sync::Mutex;
     use std::time::UNIX_EPOCH;
 
-    /// Renders what `Lines` would print, and lets through what `Lines` lets through.
-    #[derive(Clone, Default)]
-    struct Kept(Arc<Mutex<Vec<Value>>>);
-
-    impl Subscriber for Kept {
-        fn enabled(&self, metadata: &Metadata<'_>) -> bool {
-            Lines.enabled(metadata)
-        }
-
-        fn event(&self, event: &Event<'_>) {
-            let line = line_of(event, UNIX_EPOCH).finish();
-            self.0.lock().unwrap().push(serde_json::from_str(&line).unwrap());
-        }
-
-        fn new_span(&self, _: &Attributes<'_>) -> Id {
-            Id::from_u64(1)
-        }
-
-        fn record(&self, _: &Id, _: &Record<'_>) {}
-
-        fn record_follows_from(&self, _: &Id, _: &Id) {}
-
-        fn enter(&self, _: &Id) {}
-
-        fn exit(&self, _: &Id) {}
+    fn lines_of(log: impl FnOnce()) -> Vec<Value> {
+        let written: &Mutex<Vec<u8>> = Box::leak(Box::default());
+        let subscriber = json_lines(|| Into(written), Timestamp(|| UNIX_EPOCH));
+        tracing::subscriber::with_default(subscriber, log);
+        let written = String::from_utf8(written.lock().unwrap().clone()).unwrap();
+        written.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
     }
 
-    fn lines_of(speak: impl FnOnce()) -> Vec<Value> {
-        let kept = Kept::default();
-        tracing::subscriber::with_default(kept.clone(), speak);
-        Arc::try_unwrap(kept.0).unwrap().into_inner().unwrap()
+    struct Into(&'static Mutex<Vec<u8>>);
+
+    impl std::io::Write for Into {
+        fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+            self.0.lock().unwrap().write(bytes)
+        }
+
+        fn flush(&mut self) -> std::io::Result<()> {
+            Ok(())
+        }
     }
 
     #[test]
@@ -153,19 +81,29 @@ mod tests {
         });
         let expected = json!([{
             "timestamp": "1970-01-01T00:00:00.000Z", "level": "WARN", "message": "read project",
-            "target": "telemetry::subscriber::tests",
+            "target": "hooks_telemetry::subscriber::tests",
             "endpoint": "project", "attempt": 2, "offset": -3, "last": true, "error": "no \"way\"",
         }]);
         assert_eq!(Value::from(lines), expected);
     }
 
     #[test]
-    fn what_libraries_say_for_their_own_developers_stays_out() {
+    fn debug_events_and_spans_of_libraries_are_left_out() {
         let lines = lines_of(|| {
             let _span = tracing::info_span!("request").entered();
             tracing::debug!(body = "never shown");
             tracing::trace!(body = "never shown");
         });
         assert_eq!(lines, Vec::<Value>::new());
+    }
+
+    #[test]
+    fn a_panic_becomes_a_line_with_its_place() {
+        std::panic::set_hook(Box::new(log_panic));
+        let lines = lines_of(|| _ = std::panic::catch_unwind(|| panic!("on purpose")));
+        drop(std::panic::take_hook());
+        assert_eq!(lines[0]["message"], "panicked");
+        assert_eq!(lines[0]["error"], "on purpose");
+        assert!(lines[0]["code.location"].as_str().unwrap().contains("subscriber.rs:"), "{lines:?}");
     }
 }

@@ -1,4 +1,4 @@
-//! What the `data` of each event type holds.
+//! Data of each event type.
 
 use std::fmt;
 
@@ -9,37 +9,37 @@ use serde_json::value::RawValue;
 use crate::SipInvite;
 use crate::sip::SipHeaders;
 
-/// What an event is about, by its type.
+/// Data of an event, by its type.
 ///
-/// Most events are thin: they name an object that has to be fetched. An optional field of an unexpected shape counts as
+/// Most events are thin: they name an object that has to be fetched. An optional member of an unexpected shape counts as
 /// absent; a required one makes the data [`Other`](Self::Other).
 #[derive(Clone)]
 #[non_exhaustive]
 pub enum EventData {
-    /// An object to be fetched by its id: a response, a batch, a fine-tuning job, a run of an eval, an agent's
-    /// environment, a safety alert or case, a video. Also data of a type unknown here, when it has an `id`.
+    /// An object to fetch by its id: a response, a batch, a fine-tuning job, an eval run, an agent's environment, a
+    /// safety alert or case, a video. Also data of an unknown type that has an `id`.
     #[non_exhaustive]
     Object {
         /// The object's id.
         id: String,
     },
-    /// `realtime.call.incoming`: a phone call waits for the Realtime API.
+    /// `realtime.call.incoming`: an incoming phone call for the Realtime API.
     #[non_exhaustive]
     RealtimeCall {
-        /// The call's id (`rtc_…`), which accepts, rejects, refers and hangs up.
+        /// Id of the call (`rtc_…`) for accepting, rejecting, referring and hanging up.
         call_id: String,
-        /// How the call came in.
+        /// The SIP INVITE.
         invite: SipInvite,
     },
-    /// `live.transport.incoming` and its predecessor `live.call.incoming` (a phone call waits for the Live API), and
-    /// `live.transport.connected` (a session over WebRTC is up).
+    /// `live.transport.incoming` and its predecessor `live.call.incoming` (an incoming phone call for the Live API), and
+    /// `live.transport.connected` (a WebRTC session is connected).
     #[non_exhaustive]
     LiveTransport {
         /// The session's id (`live_…`).
         session_id: String,
-        /// `sip`, `webrtc`, or something newer. `live.call.incoming` does not say: it is always SIP.
+        /// `sip`, `webrtc`, or a newer value. Absent from `live.call.incoming`, which is always SIP.
         transport: Option<String>,
-        /// How the call came in; empty for WebRTC.
+        /// The SIP INVITE; empty for WebRTC.
         invite: SipInvite,
     },
     /// `agent.session.*`.
@@ -47,35 +47,35 @@ pub enum EventData {
     AgentSession {
         /// The session's id (`sess_…`).
         id: String,
-        /// `none`, `openai_hosted`, `self_hosted`, or something newer.
+        /// `none`, `openai_hosted`, `self_hosted`, or a newer value.
         environment_type: Option<String>,
-        /// The environment's id, when there is one.
+        /// The environment's id, if any.
         environment_id: Option<String>,
-        /// `agent.session.created`: where a self-hosted environment connects to.
+        /// `agent.session.created`: URL that a self-hosted environment connects to.
         remote_url: Option<String>,
-        /// `agent.session.action_required`: what kind of action, such as `function_call`. The session has the details.
+        /// `agent.session.action_required`: kind of action, such as `function_call`. The session has the details.
         required_action: Option<String>,
     },
-    /// `safety_identifier.blocked`: requests made for one of our users are blocked. There is nothing to fetch.
+    /// `safety_identifier.blocked`: OpenAI blocks the requests for one of our users. There is nothing to fetch.
     #[non_exhaustive]
     SafetyIdentifier {
-        /// Why, such as `bio` or `cyber`.
+        /// Reason, such as `bio` or `cyber`.
         safety_category: String,
-        /// The identifier that we sent along with our user's requests.
+        /// The identifier sent with the user's requests.
         safety_identifier: String,
-        /// The model that was asked.
+        /// The requested model.
         model: Option<String>,
-        /// The project that asked.
+        /// The requesting project.
         project_id: Option<String>,
-        /// The request that was blocked.
+        /// The blocked request.
         request_id: Option<String>,
     },
-    /// Data of no known shape, as it came; `null` when there is none.
+    /// Data of unknown shape, as received; `null` when absent.
     Other(Box<RawValue>),
 }
 
 impl EventData {
-    /// Reads the data by the event's type. Never fails: what has no known shape is [`Other`](Self::Other).
+    /// Reads the data by the event's type. Never fails: data of unknown shape is [`Other`](Self::Other).
     pub(crate) fn read(event_type: &str, json: &RawValue) -> Self {
         let known = match event_type {
             "realtime.call.incoming" => read(json).and_then(RealtimeCall::into_data),
@@ -89,7 +89,7 @@ impl EventData {
         known.unwrap_or_else(|| Self::Other(json.to_owned()))
     }
 
-    /// The id of what the event is about, when it is about one thing.
+    /// Id of the event's object, if it has one.
     #[must_use]
     pub fn object_id(&self) -> Option<&str> {
         match self {
@@ -100,7 +100,7 @@ impl EventData {
         }
     }
 
-    /// The variant's name.
+    /// Name of the variant.
     const fn name(&self) -> &'static str {
         match self {
             Self::Object { .. } => "Object",
@@ -113,7 +113,7 @@ impl EventData {
     }
 }
 
-/// Shows the variant and the object's id. The rest is about people: phone numbers, identifiers, links.
+/// Shows the variant and the object's id. The rest is personal data: phone numbers, identifiers, links.
 impl fmt::Debug for EventData {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.debug_struct(self.name()).field("object_id", &self.object_id()).finish_non_exhaustive()
@@ -124,15 +124,15 @@ fn read<'a, T: Deserialize<'a>>(json: &'a RawValue) -> Option<T> {
     serde_json::from_str(json.get()).ok()
 }
 
-/// Reads a field as absent when it has another shape than expected.
+/// Reads a member of an unexpected shape as absent.
 fn lenient<'de, D: Deserializer<'de>, T: DeserializeOwned>(deserializer: D) -> Result<Option<T>, D::Error> {
     let json = <&RawValue>::deserialize(deserializer)?;
     Ok(serde_json::from_str(json.get()).ok())
 }
 
-/// An empty id names nothing.
-fn named(id: &str) -> Option<()> {
-    (!id.is_empty()).then_some(())
+/// `None` for an empty id, which counts as absent.
+fn non_empty(id: String) -> Option<String> {
+    Some(id).filter(|id| !id.is_empty())
 }
 
 #[derive(Deserialize)]
@@ -142,8 +142,7 @@ struct Object {
 
 impl Object {
     fn into_data(self) -> Option<EventData> {
-        named(&self.id)?;
-        Some(EventData::Object { id: self.id })
+        Some(EventData::Object { id: non_empty(self.id)? })
     }
 }
 
@@ -158,9 +157,8 @@ struct RealtimeCall {
 
 impl RealtimeCall {
     fn into_data(self) -> Option<EventData> {
-        named(&self.call_id)?;
         Some(EventData::RealtimeCall {
-            call_id: self.call_id,
+            call_id: non_empty(self.call_id)?,
             invite: invite(self.sip_headers, self.sip_media_security),
         })
     }
@@ -179,9 +177,8 @@ struct LiveTransport {
 
 impl LiveTransport {
     fn into_data(self) -> Option<EventData> {
-        named(&self.session_id)?;
         Some(EventData::LiveTransport {
-            session_id: self.session_id,
+            session_id: non_empty(self.session_id)?,
             transport: self.transport,
             invite: invite(self.sip_headers, self.sip_media_security),
         })
@@ -218,9 +215,8 @@ struct RequiredAction {
 
 impl AgentSession {
     fn into_data(self) -> Option<EventData> {
-        named(&self.id)?;
         Some(EventData::AgentSession {
-            id: self.id,
+            id: non_empty(self.id)?,
             environment_type: self.environment_type,
             environment_id: self.environment_id,
             remote_url: self.connect.map(|connect| connect.remote_url),

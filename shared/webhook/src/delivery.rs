@@ -1,40 +1,40 @@
-//! The signature check, and the two steps a delivery takes: [`Signed`], then [`Verified`].
+//! The signature check and the two states of a delivery: [`Signed`], then [`Verified`].
 
 use std::borrow::Cow;
 use std::fmt;
 
 use http::HeaderMap;
 use serde::Deserialize;
+use serde_json::value::RawValue;
 
 use crate::signature::{WEBHOOK_ID, standard_webhooks, timestamped_hex};
-use crate::{Category, Refusal, Scheme, Secret};
+use crate::{Category, EventData, Scheme, Secret, VerifyError};
 
-/// How far a delivery's timestamp may lie before or after the clock, in seconds, bounds included. As in OpenAI's own
+/// Maximum distance of a delivery's timestamp from the clock in seconds, before or after, inclusive. As in OpenAI's
 /// libraries.
 ///
-/// Every retry carries a fresh timestamp and signature, so the window bounds a replay, never a retry.
+/// Every retry has a new timestamp and signature, so the window limits replays and never a retry.
 pub const TOLERANCE: u64 = 300;
 
-/// The longest body that is looked at, in bytes, bound included. Events are below 1 kB; only those of phone calls are
-/// longer, since they carry the caller's SIP headers.
+/// Maximum body length in bytes, inclusive. Events are below 1 kB; only those of phone calls are longer, because they
+/// carry the caller's SIP headers.
 pub const MAX_BODY: usize = 256 * 1024;
 
 /// Checks that a delivery was signed with one of `secrets`, within the time window around `now` (Unix seconds).
 ///
-/// The body is taken as the bytes that came over the wire: decoded where the front door wrapped it in base64, and never
-/// re-serialised. Secrets of another scheme than the endpoint's never match.
+/// `body` is the bytes from the wire: base64-decoded where API Gateway encoded them, and never re-serialised. Secrets of
+/// another scheme never match.
 ///
-/// The steps are taken in this order: size, headers, timestamp, signature. Nothing of the body is interpreted;
-/// [`Signed::parse`] does that afterwards.
+/// The order of the checks: size, headers, timestamp, signature. The body is not parsed before [`Signed::parse`].
 pub fn verify<'a>(
     scheme: Scheme,
     secrets: &[Secret],
     headers: &'a HeaderMap,
     body: &'a [u8],
     now: u64,
-) -> Result<Signed<'a>, Refusal> {
+) -> Result<Signed<'a>, VerifyError> {
     if body.len() > MAX_BODY {
-        return Err(Refusal::BodyTooLarge);
+        return Err(VerifyError::BodyTooLarge);
     }
     let (webhook_id, timestamp) = match scheme {
         Scheme::StandardWebhooks => {
@@ -46,9 +46,9 @@ pub fn verify<'a>(
     Ok(Signed { webhook_id, timestamp, body })
 }
 
-/// A delivery whose signature is right. What it says has not been looked at yet.
+/// Delivery with a valid signature and an unparsed body.
 ///
-/// Only [`verify`] makes one:
+/// Only [`verify`] creates one:
 ///
 /// ```compile_fail,E0451
 /// let signed = hooks_webhook::Signed { webhook_id: None, timestamp: b"1750861210", body: b"{}" };
@@ -61,24 +61,24 @@ pub struct Signed<'a> {
 }
 
 impl<'a> Signed<'a> {
-    /// The `webhook-id` header, for a log line about a body that turns out to be malformed. The legacy scheme has none.
+    /// The `webhook-id` header, for logging a malformed body. The legacy scheme has none.
     #[must_use]
     pub fn webhook_id(&self) -> Option<&'a str> {
         self.webhook_id.and_then(|id| str::from_utf8(id).ok())
     }
 
-    /// Reads the two fields that every event has; everything else of the body is only checked to be JSON.
+    /// Parses the envelope; everything else in the body is only checked to be JSON.
     ///
-    /// Any other body than a UTF-8 JSON object with a non-empty string `type` and a non-empty string `id` is refused as
-    /// [`Refusal::MalformedBody`]. Nesting of any depth is fine: what is skipped is skipped without recursion.
-    pub fn parse(self) -> Result<Verified<'a>, Refusal> {
+    /// A body that is not a UTF-8 JSON object with a non-empty string `type` and a non-empty string `id` is rejected as
+    /// [`VerifyError::MalformedBody`]. Any nesting depth is accepted: skipped values are skipped without recursion.
+    pub fn parse(self) -> Result<Verified<'a>, VerifyError> {
         let webhook_id = self.webhook_id.map(str::from_utf8).transpose();
-        let webhook_id = webhook_id.map_err(|_| Refusal::MissingHeader(WEBHOOK_ID))?;
-        let timestamp = str::from_utf8(self.timestamp).map_err(|_| Refusal::MalformedTimestamp)?;
-        let body = str::from_utf8(self.body).map_err(|_| Refusal::MalformedBody)?;
-        let envelope: Envelope<'a> = serde_json::from_str(body).map_err(|_| Refusal::MalformedBody)?;
+        let webhook_id = webhook_id.map_err(|_| VerifyError::MissingHeader(WEBHOOK_ID))?;
+        let timestamp = str::from_utf8(self.timestamp).map_err(|_| VerifyError::MalformedTimestamp)?;
+        let body = str::from_utf8(self.body).map_err(|_| VerifyError::MalformedBody)?;
+        let envelope: Envelope<'a> = serde_json::from_str(body).map_err(|_| VerifyError::MalformedBody)?;
         if envelope.event_type.is_empty() || envelope.id.is_empty() {
-            return Err(Refusal::MalformedBody);
+            return Err(VerifyError::MalformedBody);
         }
         Ok(Verified { webhook_id, timestamp, body, envelope })
     }
@@ -90,18 +90,20 @@ impl fmt::Debug for Signed<'_> {
     }
 }
 
-/// The part of an event that decides where it goes. Borrows from the body wherever no JSON escape stands in the way.
+/// Members of an event that the verifier needs. Borrows from the body except where JSON escapes occur.
 #[derive(Deserialize)]
 struct Envelope<'a> {
     #[serde(borrow, rename = "type")]
     event_type: Cow<'a, str>,
     #[serde(borrow)]
     id: Cow<'a, str>,
+    #[serde(borrow)]
+    data: Option<&'a RawValue>,
 }
 
-/// A genuine event: rightly signed, in time, and an event by its shape.
+/// Verified event: signed with a live secret, within the time window, and well-formed.
 ///
-/// Whoever takes a `Verified` needs no check of his own, because only [`Signed::parse`] makes one:
+/// A function that takes a `Verified` needs no check of its own, because only [`Signed::parse`] creates one:
 ///
 /// ```compile_fail,E0451
 /// fn forge(verified: hooks_webhook::Verified<'_>) -> hooks_webhook::Verified<'_> {
@@ -117,14 +119,14 @@ pub struct Verified<'a> {
 }
 
 impl<'a> Verified<'a> {
-    /// What stays the same over all attempts at one delivery: the `webhook-id` header. The legacy scheme signs no such
-    /// header, so there it is the event's id.
+    /// The `webhook-id` header, which is the same in all attempts at one delivery. The legacy scheme does not sign one, so
+    /// there it is the event's id.
     #[must_use]
     pub fn webhook_id(&self) -> &str {
         self.webhook_id.unwrap_or(&self.envelope.id)
     }
 
-    /// When this attempt was made, in Unix seconds: the text exactly as it was signed.
+    /// Time of this attempt in Unix seconds, as the text that was signed.
     #[must_use]
     pub const fn timestamp(&self) -> &'a str {
         self.timestamp
@@ -136,19 +138,25 @@ impl<'a> Verified<'a> {
         self.body
     }
 
-    /// The event's type, such as `batch.completed`. It may be one that nobody has seen yet.
+    /// Type of the event, such as `batch.completed`; possibly an unknown one.
     #[must_use]
     pub fn event_type(&self) -> &str {
         &self.envelope.event_type
     }
 
-    /// The event's own id (`evt_…`), which is another than the delivery's.
+    /// Id of the event (`evt_…`), which differs from the delivery's.
     #[must_use]
     pub fn event_id(&self) -> &str {
         &self.envelope.id
     }
 
-    /// Where the event goes.
+    /// Id of the event's object, as [`EventData::object_id`].
+    #[must_use]
+    pub fn object_id(&self) -> Option<String> {
+        EventData::read(self.event_type(), self.envelope.data?).object_id().map(str::to_owned)
+    }
+
+    /// Category of the event.
     #[must_use]
     pub fn category(&self) -> Category {
         Category::of(self.event_type())

@@ -1,4 +1,4 @@
-//! What an event says, read by a consumer.
+//! Event model for consumers.
 
 use std::fmt;
 
@@ -8,10 +8,10 @@ use thiserror::Error;
 
 use crate::{Category, EventData, IdempotencyKey};
 
-/// An event: the envelope that all have in common, and the data by the event's type.
+/// Event: the envelope common to all types, and the data of its type.
 ///
-/// Read tolerantly, because OpenAI adds types and fields without notice: whatever has a `type` and an `id` is an event,
-/// and what its `data` holds beyond our knowledge stays readable in [`raw`](Self::raw).
+/// Parsing is tolerant, because OpenAI adds types and fields without notice: every object with a `type` and an `id` is
+/// an event, and unknown members stay readable in [`raw`](Self::raw).
 #[derive(Clone)]
 #[non_exhaustive]
 pub struct Event {
@@ -19,19 +19,19 @@ pub struct Event {
     pub id: String,
     /// The event's type, such as `batch.completed`.
     pub event_type: String,
-    /// When it happened, in Unix seconds; 0 when the event does not say.
+    /// Time of the event in Unix seconds; 0 when absent.
     pub created_at: i64,
-    /// What it is about.
+    /// Data of the event's type.
     pub data: EventData,
     raw: Box<RawValue>,
 }
 
-/// The text is no JSON object with a string `type` and a string `id`.
+/// The text is not a JSON object with a string `type` and a string `id`.
 ///
-/// It says no more, because the text itself must not get into a log.
+/// No detail is given, because the text must not get into a log.
 #[derive(Clone, Copy, Debug, Eq, Error, PartialEq)]
-#[error("no JSON object with a string `type` and a string `id`")]
-pub struct MalformedEvent;
+#[error("not a JSON object with a string `type` and a string `id`")]
+pub struct EventError;
 
 #[derive(Deserialize)]
 struct Envelope<'a> {
@@ -45,35 +45,35 @@ struct Envelope<'a> {
 }
 
 impl Event {
-    /// Reads an event. Whatever [`Signed::parse`](crate::Signed::parse) lets through is readable here.
-    pub fn parse(body: &str) -> Result<Self, MalformedEvent> {
-        let envelope: Envelope<'_> = serde_json::from_str(body).map_err(|_| MalformedEvent)?;
+    /// Parses an event. Accepts every body that [`Signed::parse`](crate::Signed::parse) accepts.
+    pub fn parse(body: &str) -> Result<Self, EventError> {
+        let envelope: Envelope<'_> = serde_json::from_str(body).map_err(|_| EventError)?;
         if envelope.id.is_empty() || envelope.event_type.is_empty() {
-            return Err(MalformedEvent);
+            return Err(EventError);
         }
         let created_at = envelope.created_at.and_then(|json| serde_json::from_str(json.get()).ok());
         Ok(Self {
             created_at: created_at.unwrap_or(0),
             data: EventData::read(&envelope.event_type, envelope.data.unwrap_or(RawValue::NULL)),
-            raw: RawValue::from_string(body.to_owned()).map_err(|_| MalformedEvent)?,
+            raw: RawValue::from_string(body.to_owned()).map_err(|_| EventError)?,
             id: envelope.id,
             event_type: envelope.event_type,
         })
     }
 
-    /// What kind of thing the event is about.
+    /// Category of the event.
     #[must_use]
     pub fn category(&self) -> Category {
         Category::of(&self.event_type)
     }
 
-    /// The id of the object that the event is about: of the batch, the response, the call, and so on.
+    /// Id of the event's object: the batch, the response, the call, and so on.
     #[must_use]
     pub fn object_id(&self) -> Option<&str> {
         self.data.object_id()
     }
 
-    /// The whole event as it came, with every field that has no place here.
+    /// The whole event as received, unknown members included.
     #[must_use]
     pub fn raw(&self) -> &RawValue {
         &self.raw

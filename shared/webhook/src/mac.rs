@@ -1,57 +1,53 @@
-//! HMAC-SHA256 with the key taken in beforehand.
+//! HMAC-SHA256 with a key schedule computed once, and the two text encodings of a tag.
 
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use hmac::digest::CtOutput;
 use hmac::{Hmac, KeyInit, Mac};
-use sha2::{Digest, Sha256};
+use sha2::Sha256;
 
-use crate::short::{BLOCK, Short};
+/// Length of a tag in bytes.
+const TAG: usize = 32;
 
-/// Bytes of a tag.
-pub(crate) const TAG: usize = 32;
-
-/// An authentication tag. Comparing two takes the same time whatever they hold.
+/// An authentication tag. Comparison is constant-time.
 pub(crate) type Tag = CtOutput<Hmac<Sha256>>;
 
-/// A key that has been taken in.
+/// An HMAC key, ready to use.
 #[derive(Clone)]
-pub(crate) struct Key {
-    keyed: Hmac<Sha256>,
-    pub(crate) short: Short,
-}
+pub(crate) struct Key(Hmac<Sha256>);
 
 impl Key {
+    #[expect(clippy::expect_used, reason = "HMAC takes keys of any length (RFC 2104)")]
     pub(crate) fn new(key: &[u8]) -> Self {
-        let mut block = [0; BLOCK];
-        match block.get_mut(..key.len()) {
-            Some(start) => start.copy_from_slice(key),
-            None => block[..TAG].copy_from_slice(&Sha256::digest(key)),
-        }
-        Self { keyed: Hmac::new(&block.into()), short: Short::new(&block) }
+        Self(Hmac::new_from_slice(key).expect("HMAC takes keys of any length"))
     }
 
-    /// The tag of the parts with a dot between each two.
-    pub(crate) fn tag(&self, parts: &[&[u8]]) -> Tag {
-        let mut keyed = self.keyed.clone();
-        for (index, part) in parts.iter().enumerate() {
+    /// The tag of the parts, joined by dots.
+    pub(crate) fn tag<const N: usize>(&self, parts: [&[u8]; N]) -> Tag {
+        let mut hmac = self.0.clone();
+        for (index, part) in parts.into_iter().enumerate() {
             if index > 0 {
-                keyed.update(b".");
+                hmac.update(b".");
             }
-            keyed.update(part);
+            hmac.update(part);
         }
-        keyed.finalize()
+        hmac.finalize()
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
+/// Decodes a tag from standard base64 with padding.
+pub(crate) fn from_base64(text: &[u8]) -> Option<Tag> {
+    let mut bytes = [0; TAG];
+    (STANDARD.decode_slice(text, &mut bytes) == Ok(TAG)).then(|| Tag::new(bytes.into()))
+}
 
-    #[test]
-    fn keys_of_any_length_are_taken_in_as_the_hmac_crate_does() {
-        for length in 0..200 {
-            let key = vec![7; length];
-            let reference = Hmac::<Sha256>::new_from_slice(&key).unwrap().chain_update(b"a.b").finalize();
-            assert_eq!(Key::new(&key).tag(&[b"a", b"b"]), reference, "{length}");
-        }
+/// Decodes a tag from hexadecimal digits of either case.
+pub(crate) fn from_hex(text: &[u8]) -> Option<Tag> {
+    let text: &[u8; 2 * TAG] = text.try_into().ok()?;
+    let mut bytes = [0; TAG];
+    for (byte, [high, low]) in bytes.iter_mut().zip(text.as_chunks().0) {
+        let digits = char::from(*high).to_digit(16)? << 4 | char::from(*low).to_digit(16)?;
+        *byte = u8::try_from(digits).ok()?;
     }
+    Some(Tag::new(bytes.into()))
 }

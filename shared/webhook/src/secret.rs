@@ -9,28 +9,28 @@ use thiserror::Error;
 
 use crate::mac::Key;
 
-/// What every secret made by OpenAI begins with.
+/// Prefix of every secret made by OpenAI.
 const PREFIX: &str = "whsec_";
 
-/// A shorter key can be guessed; OpenAI's are 32 bytes long, Standard Webhooks asks for 24 at least.
+/// Minimum key length in bytes. OpenAI's keys have 32 bytes, and Standard Webhooks requires 24.
 const MIN_KEY_BYTES: usize = 16;
 
-/// How an endpoint's deliveries are signed.
+/// Signature scheme of an endpoint.
 ///
-/// An endpoint has one scheme, set by whoever configures it, never chosen by what a request brings along.
+/// The configuration sets the scheme; a request cannot choose it.
 #[derive(Clone, Copy, Debug, Default, Eq, Hash, PartialEq)]
 pub enum Scheme {
     /// [Standard Webhooks](https://www.standardwebhooks.com), as OpenAI sends it: `webhook-id`, `webhook-timestamp`,
     /// `webhook-signature`.
     #[default]
     StandardWebhooks,
-    /// Hex HMAC-SHA256 of `timestamp.body` under the secret's text, for relays and test tools that still sign so:
+    /// Legacy scheme of some relays and test tools: hex HMAC-SHA256 of `timestamp.body` under the secret's text, in
     /// `x-openai-signature` with `x-openai-timestamp`, or `x-signature-256: sha256=…` with `x-timestamp`.
     TimestampedHex,
 }
 
 impl Scheme {
-    /// The scheme's name in configuration.
+    /// Name of the scheme in the configuration.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -46,25 +46,25 @@ impl fmt::Display for Scheme {
     }
 }
 
-/// The text names none of the schemes.
+/// The text is not the name of a scheme.
 #[derive(Clone, Debug, Eq, Error, PartialEq)]
-#[error("`{0}` is no signature scheme; the schemes are standard-webhooks (what OpenAI sends) and timestamped-hex")]
-pub struct UnknownScheme(String);
+#[error("`{0}` is not a signature scheme; the schemes are standard-webhooks (sent by OpenAI) and timestamped-hex")]
+pub struct SchemeError(String);
 
 impl FromStr for Scheme {
-    type Err = UnknownScheme;
+    type Err = SchemeError;
 
     fn from_str(name: &str) -> Result<Self, Self::Err> {
         [Self::StandardWebhooks, Self::TimestampedHex]
             .into_iter()
             .find(|scheme| scheme.as_str() == name)
-            .ok_or_else(|| UnknownScheme(name.to_owned()))
+            .ok_or_else(|| SchemeError(name.to_owned()))
     }
 }
 
-/// A signing secret, ready to check with: the HMAC has taken in the key already.
+/// Signing secret with its key schedule already computed.
 ///
-/// The value cannot be read back, and `Debug` shows none of it.
+/// The value cannot be read back, and `Debug` does not show it.
 #[derive(Clone)]
 pub struct Secret {
     key: Key,
@@ -72,16 +72,15 @@ pub struct Secret {
 }
 
 impl Secret {
-    /// Reads a secret as OpenAI shows it: `whsec_` and the key in standard base64 with padding.
-    ///
-    /// Whitespace around it, which pasting tends to leave, is ignored.
+    /// Parses a secret as OpenAI shows it: `whsec_` and the key in standard base64 with padding. Surrounding whitespace
+    /// is ignored.
     pub fn parse(text: &str) -> Result<Self, SecretError> {
         let encoded = text.trim().strip_prefix(PREFIX).ok_or(SecretError::MissingPrefix)?;
         let key = STANDARD.decode(encoded).map_err(|_| SecretError::NotBase64)?;
         Self::from_key(&key, Scheme::StandardWebhooks)
     }
 
-    /// Reads a secret for the given scheme; under [`Scheme::TimestampedHex`] its very text is the key.
+    /// Parses a secret of the given scheme. Under [`Scheme::TimestampedHex`] the text itself is the key.
     pub fn parse_for(scheme: Scheme, text: &str) -> Result<Self, SecretError> {
         match scheme {
             Scheme::StandardWebhooks => Self::parse(text),
@@ -96,21 +95,21 @@ impl Secret {
         Ok(Self { key: Key::new(key), scheme })
     }
 
-    /// The `webhook-signature` of a delivery, for whoever makes one: by Standard Webhooks, whatever the secret's scheme.
+    /// The `webhook-signature` of a delivery by Standard Webhooks, regardless of the secret's scheme.
     #[must_use]
     pub fn sign(&self, webhook_id: &str, timestamp: u64, body: &[u8]) -> String {
         let timestamp = timestamp.to_string();
-        let tag = self.key.tag(&[webhook_id.as_bytes(), timestamp.as_bytes(), body]);
+        let tag = self.key.tag([webhook_id.as_bytes(), timestamp.as_bytes(), body]);
         format!("v1,{}", STANDARD.encode(tag.into_bytes()))
     }
 
-    /// The scheme that this secret signs with.
+    /// Scheme of the secret.
     #[must_use]
     pub const fn scheme(&self) -> Scheme {
         self.scheme
     }
 
-    /// The key, for the scheme that it belongs to.
+    /// The key, if the secret belongs to `scheme`.
     pub(crate) fn key(&self, scheme: Scheme) -> Option<&Key> {
         (self.scheme == scheme).then_some(&self.key)
     }
@@ -122,15 +121,15 @@ impl fmt::Debug for Secret {
     }
 }
 
-/// Why a text is no signing secret. A fault of the configuration; the value itself is never shown.
+/// Reason why a text is not a signing secret. A configuration error; the value itself is never shown.
 #[derive(Clone, Copy, Debug, Eq, Error, Hash, PartialEq)]
 #[non_exhaustive]
 pub enum SecretError {
     /// The text does not begin with `whsec_`.
-    #[error("the signing secret does not begin with `whsec_`; copy it from OpenAI's webhook settings as it is")]
+    #[error("the signing secret does not begin with `whsec_`; copy it unchanged from OpenAI's webhook settings")]
     MissingPrefix,
-    /// What follows `whsec_` is not standard base64 with its padding.
-    #[error("the signing secret is not valid base64 after `whsec_`; copy it from OpenAI's webhook settings as it is")]
+    /// The text after `whsec_` is not standard base64 with padding.
+    #[error("the signing secret is not valid base64 after `whsec_`; copy it unchanged from OpenAI's webhook settings")]
     NotBase64,
     /// The key has fewer than 16 bytes.
     #[error("the signing secret is too short: a key of at least 16 bytes is needed")]

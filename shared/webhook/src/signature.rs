@@ -1,11 +1,9 @@
-//! The two schemes: which headers they read, which bytes they sign.
+//! The two signature schemes: the headers they read and the bytes they sign.
 
 use http::{HeaderMap, HeaderName};
 
-use crate::encoding::{from_base64, from_hex};
-use crate::headers::only;
-use crate::mac::Tag;
-use crate::{Refusal, Scheme, Secret, TOLERANCE};
+use crate::mac::{Tag, from_base64, from_hex};
+use crate::{Scheme, Secret, TOLERANCE, VerifyError};
 
 pub(crate) const WEBHOOK_ID: &str = "webhook-id";
 
@@ -20,84 +18,92 @@ static OPENAI: [HeaderName; 2] =
 
 static GENERIC: [HeaderName; 2] = [HeaderName::from_static("x-timestamp"), HeaderName::from_static("x-signature-256")];
 
-/// What a signature of ours begins with in its header. Others, such as `v1a,`, may stand beside it.
+/// Version prefix of a symmetric signature. Signatures of other versions, such as `v1a,`, may stand beside it.
 const VERSION: &[u8] = b"v1,";
 
-/// Standard Webhooks. Returns the id and the timestamp, both as they were signed.
+/// Checks a Standard Webhooks delivery. Returns the id and the timestamp, both as they were signed.
 pub(crate) fn standard_webhooks<'a>(
     secrets: &[Secret],
     headers: &'a HeaderMap,
     body: &[u8],
     now: u64,
-) -> Result<(&'a [u8], &'a [u8]), Refusal> {
-    let [id, timestamp, signatures] = only(headers, &STANDARD_WEBHOOKS)?;
+) -> Result<(&'a [u8], &'a [u8]), VerifyError> {
+    let [id, timestamp, signatures] = single_values(headers, &STANDARD_WEBHOOKS)?;
     check_time(timestamp, now)?;
 
     let mut matched = false;
     for key in secrets.iter().filter_map(|secret| secret.key(Scheme::StandardWebhooks)) {
-        // No early exit: how long this takes tells nothing about which signature, or which secret, was the right one.
-        let parts = [id, timestamp, body];
-        matched |= key.short.is_signed(parts, signatures).unwrap_or_else(|| any_is(signatures, &key.tag(&parts)));
+        // No early exit: the time taken must not depend on which signature or which secret matches.
+        matched |= any_matches(signatures, &key.tag([id, timestamp, body]));
     }
-    if matched { Ok((id, timestamp)) } else { Err(Refusal::NoMatchingSignature) }
+    if matched { Ok((id, timestamp)) } else { Err(VerifyError::NoMatchingSignature) }
 }
 
 /// Whether one of the signatures in the header is this tag.
-fn any_is(signatures: &[u8], tag: &Tag) -> bool {
-    let is_tag = |item: &[u8]| item.strip_prefix(VERSION).and_then(from_base64).is_some_and(|given| *tag == given);
-    signatures.split(u8::is_ascii_whitespace).fold(false, |matched, item| matched | is_tag(item))
+fn any_matches(signatures: &[u8], tag: &Tag) -> bool {
+    let matches = |item: &[u8]| item.strip_prefix(VERSION).and_then(from_base64).is_some_and(|given| *tag == given);
+    signatures.split(u8::is_ascii_whitespace).fold(false, |matched, item| matched | matches(item))
 }
 
-/// The legacy scheme. Returns the timestamp as it was signed.
+/// Checks a delivery of the legacy scheme. Returns the timestamp as it was signed.
 pub(crate) fn timestamped_hex<'a>(
     secrets: &[Secret],
     headers: &'a HeaderMap,
     body: &[u8],
     now: u64,
-) -> Result<&'a [u8], Refusal> {
+) -> Result<&'a [u8], VerifyError> {
     let (names, prefix) = match (headers.contains_key(&OPENAI[1]), headers.contains_key(&GENERIC[1])) {
-        // Two spellings of one thing: whoever sent them may hope that we read the one and somebody else the other.
-        (true, true) => return Err(Refusal::DuplicateHeader(GENERIC[1].as_str())),
+        // Both spellings at once are ambiguous: another verifier may read the one that this one ignores.
+        (true, true) => return Err(VerifyError::DuplicateHeader(GENERIC[1].as_str())),
         (false, true) => (&GENERIC, b"sha256=".as_slice()),
         (_, false) => (&OPENAI, b"".as_slice()),
     };
-    let [timestamp, signature] = only(headers, names)?;
+    let [timestamp, signature] = single_values(headers, names)?;
     check_time(timestamp, now)?;
 
-    let given = signature.strip_prefix(prefix).and_then(from_hex).ok_or(Refusal::NoMatchingSignature)?;
+    let given = signature.strip_prefix(prefix).and_then(from_hex).ok_or(VerifyError::NoMatchingSignature)?;
     let mut matched = false;
     for key in secrets.iter().filter_map(|secret| secret.key(Scheme::TimestampedHex)) {
-        matched |= key.tag(&[timestamp, body]) == given;
+        matched |= key.tag([timestamp, body]) == given;
     }
-    if matched { Ok(timestamp) } else { Err(Refusal::NoMatchingSignature) }
+    if matched { Ok(timestamp) } else { Err(VerifyError::NoMatchingSignature) }
 }
 
-/// Checks that a timestamp is digits and within the window.
-fn check_time(timestamp: &[u8], now: u64) -> Result<(), Refusal> {
-    // From 2001 to 2286 it has ten digits: a loop of known length costs half.
-    let seconds = match timestamp.as_array::<10>() {
-        Some(timestamp) => number(timestamp),
-        None => number(timestamp),
-    };
-    let seconds = seconds.ok_or(Refusal::MalformedTimestamp)?;
+/// Values of headers that must be present exactly once. An empty value counts as missing.
+fn single_values<'a, const N: usize>(
+    headers: &'a HeaderMap,
+    names: &'static [HeaderName; N],
+) -> Result<[&'a [u8]; N], VerifyError> {
+    let mut values: [&'a [u8]; N] = [b""; N];
+    for (slot, name) in values.iter_mut().zip(names) {
+        let mut lines = headers.get_all(name).iter();
+        *slot = lines.next().map_or(b"", |value| value.as_bytes());
+        if lines.next().is_some() {
+            return Err(VerifyError::DuplicateHeader(name.as_str()));
+        }
+    }
+    match values.iter().position(|value| value.is_empty()) {
+        Some(place) => Err(VerifyError::MissingHeader(names[place].as_str())),
+        None => Ok(values),
+    }
+}
+
+/// Checks that a timestamp consists of digits and lies within the window.
+fn check_time(timestamp: &[u8], now: u64) -> Result<(), VerifyError> {
+    let seconds = parse_decimal(timestamp).ok_or(VerifyError::MalformedTimestamp)?;
     if seconds < now.saturating_sub(TOLERANCE) {
-        Err(Refusal::TimestampTooOld)
+        Err(VerifyError::TimestampTooOld)
     } else if seconds > now.saturating_add(TOLERANCE) {
-        Err(Refusal::TimestampTooNew)
+        Err(VerifyError::TimestampTooNew)
     } else {
         Ok(())
     }
 }
 
-/// Reads decimal digits. What is too large for the type is its maximum.
-#[inline]
-fn number(digits: &[u8]) -> Option<u64> {
-    let mut number = 0_u64;
-    let mut is_decimal = true;
-    for byte in digits {
-        let digit = byte.wrapping_sub(b'0');
-        is_decimal &= digit <= 9;
-        number = number.saturating_mul(10).saturating_add(digit.into());
-    }
-    is_decimal.then_some(number)
+/// Parses decimal digits. A number too large for the type becomes its maximum.
+fn parse_decimal(digits: &[u8]) -> Option<u64> {
+    digits.iter().try_fold(0_u64, |number, byte| {
+        let digit = byte.is_ascii_digit().then(|| u64::from(byte - b'0'))?;
+        Some(number.saturating_mul(10).saturating_add(digit))
+    })
 }

@@ -7,45 +7,44 @@ use serde::de::{SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
 
-/// How many of a call's SIP headers are kept. The caller writes them, so there may be any number; an ordinary INVITE has
-/// about twenty.
+/// Maximum number of SIP headers kept of a call. The caller controls their number; an ordinary INVITE has about twenty.
 pub const MAX_SIP_HEADERS: usize = 64;
 
-/// The longest SIP header name that is kept, in bytes.
+/// Maximum length of a kept SIP header name in bytes.
 pub const MAX_SIP_NAME: usize = 128;
 
-/// The longest SIP header value that is kept, in bytes. A longer one is left out: cut off, it would say something else.
+/// Maximum length of a kept SIP header value in bytes. A longer one is left out, because a truncated value would have
+/// another meaning.
 pub const MAX_SIP_VALUE: usize = 4096;
 
-/// One line of a SIP INVITE. Everything in it was written by the caller: nothing of it is to be trusted.
+/// Header of a SIP INVITE. The caller controls name and value: do not trust them.
 #[derive(Clone, Eq, PartialEq)]
 pub struct SipHeader {
-    /// The name, in whatever case the caller wrote it.
+    /// The name in the caller's spelling.
     pub name: String,
     /// The value.
     pub value: String,
 }
 
-/// The INVITE that a phone call began with.
+/// SIP INVITE of a phone call.
 #[derive(Clone, Default, Eq, PartialEq)]
 #[non_exhaustive]
 pub struct SipInvite {
-    /// The headers in their order, repeated ones included; at most [`MAX_SIP_HEADERS`], none longer than
-    /// [`MAX_SIP_VALUE`].
+    /// The headers in order, repeated ones included; at most [`MAX_SIP_HEADERS`], none longer than [`MAX_SIP_VALUE`].
     pub headers: Vec<SipHeader>,
-    /// How the call's media are protected: `rtp`, `srtp`, or something newer. Absent when unknown.
+    /// Protection of the call's media: `rtp`, `srtp`, or a newer value. Absent when unknown.
     pub media_security: Option<String>,
 }
 
 impl SipInvite {
-    /// The first value of a header, by its name in any case.
+    /// First value of a header; the name is case-insensitive.
     #[must_use]
     pub fn header(&self, name: &str) -> Option<&str> {
         self.headers.iter().find(|header| header.name.eq_ignore_ascii_case(name)).map(|header| header.value.as_str())
     }
 }
 
-/// `sip_headers`, read one by one: entries of another shape are passed over, and what exceeds the bounds is never held.
+/// `sip_headers`, read one by one: entries of another shape are skipped, and excess entries are never held in memory.
 #[derive(Default)]
 pub(crate) struct SipHeaders(pub(crate) Vec<SipHeader>);
 

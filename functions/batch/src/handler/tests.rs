@@ -1,4 +1,4 @@
-//! The handler, against as much of OpenAI and of S3 as it calls.
+//! Tests of the handler against servers that stand for OpenAI and S3.
 
 mod openai_server;
 #[path = "../../../../shared/aws/tests/s3/mod.rs"]
@@ -18,16 +18,16 @@ use super::*;
 const ID: &str = "batch_1";
 const CREATED: i64 = 1_795_230_915;
 
-/// A handler with everything that it calls.
+/// A handler with the servers that it calls.
 struct Bench {
     server: OpenAiServer,
     s3: S3,
     artifacts: Artifacts,
-    handler: Batches,
+    handler: BatchHandler,
 }
 
 impl Bench {
-    /// With a batch, which is completed unless `changes` says otherwise.
+    /// A bench with one batch: a completed one, with `changes` applied.
     async fn with(changes: Value) -> Self {
         let server = OpenAiServer::start().await;
         let mut batch = json!({
@@ -39,7 +39,7 @@ impl Bench {
         batch.as_object_mut().unwrap().append(&mut changes.as_object().unwrap().clone());
         server.reply(&format!("/v1/batches/{ID}"), Reply::Json(batch));
         let (s3, artifacts) = S3::start().await;
-        let handler = Batches::new(OpenAi::fixed(server.client()), 0.1);
+        let handler = BatchHandler { openai: OpenAi::fixed(server.client()), alert_failed_share: 0.1 };
         Self { server, s3, artifacts, handler }
     }
 
@@ -87,7 +87,7 @@ fn not_run(custom_id: &str, code: &str) -> Value {
 fn retry(result: Result<Outcome, HandlerError>) -> (Option<Duration>, String) {
     match result {
         Err(HandlerError::Retry { after, message }) => (after, message),
-        other => panic!("no retry: {other:?}"),
+        other => panic!("not a retry: {other:?}"),
     }
 }
 
@@ -99,7 +99,7 @@ fn permanent(result: Result<Outcome, HandlerError>) -> (&'static str, String) {
 }
 
 #[tokio::test]
-async fn a_completed_batch_is_kept_whole() {
+async fn a_completed_batch_is_stored_completely() {
     let bench = Bench::with(json!({"output_file_id": "file-out", "error_file_id": "file-err",
         "request_counts": {"total": 12, "completed": 11, "failed": 1}, "usage": {"total_tokens": 77}}))
     .await;
@@ -177,7 +177,7 @@ async fn the_summary_is_written_for_people_and_programs() {
 }
 
 #[tokio::test]
-async fn a_completed_batch_may_have_errors_only() {
+async fn a_completed_batch_may_have_an_error_file_only() {
     let bench = Bench::with(json!({"output_file_id": "", "error_file_id": "file-err",
         "request_counts": {"total": 2, "completed": 0, "failed": 2}}))
     .await;
@@ -190,7 +190,7 @@ async fn a_completed_batch_may_have_errors_only() {
 }
 
 #[tokio::test]
-async fn an_expired_batch_keeps_what_was_run_and_alerts() {
+async fn the_results_of_an_expired_batch_are_stored_and_people_are_alerted() {
     let bench = Bench::with(json!({"status": "expired", "completed_at": null, "expired_at": CREATED + 86_400,
         "output_file_id": "file-out", "error_file_id": "file-err",
         "request_counts": {"total": 3, "completed": 1, "failed": 2}}))
@@ -200,7 +200,7 @@ async fn an_expired_batch_keeps_what_was_run_and_alerts() {
     let outcome = bench.handle("batch.expired").await.unwrap();
     assert_eq!((outcome.status.as_str(), outcome.terminal, outcome.artifacts.len()), ("expired", true, 3));
     assert_eq!(outcome.summary["error_codes"], json!({"batch_expired": 2}));
-    assert_eq!(outcome.error.as_deref(), Some("time ran out before all requests were run"));
+    assert_eq!(outcome.error.as_deref(), Some("the batch expired before all its requests were run"));
     let alert = outcome.alert.unwrap();
     assert_eq!((alert.severity, alert.subject.as_str()), (Severity::Warning, "Batch batch_1 expired"));
     assert_eq!(
@@ -212,7 +212,7 @@ What   /v1/responses: 3 requests, 1 succeeded, 2 failed; input file file-in
        job: nightly
 When   created 2026-11-21T03:15:15Z, expired 2026-11-22T03:15:15Z (1 d later)
 Why    2 times batch_expired
-To do  What was run is kept and billed. Put the requests listed in the error file into a new batch.
+To do  Results of requests that were run are stored and billed. Put the requests in the error file into a new batch.
 Where  s3://artifacts/batch/batch_1/summary.json
        s3://artifacts/batch/batch_1/output.jsonl (1 lines)
        s3://artifacts/batch/batch_1/errors.jsonl (2 lines)
@@ -222,7 +222,7 @@ Where  s3://artifacts/batch/batch_1/summary.json
 }
 
 #[tokio::test]
-async fn a_cancelled_batch_keeps_what_was_run_and_disturbs_nobody() {
+async fn the_results_of_a_cancelled_batch_are_stored_without_an_alert() {
     let bench = Bench::with(json!({"status": "cancelled", "completed_at": null, "cancelled_at": CREATED + 30,
         "output_file_id": "file-out", "error_file_id": "",
         "request_counts": {"total": 9, "completed": 1, "failed": 8}}))
@@ -236,15 +236,15 @@ async fn a_cancelled_batch_keeps_what_was_run_and_disturbs_nobody() {
 
 #[tokio::test]
 async fn a_failed_batch_says_why() {
-    let fault = |line: u32| json!({"code": "invalid_json_line", "message": "No JSON.", "param": null, "line": line});
+    let error = |line: u32| json!({"code": "invalid_json_line", "message": "No JSON.", "param": null, "line": line});
     let bench = Bench::with(json!({"status": "failed", "completed_at": null, "failed_at": CREATED + 5,
-        "errors": {"object": "list", "data": [fault(3), fault(8)]}}))
+        "errors": {"object": "list", "data": [error(3), error(8)]}}))
     .await;
     let outcome = bench.handle("batch.failed").await.unwrap();
     assert_eq!((outcome.status.as_str(), outcome.terminal), ("failed", true));
     assert_eq!(outcome.artifacts, ["batch/batch_1/summary.json"]);
     assert_eq!(outcome.error.as_deref(), Some("invalid_json_line in line 3: No JSON. (and 1 more)"));
-    assert_eq!(bench.summary()["batch_errors"], json!([fault(3), fault(8)]));
+    assert_eq!(bench.summary()["batch_errors"], json!([error(3), error(8)]));
     let alert = outcome.alert.unwrap();
     assert_eq!(alert.severity, Severity::Critical);
     assert_eq!(
@@ -277,7 +277,7 @@ async fn a_share_of_failures_is_alerted_only_beyond_the_limit() {
 }
 
 #[tokio::test]
-async fn progress_is_recorded_and_nothing_fetched() {
+async fn progress_is_recorded_and_no_file_retrieved() {
     for status in ["validating", "in_progress", "finalizing", "cancelling"] {
         let bench = Bench::with(json!({"status": status, "completed_at": null,
             "request_counts": {"total": 9, "completed": 4, "failed": 1}}))
@@ -291,7 +291,7 @@ async fn progress_is_recorded_and_nothing_fetched() {
 }
 
 #[tokio::test]
-async fn the_batch_decides_and_not_the_event() {
+async fn the_status_of_the_batch_decides_and_not_the_event_type() {
     let bench = Bench::with(json!({"output_file_id": "file-out"})).await;
     bench.file("file-out", &[success("row-1")]);
     let outcome = bench.handle("batch.in_progress").await.unwrap();
@@ -299,14 +299,14 @@ async fn the_batch_decides_and_not_the_event() {
 }
 
 #[tokio::test]
-async fn an_end_that_is_announced_but_not_there_yet_is_waited_for() {
+async fn an_announced_end_that_openai_does_not_show_yet_is_waited_for() {
     let bench = Bench::with(json!({"status": "finalizing"})).await;
     let (_, message) = retry(bench.handle("batch.completed").await);
     assert_eq!(message, "batch.completed was announced, but the batch is still finalizing");
 }
 
 #[tokio::test]
-async fn an_output_file_that_is_not_named_yet_is_waited_for_but_not_for_ever() {
+async fn a_missing_output_file_is_waited_for_but_not_forever() {
     let counts = json!({"total": 1, "completed": 1, "failed": 0});
     let bench = Bench::with(json!({"request_counts": counts, "completed_at": when::now() / 1000 - 10})).await;
     retry(bench.handle("batch.completed").await);
@@ -314,12 +314,12 @@ async fn an_output_file_that_is_not_named_yet_is_waited_for_but_not_for_ever() {
 
     let bench = Bench::with(json!({"request_counts": counts, "completed_at": when::now() / 1000 - 4000})).await;
     let outcome = bench.handle("batch.completed").await.unwrap();
-    assert_eq!(outcome.note.as_deref(), Some("1 requests succeeded, but the batch names no output file"));
+    assert_eq!(outcome.note.as_deref(), Some("1 requests succeeded, but the batch has no output file"));
     assert_eq!(bench.summary()["note"], json!(outcome.note));
 }
 
 #[tokio::test]
-async fn a_status_from_the_future_keeps_its_files() {
+async fn the_files_of_a_batch_with_an_unknown_status_are_stored() {
     let bench = Bench::with(json!({"status": "half_done", "output_file_id": "file-out"})).await;
     bench.file("file-out", &[success("row-1")]);
     let outcome = bench.handle("batch.half_done").await.unwrap();
@@ -337,7 +337,7 @@ async fn an_unknown_batch_is_a_normal_outcome() {
 }
 
 #[tokio::test]
-async fn what_openai_refuses_is_passed_on_by_its_class() {
+async fn a_refusal_by_openai_is_a_failure_of_its_class() {
     let bench = Bench::with(json!({"output_file_id": "file-out"})).await;
     bench.file("file-out", &[success("row-1")]);
     for path in ["/v1/batches/batch_1", "/v1/files/file-out", "/v1/files/file-out/content"] {
@@ -352,13 +352,13 @@ async fn what_openai_refuses_is_passed_on_by_its_class() {
 }
 
 #[tokio::test]
-async fn a_download_that_breaks_off_leaves_everything_as_it_was() {
+async fn a_download_that_breaks_off_changes_nothing() {
     let bench = Bench::with(json!({"output_file_id": "file-out"})).await;
     bench.file("file-out", &[success("row-1")]);
     bench.handle("batch.completed").await.unwrap();
     let before = (bench.stored("output.jsonl"), bench.stored("summary.json"));
 
-    // 20 MiB are two whole parts, which are at S3 when the connection breaks.
+    // 20 MiB are two complete parts, which are at S3 when the connection breaks.
     let long = vec![b'x'; 20 * 1024 * 1024];
     bench.server.reply("/v1/files/file-out", Reply::Json(json!({"id": "file-out", "bytes": long.len() + 1})));
     bench.server.reply("/v1/files/file-out/content", Reply::Cut(long.into()));
@@ -371,7 +371,7 @@ async fn a_download_that_breaks_off_leaves_everything_as_it_was() {
 }
 
 #[tokio::test]
-async fn a_file_of_another_length_than_announced_is_not_kept() {
+async fn a_file_of_another_length_than_announced_is_not_stored() {
     for announced in [0, 5, 1_000_000] {
         let bench = Bench::with(json!({"output_file_id": "file-out"})).await;
         bench.file("file-out", &[success("row-1")]);
@@ -383,7 +383,7 @@ async fn a_file_of_another_length_than_announced_is_not_kept() {
 }
 
 #[tokio::test]
-async fn a_file_without_an_announced_length_is_kept() {
+async fn a_file_without_an_announced_length_is_stored() {
     let bench = Bench::with(json!({"output_file_id": "file-out"})).await;
     bench.file("file-out", &[success("row-1")]);
     bench.server.reply("/v1/files/file-out", Reply::Json(json!({"id": "file-out"})));
@@ -391,7 +391,7 @@ async fn a_file_without_an_announced_length_is_kept() {
 }
 
 #[tokio::test]
-async fn a_file_that_is_gone_is_final_and_the_other_is_kept() {
+async fn a_file_that_is_gone_is_permanent_and_the_other_is_stored() {
     let bench = Bench::with(json!({"output_file_id": "file-out", "error_file_id": "file-err"})).await;
     bench.file("file-err", &[refused("row-1")]);
     let (reason, message) = permanent(bench.handle("batch.completed").await);
@@ -401,7 +401,7 @@ async fn a_file_that_is_gone_is_final_and_the_other_is_kept() {
 }
 
 #[tokio::test]
-async fn what_s3_refuses_is_tried_again() {
+async fn a_refusal_by_s3_is_retried() {
     for kind in ["put", "begin"] {
         let bench = Bench::with(json!({"output_file_id": "file-out"})).await;
         bench.file("file-out", &[success("row-1")]);
@@ -417,7 +417,7 @@ async fn what_s3_refuses_is_tried_again() {
 }
 
 #[tokio::test]
-async fn lines_that_are_no_json_are_kept_and_counted() {
+async fn lines_that_are_not_json_are_stored_and_counted() {
     let bench = Bench::with(json!({"output_file_id": "file-out"})).await;
     let text = format!("{}\n{{\"id\": \"r\", \"cust\n\u{fffd}\n{}", success("row-1"), success("row-2"));
     bench.server.reply("/v1/files/file-out", Reply::Json(json!({"id": "file-out", "bytes": text.len()})));
@@ -429,7 +429,7 @@ async fn lines_that_are_no_json_are_kept_and_counted() {
 }
 
 #[tokio::test]
-async fn an_event_without_a_usable_id_is_final() {
+async fn an_event_without_a_usable_id_is_permanent() {
     let bench = Bench::with(json!({})).await;
     let event = |data: Value| json!({"id": "evt_1", "type": "batch.completed", "data": data});
     assert_eq!(permanent(bench.handle_event(&event(json!({}))).await).0, "no_object");
@@ -442,7 +442,7 @@ async fn an_event_without_a_usable_id_is_final() {
 #[test]
 fn every_fault_of_the_environment_is_reported() {
     let environment = Environment::of([("ALERT_FAILED_SHARE", "1.5")]);
-    let faults = Harness::new(Category::Batch, environment, Batches::from_setup).err().unwrap().to_string();
+    let faults = Harness::new(Category::Batch, environment, BatchHandler::from_setup).err().unwrap().to_string();
     for fault in
         ["ALERT_FAILED_SHARE is not a number from 0 to 1", "BUCKET_NAME is not set", "OPENAI_BASE_URL is not set"]
     {

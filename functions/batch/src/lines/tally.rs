@@ -1,81 +1,81 @@
-//! What the lines of a result file add up to.
+//! The counts of a result file.
 
 use std::collections::BTreeMap;
 
 use serde::Serialize;
 
-use super::record::{Fault, Maybe, Record, Response, Scalar, Usage};
+use super::result_line::{Lenient, RequestError, Response, ResultLine, Scalar, Usage};
 
-/// How many different error codes, and how many different models, are told apart. Beyond that, they are one.
+/// Maximum number of different error codes, and of different models. Further ones are counted together.
 const MAX_NAMES: usize = 50;
 
-/// What is beyond.
+/// The name of the further ones.
 const OTHER: &str = "(other)";
 
-/// The model of a result that names none.
+/// The model of a result without a model.
 const NO_MODEL: &str = "(unnamed)";
 
-/// How much of a name is kept.
+/// Maximum length of a name, in characters.
 const MAX_NAME_CHARS: usize = 100;
 
-/// What the lines of a result file add up to.
+/// The counts of a result file.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub(crate) struct Tally {
-    /// The length of the file.
+    /// Length of the file in bytes.
     pub(crate) bytes: u64,
-    /// Lines that are not blank: the sum of the four below.
+    /// Lines that are not blank: the sum of the next four.
     pub(crate) lines: u64,
-    /// Answered with a status of success.
+    /// Requests with a status of success.
     pub(crate) succeeded: u64,
-    /// Answered with another status, or not at all.
+    /// Requests with another status, or without a response.
     pub(crate) failed: u64,
-    /// No JSON, or no result.
+    /// Lines that are not JSON, or not a result.
     pub(crate) malformed: u64,
-    /// Too long to be read.
+    /// Lines that are too long to be parsed.
     pub(crate) oversized: u64,
-    /// How many lines have which HTTP status.
+    /// Number of lines by HTTP status.
     #[serde(skip)]
     pub(crate) status_codes: BTreeMap<u64, u64>,
-    /// How many lines failed for which reason.
+    /// Failed lines by error code.
     #[serde(skip)]
     pub(crate) errors: BTreeMap<String, ErrorTally>,
-    /// What was used of which model.
+    /// Token usage by model.
     #[serde(skip)]
     pub(crate) tokens: BTreeMap<String, Tokens>,
 }
 
-/// Requests that failed for one reason.
+/// The failed requests with one error code.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub(crate) struct ErrorTally {
-    /// How many there are.
+    /// Number of requests.
     pub(crate) count: u64,
-    /// The first one's `custom_id`, by which it is found in the file.
+    /// The `custom_id` of the first one, to find it in the file.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) first_custom_id: Option<String>,
-    /// The first one's message.
+    /// The message of the first one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) first_message: Option<String>,
 }
 
-/// What was used of one model.
+/// The token usage of one model.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 pub(crate) struct Tokens {
-    /// Results with a usage.
+    /// Number of results with a usage.
     pub(crate) requests: u64,
-    /// Tokens read.
+    /// Input tokens.
     pub(crate) input: u64,
-    /// Of these, tokens that were cached.
+    /// Input tokens that were cached.
     pub(crate) cached: u64,
-    /// Tokens written.
+    /// Output tokens.
     pub(crate) output: u64,
-    /// Of these, tokens spent on reasoning.
+    /// Output tokens for reasoning.
     pub(crate) reasoning: u64,
-    /// All of them, as OpenAI adds them up.
+    /// All tokens, as OpenAI counts them.
     pub(crate) total: u64,
 }
 
 impl Tokens {
-    /// The numbers come from outside, so they are not trusted to fit.
+    /// Saturates, because the numbers come from outside.
     fn add(&mut self, other: &Self) {
         self.requests += other.requests;
         self.input = self.input.saturating_add(other.input);
@@ -87,25 +87,25 @@ impl Tokens {
 }
 
 impl Tally {
-    /// Counts a line that was read. A blank one is none.
+    /// Counts a line, unless it is blank.
     pub(super) fn line(&mut self, line: &[u8]) {
         if line.iter().all(u8::is_ascii_whitespace) {
             return;
         }
         self.lines += 1;
-        match Record::parse(line) {
-            Some(record) if record.response.0.is_some() || record.error.0.is_some() => self.record(&record),
+        match ResultLine::parse(line) {
+            Some(result) if result.response.0.is_some() || result.error.0.is_some() => self.result(&result),
             _ => self.malformed += 1,
         }
     }
 
-    /// Counts a line that was too long to be read.
+    /// Counts a line that is too long to be parsed.
     pub(super) fn oversized_line(&mut self) {
         self.lines += 1;
         self.oversized += 1;
     }
 
-    /// Counts what another file has on top.
+    /// Adds the counts of another file.
     pub(crate) fn add(&mut self, other: &Self) {
         self.bytes += other.bytes;
         self.lines += other.lines;
@@ -130,30 +130,30 @@ impl Tally {
         }
     }
 
-    fn record(&mut self, record: &Record<'_>) {
-        let Maybe(response) = &record.response;
+    fn result(&mut self, result: &ResultLine<'_>) {
+        let Lenient(response) = &result.response;
         let status = response.as_ref().and_then(|response| response.status_code.count());
         if let Some(status) = status {
-            // HTTP has no status beyond, and the number of entries stays bounded.
+            // HTTP has no greater status, and the number of entries stays bounded.
             *self.status_codes.entry(status.min(999)).or_default() += 1;
         }
-        let body = response.as_ref().and_then(|Response { body: Maybe(body), .. }| body.as_ref());
-        let fault = record.error.0.as_ref().or_else(|| body?.error.0.as_ref());
-        if fault.is_none() && status.is_some_and(|status| (200..300).contains(&status)) {
+        let body = response.as_ref().and_then(|Response { body: Lenient(body), .. }| body.as_ref());
+        let error = result.error.0.as_ref().or_else(|| body?.error.0.as_ref());
+        if error.is_none() && status.is_some_and(|status| (200..300).contains(&status)) {
             self.succeeded += 1;
         } else {
             self.failed += 1;
-            self.fault(&record.custom_id, status, fault);
+            self.error(&result.custom_id, status, error);
         }
         if let Some(body) = body
-            && let Maybe(Some(usage)) = &body.usage
+            && let Lenient(Some(usage)) = &body.usage
         {
             self.usage(body.model.text().unwrap_or(NO_MODEL), usage);
         }
     }
 
-    fn fault(&mut self, custom_id: &Scalar<'_>, status: Option<u64>, fault: Option<&Fault<'_>>) {
-        let code = fault.and_then(|fault| fault.code.text().or(fault.kind.text()));
+    fn error(&mut self, custom_id: &Scalar<'_>, status: Option<u64>, error: Option<&RequestError<'_>>) {
+        let code = error.and_then(|error| error.code.text().or(error.kind.text()));
         let by_status;
         let code = match (code, status) {
             (Some(code), _) => code,
@@ -167,7 +167,7 @@ impl Tally {
             entry.count += 1;
             if entry.count == 1 {
                 entry.first_custom_id = custom_id.text().map(hooks_openai::for_display);
-                entry.first_message = fault.and_then(|fault| fault.message.text()).map(hooks_openai::for_display);
+                entry.first_message = error.and_then(|error| error.message.text()).map(hooks_openai::for_display);
             }
         });
     }
@@ -185,14 +185,14 @@ impl Tally {
     }
 }
 
-/// Changes the entry of a name, or that of all others when there are too many names already.
+/// Changes the entry of a name, or the entry of the further ones when there are too many names.
 fn update<T: Default>(entries: &mut BTreeMap<String, T>, name: &str, change: impl FnOnce(&mut T)) {
     let name = match name.char_indices().nth(MAX_NAME_CHARS) {
         Some((end, _)) => &name[..end],
         None => name,
     };
     let name = if entries.len() < MAX_NAMES || entries.contains_key(name) { name } else { OTHER };
-    // Most names are known, and a known one costs no allocation.
+    // A known name, as most are, needs no allocation.
     if let Some(entry) = entries.get_mut(name) {
         change(entry);
     } else {
@@ -222,7 +222,7 @@ mod tests {
     }
 
     #[test]
-    fn tokens_are_added_up_by_model_whatever_the_endpoint_calls_them() {
+    fn tokens_are_added_up_by_model_under_either_name() {
         let response = json!({"model": "gpt-6-luna", "error": null, "usage": {"input_tokens": 10,
             "input_tokens_details": {"cached_tokens": 4}, "output_tokens": 7,
             "output_tokens_details": {"reasoning_tokens": 2}, "total_tokens": 17}});
@@ -270,7 +270,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_json_but_no_result_is_malformed() {
+    fn json_that_is_not_a_result_is_malformed() {
         let others = [
             json!(null),
             json!(1),
@@ -284,7 +284,7 @@ mod tests {
     }
 
     #[test]
-    fn a_field_of_an_unexpected_kind_is_an_absent_field() {
+    fn a_field_of_an_unexpected_type_is_absent() {
         let body = json!({"model": {"name": "m"}, "usage": {"input_tokens": -1, "output_tokens": "7", "total_tokens": 1.5,
             "input_tokens_details": [1], "output_tokens_details": {"reasoning_tokens": null}}, "error": false});
         let tally =
@@ -306,7 +306,7 @@ mod tests {
     }
 
     #[test]
-    fn names_from_outside_are_bounded_in_number_and_length() {
+    fn names_are_bounded_in_number_and_length() {
         let lines: Vec<Value> = (0..200)
             .map(|i| result(400, &json!({"error": {"code": format!("{i}{}", "\u{e4}".repeat(1000))}})))
             .collect();

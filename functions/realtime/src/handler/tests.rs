@@ -1,4 +1,4 @@
-//! The handler, against as much of OpenAI and of Systems Manager as it calls.
+//! Tests of the handler against a server that stands for OpenAI and Systems Manager.
 
 use hooks_consumer::Severity;
 use hooks_consumer::artifacts::Artifacts;
@@ -15,16 +15,16 @@ const CALLED: &str = "+498005550100";
 struct Bench {
     server: Server,
     artifacts: Artifacts,
-    handler: Calls,
+    handler: CallHandler,
 }
 
 impl Bench {
     async fn without_policy() -> Self {
         let server = Server::start().await;
         let (_, artifacts) = S3::start().await;
-        let handler = Calls {
+        let handler = CallHandler {
             openai: OpenAi::fixed(server.client()),
-            policies: Policies::new(server.source()),
+            policies: PolicyCache::new(server.source()),
             maximum_age: MAXIMUM_AGE * 1000,
         };
         Self { server, artifacts, handler }
@@ -82,7 +82,7 @@ fn no_number_in(text: &str) {
 }
 
 #[tokio::test]
-async fn a_call_of_either_api_gets_what_the_policy_says() {
+async fn a_call_of_either_api_is_answered_by_the_policy() {
     let session = |api: &str| json!({"type": api, "model": "gpt-realtime-2.1"});
     let reject = json!({"reject": {"status_code": 486}});
     let refer = json!({"refer": {"target_uri": "tel:+498005550111"}});
@@ -103,7 +103,7 @@ async fn a_call_of_either_api_gets_what_the_policy_says() {
 }
 
 #[tokio::test]
-async fn a_call_for_the_api_that_does_not_answer_is_left_alone_at_any_age() {
+async fn an_event_of_the_other_api_is_ignored_at_any_age() {
     for (answers, other) in [("realtime", "live"), ("live", "realtime")] {
         for age in [0, 2 * MAXIMUM_AGE] {
             let bench = Bench::with(answers, &accept()).await;
@@ -115,8 +115,8 @@ async fn a_call_for_the_api_that_does_not_answer_is_left_alone_at_any_age() {
 }
 
 #[tokio::test]
-async fn a_call_that_waited_for_too_long_is_not_answered() {
-    for (attempt, why) in [(1, "the delivery came late"), (3, "it was tried 2 times before")] {
+async fn a_call_that_waited_too_long_is_not_answered() {
+    for (attempt, why) in [(1, "the delivery came late"), (3, "2 earlier attempts failed")] {
         let bench = Bench::replying(&[]).await;
         let outcome = bench.handle(&ringing("realtime", MAXIMUM_AGE + 1), attempt).await.unwrap();
         assert_eq!((outcome.status.as_str(), outcome.terminal), ("too_old", true));
@@ -129,7 +129,7 @@ async fn a_call_that_waited_for_too_long_is_not_answered() {
 }
 
 #[tokio::test]
-async fn without_a_policy_a_call_is_left_and_people_are_told_each_time() {
+async fn without_a_policy_no_call_is_answered_and_each_makes_an_alert() {
     let bench = Bench::without_policy().await;
     for _ in 0..2 {
         let outcome = bench.answer().await.unwrap();
@@ -144,7 +144,7 @@ async fn without_a_policy_a_call_is_left_and_people_are_told_each_time() {
 }
 
 #[tokio::test]
-async fn a_policy_that_cannot_be_read_now_may_be_read_while_the_caller_waits() {
+async fn an_unreadable_policy_is_retried_while_the_caller_waits() {
     let bench = Bench::without_policy().await;
     bench.server.set(Parameter::Denied);
     let failure = bench.answer().await.unwrap_err();
@@ -156,19 +156,19 @@ async fn a_policy_that_cannot_be_read_now_may_be_read_while_the_caller_waits() {
 }
 
 #[tokio::test]
-async fn people_are_told_once_of_a_broken_policy_while_calls_are_answered() {
+async fn an_invalid_policy_makes_one_alert_while_calls_are_answered() {
     let bench = Bench::replying(&[]).await;
     bench.answer().await.unwrap();
     bench.server.set(Parameter::Text("{".to_owned()));
     later(31).await;
-    for told in [true, false] {
+    for alerted in [true, false] {
         let outcome = bench.answer().await.unwrap();
-        assert_eq!((outcome.status.as_str(), outcome.alert.is_some()), ("accepted", told));
+        assert_eq!((outcome.status.as_str(), outcome.alert.is_some()), ("accepted", alerted));
     }
 }
 
 #[tokio::test]
-async fn what_was_done_before_is_done() {
+async fn a_call_that_was_answered_before_counts_as_answered() {
     for replies in [&[Reply::Refused(409)][..], &[Reply::Refused(500), Reply::Refused(409)]] {
         let bench = Bench::replying(replies).await;
         let outcome = bench.answer().await.unwrap();
@@ -179,7 +179,7 @@ async fn what_was_done_before_is_done() {
 }
 
 #[tokio::test]
-async fn a_call_that_is_gone_counts_as_answered_only_when_a_try_may_have_got_through_and_ended_it() {
+async fn a_call_that_is_not_found_counts_as_ended_only_after_a_request_that_may_have_ended_it() {
     let (gone, reject) = (Reply::Refused(404), json!({"reject": {"status_code": 486}}));
     for (replies, acted, accepting, rejecting) in [
         (&[gone; 3][..], false, "not_found", "not_found"),
@@ -210,7 +210,7 @@ async fn a_call_that_is_not_visible_yet_is_answered_while_its_caller_waits() {
 }
 
 #[tokio::test]
-async fn what_openai_cannot_do_now_is_tried_three_times() {
+async fn a_temporary_failure_is_tried_three_times() {
     for failing in [Reply::Refused(408), Reply::Refused(429), Reply::Refused(500), Reply::Refused(503), Reply::Cut] {
         let bench = Bench::replying(&[failing; 2]).await;
         assert_eq!(bench.answer().await.unwrap().status, "accepted", "{failing:?}");
@@ -223,22 +223,22 @@ async fn what_openai_cannot_do_now_is_tried_three_times() {
 }
 
 #[tokio::test]
-async fn no_try_is_made_when_its_time_is_past() {
+async fn no_attempt_is_made_after_the_maximum_age() {
     let bench = Bench::replying(&[Reply::Refused(500); 3]).await;
-    // A second is left at most: the second pause does not fit into it.
+    // At most a second is left, which is too short for the second delay.
     let event = ringing("realtime", MAXIMUM_AGE - 1);
     assert!(matches!(bench.handle(&event, 1).await, Err(HandlerError::Retry { .. })));
     assert!(bench.server.calls().len() < 3);
     for seconds in ["60", "1e18"] {
         let bench = Bench::replying(&[Reply::RetryAfter(seconds)]).await;
-        let Err(HandlerError::Retry { after: Some(after), .. }) = bench.answer().await else { panic!("no retry") };
+        let Err(HandlerError::Retry { after: Some(after), .. }) = bench.answer().await else { panic!("not a retry") };
         assert!(after >= Duration::from_mins(1));
         assert_eq!(bench.server.calls().len(), 1);
     }
 }
 
 #[tokio::test]
-async fn what_no_retry_can_change_is_given_up_without_telling_a_number() {
+async fn a_permanent_refusal_is_given_up_with_its_numbers_masked() {
     const QUOTED: &str = "Not for sip:+4930123456789@example.com, 4930123456789 or +498005550100.";
     for (status, code, expected) in [
         (401, "invalid_api_key", HandlerError::UNAUTHORIZED),
@@ -258,7 +258,7 @@ async fn what_no_retry_can_change_is_given_up_without_telling_a_number() {
 }
 
 #[tokio::test]
-async fn the_status_of_an_answer_counts_and_not_its_body() {
+async fn the_status_of_a_response_counts_and_not_its_body() {
     for body in ["", "null", "{}", "<html>", "{\"error\""] {
         let bench = Bench::replying(&[Reply::Done(body)]).await;
         assert_eq!(bench.answer().await.unwrap().status, "accepted", "{body}");
@@ -267,7 +267,7 @@ async fn the_status_of_an_answer_counts_and_not_its_body() {
 }
 
 #[tokio::test]
-async fn no_number_is_told_whole() {
+async fn no_number_is_shown_in_full() {
     let bench = Bench::replying(&[]).await;
     let event = ringing("realtime", 0);
     no_number_in(&format!("{event:?}"));
@@ -277,7 +277,7 @@ async fn no_number_is_told_whole() {
 }
 
 #[tokio::test]
-async fn what_is_no_call_is_recorded_without_a_look_at_the_policy() {
+async fn an_event_without_a_call_is_recorded_without_reading_the_policy() {
     let bench = Bench::without_policy().await;
     for event_type in ["live.transport.connected", "realtime.call.new"] {
         let event = json!({"id": "evt_1", "type": event_type, "created_at": 1, "data": {"session_id": "live_1"}});

@@ -1,4 +1,4 @@
-//! Where the policy comes from, and which one is in use.
+//! The store of the policy, and the cached policy in use.
 
 #[cfg(test)]
 mod tests;
@@ -14,22 +14,25 @@ use tokio::time::{Instant, timeout};
 
 use super::Policy;
 
-/// How long a policy is used before it is looked up again.
-const KEEP: Duration = Duration::from_secs(30);
+/// Time until a policy is read again.
+const TTL: Duration = Duration::from_secs(30);
 
-/// How soon it is looked up again when there is none, or none that can be used: somebody may be putting it right.
-const KEEP_PROBLEM: Duration = Duration::from_secs(5);
+/// Time until the store is read again after an error, which somebody may be fixing.
+const ERROR_TTL: Duration = Duration::from_secs(5);
 
-/// How long a call waits for a look-up when there is a policy to go by, and when there is none.
-const PATIENCE: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(4));
+/// Maximum time for a read when a policy is in use already.
+const TIMEOUT: Duration = Duration::from_secs(1);
 
-/// The largest policy, in bytes.
+/// Maximum time for a read when no policy is in use, so that the call has to wait for it.
+const TIMEOUT_WITHOUT_POLICY: Duration = Duration::from_secs(4);
+
+/// Maximum size of a policy, in bytes.
 const MAX_BYTES: usize = 256 * 1024;
 
-/// What the parameter has until somebody stores a policy.
+/// The parameter's value until a policy is stored.
 const UNSET: &str = "unset";
 
-/// Where the policy lies: `ssm:/NAME` or `s3://BUCKET/KEY`.
+/// The location of the policy: `ssm:/NAME` or `s3://BUCKET/KEY`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Location {
     Parameter(String),
@@ -52,152 +55,154 @@ impl FromStr for Location {
     }
 }
 
-/// What the policy is read from.
-pub(crate) enum Source {
+/// The store of the policy.
+pub(crate) enum PolicySource {
     Parameter { parameters: Parameters, name: String },
     Object { bucket: Artifacts, key: String },
 }
 
-/// The policy that is in use.
-pub(crate) struct Policies {
-    source: Source,
-    /// Held during a look-up, so that calls at the same time make one.
+/// The result of a read.
+enum ReadResult {
+    /// The policy has the version that was read last.
+    Unchanged,
+    /// There is no policy, for this reason.
+    Missing(String),
+    Policy {
+        json: Vec<u8>,
+        version: Option<String>,
+    },
+}
+
+impl PolicySource {
+    async fn read(&self, known_version: Option<&str>) -> Result<ReadResult, String> {
+        match self {
+            Self::Parameter { parameters, name } => {
+                let parameter = parameters.get(name).await.map_err(|error| error.to_string())?;
+                let Some(parameter) = parameter else {
+                    return Ok(ReadResult::Missing("there is no such parameter".to_owned()));
+                };
+                let version = parameter.version.to_string();
+                Ok(if parameter.value.trim() == UNSET {
+                    ReadResult::Missing("no policy is stored yet".to_owned())
+                } else if Some(version.as_str()) == known_version {
+                    ReadResult::Unchanged
+                } else {
+                    ReadResult::Policy { json: parameter.value.into_bytes(), version: Some(version) }
+                })
+            }
+            Self::Object { bucket, key } => {
+                let read = bucket.get(key, known_version, MAX_BYTES).await.map_err(|error| error.to_string())?;
+                Ok(match read {
+                    Read::Absent => ReadResult::Missing("there is no such object".to_owned()),
+                    Read::TooLarge => ReadResult::Missing(format!("the object has more than {MAX_BYTES} bytes")),
+                    Read::Unchanged => ReadResult::Unchanged,
+                    Read::Object { bytes, etag } => ReadResult::Policy { json: bytes.to_vec(), version: etag },
+                })
+            }
+        }
+    }
+}
+
+/// The cached policy.
+pub(crate) struct PolicyCache {
+    source: PolicySource,
+    /// Locked during a read, so that concurrent calls share one.
     state: Mutex<State>,
 }
 
-/// What is known to a call.
+/// The policy in use.
 #[derive(Clone, Default)]
-pub(crate) struct Current {
-    /// The last policy that could be used.
+pub(crate) struct CurrentPolicy {
+    /// The last valid policy.
     pub(crate) policy: Option<Arc<Policy>>,
-    /// Why it is not what lies there now.
-    pub(crate) problem: Option<Problem>,
+    /// Why the stored policy is not in use.
+    pub(crate) error: Option<PolicyError>,
 }
 
-/// Why a policy cannot be used.
+/// Why the stored policy cannot be used.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Problem {
-    /// In words for whoever puts it right.
+pub(crate) struct PolicyError {
     pub(crate) message: String,
-    /// It does not go away by itself, so people are told even when an older policy is still in use.
+    /// Whether somebody has to fix it. Then people are alerted even if an earlier policy is in use.
     pub(crate) lasting: bool,
 }
 
 #[derive(Default)]
 struct State {
-    current: Current,
-    /// The version or `ETag` of what was read last, usable or not.
+    current: CurrentPolicy,
+    /// The version or `ETag` of the policy that was read last, valid or not.
     version: Option<String>,
     fresh_until: Option<Instant>,
-    /// The problem that people were told of.
-    told: Option<Problem>,
+    /// The error that people were alerted to.
+    alerted: Option<PolicyError>,
 }
 
-/// What a look-up came to.
-enum Found {
-    Unchanged,
-    Nothing(String),
-    Text { json: Vec<u8>, version: Option<String> },
-}
-
-impl Policies {
-    pub(crate) fn new(source: Source) -> Self {
+impl PolicyCache {
+    pub(crate) fn new(source: PolicySource) -> Self {
         Self { source, state: Mutex::default() }
     }
 
-    /// Where it is, as people write it.
+    /// The store of the policy, for people.
     pub(crate) fn location(&self) -> String {
         match &self.source {
-            Source::Parameter { name, .. } => format!("the parameter {name} of Systems Manager"),
-            Source::Object { bucket, key } => format!("s3://{}/{key}", bucket.bucket()),
+            PolicySource::Parameter { name, .. } => format!("the parameter {name} of Systems Manager"),
+            PolicySource::Object { bucket, key } => format!("s3://{}/{key}", bucket.bucket()),
         }
     }
 
-    /// The policy to answer by now, after another look if the last one is too long ago.
-    pub(crate) async fn current(&self) -> Current {
+    /// The policy in use, read again if it is not fresh.
+    pub(crate) async fn current(&self) -> CurrentPolicy {
         let mut state = self.state.lock().await;
         if state.fresh_until.is_none_or(|until| until <= Instant::now()) {
-            self.look(&mut state).await;
+            self.refresh(&mut state).await;
         }
         state.current.clone()
     }
 
-    /// Whether people have to be told of this problem still. Says so once.
-    pub(crate) async fn is_news(&self, problem: &Problem) -> bool {
+    /// Whether people have to be alerted to this error. True only once for each error.
+    pub(crate) async fn is_new(&self, error: &PolicyError) -> bool {
         let mut state = self.state.lock().await;
-        let news = problem.lasting && state.told.as_ref() != Some(problem);
-        if news {
-            state.told = Some(problem.clone());
+        let is_new = error.lasting && state.alerted.as_ref() != Some(error);
+        if is_new {
+            state.alerted = Some(error.clone());
         }
-        news
+        is_new
     }
 
-    async fn look(&self, state: &mut State) {
-        let patience = if state.current.policy.is_some() { PATIENCE.0 } else { PATIENCE.1 };
-        let found = timeout(patience, self.fetch(state.version.as_deref())).await;
-        let problem = match found.unwrap_or_else(|_| Err("there was no answer in time".to_owned())) {
-            // What was wrong with it is wrong still.
-            Ok(Found::Unchanged) => state.current.problem.clone().filter(|problem| problem.lasting),
-            Ok(Found::Nothing(message)) => {
+    async fn refresh(&self, state: &mut State) {
+        let time = if state.current.policy.is_some() { TIMEOUT } else { TIMEOUT_WITHOUT_POLICY };
+        let read = timeout(time, self.source.read(state.version.as_deref())).await;
+        let error = match read.unwrap_or_else(|_| Err("there was no answer in time".to_owned())) {
+            // An invalid policy is still invalid.
+            Ok(ReadResult::Unchanged) => state.current.error.clone().filter(|error| error.lasting),
+            Ok(ReadResult::Missing(message)) => {
                 state.version = None;
-                Some(Problem { message, lasting: true })
+                Some(PolicyError { message, lasting: true })
             }
-            Ok(Found::Text { json, version }) => {
+            Ok(ReadResult::Policy { json, version }) => {
                 state.version = version;
-                match Policy::read(&json) {
+                match Policy::parse(&json) {
                     Ok(policy) => {
                         state.current.policy = Some(Arc::new(policy));
-                        // The same mistake is news again when it is made again.
-                        state.told = None;
+                        // The same error is new again if it is made again.
+                        state.alerted = None;
                         None
                     }
-                    Err(problems) => Some(Problem { message: problems.join("\n"), lasting: true }),
+                    Err(errors) => Some(PolicyError { message: errors.join("\n"), lasting: true }),
                 }
             }
             Err(error) => {
-                // The next look has to read it whole, to find out whether it is right.
+                // The next read has to return the whole policy.
                 state.version = None;
-                Some(Problem { message: format!("it could not be read: {error}"), lasting: false })
+                Some(PolicyError { message: format!("the policy could not be read: {error}"), lasting: false })
             }
         };
-        if let Some(problem) = &problem {
-            let in_use =
-                if state.current.policy.is_some() { "the last good one stays in use" } else { "there is none" };
-            tracing::error!("the policy for calls cannot be used, {in_use}: {}", problem.message);
+        if let Some(error) = &error {
+            let in_use = if state.current.policy.is_some() { "the last valid one" } else { "none" };
+            tracing::error!("the policy for calls cannot be used (in use: {in_use}): {}", error.message);
         }
-        let keep = if problem.is_some() { KEEP_PROBLEM } else { KEEP };
-        state.current.problem = problem;
-        state.fresh_until = Some(Instant::now() + keep);
-    }
-
-    async fn fetch(&self, known: Option<&str>) -> Result<Found, String> {
-        match &self.source {
-            Source::Parameter { parameters, name } => {
-                let parameter = parameters.get(name).await.map_err(|error| error.to_string())?;
-                Ok(match parameter {
-                    None => Found::Nothing("there is no such parameter".to_owned()),
-                    Some(parameter) if parameter.value.trim() == UNSET => {
-                        Found::Nothing("nobody has stored a policy yet".to_owned())
-                    }
-                    Some(parameter) => {
-                        let version = Some(parameter.version.to_string());
-                        if version.as_deref() == known {
-                            Found::Unchanged
-                        } else {
-                            Found::Text { json: parameter.value.into_bytes(), version }
-                        }
-                    }
-                })
-            }
-            Source::Object { bucket, key } => {
-                let read = bucket.get(key, known, MAX_BYTES).await.map_err(|error| error.to_string())?;
-                Ok(match read {
-                    Read::Absent => Found::Nothing("there is no such object".to_owned()),
-                    Read::TooLarge => Found::Nothing(format!("it has more than {MAX_BYTES} bytes")),
-                    Read::Unchanged => Found::Unchanged,
-                    Read::Object { bytes, etag } => Found::Text { json: bytes.to_vec(), version: etag },
-                })
-            }
-        }
+        let ttl = if error.is_some() { ERROR_TTL } else { TTL };
+        state.current.error = error;
+        state.fresh_until = Some(Instant::now() + ttl);
     }
 }

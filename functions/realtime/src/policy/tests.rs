@@ -16,17 +16,17 @@ fn corpus(folder: &str) -> Vec<(String, Vec<u8>)> {
 }
 
 #[test]
-fn good_policies_are_read_and_bad_ones_refused() {
+fn valid_policies_are_parsed_and_others_rejected() {
     for (name, json) in corpus("good") {
-        Policy::read(&json).unwrap_or_else(|problems| panic!("{name}: {problems:?}"));
+        Policy::parse(&json).unwrap_or_else(|errors| panic!("{name}: {errors:?}"));
     }
     for (name, json) in corpus("bad").into_iter().chain(corpus("bad_pattern")) {
-        assert!(Policy::read(&json).is_err(), "{name}");
+        assert!(Policy::parse(&json).is_err(), "{name}");
     }
 }
 
 #[test]
-fn all_problems_are_named_with_their_places() {
+fn all_errors_are_reported_with_their_paths() {
     let policy = json!({
         "answer_as": "phone", "extra": 1,
         "rules": [
@@ -34,12 +34,12 @@ fn all_problems_are_named_with_their_places() {
             {"when": [{"header": "From", "regex": "("}], "then": {"accept": {"session": {}}}},
         ],
     });
-    let problems = Policy::read(policy.to_string().as_bytes()).unwrap_err();
-    let places: Vec<_> = problems.iter().map(|problem| problem.split_once(": ").unwrap().0).collect();
+    let errors = Policy::parse(policy.to_string().as_bytes()).unwrap_err();
+    let paths: Vec<_> = errors.iter().map(|error| error.split_once(": ").unwrap().0).collect();
     let expected =
         ["the policy", "answer_as", "rules[1].when[0].regex", "rules[1].then.accept.session.model", "default"];
-    assert_eq!(places, expected, "{problems:?}");
-    assert_eq!(Policy::read(b"{\n  nope").unwrap_err(), ["it is not JSON (line 2, column 3)"]);
+    assert_eq!(paths, expected, "{errors:?}");
+    assert_eq!(Policy::parse(b"{\n  nope").unwrap_err(), ["it is not JSON (line 2, column 3)"]);
 }
 
 fn event(headers: &Value) -> Event {
@@ -51,12 +51,12 @@ fn event(headers: &Value) -> Event {
 fn decided(when: &Value, headers: &Value) -> Option<usize> {
     let policy = json!({"answer_as": "realtime", "default": {"reject": {}},
         "rules": [{"when": when, "then": {"refer": {"target_uri": "tel:+1"}}}]});
-    let policy = Policy::read(policy.to_string().as_bytes()).unwrap();
+    let policy = Policy::parse(policy.to_string().as_bytes()).unwrap();
     policy.decide(&Call::of(&event(headers)).unwrap()).rule
 }
 
 #[test]
-fn a_rule_is_for_a_call_when_all_its_conditions_hold() {
+fn a_rule_matches_a_call_when_all_its_conditions_match() {
     let headers = json!([
         {"name": "FROM", "value": "\"Anna\" <sip:+4930123@example.com>;tag=1"}, {"name": "X-Queue", "value": " sales "},
         {"name": "X-Queue", "value": "support"},
@@ -71,18 +71,18 @@ fn a_rule_is_for_a_call_when_all_its_conditions_hold() {
         (json!([{"header": "From", "part": "user", "regex": "^\\d+$"}]), false),
         (json!([{"header": "To", "prefix": "s"}]), false),
     ];
-    for (when, holds) in cases {
-        assert_eq!(decided(&when, &headers).is_some(), holds, "{when}");
+    for (when, matches) in cases {
+        assert_eq!(decided(&when, &headers).is_some(), matches, "{when}");
     }
     let short = json!([{"name": "f", "value": "<tel:+4930123>"}]);
     assert_eq!(decided(&json!([{"header": "From", "part": "user", "prefix": "+49"}]), &short), Some(0));
 }
 
 #[test]
-fn the_first_rule_that_is_for_a_call_decides() {
+fn the_first_matching_rule_decides() {
     let rule = |name: &str, code: u16| json!({"name": name, "when": [{"header": "From", "prefix": "sip:"}], "then": {"reject": {"status_code": code}}});
     let policy = json!({"answer_as": "live", "rules": [rule("a", 486), rule("b", 480)], "default": {"reject": {}}});
-    let policy = Policy::read(policy.to_string().as_bytes()).unwrap();
+    let policy = Policy::parse(policy.to_string().as_bytes()).unwrap();
     let from = event(&json!([{"name": "From", "value": "sip:a@b"}]));
     let decision = policy.decide(&Call::of(&from).unwrap());
     assert_eq!((decision.rule, decision.name), (Some(0), Some("a")));

@@ -1,4 +1,4 @@
-//! The handler, against as much of OpenAI and of S3 as it calls.
+//! Tests of the handler against a server that stands for OpenAI and S3.
 
 use std::time::Duration;
 
@@ -18,10 +18,10 @@ use super::*;
 
 const CREATED: i64 = 1_795_219_200;
 
-/// The status of an answer that never comes.
+/// The status that stands for no answer at all.
 const SILENCE: u16 = 0;
 
-/// What both OpenAI and S3 are answered with: by OpenAI's status and body, and by S3's status.
+/// Handles an event, with OpenAI's status and body and S3's status as the answers.
 async fn handle(attempt: u32, event: &Value, openai: (u16, Value), s3: u16) -> Result<Outcome, HandlerError> {
     handle_at(attempt, when::now() - LAST_ATTEMPT_AGE, event, openai, s3).await
 }
@@ -58,7 +58,7 @@ async fn handle_at(
     let client = Client::new(ClientConfig { base_url, api_key: "sk-local".parse().unwrap() }).unwrap();
     let context = Context::new(Instant::now() + Duration::from_secs(3), attempt, received_at, artifacts);
     let event = Event::parse(&event.to_string()).unwrap();
-    Safety { openai: OpenAi::fixed(client) }.handle(&event, &context).await
+    SafetyHandler { openai: OpenAi::fixed(client) }.handle(&event, &context).await
 }
 
 fn event(kind: &str, data: &Value) -> Value {
@@ -83,7 +83,7 @@ fn alert_of(outcome: &Outcome) -> (&str, &str, Severity) {
 }
 
 #[tokio::test]
-async fn an_alert_says_what_happened_and_keeps_the_explanation_out_of_mails() {
+async fn an_alert_says_what_happened_without_the_detailed_explanation() {
     let event = event("safety.alert.created", &json!({"id": "alert_1"}));
     let outcome = handle(1, &event, (200, alert_object()), 200).await.unwrap();
     assert_eq!((outcome.status.as_str(), outcome.terminal), ("created", true));
@@ -103,7 +103,7 @@ async fn an_alert_says_what_happened_and_keeps_the_explanation_out_of_mails() {
         "/logs/resp_1",
         "2026-11-20T23:59:00Z",
         "s3://artifacts/safety/alert_1.json",
-        "detailed explanation was kept",
+        "detailed explanation is stored",
     ] {
         assert!(message.contains(words), "{words} is not in {message}");
     }
@@ -111,7 +111,7 @@ async fn an_alert_says_what_happened_and_keeps_the_explanation_out_of_mails() {
 }
 
 #[tokio::test]
-async fn an_object_with_hardly_a_field_is_still_told() {
+async fn an_object_with_hardly_a_field_still_makes_an_alert() {
     let warned = event("safety.warning_issued", &json!({"id": "C-1"}));
     let outcome = handle(1, &warned, (200, json!({"id": "C-1", "notice": 7, "reason": null})), 200).await.unwrap();
     assert_eq!(outcome.status, "warning");
@@ -139,7 +139,7 @@ async fn a_deactivation_is_critical_and_a_warning_is_not() {
 }
 
 #[tokio::test]
-async fn a_blocked_identifier_needs_no_look_up_and_makes_no_job() {
+async fn a_blocked_identifier_needs_no_lookup_and_makes_no_job() {
     let data = json!({"safety_category": "bio", "safety_identifier": "user_7", "request_id": "req_1"});
     let outcome = handle(1, &event("safety_identifier.blocked", &data), (500, Value::Null), 500).await.unwrap();
     assert_eq!((outcome.status.as_str(), &outcome.object_id), ("blocked", &None));
@@ -150,10 +150,10 @@ async fn a_blocked_identifier_needs_no_look_up_and_makes_no_job() {
 }
 
 #[tokio::test]
-async fn every_final_refusal_is_told_at_once_with_its_reason() {
+async fn every_permanent_refusal_is_alerted_at_once_with_its_reason() {
     let case = event("safety.deactivation_issued", &json!({"id": "C-1"}));
     for (status, code, name, words) in [
-        (401, "invalid_api_key", "unauthorized", "store one that is"),
+        (401, "invalid_api_key", "unauthorized", "store a valid one"),
         (403, "missing_scope", "forbidden", "api.safety.read"),
         (429, "insufficient_quota", "quota_exhausted", "billing"),
         (422, "odd", "refused", "OpenAI answered 422"),
@@ -171,7 +171,7 @@ async fn every_final_refusal_is_told_at_once_with_its_reason() {
 }
 
 #[tokio::test]
-async fn each_subject_names_the_permission_that_is_missing() {
+async fn each_subject_names_the_missing_permission() {
     for (kind, id, permission) in [
         ("safety.alert.created", "alert_1", "api.safety.alerts.read"),
         ("safety.org_alert.created", "alert_1", "api.chatgpt.com with an admin key"),
@@ -184,14 +184,14 @@ async fn each_subject_names_the_permission_that_is_missing() {
 }
 
 #[tokio::test]
-async fn what_may_pass_is_tried_twice_more_and_then_told() {
+async fn a_temporary_failure_is_retried_twice_and_then_alerted() {
     let case = event("safety.warning_issued", &json!({"id": "C-1"}));
     for (status, body) in
         [(500, Value::Null), (429, refusal("rate_limit_exceeded")), (409, Value::Null), (200, json!([]))]
     {
         for attempt in [1, 2] {
             let failure = handle(attempt, &case, (status, body.clone()), 200).await.unwrap_err();
-            // OpenAI may ask for any pause: people must not wait for it.
+            // People must not wait for the delay that OpenAI asks for.
             assert!(matches!(failure, HandlerError::Retry { after: None, .. }), "{failure:?}");
         }
         let outcome = handle(3, &case, (status, body), 200).await.unwrap();
@@ -208,17 +208,17 @@ async fn copies_that_use_up_the_attempts_at_once_leave_time_to_recover() {
 }
 
 #[tokio::test]
-async fn what_cannot_be_kept_is_told_in_the_end() {
+async fn an_object_that_cannot_be_stored_is_alerted_in_the_end() {
     let event = event("safety.alert.created", &json!({"id": "alert_1"}));
     assert!(matches!(handle(1, &event, (200, alert_object()), 403).await, Err(HandlerError::Retry { .. })));
     let outcome = handle(3, &event, (200, alert_object()), 403).await.unwrap();
     assert_eq!((outcome.status.as_str(), outcome.artifacts.len()), ("created", 0));
-    assert!(outcome.note.as_ref().unwrap().contains("could not be kept"));
-    assert!(alert_of(&outcome).1.contains("could not be kept"));
+    assert!(outcome.note.as_ref().unwrap().contains("could not be stored"));
+    assert!(alert_of(&outcome).1.contains("could not be stored"));
 }
 
 #[tokio::test]
-async fn silence_costs_nobody_the_alert() {
+async fn a_service_that_never_answers_does_not_prevent_the_alert() {
     let event = event("safety.alert.created", &json!({"id": "alert_1"}));
     for (openai, s3, status) in [(SILENCE, 200, LOOKUP_FAILED), (200, SILENCE, "created")] {
         let handled = handle(3, &event, (openai, alert_object()), s3);
@@ -239,7 +239,7 @@ async fn an_object_that_openai_does_not_have_is_probably_a_test() {
 }
 
 #[tokio::test]
-async fn a_notice_that_names_nothing_or_nonsense_is_told_too() {
+async fn a_notice_without_a_usable_id_is_alerted_too() {
     let nameless = event("safety.warning_issued", &json!({}));
     let outcome = handle(1, &nameless, (500, Value::Null), 200).await.unwrap();
     assert_eq!((outcome.status.as_str(), &outcome.summary["lookup_error"]), (LOOKUP_FAILED, &"no_object".into()));

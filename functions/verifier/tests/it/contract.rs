@@ -1,6 +1,6 @@
 //! Every row of the table of answers, apart from the ones of unavailable services.
 
-use crate::stand::{BODY, ID, PROJECT, RELAY, Stand, now, pairs, queue_urls, run, sign, signed};
+use crate::stand::{BODY, ID, PROJECT, RELAY, Stand, TEAM_2, now, pairs, queue_urls, run, sign, signed};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use hmac::{Hmac, KeyInit, Mac};
@@ -255,7 +255,21 @@ fn another_method_is_405_and_is_told_the_right_one() {
 }
 
 #[test]
-fn an_endpoint_of_the_legacy_scheme_takes_that_and_nothing_else() {
+fn an_additional_endpoint_accepts_deliveries_under_its_own_secret_and_its_own_name() {
+    let stand = Stand::start();
+    let headers = signed(TEAM_2, 0, BODY.as_bytes());
+    let reply = stand.send(&http_event("/webhooks/team-2", &pairs(&headers), BODY, false));
+    assert_eq!(reply.summary(), (200, "accepted"));
+    assert_eq!(stand.aws.messages()[0]["MessageAttributes"]["endpoint"]["StringValue"], "team-2");
+    assert_eq!(stand.line()["endpoint"], "team-2");
+    let others = signed(PROJECT, 0, BODY.as_bytes());
+    let reply = stand.send(&http_event("/webhooks/team-2", &pairs(&others), BODY, false));
+    assert_eq!(reply.summary(), (401, "no_matching_signature"));
+    assert_eq!(stand.deliver(&pairs(&headers), BODY).summary(), (401, "no_matching_signature"));
+}
+
+#[test]
+fn an_endpoint_of_the_legacy_scheme_accepts_that_and_nothing_else() {
     let stand = Stand::start();
     let timestamp = now().to_string();
     let mac = Hmac::<Sha256>::new_from_slice(RELAY.as_bytes()).unwrap();
@@ -281,7 +295,12 @@ fn an_endpoint_of_the_legacy_scheme_takes_that_and_nothing_else() {
 
 #[test]
 fn every_configuration_fault_is_named_before_the_function_gives_up() {
-    let function = run(&[("SIGNING_SECRETS", "{}"), ("QUEUE_URLS", &queue_urls("ftp://q")), ("AWS_REGION", "")]);
+    let function = run(&[
+        ("SIGNING_SECRETS", "{}"),
+        ("ADDITIONAL_ENDPOINTS", r#"{"relay": {"secret": "arn:relay", "scheme": "md5"}, "Team": "arn:team"}"#),
+        ("QUEUE_URLS", &queue_urls("ftp://q")),
+        ("AWS_REGION", ""),
+    ]);
     let log = loop {
         let log = function.log().join("\n");
         if log.contains("ERROR") {
@@ -292,6 +311,8 @@ fn every_configuration_fault_is_named_before_the_function_gives_up() {
     for fault in [
         "AWS_REGION is not set",
         "SIGNING_SECRETS is an empty map",
+        "ADDITIONAL_ENDPOINTS has a wrong scheme at the endpoint `relay`: `md5` is not a signature scheme",
+        "ADDITIONAL_ENDPOINTS names the endpoint `Team`",
         "QUEUE_URLS has no URL for the category batch",
         "QUEUE_URLS has no URL for the category archive",
     ] {

@@ -15,6 +15,7 @@ pub(crate) const BODY: &str = r#"{"id":"evt_685c059ae3a481909bdc86819b066fb6","o
 
 /// What the endpoints sign with, unless a test changes it.
 pub(crate) const PROJECT: &str = "whsec_cHJvamVjdHByb2plY3Rwcm9qZWN0";
+pub(crate) const TEAM_2: &str = "whsec_dGVhbS0yLXRlYW0tMi10ZWFtLTI=";
 pub(crate) const RELAY: &str = "a relay's text of some length";
 
 /// A day, and far more than any limit of the cache.
@@ -35,7 +36,8 @@ pub(crate) struct Reply {
 }
 
 impl Stand {
-    /// Three endpoints: `project`, `organization` whose secret was never set, `relay` of the legacy scheme.
+    /// Endpoints of the stack: `project`, and `organization` with an unset secret. Additional endpoints: `team-2`, and
+    /// `relay` with the legacy scheme.
     pub(crate) fn start() -> Self {
         Self::start_with(|_| {})
     }
@@ -49,14 +51,13 @@ impl Stand {
         aws.set_secret("arn:relay", "AWSCURRENT", Some(RELAY), LONG_AGO);
         prepare(&aws);
         let url = aws.url();
-        let secrets = json!({
-            "project": "arn:project",
-            "organization": "arn:organization",
-            "relay": {"id": "arn:relay", "scheme": "timestamped-hex"},
-        });
+        aws.set_secret("arn:team-2", "AWSCURRENT", Some(TEAM_2), LONG_AGO);
+        let secrets = json!({"project": "arn:project", "organization": "arn:organization"});
+        let additional = json!({"team-2": "arn:team-2", "relay": {"secret": "arn:relay", "scheme": "timestamped-hex"}});
         let function = run(&[
             ("AWS_ENDPOINT_URL", &url),
             ("SIGNING_SECRETS", &secrets.to_string()),
+            ("ADDITIONAL_ENDPOINTS", &additional.to_string()),
             ("QUEUE_URLS", &queue_urls(&url)),
         ]);
         Self { aws, function }

@@ -1,4 +1,4 @@
-//! Errors in OpenAI's shape, and the plainer ones of the control API.
+//! Errors in OpenAI's format, and the plainer ones of the control API.
 
 use axum::Json;
 use axum::http::{Method, StatusCode, Uri};
@@ -10,28 +10,23 @@ use serde_json::json;
 #[derive(Debug)]
 pub(crate) struct ApiError {
     status: StatusCode,
-    body: ErrorBody,
-}
-
-#[derive(Debug, Serialize)]
-struct ErrorBody {
     message: String,
-    r#type: &'static str,
+    kind: &'static str,
     param: Option<&'static str>,
     code: Option<&'static str>,
 }
 
 impl ApiError {
-    fn new(status: StatusCode, r#type: &'static str, message: impl Into<String>) -> Self {
-        Self { status, body: ErrorBody { message: message.into(), r#type, param: None, code: None } }
+    fn new(status: StatusCode, kind: &'static str, message: impl Into<String>) -> Self {
+        Self { status, message: message.into(), kind, param: None, code: None }
     }
 
-    /// A request that OpenAI refuses as sent.
+    /// 400: a request that OpenAI refuses as sent.
     pub(crate) fn invalid(message: impl Into<String>) -> Self {
         Self::new(StatusCode::BAD_REQUEST, "invalid_request_error", message)
     }
 
-    /// An object that is not there, or not this project's: OpenAI makes no difference.
+    /// 404: an object that does not exist or belongs to another project; OpenAI makes no difference.
     pub(crate) fn not_found(message: impl Into<String>) -> Self {
         Self::new(StatusCode::NOT_FOUND, "invalid_request_error", message)
     }
@@ -44,17 +39,24 @@ impl ApiError {
         Self::invalid(format!("Invalid type for '{name}': expected {expected}.")).param(name).code("invalid_type")
     }
 
-    /// A key that may not do this.
+    /// 403: a key without the permission.
     pub(crate) fn missing_scope(scope: &str) -> Self {
         let message = format!("You have insufficient permissions for this operation. Missing scopes: {scope}.");
         Self::new(StatusCode::FORBIDDEN, "invalid_request_error", message).code("missing_scope")
+    }
+
+    /// A value that is not one of `allowed`.
+    pub(crate) fn unsupported_value(name: &'static str, given: &str, allowed: &[&str]) -> Self {
+        let allowed: Vec<String> = allowed.iter().map(|value| format!("'{value}'")).collect();
+        let message = format!("Invalid value: '{given}'. Supported values are: {}.", allowed.join(", "));
+        Self::invalid_value(name, message)
     }
 
     pub(crate) fn invalid_value(name: &'static str, message: impl Into<String>) -> Self {
         Self::invalid(message).param(name).code("invalid_value")
     }
 
-    /// What OpenAI usually says with a status, for errors that are played on command.
+    /// OpenAI's usual error with this status, for errors that are played on command.
     pub(crate) fn of_status(status: StatusCode) -> Self {
         match status.as_u16() {
             401 => Self::new(status, "invalid_request_error", "Incorrect API key provided.").code("invalid_api_key"),
@@ -72,7 +74,7 @@ impl ApiError {
         }
     }
 
-    /// 429 that waiting doesn't mend.
+    /// 429 that does not pass by waiting.
     pub(crate) fn insufficient_quota() -> Self {
         Self::new(
             StatusCode::TOO_MANY_REQUESTS,
@@ -83,12 +85,12 @@ impl ApiError {
     }
 
     pub(crate) fn param(mut self, name: &'static str) -> Self {
-        self.body.param = Some(name);
+        self.param = Some(name);
         self
     }
 
     pub(crate) fn code(mut self, code: &'static str) -> Self {
-        self.body.code = Some(code);
+        self.code = Some(code);
         self
     }
 
@@ -97,9 +99,10 @@ impl ApiError {
         self
     }
 
-    /// The body without a response around it, as it stands in a batch's error file.
+    /// The body alone, as a batch's error file has it.
     pub(crate) fn to_json(&self) -> serde_json::Value {
-        json!({ "error": self.body })
+        let Self { message, kind, param, code, .. } = self;
+        json!({ "error": { "message": message, "type": kind, "param": param, "code": code } })
     }
 }
 
@@ -109,12 +112,12 @@ impl IntoResponse for ApiError {
     }
 }
 
-/// OpenAI's answer to a URL that it doesn't know, or to a known one with another method.
+/// OpenAI's answer to an unknown URL, or to a known one with an unknown method.
 pub(crate) async fn unknown_url(method: Method, uri: Uri) -> ApiError {
     ApiError::not_found(format!("Invalid URL ({method} {})", uri.path()))
 }
 
-/// A command that can't be carried out: `{"error": "what to do"}`.
+/// A refused command: `{"error": "what to do"}`.
 #[derive(Debug)]
 pub(crate) struct ControlError {
     status: StatusCode,
@@ -122,17 +125,17 @@ pub(crate) struct ControlError {
 }
 
 impl ControlError {
-    /// The command itself is wrong.
+    /// 400: the command itself is wrong.
     pub(crate) fn invalid(message: impl Into<String>) -> Self {
         Self { status: StatusCode::BAD_REQUEST, message: message.into() }
     }
 
-    /// The command names something that doesn't exist.
+    /// 404: the command names something that does not exist.
     pub(crate) fn not_found(message: impl Into<String>) -> Self {
         Self { status: StatusCode::NOT_FOUND, message: message.into() }
     }
 
-    /// The command doesn't fit the present state.
+    /// 409: the command does not fit the present state.
     pub(crate) fn conflict(message: impl Into<String>) -> Self {
         Self { status: StatusCode::CONFLICT, message: message.into() }
     }
@@ -144,19 +147,24 @@ impl IntoResponse for ControlError {
     }
 }
 
-/// Why an object ended in failure, as its `error` says.
-#[derive(Debug, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(crate) struct Failure {
-    code: String,
-    #[serde(default)]
-    message: String,
+impl From<ApiError> for ControlError {
+    fn from(error: ApiError) -> Self {
+        Self { status: error.status, message: error.message }
+    }
 }
 
-impl Failure {
-    /// What a failure is unless told otherwise.
-    pub(crate) fn of_server(message: &str) -> Self {
-        Self { code: "server_error".to_owned(), message: message.to_owned() }
+/// The `error` of an object that failed.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct ObjectError {
+    pub(crate) code: String,
+    #[serde(default)]
+    pub(crate) message: String,
+}
+
+impl ObjectError {
+    pub(crate) fn new(code: &str, message: &str) -> Self {
+        Self { code: code.to_owned(), message: message.to_owned() }
     }
 }
 

@@ -1,8 +1,9 @@
-//! Faults on command: what OpenAI, or the network before it, does wrong, by route.
+//! Faults of OpenAI or of the network, played on command by route.
 
-mod shape;
+mod body;
 
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use axum::Json;
 use axum::Router;
@@ -15,25 +16,23 @@ use axum::routing::get;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use self::shape::Shape;
-use crate::app::{Shared, lock};
 use crate::errors::{ApiError, ControlError};
+use crate::store::lock;
 
-/// The faults that lie in wait, oldest first.
+/// The rules, oldest first.
 #[derive(Default)]
-pub(crate) struct Faults(Mutex<Vec<Switch>>);
+pub(crate) struct Faults(Mutex<Vec<FaultRule>>);
 
-/// A fault lying in wait on a route.
+/// Which requests get which fault.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Switch {
-    /// Method and path; a segment in braces stands for any one: `GET /v1/files/{id}/content`.
+struct FaultRule {
+    /// Method and path; a segment in braces matches any one segment: `GET /v1/files/{id}/content`.
     route: String,
     fault: Fault,
-    /// How many requests it still strikes; for ever without.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    /// The number of requests that still get the fault; unlimited without.
     times: Option<u64>,
-    /// How many requests it has struck.
+    /// The number of requests that got the fault.
     #[serde(skip_deserializing)]
     hits: u64,
 }
@@ -41,33 +40,21 @@ struct Switch {
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "snake_case", deny_unknown_fields)]
 enum Fault {
-    /// 429 that waiting mends.
-    RateLimit {
-        #[serde(skip_serializing_if = "Option::is_none")]
-        retry_after: Option<RetryAfter>,
-    },
-    /// 429 that waiting doesn't mend.
+    /// 429 that passes by waiting.
+    RateLimit { retry_after: Option<RetryAfter> },
+    /// 429 that does not pass by waiting.
     InsufficientQuota {},
-    /// Any other status, in OpenAI's error shape, or with `body` as it stands. 200 only with a body.
-    Status {
-        status: u16,
-        #[serde(skip_serializing_if = "Option::is_none")]
-        body: Option<String>,
-        #[serde(skip_serializing_if = "Option::is_none")]
-        retry_after: Option<RetryAfter>,
-    },
-    /// No answer for so long; without a limit, until the client gives up.
-    Stall {
-        #[serde(skip_serializing_if = "Option::is_none")]
-        milliseconds: Option<u64>,
-    },
-    /// The connection breaks after so many bytes of the body; a shorter one stays whole.
+    /// Any other status, with OpenAI's error body or with `body`. 200 needs a `body`.
+    Status { status: u16, body: Option<String>, retry_after: Option<RetryAfter> },
+    /// No answer for this time; without it, no answer at all.
+    Stall { milliseconds: Option<u64> },
+    /// The connection breaks after this many bytes of the body; a shorter body is sent whole.
     Cut { after_bytes: u64 },
-    /// The body ends after so many bytes as if that were all of it.
+    /// The body ends after this many bytes, as if it were complete.
     Truncate { after_bytes: u64 },
-    /// The body comes at this pace.
+    /// The body is sent at this rate.
     Slow { bytes_per_second: u64 },
-    /// The body stops after so many bytes, and goes on after a while.
+    /// The body pauses after this many bytes.
     Pause { after_bytes: u64, milliseconds: u64 },
 }
 
@@ -79,40 +66,45 @@ enum RetryAfter {
     Text(String),
 }
 
-pub(crate) fn control() -> Router<Shared> {
-    Router::new().route("/faults", get(list).post(add).delete(clear))
+type App = State<Arc<Faults>>;
+
+pub(crate) fn control(faults: &Arc<Faults>) -> Router {
+    Router::new().route("/faults", get(list).post(add).delete(clear)).with_state(Arc::clone(faults))
 }
 
-/// Lets the first fault waiting for this request strike, if there is one.
-pub(crate) async fn inject(State(app): State<Shared>, request: Request, next: Next) -> Response {
-    match app.faults.strike(request.method().as_str(), request.uri().path()) {
+/// Applies the first rule that matches the request, if any.
+pub(crate) async fn inject(State(faults): App, request: Request, next: Next) -> Response {
+    match faults.apply(request.method().as_str(), request.uri().path()) {
         Some(fault) => fault.play(request, next).await,
         None => next.run(request).await,
     }
 }
 
 impl Faults {
-    fn strike(&self, method: &str, path: &str) -> Option<Fault> {
-        let mut switches = lock(&self.0);
-        let switch = switches.iter_mut().find(|switch| switch.waits_for(method, path))?;
-        switch.hits += 1;
-        switch.times = switch.times.map(|times| times - 1);
-        Some(switch.fault.clone())
+    /// Counts the request against the first rule that matches it, and returns the fault.
+    fn apply(&self, method: &str, path: &str) -> Option<Fault> {
+        let mut rules = lock(&self.0);
+        let rule = rules.iter_mut().find(|rule| rule.matches(method, path))?;
+        rule.hits += 1;
+        rule.times = rule.times.map(|times| times - 1);
+        Some(rule.fault.clone())
     }
 }
 
-impl Switch {
+impl FaultRule {
     fn check(&self) -> Result<(), String> {
         let Some((_, path)) = self.route.split_once(' ') else {
             return Err(format!("route {:?} has no method; write e.g. \"GET /v1/batches/{{id}}\"", self.route));
         };
         if !path.starts_with("/v1/") {
-            return Err(format!("route path {path:?} doesn't start with /v1/; faults strike OpenAI's API only"));
+            return Err(format!(
+                "route path {path:?} does not start with /v1/; only calls of OpenAI's API can get faults"
+            ));
         }
         match self.fault {
             Fault::Status { status: 200, body: Some(_), .. } => Ok(()),
             Fault::Status { status, .. } if !(400..=599).contains(&status) => {
-                Err(format!("status {status} is no error; use 400 to 599, or 200 with a body"))
+                Err(format!("status {status} is not an error; use 400 to 599, or 200 with a body"))
             }
             Fault::Slow { bytes_per_second: 0 } => {
                 Err("bytes_per_second must be above 0; for no bytes at all use the fault stall or pause".to_owned())
@@ -121,7 +113,7 @@ impl Switch {
         }
     }
 
-    fn waits_for(&self, method: &str, path: &str) -> bool {
+    fn matches(&self, method: &str, path: &str) -> bool {
         let Some((wanted_method, template)) = self.route.split_once(' ') else { return false };
         self.times != Some(0)
             && wanted_method == method
@@ -150,44 +142,36 @@ impl Fault {
             }
             Self::Stall { milliseconds: None } => std::future::pending().await,
             Self::Stall { milliseconds: Some(milliseconds) } => {
-                tokio::time::sleep(std::time::Duration::from_millis(milliseconds)).await;
+                tokio::time::sleep(Duration::from_millis(milliseconds)).await;
                 next.run(request).await
             }
-            Self::Cut { after_bytes } => Shape::Cut { after_bytes }.apply(next.run(request).await),
-            Self::Truncate { after_bytes } => Shape::Truncate { after_bytes }.apply(next.run(request).await),
-            Self::Slow { bytes_per_second } => Shape::Slow { bytes_per_second }.apply(next.run(request).await),
-            Self::Pause { after_bytes, milliseconds } => {
-                Shape::Pause { after_bytes, milliseconds }.apply(next.run(request).await)
-            }
+            body_fault => body::play(body_fault, next.run(request).await),
         }
     }
 }
 
 fn with_retry_after(mut response: Response, retry_after: Option<RetryAfter>) -> Response {
     let value = match retry_after {
-        None => return response,
-        Some(RetryAfter::Seconds(seconds)) => HeaderValue::from(seconds),
-        Some(RetryAfter::Text(text)) => match HeaderValue::from_str(&text) {
-            Ok(value) => value,
-            Err(_) => return response,
-        },
+        None => None,
+        Some(RetryAfter::Seconds(seconds)) => Some(HeaderValue::from(seconds)),
+        Some(RetryAfter::Text(text)) => HeaderValue::from_str(&text).ok(),
     };
-    response.headers_mut().insert(RETRY_AFTER, value);
+    response.headers_mut().extend(value.map(|value| (RETRY_AFTER, value)));
     response
 }
 
-async fn add(State(app): State<Shared>, Json(switch): Json<Switch>) -> Result<Json<Value>, ControlError> {
-    switch.check().map_err(ControlError::invalid)?;
-    lock(&app.faults.0).push(switch);
-    Ok(list(State(app)).await)
+async fn add(State(faults): App, Json(rule): Json<FaultRule>) -> Result<Json<Value>, ControlError> {
+    rule.check().map_err(ControlError::invalid)?;
+    lock(&faults.0).push(rule);
+    Ok(list(State(faults)).await)
 }
 
-async fn list(State(app): State<Shared>) -> Json<Value> {
-    Json(json!({ "faults": *lock(&app.faults.0) }))
+async fn list(State(faults): App) -> Json<Value> {
+    Json(json!({ "faults": *lock(&faults.0) }))
 }
 
-async fn clear(State(app): State<Shared>) -> Json<Value> {
-    lock(&app.faults.0).clear();
+async fn clear(State(faults): App) -> Json<Value> {
+    lock(&faults.0).clear();
     Json(json!({ "faults": [] }))
 }
 

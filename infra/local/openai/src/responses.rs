@@ -1,38 +1,43 @@
-//! `/v1/responses`: create, retrieve, cancel, delete; and the command that finishes a background one.
-
-mod create;
-mod finish;
+//! `/v1/responses`: create, retrieve, cancel, delete; and the command that finishes a background response.
 
 use std::sync::Arc;
 
 use axum::extract::{Path, State};
-use axum::routing::{get, post};
+use axum::routing::post;
 use axum::{Json, Router};
 use serde::{Deserialize, Serialize};
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
-use crate::app::Shared;
-use crate::errors::ApiError;
-use crate::ids::{hex_id, now};
-use crate::shelf::{Identified, Shelf};
-use crate::webhooks::{Delivery, Event, Scope, Webhooks};
+use crate::errors::{ApiError, ControlError, ObjectError};
+use crate::fine_tuning::FineTuning;
+use crate::ids::{hex_id, name, now};
+use crate::request::RequestBody;
+use crate::store::{Object, Store};
+use crate::usage::{Usage, tokens};
+use crate::webhooks::{Event, Webhooks};
 
-/// What the model says unless told otherwise.
-const TEXT: &str = "Hello!";
-
-/// The same, where a command may leave a model without words.
-#[expect(clippy::unnecessary_wraps, reason = "the default of an optional field")]
-pub(crate) fn usual_text() -> Option<String> {
-    Some(TEXT.to_owned())
+#[derive(Clone)]
+pub(crate) struct Responses {
+    store: Arc<Store<ResponseState>>,
+    /// Knows what fine-tuned models answer.
+    fine_tuning: FineTuning,
+    webhooks: Arc<Webhooks>,
 }
 
-pub(crate) type Responses = Shelf<Response>;
+type Response = Object<ResponseState>;
 
-/// Where a response stands; all but the first are final.
+#[derive(Debug, Clone)]
+struct ResponseState {
+    status: Status,
+    background: bool,
+    input_tokens: u64,
+}
+
+/// All but the first are terminal.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub(crate) enum Status {
-    /// Only by its creation, so that no command names it.
+enum Status {
+    /// Set at creation only; no command names it.
     #[serde(skip_deserializing)]
     Queued,
     Completed,
@@ -41,81 +46,48 @@ pub(crate) enum Status {
     Incomplete,
 }
 
-impl Status {
-    fn as_str(self) -> &'static str {
-        match self {
-            Self::Queued => "queued",
-            Self::Completed => "completed",
-            Self::Failed => "failed",
-            Self::Cancelled => "cancelled",
-            Self::Incomplete => "incomplete",
-        }
+impl Responses {
+    pub(crate) fn new(fine_tuning: &FineTuning, webhooks: &Arc<Webhooks>) -> Self {
+        let store = Store::new(|id| ApiError::not_found(format!("Response with id '{id}' not found.")));
+        Self { store, fine_tuning: fine_tuning.clone(), webhooks: Arc::clone(webhooks) }
     }
-}
 
-/// A response: the object as OpenAI shows it, any field of which a command may have set, and what is known beside it.
-#[derive(Debug, Clone, Serialize)]
-#[serde(transparent)]
-pub(crate) struct Response {
-    #[serde(skip)]
-    id: String,
-    #[serde(skip)]
-    status: Status,
-    #[serde(skip)]
-    background: bool,
-    #[serde(skip)]
-    input_tokens: u64,
-    /// An object.
-    shown: Value,
-}
+    pub(crate) fn api(&self) -> Router {
+        Router::new()
+            .route("/v1/responses", post(create))
+            .route("/v1/responses/{id}", self.store.retrieve().delete(delete))
+            .route("/v1/responses/{id}/cancel", post(cancel))
+            .with_state(self.clone())
+    }
 
-impl Identified for Response {
-    fn id(&self) -> &str {
-        &self.id
+    pub(crate) fn control(&self) -> Router {
+        Router::new().route("/responses/{id}/finish", post(finish)).with_state(self.clone())
     }
 }
 
 impl Response {
-    fn set(&mut self, field: &str, value: impl Into<Value>) {
-        self.shown[field] = value.into();
-    }
-
     fn reach(&mut self, status: Status) {
-        self.status = status;
-        self.set("status", status.as_str());
+        self.state.status = status;
+        self.set("status", name(status));
         if status == Status::Completed {
             self.set("completed_at", now());
         }
     }
 
-    /// Sets what the model said, and what it took unless `usage` is given.
+    /// Sets the output, and its usage unless that is given.
     fn answer(&mut self, output: Vec<Value>, usage: Option<Value>) {
         let output = Value::from(output);
-        let output_tokens = tokens(&output);
-        let derived = || {
-            json!({
-                "input_tokens": self.input_tokens, "input_tokens_details": { "cached_tokens": 0 },
-                "output_tokens": output_tokens, "output_tokens_details": { "reasoning_tokens": 0 },
-                "total_tokens": self.input_tokens + output_tokens,
-            })
-        };
-        let usage = usage.unwrap_or_else(derived);
-        self.set("usage", usage);
+        let derived = Usage { input: self.state.input_tokens, output: tokens(&output) };
+        self.set("usage", usage.unwrap_or_else(|| derived.to_json()));
         self.set("output", output);
     }
 
-    /// Says to the project's endpoints that the response has come to its end.
-    fn deliver(&self, webhooks: &Arc<Webhooks>) -> Vec<Delivery> {
-        webhooks.send(Scope::Project, Event::thin(format!("response.{}", self.status.as_str()), &self.id))
+    fn event(&self) -> Event {
+        Event::thin(format!("response.{}", name(self.state.status)), &self.id)
     }
 }
 
-/// A rule of thumb: four characters to the token.
-fn tokens(value: &Value) -> u64 {
-    1 + value.to_string().len() as u64 / 4
-}
-
-/// The one item of output that a plain answer has.
+/// An output message.
 fn message(status: Status, text: Option<&str>, refusal: Option<&str>) -> Value {
     let text = text.map(|text| json!({ "type": "output_text", "text": text, "annotations": [], "logprobs": [] }));
     let refusal = refusal.map(|refusal| json!({ "type": "refusal", "refusal": refusal }));
@@ -125,47 +97,113 @@ fn message(status: Status, text: Option<&str>, refusal: Option<&str>) -> Value {
     })
 }
 
-pub(crate) fn api() -> Router<Shared> {
-    Router::new()
-        .route("/v1/responses", post(create::create))
-        .route("/v1/responses/{id}", get(retrieve).delete(delete))
-        .route("/v1/responses/{id}/cancel", post(cancel))
+async fn create(State(responses): State<Responses>, request: RequestBody) -> Result<Json<Response>, ApiError> {
+    let model = request.required_text("model")?;
+    let input = request.required("input")?;
+    if !(input.is_string() || input.is_array()) {
+        return Err(ApiError::invalid_type("input", "a string or an array"));
+    }
+    let background = request.flag("background", false)?;
+    let shown = json!({
+        "id": hex_id("resp_"), "object": "response", "created_at": now(),
+        "status": Status::Queued, "background": background, "completed_at": null,
+        "model": model, "instructions": request.text("instructions")?,
+        "output": [], "error": null, "incomplete_details": null, "usage": null,
+        "store": request.flag("store", true)?,
+        "metadata": request.metadata()?.unwrap_or(&json!({})),
+        "max_output_tokens": null, "parallel_tool_calls": true, "previous_response_id": null,
+        "temperature": 1.0, "tool_choice": "auto", "tools": [], "top_p": 1.0,
+    });
+    let state = ResponseState { status: Status::Queued, background, input_tokens: tokens(input) };
+    let mut response = Response::new(shown, state);
+    if !background {
+        let text = responses.fine_tuning.answer_of(model);
+        response.answer(vec![message(Status::Completed, text.as_deref(), None)], None);
+        response.reach(Status::Completed);
+    }
+    Ok(Json(responses.store.insert(response)))
 }
 
-pub(crate) fn control() -> Router<Shared> {
-    Router::new().route("/responses/{id}/finish", post(finish::finish))
-}
-
-fn missing(id: &str) -> ApiError {
-    ApiError::not_found(format!("Response with id '{id}' not found."))
-}
-
-async fn retrieve(State(app): State<Shared>, Path(id): Path<String>) -> Result<Json<Response>, ApiError> {
-    app.responses.get(&id).map(Json).ok_or_else(|| missing(&id))
-}
-
-async fn delete(State(app): State<Shared>, Path(id): Path<String>) -> Result<Json<Value>, ApiError> {
-    let deleted = app.responses.remove(&id).ok_or_else(|| missing(&id))?;
+async fn delete(State(responses): State<Responses>, Path(id): Path<String>) -> Result<Json<Value>, ApiError> {
+    let deleted = responses.store.remove(&id)?;
     Ok(Json(json!({ "id": deleted.id, "object": "response", "deleted": true })))
 }
 
-/// Cancels at once; a finished response stays what it is, and is answered again.
-async fn cancel(State(app): State<Shared>, Path(id): Path<String>) -> Result<Json<Response>, ApiError> {
-    let cancelled = app.responses.update(&id, |response| {
-        if !response.background {
+/// Cancels at once; a finished response stays as it is and is returned again.
+async fn cancel(State(responses): State<Responses>, Path(id): Path<String>) -> Result<Json<Response>, ApiError> {
+    let (response, changed) = responses.store.update(&id, |response| {
+        if !response.state.background {
             return Err(ApiError::invalid("Cannot cancel a synchronous response."));
         }
-        let changed = response.status == Status::Queued;
+        let changed = response.state.status == Status::Queued;
         if changed {
             response.reach(Status::Cancelled);
         }
-        Ok((response.clone(), changed))
-    });
-    let (response, changed) = cancelled.unwrap_or_else(|| Err(missing(&id)))?;
-    if changed {
-        response.deliver(&app.webhooks);
-    }
+        Ok(changed)
+    })?;
+    responses.webhooks.send_if(changed, response.event());
     Ok(Json(response))
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Finish {
+    status: Status,
+    /// `null`: no text, so that a refusal stands alone.
+    #[serde(default = "crate::fine_tuning::usual_answer")]
+    text: Option<String>,
+    refusal: Option<String>,
+    /// Instead of a message with `text` and `refusal`.
+    output: Option<Vec<Value>>,
+    error: Option<ObjectError>,
+    incomplete_reason: Option<String>,
+    /// Instead of the derived usage.
+    usage: Option<Map<String, Value>>,
+    /// Fields set last.
+    #[serde(default)]
+    fields: Map<String, Value>,
+    /// `false` plays a lost webhook.
+    #[serde(default = "crate::webhooks::yes")]
+    deliver: bool,
+}
+
+async fn finish(
+    State(responses): State<Responses>,
+    Path(id): Path<String>,
+    Json(command): Json<Finish>,
+) -> Result<Json<Value>, ControlError> {
+    let deliver = command.deliver;
+    let (response, ()) = responses.store.update(&id, |response| command.apply(response))?;
+    let deliveries = responses.webhooks.send_if(deliver, response.event());
+    Ok(Json(json!({ "response": response, "deliveries": deliveries })))
+}
+
+impl Finish {
+    fn apply(self, response: &mut Response) -> Result<(), ControlError> {
+        let status = self.status;
+        if response.state.status != Status::Queued {
+            let (from, to) = (name(response.state.status), name(status));
+            return Err(ControlError::conflict(format!("the response is {from}; it cannot become {to}")));
+        }
+        let usage = self.usage.map(Value::Object);
+        match (self.output, status) {
+            (Some(output), _) => response.answer(output, usage),
+            (None, Status::Completed | Status::Incomplete) => {
+                response.answer(vec![message(status, self.text.as_deref(), self.refusal.as_deref())], usage);
+            }
+            // A response that failed or was cancelled has no output.
+            (None, _) => response.set("usage", usage),
+        }
+        let usual_error = || ObjectError::new("server_error", "The model failed to generate a response.");
+        let error = self.error.or_else(|| (status == Status::Failed).then(usual_error));
+        response.set("error", json!(error));
+        let usual_reason = || (status == Status::Incomplete).then(|| "max_output_tokens".to_owned());
+        let reason = self.incomplete_reason.or_else(usual_reason);
+        response.set("incomplete_details", reason.map(|reason| json!({ "reason": reason })));
+        response.reach(status);
+        response.set_all(self.fields);
+        Ok(())
+    }
 }
 
 #[cfg(test)]

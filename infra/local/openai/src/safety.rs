@@ -1,101 +1,76 @@
-//! `/v1/safety`: alerts and cases; and the commands that raise them.
+//! `/v1/safety`: alerts and cases; and the commands that create them.
 
-use axum::extract::{Path, State};
-use axum::routing::{get, post};
+use std::sync::Arc;
+
+use axum::extract::State;
+use axum::routing::post;
 use axum::{Json, Router};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use crate::app::Shared;
 use crate::errors::ApiError;
 use crate::ids::{hex_id, now};
-use crate::shelf::{Identified, Shelf};
-use crate::webhooks::{Event, Scope};
+use crate::store::{Object, Store};
+use crate::webhooks::{Event, Webhooks};
 
-#[derive(Default)]
+#[derive(Clone)]
 pub(crate) struct Safety {
-    alerts: Shelf<Object>,
-    cases: Shelf<Object>,
+    alerts: Arc<Store>,
+    cases: Arc<Store>,
+    webhooks: Arc<Webhooks>,
 }
 
-#[derive(Debug, Clone, Serialize)]
-#[serde(transparent)]
-struct Object {
-    #[serde(skip)]
-    id: String,
-    shown: Value,
-}
-
-impl Identified for Object {
-    fn id(&self) -> &str {
-        &self.id
+impl Safety {
+    pub(crate) fn new(webhooks: &Arc<Webhooks>) -> Self {
+        Self {
+            alerts: Store::new(|id| ApiError::not_found(format!("Safety alert '{id}' not found."))),
+            cases: Store::new(|id| ApiError::not_found(format!("Safety case '{id}' not found."))),
+            webhooks: Arc::clone(webhooks),
+        }
     }
-}
 
-pub(crate) fn api() -> Router<Shared> {
-    Router::new().route("/v1/safety/alerts/{id}", get(alert)).route("/v1/safety/cases/{id}", get(case))
-}
+    pub(crate) fn api(&self) -> Router {
+        Router::new()
+            .route("/v1/safety/alerts/{id}", self.alerts.retrieve())
+            .route("/v1/safety/cases/{id}", self.cases.retrieve())
+            .with_state(self.clone())
+    }
 
-pub(crate) fn control() -> Router<Shared> {
-    Router::new()
-        .route("/safety/alerts", post(raise))
-        .route("/safety/cases", post(issue))
-        .route("/safety/blocked", post(block))
-}
-
-async fn alert(State(app): State<Shared>, Path(id): Path<String>) -> Result<Json<Object>, ApiError> {
-    let missing = || ApiError::not_found(format!("Safety alert '{id}' not found."));
-    app.safety.alerts.get(&id).map(Json).ok_or_else(missing)
-}
-
-async fn case(State(app): State<Shared>, Path(id): Path<String>) -> Result<Json<Object>, ApiError> {
-    let missing = || ApiError::not_found(format!("Safety case '{id}' not found."));
-    app.safety.cases.get(&id).map(Json).ok_or_else(missing)
-}
-
-#[derive(Debug, Clone, Copy, Default, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-enum ErrorType {
-    #[default]
-    PotentiallyUnintendedDataTransfer,
-    PotentiallyUnintendedDataAccess,
-    PotentiallyUnintendedDestructiveActivity,
-    Other,
+    pub(crate) fn control(&self) -> Router {
+        Router::new()
+            .route("/safety/alerts", post(create_alert))
+            .route("/safety/cases", post(create_case))
+            .route("/safety/blocked", post(block))
+            .with_state(self.clone())
+    }
 }
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Alert {
-    /// Of a workspace of `ChatGPT` instead of a project.
+struct CreateAlert {
+    /// An alert of a `ChatGPT` workspace instead of a project.
     #[serde(default)]
     workspace: bool,
-    #[serde(default)]
-    error_type: ErrorType,
-    #[serde(default = "model")]
-    model: String,
+    error_type: Option<String>,
+    model: Option<String>,
     #[serde(default)]
     request_paused: bool,
     reason: Option<String>,
     detailed_explanation: Option<String>,
-    /// By default the scope that OpenAI sends it to.
-    endpoint: Option<Scope>,
+    /// The endpoint's name, instead of OpenAI's choice.
+    endpoint: Option<String>,
     /// `false` plays a lost webhook.
     #[serde(default = "crate::webhooks::yes")]
     deliver: bool,
 }
 
-fn model() -> String {
-    "gpt-6-astra".to_owned()
-}
-
-async fn raise(State(app): State<Shared>, Json(command): Json<Alert>) -> Json<Value> {
-    let id = hex_id("alert_");
+async fn create_alert(State(safety): State<Safety>, Json(command): Json<CreateAlert>) -> Json<Value> {
     let mut shown = json!({
-        "id": id,
+        "id": hex_id("alert_"),
         "object": "safety.alert",
         "created_at": now(),
-        "error_type": command.error_type,
-        "model": command.model,
+        "error_type": command.error_type.as_deref().unwrap_or("potentially_unintended_data_transfer"),
+        "model": command.model.as_deref().unwrap_or("gpt-6-astra"),
         "reason": command.reason,
         "request_id": hex_id("req_"),
         "request_paused": command.request_paused,
@@ -104,12 +79,14 @@ async fn raise(State(app): State<Shared>, Json(command): Json<Alert>) -> Json<Va
     if let Some(explanation) = command.detailed_explanation {
         shown["detailed_explanation"] = explanation.into();
     }
-    app.safety.alerts.insert(Object { id: id.clone(), shown: shown.clone() });
+    let alert = safety.alerts.insert(Object::new(shown, ()));
     let kind = if command.workspace { "safety.org_alert.created" } else { "safety.alert.created" };
-    let scope = command.endpoint.unwrap_or_else(|| Scope::of(kind));
-    let announced = Event::thin(kind.to_owned(), &id);
-    let deliveries = if command.deliver { app.webhooks.send(scope, announced) } else { Vec::new() };
-    Json(json!({ "alert": shown, "deliveries": deliveries }))
+    let mut event = Event::thin(kind.to_owned(), &alert.id);
+    if let Some(endpoint) = command.endpoint {
+        event.endpoint = endpoint;
+    }
+    let deliveries = safety.webhooks.send_if(command.deliver, event);
+    Json(json!({ "alert": alert, "deliveries": deliveries }))
 }
 
 #[derive(Debug, Clone, Copy, Serialize, Deserialize)]
@@ -121,7 +98,7 @@ enum Notice {
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Case {
+struct CreateCase {
     notice: Notice,
     #[serde(default = "identifier")]
     entity_identifier: String,
@@ -132,26 +109,25 @@ fn identifier() -> String {
     "user_04f8996da763b7a9".to_owned()
 }
 
-async fn issue(State(app): State<Shared>, Json(command): Json<Case>) -> Json<Value> {
-    let id = hex_id("C-");
+async fn create_case(State(safety): State<Safety>, Json(command): Json<CreateCase>) -> Json<Value> {
     let shown = json!({
-        "id": id,
+        "id": hex_id("C-"),
         "object": "safety.case",
         "created_at": now(),
         "entity_identifier": command.entity_identifier,
         "notice": { "type": command.notice },
         "reason": command.reason,
     });
-    app.safety.cases.insert(Object { id: id.clone(), shown: shown.clone() });
+    let case = safety.cases.insert(Object::new(shown, ()));
     let kind = match command.notice {
         Notice::Warning => "safety.warning_issued",
         Notice::Deactivation => "safety.deactivation_issued",
     };
-    let deliveries = app.webhooks.send(Scope::of(kind), Event::thin(kind.to_owned(), &id));
-    Json(json!({ "case": shown, "deliveries": deliveries }))
+    let deliveries = safety.webhooks.send(Event::thin(kind.to_owned(), &case.id));
+    Json(json!({ "case": case, "deliveries": deliveries }))
 }
 
-/// The `data` of the event, which is all there is.
+/// The `data` of the event; there is no object.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Blocked {
@@ -166,9 +142,9 @@ struct Blocked {
     request_id: Option<String>,
 }
 
-async fn block(State(app): State<Shared>, Json(data): Json<Blocked>) -> Json<Value> {
+async fn block(State(safety): State<Safety>, Json(data): Json<Blocked>) -> Json<Value> {
     let event = Event::of("safety_identifier.blocked".to_owned(), &json!(data));
-    Json(json!({ "deliveries": app.webhooks.send(Scope::Project, event) }))
+    Json(json!({ "deliveries": safety.webhooks.send(event) }))
 }
 
 #[cfg(test)]
@@ -178,7 +154,7 @@ mod tests {
     use crate::testing::Server;
 
     #[tokio::test]
-    async fn what_is_raised_can_be_retrieved() {
+    async fn a_notice_can_be_retrieved() {
         let server = Server::start().await;
         for (command, body, name) in [
             ("alerts", json!({ "request_paused": true, "detailed_explanation": "Because." }), "alert"),

@@ -1,7 +1,6 @@
-//! A running stand-in and a bare HTTP client, for the tests.
+//! A stand-in and an HTTP client for the tests.
 
 use std::net::SocketAddr;
-use std::sync::Arc;
 use std::time::Duration;
 
 use axum::http::{HeaderMap, Request, StatusCode};
@@ -13,12 +12,11 @@ use hyper_util::rt::TokioExecutor;
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
 
-use crate::app::App;
-use crate::server::serve;
+use crate::server::{router, serve};
 
 const KEY: &str = "sk-test";
 
-/// A stand-in on a port of its own, gone with the test's runtime.
+/// A stand-in on its own port, which ends with the test's runtime.
 pub(crate) struct Server {
     pub(crate) address: SocketAddr,
     client: Client<HttpConnector, Full<Bytes>>,
@@ -38,7 +36,7 @@ pub(crate) struct Outgoing<'a> {
 pub(crate) struct Answer {
     pub(crate) status: StatusCode,
     pub(crate) headers: HeaderMap,
-    /// What arrived of the body before it ended or broke.
+    /// The body up to its end, or up to where it broke off.
     pub(crate) body: Bytes,
     pub(crate) broken: bool,
 }
@@ -47,8 +45,8 @@ impl Server {
     pub(crate) async fn start() -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
-        let app = Arc::new(App::new(KEY.to_owned(), 0.001));
-        tokio::spawn(serve(listener, app, std::future::pending(), Duration::ZERO));
+        let router = router(KEY.to_owned(), 0.001);
+        tokio::spawn(serve(listener, router, std::future::pending(), Duration::ZERO));
         Self { address, client: Client::builder(TokioExecutor::new()).build_http() }
     }
 
@@ -76,13 +74,20 @@ impl Server {
         self.request("POST", path).body("application/json", body.to_string()).send().await
     }
 
-    /// Uploads a file for a batch and gives back its id.
+    /// Registers an endpoint for the project's events that is never reached.
+    pub(crate) async fn register(&self) {
+        let secret = "whsec_MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY=";
+        let endpoint = json!({ "url": "http://127.0.0.1:9/webhooks/project", "secret": secret });
+        assert_eq!(self.post("/_control/webhooks", endpoint).await.status, 200);
+    }
+
+    /// Uploads a file for a batch and returns its id.
     pub(crate) async fn upload(&self, text: &str) -> String {
         let answer = self.request("POST", "/v1/files").form(&[("purpose", "batch"), ("file", text)]).send().await;
         answer.json()["id"].as_str().unwrap().to_owned()
     }
 
-    /// Creates a batch of requests `r0`, `r1`... and gives back its id.
+    /// Creates a batch of requests `r0`, `r1`... and returns its id.
     pub(crate) async fn batch(&self, requests: usize) -> String {
         let line = |n| json!({ "custom_id": format!("r{n}"), "body": { "model": "gpt-6-luna" } }).to_string();
         let input = self.upload(&(0..requests).map(line).collect::<Vec<_>>().join("\n")).await;
@@ -143,6 +148,6 @@ impl<'a> Outgoing<'a> {
 
 impl Answer {
     pub(crate) fn json(&self) -> Value {
-        serde_json::from_slice(&self.body).unwrap_or_else(|_| panic!("no JSON: {self:?}"))
+        serde_json::from_slice(&self.body).unwrap_or_else(|_| panic!("not JSON: {self:?}"))
     }
 }

@@ -1,15 +1,12 @@
 //! Webhook deliveries: the endpoints they go to, their signatures, their retries, and a record of every attempt.
 
 mod api;
-mod checks;
 mod control;
 mod delivery;
+mod delivery_spec;
 mod endpoint;
 mod event;
-mod managed;
-mod parcel;
-mod retries;
-mod samples;
+mod managed_endpoint;
 mod signing;
 
 use std::sync::{Arc, Mutex};
@@ -19,80 +16,94 @@ use tokio::sync::oneshot;
 pub(crate) use self::api::api;
 pub(crate) use self::control::control;
 pub(crate) use self::delivery::Delivery;
-use self::delivery::{HttpClient, Ledger};
+use self::delivery::{Deliveries, HttpClient};
+use self::delivery_spec::DeliverySpec;
 use self::endpoint::Endpoint;
-pub(crate) use self::endpoint::Scope;
 pub(crate) use self::event::Event;
-use self::managed::Managed;
-use self::parcel::Parcel;
-use self::retries::Retries;
-use crate::app::lock;
+use self::managed_endpoint::{ManagedEndpoint, Secrets};
+use crate::errors::ApiError;
 use crate::ids::hex_id;
-use crate::shelf::{Order, Shelf};
+use crate::store::{Store, lock};
 
-/// Where deliveries go, and what became of them.
+/// The name of the endpoints that get a project's events.
+const PROJECT: &str = "project";
+
+/// The endpoints, and the deliveries to them.
 pub(crate) struct Webhooks {
-    /// Registered by command: they get every event of their scope.
-    endpoints: Mutex<Vec<Endpoint>>,
-    /// Managed through `/v1`: they get what they subscribe to.
-    managed: Shelf<Managed>,
-    ledger: Mutex<Ledger>,
+    /// Registered by command: each gets every event that is sent to its name.
+    registered: Mutex<Vec<Endpoint>>,
+    /// Managed through `/v1`: each gets the project's events that it subscribes to.
+    managed: Arc<Store<Secrets>>,
+    deliveries: Mutex<Deliveries>,
     client: HttpClient,
-    retries: Retries,
+    retry_factor: f64,
 }
 
 impl Webhooks {
-    pub(crate) fn new(retry_factor: f64) -> Self {
-        Self {
-            endpoints: Mutex::default(),
-            managed: Shelf::default(),
-            ledger: Mutex::default(),
+    pub(crate) fn new(retry_factor: f64) -> Arc<Self> {
+        Arc::new(Self {
+            registered: Mutex::default(),
+            managed: Store::new(|id| ApiError::not_found(format!("No webhook endpoint found with id '{id}'."))),
+            deliveries: Mutex::default(),
             client: delivery::client(),
-            retries: Retries::shortened_by(retry_factor),
-        }
+            retry_factor,
+        })
     }
 
-    /// Delivers an event to every endpoint that it is for, as OpenAI would, and doesn't wait for it.
-    pub(crate) fn send(self: &Arc<Self>, scope: Scope, event: Event) -> Vec<Delivery> {
-        let numbers: Vec<u64> =
-            self.dispatch(scope, &Parcel::of(event), 1).into_iter().map(|(number, _)| number).collect();
-        self.deliveries(|delivery| numbers.contains(&delivery.number))
+    /// Starts the deliveries of an event and returns without waiting for them.
+    pub(crate) fn send(self: &Arc<Self>, event: Event) -> Vec<Delivery> {
+        let endpoint = event.endpoint.clone();
+        let started = self.start_all(&endpoint, &DeliverySpec::of(event), 1);
+        self.deliveries(|delivery| started.iter().any(|(number, _)| *number == delivery.number))
     }
 
-    /// Starts `copies` deliveries to every endpoint that they are for. Their numbers, and word of their first attempts.
-    fn dispatch(self: &Arc<Self>, scope: Scope, parcel: &Parcel, copies: usize) -> Vec<(u64, oneshot::Receiver<()>)> {
-        self.endpoints_for(scope, parcel.event_type.as_deref())
+    /// Sends the event if the condition holds.
+    pub(crate) fn send_if(self: &Arc<Self>, condition: bool, event: Event) -> Vec<Delivery> {
+        if condition { self.send(event) } else { Vec::new() }
+    }
+
+    /// Starts `copies` deliveries to every endpoint of this name that takes the event. Returns their numbers, and the
+    /// notices of their first attempts.
+    fn start_all(
+        self: &Arc<Self>,
+        name: &str,
+        spec: &DeliverySpec,
+        copies: usize,
+    ) -> Vec<(u64, oneshot::Receiver<()>)> {
+        self.endpoints_for(name, spec.event_type.as_deref())
             .iter()
             .flat_map(|endpoint| {
-                // OpenAI gives every endpoint's delivery an id of its own; copies of it share that.
-                let webhook_id = parcel.webhook_id.clone().unwrap_or_else(|| hex_id("wh_"));
-                let mut parcel = parcel.clone();
-                parcel.webhook_id = Some(webhook_id);
-                (0..copies).map(move |_| self.start(endpoint, parcel.clone()))
+                // OpenAI gives each endpoint's delivery its own id; copies share it.
+                let webhook_id = spec.webhook_id.clone().unwrap_or_else(|| hex_id("wh_"));
+                let spec = DeliverySpec { webhook_id: Some(webhook_id), ..spec.clone() };
+                (0..copies).map(move |_| self.start(endpoint, spec.clone()))
             })
             .collect()
     }
 
     fn deliveries(&self, wanted: impl Fn(&Delivery) -> bool) -> Vec<Delivery> {
-        lock(&self.ledger).deliveries.values().filter(|delivery| wanted(delivery)).cloned().collect()
+        lock(&self.deliveries).by_number.values().filter(|delivery| wanted(delivery)).cloned().collect()
     }
 
-    fn endpoints_for(&self, scope: Scope, event_type: Option<&str>) -> Vec<Endpoint> {
-        let registered = lock(&self.endpoints).iter().filter(|endpoint| endpoint.scope == scope).cloned().collect();
-        let wants = |endpoint: &Managed| scope == Scope::Project && endpoint.wants(event_type);
-        let managed = self.managed.page(None, usize::MAX, Order::Asc, wants).map(|page| page.data);
-        let managed = managed.iter().flatten().map(Managed::endpoint);
-        Vec::into_iter(registered).chain(managed).collect()
+    fn endpoints_for(&self, name: &str, event_type: Option<&str>) -> Vec<Endpoint> {
+        let mut endpoints = lock(&self.registered).clone();
+        endpoints.retain(|endpoint| endpoint.name == name);
+        if name == PROJECT {
+            let managed = self.managed.all();
+            endpoints
+                .extend(managed.iter().filter(|endpoint| endpoint.wants(event_type)).map(ManagedEndpoint::endpoint));
+        }
+        endpoints
     }
 
-    /// As it is now.
+    /// The endpoint as it is now.
     fn endpoint(&self, id: &str) -> Option<Endpoint> {
-        let registered = lock(&self.endpoints).iter().find(|endpoint| endpoint.id == id).cloned();
-        registered.or_else(|| self.managed.get(id).map(|endpoint| endpoint.endpoint()))
+        let registered = lock(&self.registered).iter().find(|endpoint| endpoint.id == id).cloned();
+        registered.or_else(|| self.managed.get(id).ok().map(|endpoint| endpoint.endpoint()))
     }
 }
 
-/// What a command does about webhooks unless it says otherwise.
+/// The default of `deliver` and `retry`.
 pub(crate) fn yes() -> bool {
     true
 }

@@ -1,4 +1,4 @@
-//! Why an artifact was not stored, or not read.
+//! Errors of the artifact store.
 
 use std::fmt;
 
@@ -7,8 +7,8 @@ use aws_sdk_s3::operation::RequestId;
 
 use crate::cause::cause;
 
-/// An artifact was not stored or read, after the SDK's own retries. It may work later: also a missing bucket or permission is
-/// put right by somebody, and what is to be kept should still be there then.
+/// A failure to store or read an artifact, after the SDK's retries. Always retryable: a missing bucket or permission can
+/// be fixed, and the artifact must not be lost until then.
 #[derive(Debug, thiserror::Error)]
 #[error("could not {action} {key}: {cause}")]
 pub struct Error {

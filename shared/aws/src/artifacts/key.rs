@@ -1,20 +1,19 @@
-//! Where an artifact lies in the bucket.
+//! Keys of artifacts.
 
 use std::fmt;
 
-/// Longer than any id of OpenAI, and far from S3's limit of 1,024 bytes for a whole key.
+/// Maximum length of a segment in bytes: longer than any OpenAI id, and far below S3's 1,024 bytes for a whole key.
 const MAX_SEGMENT_LENGTH: usize = 128;
 
 /// The key of an artifact, such as `batch/batch_67ae1f5cc0/output.jsonl`.
 ///
-/// An id in it came from outside with an event. It can only ever be one segment, so it cannot lead to another object's
-/// place.
+/// Ids come from events, so they are untrusted: an id is always one segment and cannot point at another object's key.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Key(String);
 
 /// A segment of a key is empty, too long, begins with a dot, or has a character beyond `A-Z a-z 0-9 - _ .`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("an id that cannot be a part of a key: empty, too long, or with characters that no OpenAI id has")]
+#[error("the id cannot be part of a key: it is empty, too long, or has characters that OpenAI ids do not have")]
 pub struct InvalidKey;
 
 impl Key {
@@ -26,7 +25,7 @@ impl Key {
         Ok(Self(segments.join("/")))
     }
 
-    /// The key as S3 knows it.
+    /// The key as text.
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0

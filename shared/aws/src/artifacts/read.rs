@@ -1,4 +1,4 @@
-//! Reading: a small object that somebody else put there, such as a setting, or a large one piece by piece.
+//! Reading artifacts: a small object such as a setting at once, or a large one in chunks.
 
 use std::fmt;
 
@@ -10,27 +10,27 @@ use super::{Artifacts, Error, Key};
 
 const ACTION: &str = "read";
 
-/// What is at a key.
+/// Result of [`Artifacts::get`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Read {
-    /// Nothing.
+    /// No object.
     Absent,
-    /// The object with the `ETag` that the caller has already.
+    /// The object still has the caller's `ETag`.
     Unchanged,
-    /// More bytes than the caller wanted.
+    /// The object exceeds the caller's limit.
     TooLarge,
-    /// This object.
+    /// The object.
     Object {
         /// The whole content.
         bytes: Bytes,
-        /// Another one whenever the content is another one.
+        /// The `ETag`, which changes with the content.
         etag: Option<String>,
     },
 }
 
 impl Artifacts {
-    /// Reads the object at `key`, as S3 knows it, unless it still has the `ETag` `known` or has more than `limit`
-    /// bytes. Without `s3:ListBucket`, S3 refuses a key that is absent instead of saying so.
+    /// Reads the object at `key`, unless it still has the `ETag` `known` or exceeds `limit` bytes. Without
+    /// `s3:ListBucket`, S3 reports a missing key as access denied.
     pub async fn get(&self, key: &str, known: Option<&str>, limit: usize) -> Result<Read, Error> {
         let request = self.client.get_object().bucket(&*self.bucket).key(key);
         let mut output = match request.set_if_none_match(known.map(str::to_owned)).send().await {
@@ -45,7 +45,8 @@ impl Artifacts {
         };
         let mut bytes = BytesMut::new();
         while let Some(chunk) = output.body.next().await {
-            let chunk = chunk.map_err(|error| Error::because(ACTION, &key, format!("it broke off: {error}")))?;
+            let chunk =
+                chunk.map_err(|error| Error::because(ACTION, &key, format!("the connection broke: {error}")))?;
             if bytes.len() + chunk.len() > limit {
                 return Ok(Read::TooLarge);
             }
@@ -53,7 +54,8 @@ impl Artifacts {
         }
         Ok(Read::Object { bytes: bytes.freeze(), etag: output.e_tag })
     }
-    /// Opens the object at `key`; `None` when nothing is there.
+
+    /// Opens the object at `key`; `None` when it does not exist.
     pub async fn open(&self, key: &Key) -> Result<Option<Object>, Error> {
         match self.client.get_object().bucket(&*self.bucket).key(key.as_str()).send().await {
             Ok(output) => Ok(Some(Object { key: key.clone(), body: output.body })),
@@ -63,17 +65,17 @@ impl Artifacts {
     }
 }
 
-/// An object that is being read.
+/// An object being read.
 pub struct Object {
     key: Key,
     body: ByteStream,
 }
 
 impl Object {
-    /// The next piece, `None` at the end. One that breaks off earlier is an error, never an end.
+    /// The next chunk; `None` at the end. A truncated object is an error, never an end.
     pub async fn chunk(&mut self) -> Result<Option<Bytes>, Error> {
         let piece = self.body.next().await.transpose();
-        piece.map_err(|error| Error::because(ACTION, &self.key, format!("it broke off: {error}")))
+        piece.map_err(|error| Error::because(ACTION, &self.key, format!("the connection broke: {error}")))
     }
 }
 

@@ -1,4 +1,4 @@
-//! An object whose content comes in bit by bit.
+//! Streamed uploads.
 
 use std::fmt;
 
@@ -9,19 +9,19 @@ use tokio::task::JoinSet;
 
 use super::{Artifacts, Error, Key};
 
-/// What goes to S3 in one request. S3 takes at most 10,000 parts, so an object can have 80 GiB.
+/// Size of a part in bytes. S3 accepts at most 10,000 parts, so an object can have 80 GiB.
 const PART_BYTES: usize = 8 * 1024 * 1024;
 
-/// How many parts are on their way to S3 while the next one fills. With it, this bounds the memory of an upload to
-/// three parts. One alone would leave the line idle whenever a part waits for its answer.
+/// Number of parts in flight while the next one fills. An upload therefore needs the memory of three parts. With only one
+/// in flight, the connection would idle while a part waits for its response.
 const PARTS_IN_FLIGHT: usize = 2;
 
 const MAX_PARTS: i32 = 10_000;
 
-/// An object that is being uploaded, with the memory of three parts however long it gets.
+/// A streamed upload with the memory of three parts, regardless of its length.
 ///
-/// Nothing is to be seen under its key before [`finish`](Self::finish) succeeds. Dropped before that, it aborts what S3
-/// holds of it, as far as the runtime still gets to it.
+/// The object is not visible before [`finish`](Self::finish) succeeds. Dropping the upload before that aborts it, if the
+/// runtime is still running.
 #[must_use = "an upload that is not finished stores nothing"]
 pub struct Upload {
     artifacts: Artifacts,
@@ -29,15 +29,15 @@ pub struct Upload {
     content_type: &'static str,
     length: u64,
     filling: BytesMut,
-    /// Free part buffers. Memory that was written to before costs no page faults when it is written to again.
+    /// Free part buffers. Reused memory causes no page faults.
     spare: Vec<BytesMut>,
-    /// S3's name for the upload, once there is more than one part.
+    /// Id of the multipart upload, once there is more than one part.
     id: Option<String>,
     in_flight: JoinSet<Result<Stored, Error>>,
     parts: Vec<CompletedPart>,
 }
 
-/// A part that S3 has, and its memory.
+/// A stored part and its buffer.
 struct Stored {
     part: CompletedPart,
     bytes: Bytes,
@@ -58,19 +58,19 @@ impl Upload {
         }
     }
 
-    /// Where the object will be.
+    /// Key of the object.
     #[must_use]
     pub fn key(&self) -> &Key {
         &self.key
     }
 
-    /// Appends to the object. Waits while two parts are on their way and a third is full.
+    /// Appends to the object. Waits while two parts are in flight and a third is full.
     ///
-    /// An error may be that of a part that was written long before. The upload is of no use after it.
+    /// The error may belong to an earlier part. The upload is unusable after it.
     pub async fn write(&mut self, mut bytes: &[u8]) -> Result<(), Error> {
         self.length += bytes.len() as u64;
         while !bytes.is_empty() {
-            // A full part waits for what comes after it: an object of exactly one part is stored in one request.
+            // A full part is not sent before more bytes come: an object of one part is stored in one request.
             if self.filling.len() == PART_BYTES {
                 self.send_part().await?;
             }
@@ -84,7 +84,7 @@ impl Upload {
         Ok(())
     }
 
-    /// Makes the object visible, and says how long it is in bytes. What cannot be finished is aborted.
+    /// Makes the object visible and returns its length in bytes. Aborts the upload on failure.
     pub async fn finish(mut self) -> Result<u64, Error> {
         let finished = match self.id.clone() {
             Some(id) => self.complete(id).await,
@@ -124,8 +124,8 @@ impl Upload {
         Ok(())
     }
 
-    /// Gives up. An object that was there before stays as it is. What S3 holds of this one is removed now or, should
-    /// that fail, by the bucket's lifecycle rule.
+    /// Aborts the upload. A previous object stays unchanged. The stored parts are removed now or, if that fails, by the
+    /// bucket's lifecycle rule.
     pub async fn abort(mut self) {
         self.in_flight.shutdown().await;
         if let Some(id) = self.id.take() {
@@ -162,7 +162,7 @@ impl Upload {
             .send()
             .await
             .map_err(|error| Error::new("begin", &self.key, &error))?;
-        let id = begun.upload_id.ok_or_else(|| Error::because("begin", &self.key, "S3 gave no upload id"))?;
+        let id = begun.upload_id.ok_or_else(|| Error::because("begin", &self.key, "S3 returned no upload id"))?;
         self.id = Some(id.clone());
         Ok(id)
     }
@@ -214,7 +214,7 @@ async fn abort(artifacts: &Artifacts, key: &Key, id: String) {
         .await
         .map_err(|error| Error::new("abort", key, &error));
     if let Err(error) = aborted {
-        tracing::warn!(%error, "an upload is left to the bucket's lifecycle rule");
+        tracing::warn!(%error, "cannot abort the upload; the bucket's lifecycle rule will remove its parts");
     }
 }
 

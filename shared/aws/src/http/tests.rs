@@ -1,23 +1,19 @@
 //! The client against servers on loopback that count their connections, with and without TLS.
 
-use super::connect;
-use super::pool::{Pool, SendError};
+use super::{BoxError, Http};
+use crate::cause::chain;
 use aws_smithy_types::body::SdkBody;
+use bytes::Bytes;
 use http::{Request, StatusCode};
-use hyper::body::Body;
 use rcgen::{CertifiedKey, generate_simple_self_signed};
 use rustls::RootCertStore;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
-use std::future::poll_fn;
-use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::TcpListener;
 use tokio_rustls::TlsAcceptor;
 
-const PATIENCE: Duration = Duration::from_secs(5);
 const ANSWER: &[u8] = b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nfine";
 
 struct Server {
@@ -68,18 +64,8 @@ async fn answer(mut stream: impl AsyncRead + AsyncWrite + Unpin, times: usize) {
     }
 }
 
-async fn get(pool: &Arc<Pool>, url: &str) -> Result<(StatusCode, Vec<u8>), SendError> {
-    let request = Request::get(url).body(SdkBody::empty()).unwrap();
-    let (head, mut body) = Arc::clone(pool).send(request, PATIENCE).await?.into_parts();
-    let mut bytes = Vec::new();
-    while let Some(frame) = poll_fn(|cx| Pin::new(&mut body).poll_frame(cx)).await {
-        bytes.extend_from_slice(frame?.data_ref().unwrap());
-    }
-    Ok((head.status, bytes))
-}
-
-fn plain_pool() -> Arc<Pool> {
-    Arc::new(Pool::new(connect::roots()))
+async fn get(http: &Http, url: &str) -> Result<(StatusCode, Bytes), BoxError> {
+    http.exchange(Request::get(url).body(SdkBody::empty()).unwrap()).await
 }
 
 /// A server's side of TLS with a certificate of its own, and that certificate.
@@ -94,46 +80,55 @@ fn self_signed() -> (TlsAcceptor, CertificateDer<'static>) {
 
 #[tokio::test]
 async fn one_connection_serves_one_request_after_the_other() {
-    let (server, pool) = (Server::start(usize::MAX, None).await, plain_pool());
+    let (server, http) = (Server::start(usize::MAX, None).await, Http::new());
     for _ in 0..3 {
-        assert_eq!(get(&pool, &server.url).await.unwrap(), (StatusCode::OK, b"fine".to_vec()));
+        assert_eq!(get(&http, &server.url).await.unwrap(), (StatusCode::OK, "fine".into()));
     }
     assert_eq!(server.connections(), 1);
 }
 
 #[tokio::test]
 async fn requests_at_the_same_time_have_connections_of_their_own_and_these_are_kept() {
-    let (server, pool) = (Server::start(usize::MAX, None).await, plain_pool());
+    let (server, http) = (Server::start(usize::MAX, None).await, Http::new());
     for _ in 0..3 {
-        let (a, b) = tokio::join!(get(&pool, &server.url), get(&pool, &server.url));
+        let (a, b) = tokio::join!(get(&http, &server.url), get(&http, &server.url));
         assert!(a.is_ok() && b.is_ok());
     }
     assert_eq!(server.connections(), 2);
 }
 
 #[tokio::test]
+async fn a_connection_opened_ahead_serves_the_first_request() {
+    let (server, http) = (Server::start(usize::MAX, None).await, Http::new());
+    http.connect(&server.url.parse().unwrap()).await;
+    assert_eq!(server.connections(), 1);
+    assert_eq!(get(&http, &server.url).await.unwrap().1, "fine");
+    assert_eq!(server.connections(), 1);
+}
+
+#[tokio::test]
 async fn a_kept_connection_that_the_server_closed_is_replaced_without_an_error() {
-    let (server, pool) = (Server::start(1, None).await, plain_pool());
+    let (server, http) = (Server::start(1, None).await, Http::new());
     for expected in 1..=3 {
-        assert_eq!(get(&pool, &server.url).await.unwrap().0, StatusCode::OK);
+        assert_eq!(get(&http, &server.url).await.unwrap().0, StatusCode::OK);
         assert_eq!(server.connections(), expected);
     }
 }
 
 #[tokio::test]
 async fn a_response_that_nobody_reads_takes_its_connection_along() {
-    let (server, pool) = (Server::start(usize::MAX, None).await, plain_pool());
+    let (server, http) = (Server::start(usize::MAX, None).await, Http::new());
     let request = Request::get(&server.url).body(SdkBody::empty()).unwrap();
-    drop(Arc::clone(&pool).send(request, PATIENCE).await.unwrap());
-    assert_eq!(get(&pool, &server.url).await.unwrap().1, b"fine");
+    drop(http.client.request(request).await.unwrap());
+    assert_eq!(get(&http, &server.url).await.unwrap().1, b"fine");
     assert_eq!(server.connections(), 2);
 }
 
 #[tokio::test]
 async fn nobody_listening_is_told_as_such() {
     let free = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
-    let error = get(&plain_pool(), &format!("http://{free}/")).await.unwrap_err();
-    assert!(matches!(error, SendError::Connect(_)), "{error}");
+    let error = get(&Http::new(), &format!("http://{free}/")).await.unwrap_err();
+    assert!(error.downcast_ref().is_some_and(hyper_util::client::legacy::Error::is_connect), "{error}");
 }
 
 #[tokio::test]
@@ -142,9 +137,9 @@ async fn tls_works_with_a_server_whose_certificate_leads_to_a_root() {
     let server = Server::start(usize::MAX, Some(acceptor)).await;
     let mut roots = RootCertStore::empty();
     roots.add(certificate).unwrap();
-    let pool = Arc::new(Pool::new(roots));
+    let http = Http::with_roots(roots);
     for _ in 0..2 {
-        assert_eq!(get(&pool, &server.url).await.unwrap(), (StatusCode::OK, b"fine".to_vec()));
+        assert_eq!(get(&http, &server.url).await.unwrap(), (StatusCode::OK, "fine".into()));
     }
     assert_eq!(server.connections(), 1);
 }
@@ -153,6 +148,6 @@ async fn tls_works_with_a_server_whose_certificate_leads_to_a_root() {
 async fn a_certificate_that_leads_to_no_root_is_refused() {
     let (acceptor, _) = self_signed();
     let server = Server::start(usize::MAX, Some(acceptor)).await;
-    let error = get(&plain_pool(), &server.url).await.unwrap_err();
-    assert!(error.to_string().contains("UnknownIssuer"), "{error}");
+    let error = get(&Http::new(), &server.url).await.unwrap_err();
+    assert!(chain(&*error).contains("UnknownIssuer"), "{error}");
 }

@@ -3,9 +3,9 @@
 use super::message::Message;
 use crate::config::Config;
 use crate::direct::{CallError, Service};
+use bytes::Bytes;
 use hooks_webhook::{Category, Verified};
 use http::Uri;
-use hyper::body::Bytes;
 use std::collections::HashMap;
 use std::time::Duration;
 use tokio::time::Instant;

@@ -22,7 +22,9 @@ async fn log(table: &Table, claim: &Claim, end: &AttemptEnd<'_>) -> bool {
 
 /// A claim that was made at a moment.
 fn claimed(at: i64) -> Claim {
-    Claim { claimed_at: at, ..claim("wh_1") }
+    let mut claim = claim("wh_1");
+    claim.claimed_at = at;
+    claim
 }
 
 #[tokio::test]

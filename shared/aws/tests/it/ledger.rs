@@ -183,13 +183,13 @@ async fn whatever_order_looks_at_a_job_are_recorded_in_the_latest_final_one_stay
         let table = Arc::clone(&table);
         writes.spawn(async move {
             // The odd ones are final; the latest of all is not.
-            let counts = json!({"lines": as_of}).as_object().unwrap().clone();
+            let (counts, nothing) = (json!({"lines": as_of}).as_object().unwrap().clone(), Map::new());
             let job = Job {
                 status: if as_of == 37 { "completed" } else { "other" },
                 terminal: as_of % 2 == 1 && as_of <= 37,
                 as_of,
                 counts: &counts,
-                ..job(&Map::new())
+                ..job(&nothing)
             };
             table.ledger.record_job(&job, &claim("wh_1")).await.unwrap();
         });

@@ -1,4 +1,4 @@
-//! What is read of agents and of safety notices.
+//! Agents and safety notices.
 
 use serde_json::json;
 
@@ -27,7 +27,7 @@ async fn each_call_has_its_path_and_agents_the_beta_header() {
 }
 
 #[tokio::test]
-async fn a_session_is_read_whatever_else_is_in_it() {
+async fn a_session_with_unknown_fields_is_read() {
     let session = json!({
         "id": "sess_1", "status": "dreaming", "error": {"odd": 1}, "environment": {"type": "lunar", "id": 7},
         "required_actions": [{"type": "dance"}], "created_at": "x", "last_active_at": 1_795_219_200, "new": [{}],
@@ -55,7 +55,7 @@ async fn the_newest_turn_is_read_if_there_is_one() {
 }
 
 #[tokio::test]
-async fn notices_are_read_whatever_is_missing_or_new() {
+async fn notices_with_missing_or_new_fields_are_read() {
     let alert =
         json!({"id": "alert_1", "error_type": "newer", "request_paused": "perhaps", "model": null, "reason": 7});
     let read = client_of_json(alert.clone()).await.safety_alert("alert_1", soon()).await.unwrap();

@@ -1,4 +1,4 @@
-//! Batches, files and responses; and what holds for every call, shown by one.
+//! Batches, files and responses; and rules of all calls, tested with one of them.
 
 use std::time::Duration;
 
@@ -15,7 +15,7 @@ async fn refusal(status: u16, headers: Headers, body: String) -> OpenAiError {
 }
 
 #[tokio::test]
-async fn a_refusal_says_what_openai_said() {
+async fn a_refusal_has_openai_s_message() {
     let headers = &[("x-request-id", "req_7"), ("retry-after", "20")];
     let error = refusal(429, headers, error("requests", &json!("rate_limit_exceeded"))).await;
     assert_eq!(error.code(), Some("rate_limit_exceeded"));
@@ -61,7 +61,7 @@ async fn an_answer_with_unknown_fields_and_an_unknown_status_is_read() {
 }
 
 #[tokio::test]
-async fn an_object_beyond_the_bound_is_refused() {
+async fn an_object_above_the_size_limit_is_refused() {
     let client = client_of(|_| answer(200, &[], vec![b' '; 9 * 1024 * 1024])).await;
     let error = client.batch("batch_1", soon()).await.unwrap_err();
     assert_eq!(error.class(), ErrorClass::Permanent);
@@ -85,7 +85,7 @@ async fn a_response_is_read_and_kept_byte_for_byte() {
 }
 
 #[tokio::test]
-async fn a_response_may_be_larger_than_other_objects_and_has_a_bound_too() {
+async fn a_response_may_be_larger_than_other_objects_up_to_its_own_limit() {
     let answer_of = |mebibytes: usize| {
         let text = "x".repeat(mebibytes * 1024 * 1024);
         json!({"id": "resp_1", "status": "completed", "text": text}).to_string()
@@ -98,7 +98,7 @@ async fn a_response_may_be_larger_than_other_objects_and_has_a_bound_too() {
 }
 
 #[tokio::test]
-async fn nobody_listening_is_worth_another_try() {
+async fn a_refused_connection_may_be_retried() {
     let port = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap().port();
     let error = client_at(port).file("file-1", soon()).await.unwrap_err();
     assert_eq!((error.class(), error.status()), (ErrorClass::Retry, None));
@@ -106,7 +106,7 @@ async fn nobody_listening_is_worth_another_try() {
 }
 
 #[tokio::test]
-async fn a_file_is_described() {
+async fn a_file_s_metadata_is_read() {
     let body = r#"{"id":"file-1","bytes":12,"created_at":1700000000,"filename":"out.jsonl"}"#;
     let client = client_of(move |_| answer(200, &[], body)).await;
     let file = client.file("file-1", soon()).await.unwrap();
@@ -147,7 +147,7 @@ async fn content_that_breaks_off_is_an_error_and_not_an_end() {
 }
 
 #[tokio::test]
-async fn content_that_falls_silent_is_an_error_long_before_the_deadline() {
+async fn silent_content_is_an_error_long_before_the_deadline() {
     let client = client_of_bytes("HTTP/1.1 200 OK\r\ncontent-length: 9\r\n\r\nab", false).await;
     let started = Instant::now();
     let deadline = started + Duration::from_mins(15);

@@ -1,4 +1,4 @@
-//! What is sent to manage endpoints and to page through lists, and what is read of the answers.
+//! Webhook endpoints and pages of lists.
 
 use hooks_openai::EndpointChange;
 use serde_json::{Value, json};
@@ -9,7 +9,7 @@ const ENDPOINT: &str = r#"{"id": "whe_1", "object": "webhook_endpoint", "name": 
     "event_types": ["batch.completed"], "created_at": 1700000000, "updated_at": 1700000009,
     "signing_secret_hint": "whsec_...aYg=", "signing_secret": "whsec_c2VjcmV0"}"#;
 
-/// Takes what was asked since the last time, which is one call.
+/// Takes the one call that was made since the last time.
 fn one(asked: &Asked) -> (String, String, Value) {
     let mut asked = std::mem::take(&mut *asked.lock().unwrap());
     assert_eq!(asked.len(), 1, "{asked:?}");
@@ -43,7 +43,7 @@ async fn each_endpoint_call_has_its_method_path_and_body() {
 }
 
 #[tokio::test]
-async fn an_update_says_only_what_changes() {
+async fn an_update_contains_only_the_changes() {
     let (client, asked) = client_and_asked(ENDPOINT).await;
     let types = ["batch.failed".to_owned()];
     let change = EndpointChange::default;
@@ -63,7 +63,7 @@ async fn an_update_says_only_what_changes() {
 }
 
 #[tokio::test]
-async fn an_endpoint_is_read_and_its_secret_shows_nowhere() {
+async fn an_endpoint_is_read_and_its_secret_is_never_printed() {
     let (client, _) = client_and_asked(ENDPOINT).await;
     let (endpoint, secret) = client.rotate_webhook_secret("whe_1", true, soon()).await.unwrap();
     assert_eq!(
@@ -78,7 +78,7 @@ async fn an_endpoint_is_read_and_its_secret_shows_nowhere() {
 }
 
 #[tokio::test]
-async fn an_endpoint_without_the_secret_that_was_asked_for_is_worth_another_look() {
+async fn an_answer_without_the_secret_may_be_retried() {
     let client = client_of_json(json!({ "id": "whe_1", "name": "Orders" })).await;
     let bare = client.webhook_endpoint("whe_1", soon()).await.unwrap();
     assert_eq!((bare.url.as_str(), bare.updated_at, bare.signing_secret_hint), ("", None, None));
@@ -95,7 +95,7 @@ async fn a_test_delivery_says_what_the_endpoint_answered() {
 }
 
 #[tokio::test]
-async fn event_types_are_read_whatever_they_are() {
+async fn unknown_event_types_are_read() {
     let (client, asked) = client_and_asked(r#"{"object": "list", "data": ["batch.completed", "new.kind", 7]}"#).await;
     assert_eq!(client.webhook_event_types(soon()).await.unwrap(), ["batch.completed", "new.kind"]);
     assert_eq!(one(&asked), said("GET", "/v1/webhook_event_types", Value::Null));
@@ -123,7 +123,7 @@ async fn each_list_has_its_path_and_agents_the_beta_header() {
 }
 
 #[tokio::test]
-async fn the_next_page_begins_behind_the_last_entry_that_came() {
+async fn the_next_page_begins_after_the_last_entry() {
     let page = |has_more: bool| json!({ "data": [{ "id": "batch_2", "status": "failed" }, { "id": "odd_1" }], "has_more": has_more });
     let more = client_of_json(page(true)).await.batches(None, 2, soon()).await.unwrap();
     assert_eq!((more.items.len(), more.next.as_deref()), (1, Some("odd_1")));

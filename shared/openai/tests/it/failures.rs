@@ -1,4 +1,4 @@
-//! Every call, and every way in which OpenAI or the network may let it down.
+//! All calls with all failures of OpenAI and of the network.
 
 use std::time::Duration;
 
@@ -8,8 +8,8 @@ use tokio::time::Instant;
 
 use crate::server::{Headers, answer, client_of, client_of_bytes, client_of_json, error, soon};
 
-/// Every call, as its errors name it.
-const CALLS: [&str; 32] = [
+/// All calls, by their names in errors.
+const CALLS: [&str; 30] = [
     "retrieve batch",
     "retrieve file",
     "download file",
@@ -21,8 +21,6 @@ const CALLS: [&str; 32] = [
     "retrieve fine-tuning job",
     "list fine-tuning checkpoints",
     "list fine-tuning events",
-    "list evals",
-    "retrieve eval run",
     "accept call",
     "reject call",
     "refer call",
@@ -45,11 +43,10 @@ const CALLS: [&str; 32] = [
 ];
 
 /// Calls without an id in their path.
-const WITHOUT_ID: [&str; 10] = [
+const WITHOUT_ID: [&str; 9] = [
     "upload file",
     "create batch",
     "create response",
-    "list evals",
     "list batches",
     "list fine-tuning jobs",
     "list agent sessions",
@@ -58,8 +55,8 @@ const WITHOUT_ID: [&str; 10] = [
     "list webhook event types",
 ];
 
-/// Calls whose answer says nothing.
-const ANSWERED_BY_NOTHING: [&str; 4] = ["accept call", "reject call", "refer call", "delete webhook endpoint"];
+/// Calls whose answer has no body.
+const WITHOUT_ANSWER_BODY: [&str; 4] = ["accept call", "reject call", "refer call", "delete webhook endpoint"];
 
 async fn make(call: &str, client: &Client, id: &str, deadline: Instant) -> Result<(), OpenAiError> {
     match call {
@@ -84,8 +81,6 @@ async fn make(call: &str, client: &Client, id: &str, deadline: Instant) -> Resul
         "retrieve fine-tuning job" => client.fine_tuning_job(id, deadline).await.map(drop),
         "list fine-tuning checkpoints" => client.fine_tuning_checkpoints(id, deadline).await.map(drop),
         "list fine-tuning events" => client.fine_tuning_events(id, deadline).await.map(drop),
-        "list evals" => client.evals(Some("eval_1"), 50, deadline).await.map(drop),
-        "retrieve eval run" => client.eval_run("eval_1", id, deadline).await.map(drop),
         "accept call" => client.accept_call(CallApi::Realtime, id, Map::new(), deadline).await,
         "reject call" => client.reject_call(CallApi::Live, id, 603, deadline).await,
         "refer call" => client.refer_call(CallApi::Realtime, id, "tel:+4930", deadline).await,
@@ -109,7 +104,7 @@ async fn make(call: &str, client: &Client, id: &str, deadline: Instant) -> Resul
         "rotate webhook secret" => client.rotate_webhook_secret(id, true, deadline).await.map(drop),
         "test webhook endpoint" => client.test_webhook_endpoint(id, "batch.completed", deadline).await.map(drop),
         "list webhook event types" => client.webhook_event_types(deadline).await.map(drop),
-        other => panic!("{other} is no call"),
+        other => panic!("{other} is not a call"),
     }
 }
 
@@ -164,15 +159,15 @@ async fn every_refusal_of_every_call_has_its_class() {
 }
 
 #[tokio::test]
-async fn an_answer_that_cannot_be_read_is_worth_another_try() {
+async fn an_unreadable_answer_may_be_retried() {
     for body in ["<html>", "[]", "7", r#"{"id": "x_1","#, r#"{"data": 7}"#] {
         let client = client_of(move |_| answer(200, &[("x-request-id", "req_7")], body)).await;
-        for call in CALLS.into_iter().filter(|call| *call != "download file" && !ANSWERED_BY_NOTHING.contains(call)) {
+        for call in CALLS.into_iter().filter(|call| *call != "download file" && !WITHOUT_ANSWER_BODY.contains(call)) {
             let error = fails(call, &client, soon()).await;
             assert_eq!((error.class(), error.status()), (ErrorClass::Retry, None), "{call}: {body:?}");
             assert_eq!(error.request_id(), Some("req_7"), "{call}");
         }
-        for call in ANSWERED_BY_NOTHING {
+        for call in WITHOUT_ANSWER_BODY {
             assert!(make(call, &client, "x_1", soon()).await.is_ok(), "{call}: {body:?}");
         }
     }
@@ -191,7 +186,7 @@ async fn unknown_fields_and_statuses_never_make_an_answer_unreadable() {
 }
 
 #[tokio::test]
-async fn a_cut_connection_is_worth_another_try() {
+async fn a_cut_connection_may_be_retried() {
     for bytes in ["", "HTTP/1.1 200 OK\r\n", "HTTP/1.1 200 OK\r\ncontent-length: 60\r\n\r\n{\"id\":"] {
         let client = client_of_bytes(bytes, true).await;
         for call in CALLS {
@@ -201,7 +196,7 @@ async fn a_cut_connection_is_worth_another_try() {
 }
 
 #[tokio::test]
-async fn a_server_that_falls_silent_is_left_at_the_deadline() {
+async fn a_silent_server_is_given_up_at_the_deadline() {
     for bytes in ["", "HTTP/1.1 200 OK\r\ncontent-length: 60\r\n\r\n{\"id\":"] {
         let client = client_of_bytes(bytes, false).await;
         for call in CALLS {

@@ -1,4 +1,4 @@
-//! What belongs to fine-tuning, and asking a model.
+//! Fine-tuning jobs, and a response of a model.
 
 use hooks_openai::NewResponse;
 use serde_json::{Value, json};
@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use crate::server::{client_and_asked, soon};
 
 #[tokio::test]
-async fn each_call_goes_where_openai_has_it() {
+async fn each_call_has_openai_s_path() {
     let body = r#"{"id": "x", "status": "shelved", "data": [], "new": 1}"#;
     let (client, asked) = client_and_asked(body).await;
     client.fine_tuning_job("ftjob-1", soon()).await.unwrap();
@@ -26,7 +26,7 @@ async fn each_call_goes_where_openai_has_it() {
 }
 
 #[tokio::test]
-async fn what_comes_is_kept_byte_for_byte() {
+async fn answers_are_kept_byte_for_byte() {
     let body = "{ \"id\":\"ftjob-1\", \"status\": \"succeeded\",\n\"data\": [{\"shiny\": 1.50}, 2] }";
     let (client, _) = client_and_asked(body).await;
     let job = client.fine_tuning_job("ftjob-1", soon()).await.unwrap();

@@ -1,4 +1,4 @@
-//! The calls that answer a phone call.
+//! Actions on phone calls.
 
 use std::time::Duration;
 
@@ -14,7 +14,7 @@ fn session() -> serde_json::Map<String, Value> {
 }
 
 #[tokio::test]
-async fn each_api_has_its_paths_and_its_body_and_answers_with_nothing() {
+async fn each_api_has_its_paths_and_bodies_and_empty_answers() {
     let (client, asked) = client_and_asked("").await;
     for (api, id) in [(CallApi::Realtime, "rtc_1"), (CallApi::Live, "live_1")] {
         client.accept_call(api, id, session(), soon()).await.unwrap();
@@ -35,7 +35,7 @@ async fn each_api_has_its_paths_and_its_body_and_answers_with_nothing() {
 }
 
 #[tokio::test]
-async fn no_answer_in_time_and_no_connection_may_be_tried_again() {
+async fn a_timeout_and_a_failed_connection_may_be_retried() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let silent = client_at(listener.local_addr().unwrap().port());
     let started = Instant::now();

@@ -1,4 +1,4 @@
-//! Servers that play OpenAI, and clients of theirs.
+//! Servers that play OpenAI, and their clients.
 
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -15,7 +15,7 @@ use tokio::time::Instant;
 
 pub(crate) type Headers = &'static [(&'static str, &'static str)];
 
-/// What a server was asked, in order: method, path with query, and JSON body (`null` for none).
+/// The requests to a server, in order: method, path with query, and JSON body (`null` for none).
 pub(crate) type Asked = Arc<Mutex<Vec<(String, String, Value)>>>;
 
 /// Starts a server that gives every request the same answer, and a client that calls it.
@@ -33,12 +33,12 @@ where
     client_at(port)
 }
 
-/// The same for one that answers 200 with this JSON.
+/// Starts a server that answers 200 with this JSON, and a client that calls it.
 pub(crate) async fn client_of_json(body: Value) -> Client {
     client_of(move |_| answer(200, &[], body.to_string())).await
 }
 
-/// The same for one that answers 200 with this body, and what it is asked.
+/// Starts a server that answers 200 with this body. Returns a client and the log of its requests.
 pub(crate) async fn client_and_asked(body: &'static str) -> (Client, Asked) {
     let asked = Asked::default();
     let log = Arc::clone(&asked);
@@ -57,7 +57,7 @@ pub(crate) async fn client_and_asked(body: &'static str) -> (Client, Asked) {
     (client_at(port), asked)
 }
 
-/// Starts a server that reads a request and writes these bytes, whatever they are, and then hangs or hangs up.
+/// Starts a server that reads a request, writes these bytes, and then closes the connection or stays silent.
 pub(crate) async fn client_of_bytes(bytes: &'static str, then_close: bool) -> Client {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let port = listener.local_addr().unwrap().port();
@@ -95,7 +95,7 @@ pub(crate) fn answer(status: u16, headers: &[(&str, &str)], body: impl Into<Body
     response.body(body.into()).unwrap()
 }
 
-/// An error as OpenAI writes it.
+/// An error body of OpenAI.
 pub(crate) fn error(kind: &str, code: &Value) -> String {
     json!({"error": {"message": "No.", "type": kind, "param": null, "code": code}}).to_string()
 }

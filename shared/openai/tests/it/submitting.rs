@@ -1,4 +1,4 @@
-//! What is sent to submit a batch, and what is read of the answers.
+//! Submission of batches.
 
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -14,7 +14,7 @@ use tokio::time::Instant;
 
 use crate::server::{answer, client_and_asked, client_at, client_of, client_of_bytes, error, soon};
 
-/// A server that takes uploads, and what came: the announced length, the content type and the body.
+/// A server that takes uploads and records their announced length, content type and body.
 async fn client_and_uploads() -> (Client, Arc<Mutex<Vec<(usize, String, Vec<u8>)>>>) {
     let uploads = Arc::new(Mutex::new(Vec::new()));
     let log = Arc::clone(&uploads);
@@ -37,7 +37,7 @@ async fn client_and_uploads() -> (Client, Arc<Mutex<Vec<(usize, String, Vec<u8>)
 }
 
 #[tokio::test]
-async fn a_file_is_sent_as_it_stands_with_its_length_and_purpose() {
+async fn a_file_is_sent_unchanged_with_its_length_and_purpose() {
     let (client, uploads) = client_and_uploads().await;
     let content = &b"{\"a\":1}and what was written since"[..];
     let upload = Upload { name: "in\r\n\"1\".jsonl".to_owned(), content, length: 7 };
@@ -56,7 +56,7 @@ async fn a_file_is_sent_as_it_stands_with_its_length_and_purpose() {
 }
 
 #[tokio::test]
-async fn a_large_file_goes_in_pieces_and_says_how_far_it_is() {
+async fn a_large_file_is_sent_in_pieces_and_reports_progress() {
     const LENGTH: u64 = 5_000_000;
     let (client, uploads) = client_and_uploads().await;
     let upload =
@@ -80,7 +80,7 @@ async fn a_file_that_became_shorter_is_not_uploaded() {
 }
 
 #[tokio::test]
-async fn an_upload_may_take_long_and_is_left_when_it_stands_still() {
+async fn an_upload_may_take_long_and_is_given_up_without_progress() {
     let client = client_of_bytes("", false).await;
     let started = Instant::now();
     let upload = Upload { name: "in.jsonl".to_owned(), content: tokio::io::repeat(b'x'), length: 1 << 30 };

@@ -1,6 +1,6 @@
 //! Whatever comes: no panic, and accepted exactly when a live key signed exactly these bytes.
 
-use hooks_webhook::{Event, Refusal, Scheme, Secret, verify};
+use hooks_webhook::{Event, Scheme, Secret, VerifyError, verify};
 use http::{HeaderMap, HeaderValue};
 use proptest::prelude::*;
 use proptest::sample::{Index, select};
@@ -123,7 +123,7 @@ proptest! {
         let mut bent = body.clone();
         bent[at.index(body.len())] ^= 1 << bit;
         let refusal = verify(Scheme::StandardWebhooks, &live(), &headers, &bent, NOW).err();
-        prop_assert_eq!(refusal, Some(Refusal::NoMatchingSignature));
+        prop_assert_eq!(refusal, Some(VerifyError::NoMatchingSignature));
     }
 
     #[test]

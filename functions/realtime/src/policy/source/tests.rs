@@ -10,18 +10,18 @@ fn policy(answer_as: &str) -> Value {
     json!({"answer_as": answer_as, "default": {"reject": {}}})
 }
 
-async fn start() -> (Server, Policies) {
+async fn start() -> (Server, PolicyCache) {
     let server = Server::start().await;
-    let policies = Policies::new(server.source());
+    let policies = PolicyCache::new(server.source());
     (server, policies)
 }
 
-fn answers_as(current: &Current) -> Option<CallApi> {
+fn answers_as(current: &CurrentPolicy) -> Option<CallApi> {
     current.policy.as_ref().map(|policy| policy.answer_as)
 }
 
 #[tokio::test]
-async fn a_policy_is_looked_up_once_in_a_while_and_read_when_it_is_another_one() {
+async fn a_policy_is_read_every_30_seconds_and_parsed_when_its_version_changed() {
     let (server, policies) = start().await;
     server.store(&policy("realtime"));
     let first = policies.current().await;
@@ -32,7 +32,7 @@ async fn a_policy_is_looked_up_once_in_a_while_and_read_when_it_is_another_one()
     later(2).await;
     let same = policies.current().await;
     assert_eq!(server.look_ups(), 2);
-    assert!(Arc::ptr_eq(&first.policy.unwrap(), &same.policy.unwrap()), "it was read again");
+    assert!(Arc::ptr_eq(&first.policy.unwrap(), &same.policy.unwrap()), "it was parsed again");
 
     server.store(&policy("live"));
     assert_eq!(answers_as(&policies.current().await), Some(CallApi::Realtime));
@@ -41,7 +41,7 @@ async fn a_policy_is_looked_up_once_in_a_while_and_read_when_it_is_another_one()
 }
 
 #[tokio::test]
-async fn calls_at_the_same_time_make_one_look_up() {
+async fn concurrent_calls_share_one_read() {
     let (server, policies) = start().await;
     server.store(&policy("realtime"));
     let (one, other) = tokio::join!(policies.current(), policies.current());
@@ -50,27 +50,27 @@ async fn calls_at_the_same_time_make_one_look_up() {
 }
 
 #[tokio::test]
-async fn a_broken_policy_leaves_the_last_good_one_and_is_news_once_until_it_is_put_right() {
+async fn an_invalid_policy_leaves_the_last_valid_one_and_is_new_once_until_it_is_fixed() {
     let (server, policies) = start().await;
     for _ in 0..2 {
         server.store(&policy("realtime"));
-        let right = policies.current().await;
-        assert_eq!((answers_as(&right), right.problem), (Some(CallApi::Realtime), None));
+        let valid = policies.current().await;
+        assert_eq!((answers_as(&valid), valid.error), (Some(CallApi::Realtime), None));
 
         server.store(&policy("phone"));
         later(31).await;
-        for news in [true, false] {
-            let Current { policy, problem: Some(problem) } = policies.current().await else { panic!("no problem") };
+        for is_new in [true, false] {
+            let CurrentPolicy { policy, error: Some(error) } = policies.current().await else { panic!("no error") };
             assert_eq!(policy.unwrap().answer_as, CallApi::Realtime);
-            assert_eq!(problem.message, "answer_as: must be \"realtime\" or \"live\"");
-            assert_eq!(policies.is_news(&problem).await, news);
+            assert_eq!(error.message, "answer_as: must be \"realtime\" or \"live\"");
+            assert_eq!(policies.is_new(&error).await, is_new);
             later(6).await;
         }
     }
 }
 
 #[tokio::test]
-async fn a_policy_that_cannot_be_read_leaves_the_last_good_one_and_is_looked_up_again_soon() {
+async fn a_policy_that_cannot_be_read_leaves_the_last_valid_one_and_is_read_again_soon() {
     let (server, policies) = start().await;
     server.store(&policy("realtime"));
     policies.current().await;
@@ -78,37 +78,38 @@ async fn a_policy_that_cannot_be_read_leaves_the_last_good_one_and_is_looked_up_
     later(31).await;
     let current = policies.current().await;
     assert_eq!(answers_as(&current), Some(CallApi::Realtime));
-    let problem = current.problem.unwrap();
-    assert!(problem.message.contains("AccessDenied"), "{problem:?}");
-    assert!(!policies.is_news(&problem).await, "it may go away by itself");
+    let error = current.error.unwrap();
+    assert!(error.message.contains("AccessDenied"), "{error:?}");
+    assert!(!policies.is_new(&error).await, "it may recover by itself");
 
     server.store(&policy("live"));
     later(6).await;
     let current = policies.current().await;
-    assert_eq!((answers_as(&current), current.problem), (Some(CallApi::Live), None));
+    assert_eq!((answers_as(&current), current.error), (Some(CallApi::Live), None));
 }
 
 #[tokio::test]
-async fn nothing_stored_is_a_problem_that_lasts() {
+async fn a_missing_policy_is_a_lasting_error() {
     let (server, policies) = start().await;
     for (parameter, message) in [
         (Parameter::Absent, "there is no such parameter"),
-        (Parameter::Text(" unset\n".to_owned()), "nobody has stored a policy yet"),
+        (Parameter::Text(" unset\n".to_owned()), "no policy is stored yet"),
     ] {
         server.set(parameter);
         let current = policies.current().await;
         assert!(current.policy.is_none());
-        assert_eq!(current.problem, Some(Problem { message: message.to_owned(), lasting: true }));
+        assert_eq!(current.error, Some(PolicyError { message: message.to_owned(), lasting: true }));
         later(6).await;
     }
 }
 
 #[tokio::test]
-async fn an_object_is_read_when_it_is_another_one() {
+async fn an_object_is_parsed_when_its_etag_changed() {
     let (s3, bucket) = S3::start().await;
-    let policies = Policies::new(Source::Object { bucket: bucket.clone(), key: "calls/policy.json".to_owned() });
+    let policies =
+        PolicyCache::new(PolicySource::Object { bucket: bucket.clone(), key: "calls/policy.json".to_owned() });
     let key = Key::new(&["calls", "policy.json"]).unwrap();
-    assert_eq!(policies.current().await.problem.unwrap().message, "there is no such object");
+    assert_eq!(policies.current().await.error.unwrap().message, "there is no such object");
     let put = async |text: String| {
         bucket.put(&key, JSON, text).await.unwrap();
         later(31).await;
@@ -118,10 +119,10 @@ async fn an_object_is_read_when_it_is_another_one() {
     let first = put(policy("realtime").to_string()).await;
     assert_eq!(answers_as(&first), Some(CallApi::Realtime));
     later(31).await;
-    assert!(Arc::ptr_eq(&first.policy.unwrap(), &policies.current().await.policy.unwrap()), "it was read again");
+    assert!(Arc::ptr_eq(&first.policy.unwrap(), &policies.current().await.policy.unwrap()), "it was parsed again");
     assert_eq!(answers_as(&put(policy("live").to_string()).await), Some(CallApi::Live));
     let large = put(" ".repeat(MAX_BYTES + 1)).await;
     assert_eq!(answers_as(&large), Some(CallApi::Live));
-    assert_eq!(large.problem.unwrap().message, "it has more than 262144 bytes");
+    assert_eq!(large.error.unwrap().message, "the object has more than 262144 bytes");
     assert_eq!(s3.requests().iter().filter(|kind| *kind == "get").count(), 5);
 }

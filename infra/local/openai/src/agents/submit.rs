@@ -1,59 +1,52 @@
-//! `POST /v1/agents/sessions/{id}/events`: what an application has to say to a session.
+//! `POST /v1/agents/sessions/{id}/events`: an application's input to a session.
 
 use axum::extract::{Path, State};
 use axum::http::{HeaderMap, StatusCode};
-use bytes::Bytes;
 use serde_json::{Value, json};
 
-use super::object::{Session, Turn};
-use super::{announce, no_session};
-use crate::app::Shared;
+use super::{Agents, Session};
 use crate::errors::ApiError;
+use crate::request::RequestBody;
+use crate::store::Object;
 
-/// Takes all events or none, and answers 202: accepted. A repeated `Idempotency-Key` is accepted and does nothing.
+/// Takes all events or none, and answers 202. A repeated `Idempotency-Key` is accepted and does nothing.
 pub(super) async fn submit(
-    State(app): State<Shared>,
+    State(agents): State<Agents>,
     Path(id): Path<String>,
     headers: HeaderMap,
-    body: Bytes,
+    request: RequestBody,
 ) -> Result<StatusCode, ApiError> {
-    let Ok(Value::Object(mut request)) = serde_json::from_slice(&body) else {
-        return Err(ApiError::invalid("We could not parse the JSON body of your request."));
-    };
-    let Some(Value::Array(events)) = request.remove("events") else {
-        return Err(ApiError::missing_parameter("events"));
-    };
-    if events.is_empty() {
+    let events = request.required("events")?;
+    let Some(events) = events.as_array().filter(|events| !events.is_empty()) else {
         return Err(ApiError::invalid_value("events", "Invalid 'events': expected at least one event."));
-    }
+    };
     let key = headers.get("idempotency-key").and_then(|key| key.to_str().ok());
-    let taken = app.agents.sessions.update(&id, |session| {
-        if key.is_some_and(|key| session.keys.contains(key)) {
+    let (session, turns) = agents.sessions.update(&id, |session| {
+        if key.is_some_and(|key| session.state.keys.contains(key)) {
             return Ok(None);
         }
-        let mut next = session.clone();
-        let turns = events.iter().map(|event| take(&mut next, event)).collect::<Result<Vec<_>, _>>()?;
-        next.keys.extend(key.map(str::to_owned));
-        next.submitted.extend(events);
-        *session = next.clone();
-        Ok(Some((next, turns)))
-    });
-    let taken: Option<(Session, Vec<Option<Turn>>)> = taken.ok_or_else(|| no_session(&id))??;
-    if let Some((session, turns)) = taken {
-        turns.into_iter().flatten().for_each(|turn| app.agents.turns.insert(turn));
-        announce(&session, &app.webhooks);
+        let turns = events.iter().map(|event| take(session, event)).collect::<Result<Vec<_>, ApiError>>()?;
+        session.state.keys.extend(key.map(str::to_owned));
+        session.state.submitted.extend_from_slice(events);
+        Ok(Some(turns))
+    })?;
+    if let Some(turns) = turns {
+        for turn in turns.into_iter().flatten() {
+            agents.turns.insert(turn);
+        }
+        agents.deliver_status(&session);
     }
     Ok(StatusCode::ACCEPTED)
 }
 
-/// Applies one event to the session. What starts a turn answers it.
-fn take(session: &mut Session, event: &Value) -> Result<Option<Turn>, ApiError> {
+/// Applies one event to the session. Returns the turn that it starts, if any.
+fn take(session: &mut Session, event: &Value) -> Result<Option<Object>, ApiError> {
     let refuse = |message: &str| Err(ApiError::invalid_value("events", message));
     if session.shown["status"] == "failed" {
         return refuse("The session has failed.");
     }
-    let named = |name: &str| event[name].as_str().filter(|text| !text.is_empty());
-    let wait_ends = |session: &mut Session, kind: &str, name: &str| {
+    let has_text = |name: &str| event[name].as_str().is_some_and(|text| !text.is_empty());
+    let end_wait = |session: &mut Session, kind: &str, name: &str| {
         let mut actions = session.actions().to_vec();
         let before = actions.len();
         actions.retain(|action| !(action["type"] == kind && action[name] == event[name]));
@@ -63,29 +56,29 @@ fn take(session: &mut Session, event: &Value) -> Result<Option<Turn>, ApiError> 
         if actions.is_empty() {
             session.reach("in_progress");
         }
-        session.shown["required_actions"] = actions.into();
+        session.set("required_actions", actions);
         Ok(None)
     };
     match event["type"].as_str().and_then(|kind| kind.strip_prefix("agent.session.input.")) {
         Some("message") if event["input"].as_array().is_some_and(|input| !input.is_empty()) => {
             session.reach("in_progress");
-            Ok(Some(Turn::new(session, "in_progress", &Value::Null)))
+            Ok(Some(session.turn("in_progress", &Value::Null)))
         }
         Some("cancel") => {
             session.reach("idle");
-            session.shown["required_actions"] = json!([]);
+            session.set("required_actions", json!([]));
             Ok(None)
         }
-        Some("tool_result") if named("call_id").and(named("turn_id")).is_some() && event["success"].is_boolean() => {
-            wait_ends(session, "function_call", "call_id")
+        Some("tool_result") if has_text("call_id") && has_text("turn_id") && event["success"].is_boolean() => {
+            end_wait(session, "function_call", "call_id")
         }
         Some("mcp_approval_request_result")
             if matches!(event["response"]["decision"].as_str(), Some("approve" | "deny" | "cancel")) =>
         {
-            wait_ends(session, "mcp_approval_request", "request_id")
+            end_wait(session, "mcp_approval_request", "request_id")
         }
         Some("computer_use_approval_request_result") if event["response"].is_object() => {
-            wait_ends(session, "computer_use_approval_request", "request_id")
+            end_wait(session, "computer_use_approval_request", "request_id")
         }
         _ => refuse("Invalid 'events': an event is of unknown type, or lacks one of its fields."),
     }

@@ -2,11 +2,6 @@ use serde_json::{Value, json};
 
 use crate::testing::{Answer, Server};
 
-async fn register(server: &Server) {
-    let secret = "whsec_MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY=";
-    server.post("/_control/webhooks", json!({ "url": "http://127.0.0.1:9/project", "secret": secret })).await;
-}
-
 async fn session(server: &Server, command: Value) -> String {
     let answer = server.post("/_control/agents/sessions", command).await.json();
     answer["session"]["id"].as_str().unwrap().to_owned()
@@ -54,7 +49,7 @@ async fn nothing_is_served_without_the_beta_header() {
 #[tokio::test]
 async fn each_state_of_a_session_has_its_webhook() {
     let server = Server::start().await;
-    register(&server).await;
+    server.register().await;
     let created = server.post("/_control/agents/sessions", json!({ "environment_type": "self_hosted" })).await.json();
     assert_eq!(types(&created), ["agent.session.created"]);
     let id = created["session"]["id"].as_str().unwrap();
@@ -131,9 +126,9 @@ async fn malformed_events_are_refused_and_change_nothing() {
 }
 
 #[tokio::test]
-async fn an_environment_tells_of_four_of_its_states() {
+async fn an_environment_has_events_for_four_of_its_statuses() {
     let server = Server::start().await;
-    register(&server).await;
+    server.register().await;
     let created = server.post("/_control/agents/environments", json!({ "status": "pending" })).await.json();
     assert!(types(&created).is_empty());
     let id = created["environment"]["id"].as_str().unwrap();

@@ -1,40 +1,38 @@
-//! The command that moves a batch along its life, makes its files, and sends its webhook.
+//! The command that advances a batch, writes its files and sends its webhook.
 
 use axum::Json;
 use axum::extract::{Path, State};
-use axum::http::StatusCode;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use super::object::{Batch, BatchError, Counts, Errors, FileId, Status};
-use super::output::{Derived, Plan, derive};
-use crate::app::Shared;
+use super::output::{Plan, derive};
+use super::{Batch, Batches, Status};
 use crate::errors::ControlError;
-use crate::files::{Content, File};
-use crate::ids::now;
-use crate::webhooks::{Event, Scope};
+use crate::files::{Content, File, Files};
+use crate::ids::{name, now};
+use crate::webhooks::Event;
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Advance {
     status: Status,
-    /// What becomes of each line of the input.
+    /// The outcome of each line of the input.
     #[serde(default)]
     plan: Plan,
-    /// Files that are there already, instead of ones derived from the input; the empty string stands as it is.
+    /// Existing files instead of derived ones; the empty string is used as given.
     output_file_id: Option<String>,
     error_file_id: Option<String>,
-    /// How the batch says that a file is not there.
+    /// How the batch shows a file that does not exist.
     #[serde(default)]
     absent_file_ids: Absent,
-    /// Instead of the derived ones.
+    /// Instead of the derived counts.
     request_counts: Option<Counts>,
     /// Batches from before September 2025 have no usage.
     #[serde(default = "crate::webhooks::yes")]
     usage: bool,
-    /// Of a failed batch, instead of the usual one.
-    errors: Option<Vec<BatchError>>,
-    /// How long ago it became so.
+    /// The errors of a failed batch.
+    errors: Option<Vec<Value>>,
+    /// How long ago the batch reached the status.
     #[serde(default)]
     age_seconds: i64,
     /// `false` plays a lost webhook.
@@ -51,119 +49,100 @@ enum Absent {
     Empty,
 }
 
-impl Absent {
-    fn file_id(self) -> FileId {
-        match self {
-            Self::Null => FileId::Null,
-            Self::Omit => FileId::Omitted,
-            Self::Empty => FileId::Text(String::new()),
-        }
-    }
+#[derive(Debug, Clone, Copy, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Counts {
+    total: u64,
+    completed: u64,
+    failed: u64,
 }
 
 pub(super) async fn advance(
-    State(app): State<Shared>,
+    State(batches): State<Batches>,
     Path(id): Path<String>,
     Json(command): Json<Advance>,
-) -> Result<(StatusCode, Json<Value>), ControlError> {
-    let deliver = command.deliver;
-    let batch = app
-        .batches
-        .update(&id, |batch| command.apply(&app, batch).map(|()| batch.clone()))
-        .ok_or_else(|| ControlError::not_found(format!("no batch {id}")))??;
-    let deliveries = if deliver && batch.status.is_terminal() {
-        let event = Event::thin(format!("batch.{}", batch.status), &batch.id);
-        app.webhooks.send(Scope::Project, event)
-    } else {
-        Vec::new()
-    };
-    Ok((StatusCode::OK, Json(json!({ "batch": batch, "deliveries": deliveries }))))
+) -> Result<Json<Value>, ControlError> {
+    let (batch, deliver) = batches.store.update(&id, |batch| command.apply(&batches.files, batch))?;
+    let event = Event::thin(format!("batch.{}", name(batch.state.status)), &batch.id);
+    let deliveries = batches.webhooks.send_if(deliver && batch.state.status.is_terminal(), event);
+    Ok(Json(json!({ "batch": batch, "deliveries": deliveries })))
 }
 
 impl Advance {
-    fn apply(self, app: &Shared, batch: &mut Batch) -> Result<(), ControlError> {
-        self.check(batch.status)?;
-        let input = app
-            .files
-            .get(&batch.input_file_id)
-            .ok_or_else(|| ControlError::conflict("the batch's input file was deleted"))?;
-        let mut counts = Counts { total: input.content.lines(), ..batch.request_counts };
+    /// Whether the webhook is to be delivered.
+    fn apply(self, files: &Files, batch: &mut Batch) -> Result<bool, ControlError> {
+        self.check(batch.state.status)?;
+        let input = files.get(batch.shown["input_file_id"].as_str().unwrap_or_default());
+        let input = input.map_err(|_| ControlError::conflict("the batch's input file was deleted"))?.state;
+        let mut counts: Counts = serde_json::from_value(batch.shown["request_counts"].take()).unwrap_or_default();
+        counts.total = input.lines();
         match self.status {
-            Status::Completed | Status::Expired | Status::Cancelled => {
-                if self.output_file_id.is_some() || self.error_file_id.is_some() {
-                    let named = |id: &Option<String>| id.as_deref().map_or(Ok(0), |id| lines_in(app, id));
-                    counts.completed = named(&self.output_file_id)?;
-                    counts.failed = named(&self.error_file_id)?;
-                    batch.output_file_id = self.file_id(self.output_file_id.clone());
-                    batch.error_file_id = self.file_id(self.error_file_id.clone());
-                } else {
-                    let derived =
-                        derive(&input.content, &batch.endpoint, &self.plan).map_err(ControlError::conflict)?;
-                    counts.completed = derived.completed;
-                    counts.failed = derived.failed;
-                    self.keep(app, batch, derived);
-                }
-            }
             Status::Failed => {
                 counts = Counts::default();
-                batch.errors = Some(Errors::new(self.errors.clone().unwrap_or_else(usual_errors)));
+                let message = "This line is not parseable as valid JSON.";
+                let usual = json!({ "code": "invalid_json_line", "message": message, "param": null, "line": 1 });
+                let errors = self.errors.unwrap_or_else(|| vec![usual]);
+                batch.set("errors", json!({ "object": "list", "data": errors }));
             }
-            Status::Validating | Status::InProgress | Status::Finalizing | Status::Cancelling => {}
+            status if !status.is_terminal() => {}
+            _ if self.output_file_id.is_some() || self.error_file_id.is_some() => {
+                counts.completed = lines_in(files, self.output_file_id.as_deref())?;
+                counts.failed = lines_in(files, self.error_file_id.as_deref())?;
+                self.absent_file_ids.set(batch, "output_file_id", self.output_file_id);
+                self.absent_file_ids.set(batch, "error_file_id", self.error_file_id);
+            }
+            _ => {
+                let endpoint = batch.shown["endpoint"].as_str().unwrap_or_default();
+                let derived = derive(&input, endpoint, &self.plan).map_err(ControlError::conflict)?;
+                (counts.completed, counts.failed) = (derived.completed, derived.failed);
+                for (kind, bytes) in [("output", derived.output), ("error", derived.errors)] {
+                    let file = (!bytes.is_empty()).then(|| {
+                        let filename = format!("{}_{kind}.jsonl", batch.id);
+                        let lifetime = Some(batch.state.output_lifetime);
+                        files.insert(File::create("batch_output", &filename, Content::Stored(bytes), lifetime)).id
+                    });
+                    self.absent_file_ids.set(batch, &format!("{kind}_file_id"), file);
+                }
+                batch.set("model", derived.model);
+                if self.usage {
+                    batch.set("usage", derived.usage.to_json());
+                }
+            }
         }
-        batch.request_counts = self.request_counts.unwrap_or(counts);
+        batch.set("request_counts", json!(self.request_counts.unwrap_or(counts)));
         batch.reach(self.status, now() - self.age_seconds);
-        Ok(())
+        Ok(self.deliver)
     }
 
     fn check(&self, current: Status) -> Result<(), ControlError> {
+        let (from, to) = (name(current), name(self.status));
         if matches!(self.status, Status::Validating | Status::Cancelling) {
-            return Err(ControlError::invalid(format!(
-                "a batch becomes {} by OpenAI's own calls, not by this command",
-                self.status
-            )));
+            return Err(ControlError::invalid(format!("only calls of OpenAI's API make a batch {to}")));
         }
         // In progress to in progress reports progress; everything else goes forward only.
         if current.is_terminal() || self.status < current {
-            return Err(ControlError::conflict(format!("the batch is {current}; it can't become {}", self.status)));
+            return Err(ControlError::conflict(format!("the batch is {from}; it cannot become {to}")));
         }
         Ok(())
     }
+}
 
-    fn file_id(&self, id: Option<String>) -> FileId {
-        id.map_or_else(|| self.absent_file_ids.file_id(), FileId::Text)
-    }
-
-    fn keep(&self, app: &Shared, batch: &mut Batch, derived: Derived) {
-        let insert = |kind: &str, bytes: bytes::Bytes| {
-            (!bytes.is_empty()).then(|| {
-                let name = format!("{}_{kind}.jsonl", batch.id);
-                let file = File::new("batch_output", &name, Content::Stored(bytes), Some(batch.output_life));
-                let id = file.id.clone();
-                app.files.insert(file);
-                id
-            })
-        };
-        let (output, errors) = (insert("output", derived.output), insert("error", derived.errors));
-        batch.output_file_id = self.file_id(output);
-        batch.error_file_id = self.file_id(errors);
-        batch.model = derived.model;
-        batch.usage = self.usage.then_some(derived.usage);
+impl Absent {
+    fn set(self, batch: &mut Batch, field: &str, id: Option<String>) {
+        match (id, self) {
+            (Some(id), _) => batch.set(field, id),
+            (None, Self::Null) => batch.set(field, Value::Null),
+            (None, Self::Empty) => batch.set(field, ""),
+            (None, Self::Omit) => {
+                batch.shown.as_object_mut().map(|shown| shown.remove(field));
+            }
+        }
     }
 }
 
-fn lines_in(app: &Shared, id: &str) -> Result<u64, ControlError> {
-    if id.is_empty() {
-        return Ok(0);
+fn lines_in(files: &Files, file_id: Option<&str>) -> Result<u64, ControlError> {
+    match file_id {
+        None | Some("") => Ok(0),
+        Some(id) => Ok(files.get(id)?.state.lines()),
     }
-    let file = app.files.get(id).ok_or_else(|| ControlError::not_found(format!("no file {id}; register it first")))?;
-    Ok(file.content.lines())
-}
-
-fn usual_errors() -> Vec<BatchError> {
-    vec![BatchError {
-        code: "invalid_json_line".to_owned(),
-        message: "This line is not parseable as valid JSON.".to_owned(),
-        param: None,
-        line: Some(1),
-    }]
 }

@@ -2,17 +2,18 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use axum::http::StatusCode;
 use bytes::{BufMut, Bytes, BytesMut};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::object::Usage;
 use super::replies::reply;
-use crate::errors::ApiError;
+use crate::errors::{ApiError, ObjectError};
 use crate::files::{Content, lines_of};
-use crate::ids::hex_id;
+use crate::ids::{hex_id, name};
+use crate::usage::Usage;
 
-/// What becomes of each input line: by `custom_id`, and otherwise.
+/// The outcome of each input line: by `custom_id`, or else the default.
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Plan {
@@ -22,24 +23,24 @@ pub(super) struct Plan {
     lines: BTreeMap<String, Outcome>,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Copy, Deserialize)]
 #[serde(untagged)]
 enum Outcome {
     /// Answered with this status: below 400 in the output file, else in the error file.
     Status(u16),
-    Other(Other),
+    Named(NamedOutcome),
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-enum Other {
-    /// The window ended first.
+enum NamedOutcome {
+    /// In the error file: the window ended first.
     BatchExpired,
-    /// The batch was cancelled first.
+    /// In the error file: the batch was cancelled first.
     BatchCancelled,
-    /// The model didn't answer.
+    /// In the error file: the model did not answer.
     RequestTimeout,
-    /// A success whose line in the output file is no JSON.
+    /// A success whose line in the output file is not JSON.
     Malformed,
     /// In neither file.
     Missing,
@@ -51,7 +52,7 @@ impl Default for Outcome {
     }
 }
 
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(super) struct Derived {
     pub(super) output: Bytes,
     pub(super) errors: Bytes,
@@ -61,7 +62,7 @@ pub(super) struct Derived {
     pub(super) model: Option<String>,
 }
 
-/// One line of the input. Anything else in it goes unread.
+/// One line of the input; other fields are ignored.
 #[derive(Debug, Deserialize)]
 struct Request {
     custom_id: String,
@@ -69,111 +70,86 @@ struct Request {
     body: Value,
 }
 
-/// One line of an output or error file.
+/// One line of an output or error file, its fields in OpenAI's order.
 #[derive(Debug, Serialize)]
 struct Line<'a> {
     id: String,
     custom_id: &'a str,
-    response: Option<Answer>,
-    error: Option<LineError>,
+    response: Option<LineResponse>,
+    error: Option<ObjectError>,
 }
 
 #[derive(Debug, Serialize)]
-struct Answer {
+struct LineResponse {
     status_code: u16,
     request_id: String,
     body: Value,
 }
 
-#[derive(Debug, Serialize)]
-struct LineError {
-    code: &'static str,
-    message: &'static str,
-}
-
-/// Plays the batch. The order of the lines is shuffled, since OpenAI promises none.
+/// Derives the files and figures of a batch. The lines are shuffled, since OpenAI guarantees no order.
 pub(super) fn derive(input: &Content, endpoint: &str, plan: &Plan) -> Result<Derived, String> {
     let requests = parse(input)?;
     let ids: BTreeSet<&str> = requests.iter().map(|request| request.custom_id.as_str()).collect();
-    if let Some(stranger) = plan.lines.keys().find(|id| !ids.contains(id.as_str())) {
-        return Err(format!("the plan names {stranger:?}, which is no custom_id of the input file"));
+    if let Some(unknown) = plan.lines.keys().find(|id| !ids.contains(id.as_str())) {
+        return Err(format!("the plan names {unknown:?}, which is not a custom_id of the input file"));
     }
 
     let model = requests.first().and_then(|request| request.body["model"].as_str()).map(str::to_owned);
-    let (mut output, mut errors, mut usage) = (Vec::new(), Vec::new(), Usage::default());
-    let (mut completed, mut failed) = (0, 0);
+    let mut derived = Derived { model, ..Derived::default() };
+    let (mut output, mut errors) = (Vec::new(), Vec::new());
     for request in &requests {
-        let outcome = plan.lines.get(&request.custom_id).copied().unwrap_or(plan.default);
-        match outcome {
-            Outcome::Status(status) if status >= 400 => {
-                failed += 1;
-                errors.push(refused(request, status).to_json()?);
+        let mut answered = |status| {
+            let (body, usage) = reply(endpoint, &request.body);
+            derived.usage.add(usage);
+            Line::response(request, status, body).to_json()
+        };
+        match plan.lines.get(&request.custom_id).copied().unwrap_or(plan.default) {
+            Outcome::Status(status @ 400..) => {
+                let error = ApiError::of_status(StatusCode::from_u16(status).unwrap_or_default());
+                errors.push(Line::response(request, status, error.to_json()).to_json()?);
             }
-            Outcome::Status(status) => {
-                completed += 1;
-                output.push(answered(request, status, endpoint, &mut usage).to_json()?);
-            }
-            Outcome::Other(Other::Malformed) => {
-                completed += 1;
-                let mut line = answered(request, 200, endpoint, &mut usage).to_json()?;
+            Outcome::Status(status) => output.push(answered(status)?),
+            Outcome::Named(NamedOutcome::Malformed) => {
+                let mut line = answered(200)?;
                 line.truncate(line.len() / 2);
                 output.push(line);
             }
-            Outcome::Other(Other::Missing) => {}
-            Outcome::Other(other) => {
-                failed += 1;
-                errors.push(unexecuted(request, other).to_json()?);
-            }
+            Outcome::Named(NamedOutcome::Missing) => {}
+            Outcome::Named(not_executed) => errors.push(Line::error(request, not_executed).to_json()?),
         }
     }
-    Ok(Derived { output: shuffled(output), errors: shuffled(errors), completed, failed, usage, model })
+    (derived.completed, derived.failed) = (output.len() as u64, errors.len() as u64);
+    (derived.output, derived.errors) = (shuffled(output), shuffled(errors));
+    Ok(derived)
 }
 
 fn parse(input: &Content) -> Result<Vec<Request>, String> {
     let Content::Stored(bytes) = input else {
-        return Err("nothing can be derived from a generated input file; name output_file_id or error_file_id".into());
+        return Err("no files can be derived from a generated input file; give output_file_id or error_file_id".into());
     };
     lines_of(bytes)
         .enumerate()
         .map(|(index, line)| {
             serde_json::from_slice(line)
-                .map_err(|error| format!("request {} of the input file can't be played: {error}", index + 1))
+                .map_err(|error| format!("request {} of the input file cannot be played: {error}", index + 1))
         })
         .collect()
 }
 
-fn answered<'a>(request: &'a Request, status: u16, endpoint: &str, usage: &mut Usage) -> Line<'a> {
-    let reply = reply(endpoint, &request.body);
-    usage.add(reply.input_tokens, reply.output_tokens);
-    Line::response(request, status, reply.body)
-}
-
-fn refused(request: &Request, status: u16) -> Line<'_> {
-    let code = axum::http::StatusCode::from_u16(status).unwrap_or(axum::http::StatusCode::INTERNAL_SERVER_ERROR);
-    Line::response(request, status, ApiError::of_status(code).to_json())
-}
-
-fn unexecuted(request: &Request, why: Other) -> Line<'_> {
-    let error = match why {
-        Other::BatchCancelled => LineError {
-            code: "batch_cancelled",
-            message: "This request was not executed because the batch was cancelled.",
-        },
-        Other::RequestTimeout => {
-            LineError { code: "request_timeout", message: "The underlying call to the model timed out." }
-        }
-        Other::BatchExpired | Other::Malformed | Other::Missing => LineError {
-            code: "batch_expired",
-            message: "This request could not be executed before the completion window expired.",
-        },
-    };
-    Line { id: hex_id("batch_req_"), custom_id: &request.custom_id, response: None, error: Some(error) }
-}
-
 impl<'a> Line<'a> {
     fn response(request: &'a Request, status_code: u16, body: Value) -> Self {
-        let answer = Answer { status_code, request_id: hex_id(""), body };
-        Self { id: hex_id("batch_req_"), custom_id: &request.custom_id, response: Some(answer), error: None }
+        let response = LineResponse { status_code, request_id: hex_id(""), body };
+        Self { id: hex_id("batch_req_"), custom_id: &request.custom_id, response: Some(response), error: None }
+    }
+
+    fn error(request: &'a Request, outcome: NamedOutcome) -> Self {
+        let message = match outcome {
+            NamedOutcome::BatchCancelled => "This request was not executed because the batch was cancelled.",
+            NamedOutcome::RequestTimeout => "The underlying call to the model timed out.",
+            _ => "This request could not be executed before the completion window expired.",
+        };
+        let error = Some(ObjectError::new(&name(outcome), message));
+        Self { id: hex_id("batch_req_"), custom_id: &request.custom_id, response: None, error }
     }
 
     fn to_json(&self) -> Result<Vec<u8>, String> {
@@ -183,7 +159,7 @@ impl<'a> Line<'a> {
 
 fn shuffled(mut lines: Vec<Vec<u8>>) -> Bytes {
     fastrand::shuffle(&mut lines);
-    let mut bytes = BytesMut::with_capacity(lines.iter().map(|line| line.len() + 1).sum());
+    let mut bytes = BytesMut::new();
     for line in lines {
         bytes.put_slice(&line);
         bytes.put_u8(b'\n');
@@ -248,7 +224,7 @@ mod tests {
     }
 
     #[test]
-    fn a_malformed_line_is_no_json() {
+    fn a_malformed_line_is_not_json() {
         let derived = play(1, json!({ "lines": { "r0": "malformed" } }));
         assert!(serde_json::from_slice::<Value>(&derived.output).is_err());
         assert_eq!(derived.completed, 1);
@@ -265,10 +241,11 @@ mod tests {
     fn usage_is_the_sum_of_the_lines() {
         let derived = play(4, json!({ "lines": { "r1": 500 } }));
         let sum = |field| parsed(&derived.output).iter().map(|line| tokens(line, field)).sum::<u64>();
-        assert_eq!(derived.usage.input_tokens, sum("input_tokens"));
-        assert_eq!(derived.usage.output_tokens, sum("output_tokens"));
-        assert_eq!(derived.usage.total_tokens, sum("total_tokens"));
-        assert!(derived.usage.total_tokens > 0);
+        let usage = derived.usage.to_json();
+        for field in ["input_tokens", "output_tokens", "total_tokens"] {
+            assert_eq!(usage[field], sum(field), "{field}");
+        }
+        assert!(usage["total_tokens"].as_u64().unwrap() > 0);
     }
 
     fn tokens(line: &Value, field: &str) -> u64 {

@@ -49,7 +49,7 @@ async fn a_bad_parameter_is_refused_by_its_name() {
 }
 
 #[tokio::test]
-async fn a_body_that_is_no_json_is_refused() {
+async fn a_body_that_is_not_json_is_refused() {
     let server = Server::start().await;
     let answer = server.request("POST", "/v1/batches").body("application/json", "{").send().await;
     assert_eq!(answer.status, 400);
@@ -97,7 +97,7 @@ async fn a_batch_without_successes_has_no_output_file_in_the_way_asked_for() {
 }
 
 #[tokio::test]
-async fn files_given_explicitly_stand_and_are_counted() {
+async fn files_given_explicitly_are_used_and_counted() {
     let server = Server::start().await;
     let id = server.batch(3).await;
     let file = server.post("/_control/files", json!({ "text": "{}\n{}\n" })).await.json()["id"].clone();
@@ -179,7 +179,7 @@ async fn usage_can_be_left_out() {
 }
 
 #[tokio::test]
-async fn every_endpoint_answers_in_its_own_shape() {
+async fn every_endpoint_answers_in_its_own_format() {
     let server = Server::start().await;
     for (endpoint, field) in [
         ("/v1/responses", "output"),

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 
 use crate::testing::{Answer, Server};
 
-/// A file of 100 bytes, and a fault that strikes when it is read.
+/// Reads a file of 100 bytes with this fault.
 async fn read_with(fault: Value) -> Answer {
     let server = Server::start().await;
     let path = format!("/v1/files/{}/content", server.upload(&"x".repeat(100)).await);
@@ -13,8 +13,8 @@ async fn read_with(fault: Value) -> Answer {
     server.get(&path).await
 }
 
-async fn add(server: &Server, switch: Value) {
-    assert_eq!(server.post("/_control/faults", switch).await.status, StatusCode::OK);
+async fn add(server: &Server, rule: Value) {
+    assert_eq!(server.post("/_control/faults", rule).await.status, StatusCode::OK);
 }
 
 #[tokio::test]
@@ -33,7 +33,7 @@ async fn an_exhausted_quota_is_a_429_of_its_own_code() {
 }
 
 #[tokio::test]
-async fn any_status_comes_in_openai_s_shape() {
+async fn any_status_has_openai_s_error_format() {
     for status in [401, 403, 404, 409, 500, 503] {
         let answer = read_with(json!({ "kind": "status", "status": status })).await;
         assert_eq!(answer.status, status);
@@ -42,20 +42,20 @@ async fn any_status_comes_in_openai_s_shape() {
 }
 
 #[tokio::test]
-async fn a_status_can_have_a_body_that_is_no_json() {
+async fn a_status_can_have_a_body_that_is_not_json() {
     let answer = read_with(json!({ "kind": "status", "status": 502, "body": "<html>Bad gateway</html>" })).await;
     assert_eq!((answer.status.as_u16(), answer.headers["content-type"].to_str().unwrap()), (502, "text/html"));
     assert_eq!(answer.body, "<html>Bad gateway</html>");
 }
 
 #[tokio::test]
-async fn a_cut_body_breaks_off_after_exactly_so_many_bytes() {
+async fn a_cut_body_breaks_off_after_exactly_this_many_bytes() {
     let answer = read_with(json!({ "kind": "cut", "after_bytes": 40 })).await;
     assert_eq!((answer.status.as_u16(), answer.body.len(), answer.broken), (200, 40, true));
 }
 
 #[tokio::test]
-async fn a_body_shorter_than_the_cut_stays_whole() {
+async fn a_body_shorter_than_the_cut_is_sent_whole() {
     let answer = read_with(json!({ "kind": "cut", "after_bytes": 1000 })).await;
     assert_eq!((answer.body.len(), answer.broken), (100, false));
 }
@@ -94,7 +94,7 @@ async fn a_stalled_request_is_answered_late_or_never() {
 }
 
 #[tokio::test]
-async fn a_fault_strikes_as_often_as_told_and_then_no_more() {
+async fn a_fault_applies_to_the_given_number_of_requests() {
     let server = Server::start().await;
     add(&server, json!({ "route": "GET /v1/files", "fault": { "kind": "rate_limit" }, "times": 2 })).await;
     let mut statuses = Vec::new();
@@ -107,7 +107,7 @@ async fn a_fault_strikes_as_often_as_told_and_then_no_more() {
 }
 
 #[tokio::test]
-async fn a_fault_strikes_its_own_route_only() {
+async fn a_fault_applies_to_its_own_route_only() {
     let server = Server::start().await;
     let id = server.upload("x").await;
     add(&server, json!({ "route": "GET /v1/files/{id}", "fault": { "kind": "status", "status": 500 } })).await;
@@ -119,7 +119,7 @@ async fn a_fault_strikes_its_own_route_only() {
 }
 
 #[tokio::test]
-async fn a_request_with_a_wrong_key_uses_no_fault_up() {
+async fn a_request_with_a_wrong_key_does_not_use_up_a_fault() {
     let server = Server::start().await;
     add(&server, json!({ "route": "GET /v1/files", "fault": { "kind": "rate_limit" }, "times": 1 })).await;
     assert_eq!(server.request("GET", "/v1/files").bearer(None).send().await.status, 401);
@@ -127,7 +127,7 @@ async fn a_request_with_a_wrong_key_uses_no_fault_up() {
 }
 
 #[tokio::test]
-async fn cleared_faults_strike_no_more() {
+async fn cleared_faults_no_longer_apply() {
     let server = Server::start().await;
     add(&server, json!({ "route": "GET /v1/files", "fault": { "kind": "rate_limit" } })).await;
     server.delete("/_control/faults").await;
@@ -135,15 +135,15 @@ async fn cleared_faults_strike_no_more() {
 }
 
 #[tokio::test]
-async fn a_fault_that_could_never_strike_is_refused() {
+async fn a_fault_that_could_never_apply_is_refused() {
     let server = Server::start().await;
-    for switch in [
+    for rule in [
         json!({ "route": "/v1/files", "fault": { "kind": "rate_limit" } }),
         json!({ "route": "GET /_control/files", "fault": { "kind": "rate_limit" } }),
         json!({ "route": "GET /v1/files", "fault": { "kind": "status", "status": 42 } }),
         json!({ "route": "GET /v1/files", "fault": { "kind": "slow", "bytes_per_second": 0 } }),
     ] {
-        assert_eq!(server.post("/_control/faults", switch).await.status, 400);
+        assert_eq!(server.post("/_control/faults", rule).await.status, 400);
     }
     let unknown = json!({ "route": "GET /v1/files", "fault": { "kind": "gremlins" } });
     assert_eq!(server.post("/_control/faults", unknown).await.status, 422);

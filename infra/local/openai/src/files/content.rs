@@ -1,16 +1,16 @@
-//! What is in a file: stored bytes, or a line repeated that is made while it is read.
+//! The content of a file: stored bytes, or a repeated line that is generated while it is read.
 
 use axum::body::Body;
 use bytes::Bytes;
 use futures::stream;
 
-/// Repeated lines are handed out in blocks of about this many bytes: few enough to hold, enough to be fast.
+/// The size of the blocks in which a repeated line is sent, bytes.
 const BLOCK: usize = 64 * 1024;
 
 #[derive(Debug, Clone)]
 pub(crate) enum Content {
     Stored(Bytes),
-    /// `block` holds whole lines and is handed out again and again until there were `length` bytes, `lines` lines.
+    /// `block` holds whole lines and is sent repeatedly, up to `length` bytes in `lines` lines.
     Repeated {
         block: Bytes,
         length: u64,
@@ -19,7 +19,7 @@ pub(crate) enum Content {
 }
 
 impl Content {
-    /// `line` and a line feed, `lines` times; `None` when that is more than can be counted.
+    /// `line` and a line feed, `lines` times; `None` when the length overflows.
     pub(crate) fn repeated(line: &str, lines: u64) -> Option<Self> {
         let line = format!("{line}\n");
         let length = lines.checked_mul(u64::try_from(line.len()).ok()?)?;
@@ -27,7 +27,7 @@ impl Content {
         Some(Self::Repeated { block, length, lines })
     }
 
-    /// Bytes.
+    /// The length in bytes.
     pub(crate) fn len(&self) -> u64 {
         match self {
             Self::Stored(bytes) => bytes.len() as u64,
@@ -35,7 +35,7 @@ impl Content {
         }
     }
 
-    /// Lines that hold something.
+    /// The number of lines that are not blank.
     pub(crate) fn lines(&self) -> u64 {
         match self {
             Self::Stored(bytes) => lines_of(bytes).count() as u64,
@@ -60,7 +60,7 @@ impl Content {
     }
 }
 
-/// The lines of a JSONL file that hold something.
+/// The lines of a JSONL file that are not blank.
 pub(crate) fn lines_of(bytes: &[u8]) -> impl Iterator<Item = &[u8]> {
     bytes.split(|&byte| byte == b'\n').map(<[u8]>::trim_ascii).filter(|line| !line.is_empty())
 }

@@ -7,7 +7,7 @@ async fn upload(server: &Server, fields: &[(&str, &str)]) -> crate::testing::Ans
 }
 
 #[tokio::test]
-async fn what_was_uploaded_can_be_read_again() {
+async fn an_uploaded_file_can_be_read_again() {
     let server = Server::start().await;
     let file = upload(&server, &[("purpose", "batch"), ("file", "one\ntwo\n")]).await.json();
     assert_eq!(

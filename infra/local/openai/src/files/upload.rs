@@ -6,50 +6,43 @@ use axum::extract::multipart::{Field, Multipart, MultipartError};
 use axum::http::StatusCode;
 use bytes::{Bytes, BytesMut};
 
-use super::{BATCH_FILE_LIFE_SECONDS, Content, File};
-use crate::app::Shared;
+use super::{BATCH_FILE_LIFETIME_SECONDS, Content, File, Files};
 use crate::errors::ApiError;
 
-/// What a file may be uploaded for.
+/// The purposes that a file may be uploaded for.
 const PURPOSES: [&str; 6] = ["assistants", "batch", "fine-tune", "vision", "user_data", "evals"];
 
-/// The most bytes of one file.
+/// The size limit of a file, bytes.
 const MAX_FILE: usize = 512 * 1024 * 1024;
 
-/// The most bytes of a file for a batch.
+/// The size limit of a file with purpose `batch`, bytes.
 const MAX_BATCH_FILE: usize = 200 * 1024 * 1024;
 
-/// The shortest and the longest life that can be asked for, seconds.
-pub(crate) const LIFE_RANGE: std::ops::RangeInclusive<i64> = 3600..=2_592_000;
+/// The range of `expires_after`, seconds.
+pub(crate) const LIFETIME_SECONDS: std::ops::RangeInclusive<i64> = 3600..=2_592_000;
 
 #[derive(Default)]
 struct Form {
     file: Option<(String, Bytes)>,
     purpose: Option<String>,
-    life: Option<String>,
+    lifetime: Option<String>,
 }
 
-pub(super) async fn upload(State(app): State<Shared>, form: Multipart) -> Result<Json<File>, ApiError> {
+pub(super) async fn upload(State(files): State<Files>, form: Multipart) -> Result<Json<File>, ApiError> {
     let form = read(form).await?;
     let purpose = form.purpose.ok_or_else(|| ApiError::missing_parameter("purpose"))?;
     if !PURPOSES.contains(&purpose.as_str()) {
-        let allowed = PURPOSES.map(|purpose| format!("'{purpose}'")).join(", ");
-        return Err(ApiError::invalid_value(
-            "purpose",
-            format!("Invalid value: '{purpose}'. Supported values are: {allowed}."),
-        ));
+        return Err(ApiError::unsupported_value("purpose", &purpose, &PURPOSES));
     }
     let (filename, bytes) = form.file.ok_or_else(|| ApiError::missing_parameter("file"))?;
     if purpose == "batch" && bytes.len() > MAX_BATCH_FILE {
         return Err(too_large(MAX_BATCH_FILE));
     }
-    let life = match form.life {
-        Some(text) => Some(parse_life(&text)?),
-        None => (purpose == "batch").then_some(BATCH_FILE_LIFE_SECONDS),
+    let lifetime = match form.lifetime {
+        Some(text) => Some(parse_lifetime(&text)?),
+        None => (purpose == "batch").then_some(BATCH_FILE_LIFETIME_SECONDS),
     };
-    let file = File::new(&purpose, &filename, Content::Stored(bytes), life);
-    app.files.insert(file.clone());
-    Ok(Json(file))
+    Ok(Json(files.insert(File::create(&purpose, &filename, Content::Stored(bytes), lifetime))))
 }
 
 async fn read(mut multipart: Multipart) -> Result<Form, ApiError> {
@@ -61,7 +54,7 @@ async fn read(mut multipart: Multipart) -> Result<Form, ApiError> {
                 form.file = Some((filename, read_file(field).await?));
             }
             Some("purpose") => form.purpose = Some(field.text().await.map_err(malformed)?),
-            Some("expires_after[seconds]") => form.life = Some(field.text().await.map_err(malformed)?),
+            Some("expires_after[seconds]") => form.lifetime = Some(field.text().await.map_err(malformed)?),
             _ => {}
         }
     }
@@ -79,9 +72,9 @@ async fn read_file(mut field: Field<'_>) -> Result<Bytes, ApiError> {
     Ok(bytes.freeze())
 }
 
-fn parse_life(text: &str) -> Result<i64, ApiError> {
-    text.parse().ok().filter(|seconds| LIFE_RANGE.contains(seconds)).ok_or_else(|| {
-        let (least, most) = (LIFE_RANGE.start(), LIFE_RANGE.end());
+fn parse_lifetime(text: &str) -> Result<i64, ApiError> {
+    text.parse().ok().filter(|seconds| LIFETIME_SECONDS.contains(seconds)).ok_or_else(|| {
+        let (least, most) = (LIFETIME_SECONDS.start(), LIFETIME_SECONDS.end());
         ApiError::invalid_value("expires_after", format!("'expires_after.seconds' must be from {least} to {most}."))
     })
 }

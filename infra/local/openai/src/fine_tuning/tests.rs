@@ -26,12 +26,6 @@ async fn finish(server: &Server, id: &str, command: Value) -> Answer {
     server.post(&format!("/_control/fine_tuning/{id}/finish"), command).await
 }
 
-async fn register(server: &Server) {
-    let secret = "whsec_MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY=";
-    let endpoint = json!({ "url": "http://127.0.0.1:9/webhooks/project", "secret": secret });
-    assert_eq!(server.post("/_control/webhooks", endpoint).await.status, 200);
-}
-
 async fn said(server: &Server, model: &Value) -> Value {
     server.post("/v1/responses", json!({ "model": model, "input": "Hi" })).await.json()["output"][0]["content"].clone()
 }
@@ -71,7 +65,7 @@ async fn a_bad_parameter_is_refused_by_its_name() {
 #[tokio::test]
 async fn a_job_that_succeeds_has_its_model_checkpoints_and_events() {
     let server = Server::start().await;
-    register(&server).await;
+    server.register().await;
     let id = created(&server).await;
     let answer = finish(&server, &id, json!({ "status": "succeeded", "checkpoints": 12 })).await.json();
     assert_eq!(answer["deliveries"][0]["type"], "fine_tuning.job.succeeded");
@@ -95,7 +89,7 @@ async fn a_job_that_succeeds_has_its_model_checkpoints_and_events() {
 }
 
 #[tokio::test]
-async fn every_other_end_says_why_and_is_an_end() {
+async fn every_other_final_status_has_a_reason_and_is_final() {
     let server = Server::start().await;
     let id = created(&server).await;
     assert_eq!(finish(&server, &id, json!({ "status": "running" })).await.json()["deliveries"], json!([]));
@@ -109,7 +103,7 @@ async fn every_other_end_says_why_and_is_an_end() {
 #[tokio::test]
 async fn a_job_is_cancelled_and_delivered() {
     let server = Server::start().await;
-    register(&server).await;
+    server.register().await;
     let id = created(&server).await;
     let cancelled = server.post(&format!("/v1/fine_tuning/jobs/{id}/cancel"), json!({})).await.json();
     assert_eq!(cancelled["status"], "cancelled");
@@ -118,7 +112,7 @@ async fn a_job_is_cancelled_and_delivered() {
 }
 
 #[tokio::test]
-async fn a_model_says_what_it_was_told_to_say() {
+async fn a_model_answers_what_the_command_says() {
     let server = Server::start().await;
     let finished = async |command: Value| {
         finish(&server, &created(&server).await, command).await.json()["job"]["fine_tuned_model"].clone()
@@ -148,7 +142,7 @@ async fn jobs_are_listed_newest_first_and_by_metadata() {
 }
 
 #[tokio::test]
-async fn what_is_not_there_is_not_found_and_no_page_is_too_long() {
+async fn unknown_jobs_are_not_found_and_limits_are_checked() {
     let server = Server::start().await;
     for path in ["/ftjob-1", "/ftjob-1/events", "/ftjob-1/checkpoints", "?after=ftjob-1"] {
         let answer = server.get(&format!("/v1/fine_tuning/jobs{path}")).await;

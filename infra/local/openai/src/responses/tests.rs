@@ -24,12 +24,6 @@ async fn finished(server: &Server, command: Value) -> Value {
     finish(server, &queued(server).await, command).await.json()["response"].clone()
 }
 
-async fn register(server: &Server) {
-    let secret = "whsec_MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY=";
-    let endpoint = json!({ "url": "http://127.0.0.1:9/webhooks/project", "secret": secret });
-    assert_eq!(server.post("/_control/webhooks", endpoint).await.status, 200);
-}
-
 async fn delivered(server: &Server) -> Vec<Value> {
     let deliveries = server.get("/_control/deliveries").await.json();
     deliveries["deliveries"].as_array().unwrap().iter().map(|delivery| delivery["type"].clone()).collect()
@@ -78,7 +72,7 @@ async fn a_bad_parameter_is_refused_by_its_name() {
 }
 
 #[tokio::test]
-async fn a_body_that_is_no_json_is_refused() {
+async fn a_body_that_is_not_json_is_refused() {
     let server = Server::start().await;
     let answer = server.request("POST", "/v1/responses").body("application/json", "{").send().await;
     assert_eq!(answer.status, 400);
@@ -97,7 +91,7 @@ async fn a_completed_response_has_its_message_time_and_usage() {
 }
 
 #[tokio::test]
-async fn a_refusal_stands_behind_the_text_or_alone() {
+async fn a_refusal_comes_after_the_text_or_alone() {
     let server = Server::start().await;
     let refusal = json!({ "type": "refusal", "refusal": "No." });
     let response = finished(&server, json!({ "status": "completed", "refusal": "No." })).await;
@@ -107,7 +101,7 @@ async fn a_refusal_stands_behind_the_text_or_alone() {
 }
 
 #[tokio::test]
-async fn every_other_end_says_why() {
+async fn every_other_final_status_has_a_reason() {
     let server = Server::start().await;
     let failed = finished(&server, json!({ "status": "failed" })).await;
     assert_eq!((&failed["error"]["code"], &failed["output"]), (&"server_error".into(), &json!([])));
@@ -123,7 +117,7 @@ async fn every_other_end_says_why() {
 }
 
 #[tokio::test]
-async fn what_is_given_explicitly_stands() {
+async fn explicit_fields_are_used_as_given() {
     let server = Server::start().await;
     let item = json!({ "type": "unheard_of", "n": 1 });
     let usage = json!({ "total_tokens": 7 });
@@ -137,7 +131,7 @@ async fn what_is_given_explicitly_stands() {
 #[tokio::test]
 async fn an_end_is_delivered_unless_its_webhook_is_lost() {
     let server = Server::start().await;
-    register(&server).await;
+    server.register().await;
     finished(&server, json!({ "status": "completed", "deliver": false })).await;
     assert_eq!(delivered(&server).await, Vec::<Value>::new());
     let answer = finish(&server, &queued(&server).await, json!({ "status": "incomplete" })).await.json();
@@ -147,7 +141,7 @@ async fn an_end_is_delivered_unless_its_webhook_is_lost() {
 #[tokio::test]
 async fn a_response_is_cancelled_and_delivered_once() {
     let server = Server::start().await;
-    register(&server).await;
+    server.register().await;
     let id = queued(&server).await;
     let cancel = async || server.post(&format!("/v1/responses/{id}/cancel"), json!({})).await.json();
     let cancelled = cancel().await;

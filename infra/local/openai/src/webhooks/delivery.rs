@@ -1,4 +1,4 @@
-//! Delivering: attempts, retries, and the record of both.
+//! Deliveries: their attempts, retries and records.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -16,41 +16,46 @@ use tokio::task::AbortHandle;
 use tokio::time::{sleep, timeout};
 
 use super::Webhooks;
-use super::endpoint::{Endpoint, Scope};
-use super::parcel::Parcel;
-use crate::app::lock;
+use super::delivery_spec::DeliverySpec;
+use super::endpoint::Endpoint;
 use crate::ids::{hex_id, now_ms};
+use crate::store::lock;
 
-/// A receiver that has not answered by then has failed. OpenAI publishes no number, only "within a few seconds";
-/// this one leaves room for a function's cold start on a busy machine.
-const ANSWER_WITHIN: Duration = Duration::from_secs(10);
+/// How long a receiver may take to answer. OpenAI says "within a few seconds"; this leaves room for a function's cold
+/// start on a busy machine.
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// The most of a receiver's answer that is read.
+/// The limit of a receiver's answer, bytes.
 const MAX_ANSWER: usize = 64 * 1024;
+
+/// How long OpenAI retries, with exponential backoff. It does not publish the delays; these are ours.
+const GIVE_UP_AFTER: Duration = Duration::from_hours(72);
+
+const FIRST_DELAY: Duration = Duration::from_secs(5);
 
 pub(super) type HttpClient = Client<HttpConnector, Full<Bytes>>;
 
-/// Follows no redirects, so 3xx is a failure, as at OpenAI.
+/// The client of all deliveries. It follows no redirects, so 3xx is a failure, as at OpenAI.
 pub(super) fn client() -> HttpClient {
     let mut connector = HttpConnector::new();
     connector.set_nodelay(true);
-    // A connection of its own for every attempt: one that a receiver closed meanwhile would fail an attempt for nothing.
+    // Each attempt opens a connection: a pooled one may have been closed by the receiver, and the attempt would fail.
     Client::builder(TokioExecutor::new()).pool_max_idle_per_host(0).build(connector)
 }
 
-/// Every delivery by number, and the tasks that still work on some.
+/// All deliveries, and the tasks of those under way.
 #[derive(Default)]
-pub(super) struct Ledger {
-    pub(super) deliveries: BTreeMap<u64, Delivery>,
+pub(super) struct Deliveries {
+    pub(super) by_number: BTreeMap<u64, Delivery>,
     tasks: Vec<AbortHandle>,
-    last: u64,
+    last_number: u64,
 }
 
-impl Ledger {
-    /// Forgets all deliveries and stops the ones under way. Numbers go on, so that none is given twice.
+impl Deliveries {
+    /// Deletes all deliveries and stops the ones under way. Numbers are not used again.
     pub(super) fn clear(&mut self) {
         self.tasks.drain(..).for_each(|task| task.abort());
-        self.deliveries.clear();
+        self.by_number.clear();
     }
 }
 
@@ -61,7 +66,7 @@ pub(crate) struct Delivery {
     pub(super) event_id: Option<String>,
     #[serde(rename = "type")]
     pub(super) event_type: Option<String>,
-    endpoint: Scope,
+    endpoint: String,
     url: String,
     state: State,
     attempts: Vec<Attempt>,
@@ -70,11 +75,11 @@ pub(crate) struct Delivery {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 enum State {
-    /// Not accepted yet; more attempts may come.
+    /// Not accepted yet, and not given up.
     Pending,
     /// Answered with 2xx.
     Accepted,
-    /// No attempt is left.
+    /// Given up.
     Dropped,
 }
 
@@ -83,14 +88,14 @@ struct Attempt {
     /// Unix time, milliseconds.
     at: i64,
     timestamp: String,
-    /// The receiver's status; none when it gave no answer.
+    /// The receiver's status; `None` without an answer.
     status: Option<u16>,
-    /// What it answered, or what went wrong.
+    /// The receiver's answer, or what went wrong.
     answer: String,
 }
 
 impl Delivery {
-    /// The status that the first attempt was answered with, or what went wrong.
+    /// The status of the first attempt's answer, or what went wrong.
     pub(super) fn first_answer(&self) -> Result<u16, String> {
         let attempt = self.attempts.first().ok_or("the endpoint is gone")?;
         attempt.status.ok_or_else(|| attempt.answer.clone())
@@ -98,28 +103,28 @@ impl Delivery {
 }
 
 impl Webhooks {
-    /// Starts one delivery. Its number, and word of its first attempt.
-    pub(super) fn start(self: &Arc<Self>, endpoint: &Endpoint, parcel: Parcel) -> (u64, oneshot::Receiver<()>) {
-        let webhook_id = parcel.webhook_id.clone().unwrap_or_else(|| hex_id("wh_"));
-        let (tried, first_attempt) = oneshot::channel();
-        let mut ledger = lock(&self.ledger);
-        ledger.last += 1;
-        let number = ledger.last;
+    /// Starts one delivery. Returns its number, and the notice of its first attempt.
+    pub(super) fn start(self: &Arc<Self>, endpoint: &Endpoint, spec: DeliverySpec) -> (u64, oneshot::Receiver<()>) {
+        let webhook_id = spec.webhook_id.clone().unwrap_or_else(|| hex_id("wh_"));
+        let (attempted, first_attempt) = oneshot::channel();
+        let mut deliveries = lock(&self.deliveries);
+        deliveries.last_number += 1;
+        let number = deliveries.last_number;
         let delivery = Delivery {
             number,
             webhook_id: webhook_id.clone(),
-            event_id: parcel.event_id.clone(),
-            event_type: parcel.event_type.clone(),
-            endpoint: endpoint.scope,
+            event_id: spec.event_id.clone(),
+            event_type: spec.event_type.clone(),
+            endpoint: endpoint.name.clone(),
             url: endpoint.url.to_string(),
             state: State::Pending,
             attempts: Vec::new(),
         };
-        ledger.deliveries.insert(number, delivery);
+        deliveries.by_number.insert(number, delivery);
         let (webhooks, endpoint_id) = (Arc::clone(self), endpoint.id.clone());
-        let task = async move { webhooks.deliver(number, &endpoint_id, &webhook_id, &parcel, tried).await };
-        ledger.tasks.retain(|task| !task.is_finished());
-        ledger.tasks.push(tokio::spawn(task).abort_handle());
+        let task = async move { webhooks.deliver(number, &endpoint_id, &webhook_id, &spec, attempted).await };
+        deliveries.tasks.retain(|task| !task.is_finished());
+        deliveries.tasks.push(tokio::spawn(task).abort_handle());
         (number, first_attempt)
     }
 
@@ -128,18 +133,18 @@ impl Webhooks {
         number: u64,
         endpoint_id: &str,
         webhook_id: &str,
-        parcel: &Parcel,
-        tried: oneshot::Sender<()>,
+        spec: &DeliverySpec,
+        attempted: oneshot::Sender<()>,
     ) {
-        let mut tried = Some(tried);
-        let mut delays = self.retries.delays().take_while(|_| parcel.retry);
+        let mut attempted = Some(attempted);
+        let mut delays = delays(self.retry_factor).take_while(|_| spec.retry);
         loop {
-            // Looked up every time: a retry is signed with the secrets that the endpoint has by then.
+            // Looked up for each attempt: a retry is signed with the secrets that the endpoint has by then.
             let Some(endpoint) = self.endpoint(endpoint_id) else { break };
-            let attempt = self.attempt(&endpoint, webhook_id, parcel).await;
+            let attempt = self.attempt(&endpoint, webhook_id, spec).await;
             let accepted = attempt.status.is_some_and(|status| (200..300).contains(&status));
             let delay = if accepted { None } else { delays.next() };
-            self.note(number, |delivery| {
+            self.record(number, |delivery| {
                 delivery.attempts.push(attempt);
                 delivery.state = match (accepted, delay) {
                     (true, _) => State::Accepted,
@@ -147,28 +152,28 @@ impl Webhooks {
                     (false, None) => State::Dropped,
                 };
             });
-            if let Some(tried) = tried.take() {
-                // The command may have been given up meanwhile.
-                let _ = tried.send(());
+            if let Some(attempted) = attempted.take() {
+                // Nobody waits for it if the command was given up.
+                let _ = attempted.send(());
             }
             let Some(delay) = delay else { return };
             sleep(delay).await;
         }
-        self.note(number, |delivery| delivery.state = State::Dropped);
+        self.record(number, |delivery| delivery.state = State::Dropped);
     }
 
-    fn note(&self, number: u64, change: impl FnOnce(&mut Delivery)) {
-        lock(&self.ledger).deliveries.get_mut(&number).map(change);
+    fn record(&self, number: u64, change: impl FnOnce(&mut Delivery)) {
+        lock(&self.deliveries).by_number.get_mut(&number).map(change);
     }
 
-    async fn attempt(&self, endpoint: &Endpoint, webhook_id: &str, parcel: &Parcel) -> Attempt {
+    async fn attempt(&self, endpoint: &Endpoint, webhook_id: &str, spec: &DeliverySpec) -> Attempt {
         let at = now_ms();
-        let timestamp = parcel.timestamp.clone().unwrap_or_else(|| (at / 1000).to_string());
-        let (status, answer) = match parcel.request(endpoint, webhook_id, &timestamp) {
-            Ok(request) => match timeout(ANSWER_WITHIN, self.post(request)).await {
+        let timestamp = spec.timestamp.clone().unwrap_or_else(|| (at / 1000).to_string());
+        let (status, answer) = match spec.request(endpoint, webhook_id, &timestamp) {
+            Ok(request) => match timeout(ANSWER_TIMEOUT, self.post(request)).await {
                 Ok(Ok((status, answer))) => (Some(status), answer),
                 Ok(Err(error)) => (None, error),
-                Err(_) => (None, format!("no answer within {} s", ANSWER_WITHIN.as_secs())),
+                Err(_) => (None, format!("no answer within {} s", ANSWER_TIMEOUT.as_secs())),
             },
             Err(error) => (None, error.to_string()),
         };
@@ -183,10 +188,40 @@ impl Webhooks {
     }
 }
 
-/// The client's errors name their cause only when asked.
+/// The error and its causes.
 fn describe(error: &dyn std::error::Error) -> String {
     match error.source() {
         Some(cause) => format!("{error}: {}", describe(cause)),
         None => error.to_string(),
+    }
+}
+
+/// The delays before the second attempt, the third, and so on, shortened by the factor.
+fn delays(factor: f64) -> impl Iterator<Item = Duration> + Send {
+    let doubled = std::iter::successors(Some(FIRST_DELAY), |delay| delay.checked_mul(2));
+    let mut waited = Duration::ZERO;
+    let in_time = doubled.take_while(move |delay| {
+        waited += *delay;
+        waited <= GIVE_UP_AFTER
+    });
+    in_time.map(move |delay| delay.mul_f64(factor))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn delays_double_and_end_within_72_hours() {
+        let delays: Vec<Duration> = delays(1.0).collect();
+        assert!(delays.windows(2).all(|pair| pair[1] == pair[0] * 2));
+        let total: Duration = delays.iter().sum();
+        assert!(total <= GIVE_UP_AFTER && total + delays[delays.len() - 1] * 2 > GIVE_UP_AFTER);
+    }
+
+    #[test]
+    fn the_factor_shortens_every_delay_and_drops_none() {
+        assert_eq!(delays(1.0).count(), delays(0.001).count());
+        assert_eq!(delays(0.001).next(), Some(Duration::from_millis(5)));
     }
 }

@@ -9,14 +9,14 @@ use serde_json::{Value, json};
 use tokio::net::TcpListener;
 use tokio::time::sleep;
 
-use super::super::signing::{Secret, Signature};
-use crate::app::lock;
+use super::super::signing::{Scheme, Secret};
+use crate::store::lock;
 use crate::testing::Server;
 
 const SECRET: &str = "whsec_RdvaYFYUXuIFuEbvZHwMfYFhUf7aMYjYcmM24+Aj40c=";
 const OTHER: &str = "whsec_MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY=";
 
-/// A receiver of deliveries, which answers with the statuses given, then 200.
+/// A receiver of deliveries that answers with these statuses, then 200.
 #[derive(Clone)]
 struct Inbox {
     url: String,
@@ -36,9 +36,11 @@ impl Delivered {
     }
 
     fn is_signed_with(&self, secrets: &[&str]) -> bool {
-        let secrets: Vec<Secret> = secrets.iter().map(|text| Secret::parse(text).unwrap()).collect();
+        let scheme = Scheme::StandardWebhooks;
+        let secrets: Vec<Secret> = secrets.iter().map(|text| Secret::parse(scheme, text).unwrap()).collect();
         let (id, timestamp) = (self.header("webhook-id"), self.header("webhook-timestamp"));
-        self.header("webhook-signature") == Signature::Genuine.header(&secrets, id, timestamp, &self.body)
+        let expected = scheme.headers(&secrets, false, id, timestamp, &self.body);
+        expected.iter().all(|(name, value)| self.header(name) == value)
     }
 }
 
@@ -134,7 +136,7 @@ async fn a_finished_batch_delivers_its_event_by_itself() {
 }
 
 #[tokio::test]
-async fn a_batch_on_its_way_and_a_lost_webhook_deliver_nothing() {
+async fn a_batch_in_progress_and_a_lost_webhook_deliver_nothing() {
     let (server, inbox) = pair(&[]).await;
     let id = server.batch(1).await;
     for command in [json!({ "status": "in_progress" }), json!({ "status": "completed", "deliver": false })] {
@@ -184,7 +186,7 @@ async fn a_delivery_without_retries_is_tried_once() {
 }
 
 #[tokio::test]
-async fn a_receiver_that_is_not_there_is_recorded_with_the_reason() {
+async fn an_unreachable_receiver_is_recorded_with_the_reason() {
     let server = Server::start().await;
     register(&server, json!({ "url": "http://127.0.0.1:1/", "secret": SECRET })).await;
     let deliveries = deliver(&server, with(completed(), "retry", false)).await;
@@ -213,7 +215,7 @@ async fn registering_a_url_again_replaces_its_secrets_even_for_retries() {
 }
 
 #[tokio::test]
-async fn events_go_to_the_endpoints_of_their_scope() {
+async fn events_go_to_the_endpoints_of_their_name() {
     let (server, project) = pair(&[]).await;
     let organization = Inbox::start(&[]).await;
     register(&server, json!({ "url": organization.url, "secret": OTHER, "endpoint": "organization" })).await;
@@ -226,14 +228,43 @@ async fn events_go_to_the_endpoints_of_their_scope() {
 }
 
 #[tokio::test]
+async fn an_endpoint_of_any_other_name_gets_only_what_is_sent_to_it() {
+    let (server, project) = pair(&[]).await;
+    let relay = Inbox::start(&[]).await;
+    register(&server, json!({ "url": relay.url, "secret": OTHER, "endpoint": "relay" })).await;
+    deliver(&server, completed()).await;
+    let deliveries = deliver(&server, with(completed(), "endpoint", "relay")).await;
+    assert_eq!((deliveries.as_array().unwrap().len(), &deliveries[0]["endpoint"]), (1, &"relay".into()));
+    assert!(relay.received(1).await[0].is_signed_with(&[OTHER]));
+    assert_eq!((project.received(1).await.len(), relay.received(1).await.len()), (1, 1));
+}
+
+#[tokio::test]
+async fn a_hex_signature_has_its_own_headers_and_can_be_forged() {
+    let (server, inbox) = pair(&[]).await;
+    let relay = json!({ "url": inbox.url, "secret": "any text", "scheme": "timestamped-hex" });
+    assert_eq!(register(&server, relay).await["scheme"], "timestamped-hex");
+    for forged in [false, true] {
+        deliver(&server, with(with(completed(), "timestamp", 5), "forged", forged)).await;
+    }
+    let secret = Secret::parse(Scheme::TimestampedHex, "any text").unwrap();
+    for (delivered, is_genuine) in inbox.received(2).await.iter().zip([true, false]) {
+        let expected = Scheme::TimestampedHex.headers(std::slice::from_ref(&secret), false, "", "5", &delivered.body);
+        assert_eq!(delivered.header("x-openai-timestamp"), "5");
+        assert_eq!(expected.iter().all(|(name, value)| delivered.header(name) == value), is_genuine);
+        assert!(!delivered.headers.contains_key("webhook-id"));
+    }
+}
+
+#[tokio::test]
 async fn a_raw_body_arrives_byte_for_byte() {
     let (server, inbox) = pair(&[]).await;
     let body = "{\"id\":\"evt_1\" , \"type\":\"x.y\"}\n";
     let deliveries = deliver(&server, json!({ "body": body, "wait": true })).await;
     assert_eq!((&deliveries[0]["event_id"], &deliveries[0]["type"]), (&"evt_1".into(), &"x.y".into()));
-    deliver(&server, json!({ "body": "no JSON", "wait": true })).await;
+    deliver(&server, json!({ "body": "not JSON", "wait": true })).await;
     let received = inbox.received(2).await;
-    assert_eq!((received[0].body.as_str(), received[1].body.as_str()), (body, "no JSON"));
+    assert_eq!((received[0].body.as_str(), received[1].body.as_str()), (body, "not JSON"));
     assert!(received[1].is_signed_with(&[SECRET]));
 }
 
@@ -246,7 +277,7 @@ async fn data_keeps_the_order_of_its_keys() {
 }
 
 #[tokio::test]
-async fn id_time_and_timestamp_can_be_set_and_are_signed_as_they_stand() {
+async fn id_time_and_timestamp_can_be_set_and_are_signed_as_given() {
     let (server, inbox) = pair(&[]).await;
     let command = json!({
         "type": "batch.completed", "data": {}, "id": "evt_fixed", "created_at": 5, "webhook_id": "wh_fixed",
@@ -268,7 +299,7 @@ async fn a_forged_delivery_is_signed_with_another_key() {
 }
 
 #[tokio::test]
-async fn headers_can_be_changed_and_taken_away_after_signing() {
+async fn headers_can_be_changed_and_removed_after_signing() {
     let (server, inbox) = pair(&[]).await;
     deliver(&server, with(completed(), "headers", json!({ "webhook-id": "wh_other", "webhook-timestamp": null })))
         .await;
@@ -288,7 +319,7 @@ async fn copies_are_the_same_delivery_many_times() {
 }
 
 #[tokio::test]
-async fn deliveries_are_listed_by_what_is_known_of_them() {
+async fn deliveries_are_listed_by_ids_and_type() {
     let (server, _inbox) = pair(&[]).await;
     deliver(&server, with(completed(), "webhook_id", "wh_1")).await;
     deliver(&server, json!({ "type": "x.y", "data": {}, "id": "evt_2", "wait": true })).await;
@@ -303,7 +334,7 @@ async fn deliveries_are_listed_by_what_is_known_of_them() {
 }
 
 #[tokio::test]
-async fn forgetting_deliveries_stops_their_retries() {
+async fn removing_deliveries_stops_their_retries() {
     let (server, inbox) = pair(&[500; 20]).await;
     deliver(&server, completed()).await;
     server.delete("/_control/deliveries").await;
@@ -321,6 +352,8 @@ async fn an_endpoint_that_could_never_be_reached_is_refused() {
         json!({ "url": "nonsense", "secret": SECRET }),
         json!({ "url": "http://127.0.0.1:1/" }),
         json!({ "url": "http://127.0.0.1:1/", "secret": "whsec_?" }),
+        json!({ "url": "http://127.0.0.1:1/", "secret": "", "scheme": "timestamped-hex" }),
+        json!({ "url": "http://127.0.0.1:1/", "secrets": ["a", "b"], "scheme": "timestamped-hex" }),
     ] {
         let answer = server.post("/_control/webhooks", registration).await;
         assert_eq!(answer.status, StatusCode::BAD_REQUEST);
@@ -329,7 +362,7 @@ async fn an_endpoint_that_could_never_be_reached_is_refused() {
 }
 
 #[tokio::test]
-async fn a_command_that_makes_no_delivery_says_why() {
+async fn a_refused_delivery_command_says_why() {
     let (server, _inbox) = pair(&[]).await;
     for command in [
         json!({ "type": "batch.completed" }),

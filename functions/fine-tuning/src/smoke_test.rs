@@ -1,0 +1,233 @@
+//! The smoke test of a new model: whether it answers at all.
+
+use std::time::Duration;
+
+use hooks_consumer::HandlerError;
+use hooks_openai::{Client, ErrorClass, NewResponse, Response};
+use serde_json::{Map, Value, json};
+use tokio::time::Instant;
+
+/// Maximum time for the answer, unless the invocation ends sooner.
+const TIMEOUT: Duration = Duration::from_mins(1);
+
+/// Enough for a sentence, and for a model that thinks before it says one.
+const MAX_OUTPUT_TOKENS: u32 = 2048;
+
+/// Maximum length of the reply in the outcome, in characters.
+const MAX_SHOWN: usize = 300;
+
+/// A question to a new model, and its result.
+pub(crate) struct SmokeTest<'a> {
+    model: &'a str,
+    prompt: &'a str,
+    milliseconds: u64,
+    response: Option<Response>,
+    /// The model's reply, or why it failed the test.
+    pub(crate) result: Result<String, String>,
+}
+
+/// Asks the model, leaving time for what follows before the deadline. `is_young`: the model may not be ready yet.
+///
+/// # Errors
+///
+/// A retry, when the model may not be ready yet, or could not be asked now, which says nothing about the model.
+pub(crate) async fn run<'a>(
+    openai: &Client,
+    model: &'a str,
+    prompt: &'a str,
+    deadline: Instant,
+    is_young: bool,
+) -> Result<SmokeTest<'a>, HandlerError> {
+    let started = Instant::now();
+    let left = deadline.saturating_duration_since(started);
+    // Storing and promoting need time, too.
+    let until = started + TIMEOUT.min(left * 3 / 4);
+    let answer =
+        openai.create_response(NewResponse { model, input: prompt, max_output_tokens: MAX_OUTPUT_TOKENS }, until).await;
+    let milliseconds = started.elapsed().as_millis().try_into().unwrap_or(u64::MAX);
+    let (response, result) = match answer {
+        Ok(response) => {
+            let result = evaluate(&response);
+            (Some(response), result)
+        }
+        Err(error) if error.class() == ErrorClass::Retry || (is_young && is_unknown(&error)) => {
+            return Err(HandlerError::Retry { after: error.retry_after(), message: error.to_string() });
+        }
+        Err(error) => (None, Err(error.to_string())),
+    };
+    Ok(SmokeTest { model, prompt, milliseconds, response, result })
+}
+
+/// OpenAI reports an unknown model in two ways.
+fn is_unknown(error: &hooks_openai::OpenAiError) -> bool {
+    error.class() == ErrorClass::NotFound || error.code() == Some("model_not_found")
+}
+
+fn evaluate(response: &Response) -> Result<String, String> {
+    let text = response.output_text();
+    let shown = |text: &Option<String>| hooks_openai::for_display(text.as_deref().unwrap_or("unknown"));
+    if let Some((code, message)) = &response.error {
+        return Err(format!("the model failed: {}: {}", shown(code), shown(message)));
+    }
+    if response.is_refused() {
+        return Err(format!("the model refused to answer: {}", hooks_openai::for_display(&text)));
+    }
+    if text.trim().is_empty() {
+        let reason = response.incomplete_reason.as_deref();
+        let reason = reason.map(|reason| format!(", {}", hooks_openai::for_display(reason))).unwrap_or_default();
+        let status = hooks_openai::for_display(response.status.as_str());
+        return Err(format!("the model answered without text ({status}{reason})"));
+    }
+    Ok(text)
+}
+
+impl SmokeTest<'_> {
+    /// The failed test of a job that names no model.
+    pub(crate) fn without_model() -> Self {
+        let result = Err("OpenAI says that the job succeeded, but names no model".to_owned());
+        Self { model: "", prompt: "", milliseconds: 0, response: None, result }
+    }
+
+    /// The artifact: the question, the result and OpenAI's whole response.
+    pub(crate) fn artifact(&self) -> Vec<u8> {
+        let mut artifact = json!({
+            "model": self.model,
+            "prompt": self.prompt,
+            "max_output_tokens": MAX_OUTPUT_TOKENS,
+            "passed": self.result.is_ok(),
+            "milliseconds": self.milliseconds,
+            "response": self.response.as_ref().map(|response| &response.raw),
+        });
+        match &self.result {
+            Ok(reply) => artifact["reply"] = reply.as_str().into(),
+            Err(reason) => artifact["reason"] = reason.as_str().into(),
+        }
+        format!("{artifact:#}\n").into_bytes()
+    }
+
+    /// The part of the outcome's summary.
+    pub(crate) fn summary(&self) -> Value {
+        let (name, text) = match &self.result {
+            Ok(reply) => ("reply", reply.chars().take(MAX_SHOWN).collect()),
+            Err(reason) => ("reason", reason.clone()),
+        };
+        let fields = [
+            ("passed", self.result.is_ok().into()),
+            ("milliseconds", self.milliseconds.into()),
+            (name, Value::String(text)),
+        ];
+        Value::Object(Map::from_iter(fields.map(|(name, value)| (name.to_owned(), value))))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use hooks_openai::ClientConfig;
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio::net::TcpListener;
+
+    use super::*;
+
+    /// Tests a model with this answer, or with none at all.
+    async fn tested(
+        answer: Option<(u16, Value)>,
+        is_young: bool,
+        left: Duration,
+    ) -> Result<SmokeTest<'static>, HandlerError> {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let base_url = format!("http://{}/v1", listener.local_addr().unwrap()).parse().unwrap();
+        let client = Client::new(ClientConfig { base_url, api_key: "sk-local".parse().unwrap() }).unwrap();
+        let serving = tokio::spawn(async move {
+            let (mut connection, _) = listener.accept().await.unwrap();
+            let _ = connection.read(&mut [0; 4096]).await;
+            let Some((status, body)) = answer else { return std::future::pending().await };
+            let body = body.to_string();
+            let head = format!("HTTP/1.1 {status} X\r\nconnection: close\r\ncontent-length: {}\r\n\r\n", body.len());
+            connection.write_all(format!("{head}{body}").as_bytes()).await.unwrap();
+        });
+        let test = run(&client, "ft:gpt:acme::1", "Say hello.", Instant::now() + left, is_young).await;
+        serving.abort();
+        test
+    }
+
+    async fn result(fields: Value) -> Result<String, String> {
+        let mut response = json!({"id": "resp_1", "status": "completed"});
+        response.as_object_mut().unwrap().extend(fields.as_object().unwrap().clone());
+        tested(Some((200, response)), true, TIMEOUT).await.unwrap().result
+    }
+
+    fn said(kind: &str, name: &str, text: &str) -> Value {
+        json!([{"type": "message", "content": [{"type": kind, name: text}]}])
+    }
+
+    fn refusal(code: &str) -> Value {
+        json!({"error": {"message": "No.", "type": code, "code": code}})
+    }
+
+    #[tokio::test]
+    async fn a_text_passes_even_when_it_was_cut_short() {
+        let hello = said("output_text", "text", "Hello!");
+        assert_eq!(result(json!({"output": hello})).await.as_deref(), Ok("Hello!"));
+        let cut =
+            json!({"status": "incomplete", "output": hello, "incomplete_details": {"reason": "max_output_tokens"}});
+        assert_eq!(result(cut).await.as_deref(), Ok("Hello!"));
+    }
+
+    #[tokio::test]
+    async fn a_refusal_an_error_and_no_text_do_not_pass() {
+        let refused = result(json!({"output": said("refusal", "refusal", "Not that.")})).await;
+        assert_eq!(refused.unwrap_err(), "the model refused to answer: [refusal] Not that.");
+        let failed = json!({"status": "failed", "error": {"code": "server_error", "message": "Oh."}});
+        assert_eq!(result(failed).await.unwrap_err(), "the model failed: server_error: Oh.");
+        let thinking = json!({"status": "incomplete", "incomplete_details": {"reason": "max_output_tokens"}});
+        let reason = "the model answered without text (incomplete, max_output_tokens)";
+        assert_eq!(result(thinking).await.unwrap_err(), reason);
+        let blank = result(json!({"output": said("output_text", "text", " \n")})).await;
+        assert_eq!(blank.unwrap_err(), "the model answered without text (completed)");
+    }
+
+    #[tokio::test]
+    async fn a_model_that_may_not_be_ready_is_asked_again_while_it_is_young() {
+        for (status, code) in [(404, "not_found"), (400, "model_not_found")] {
+            let answer = || Some((status, refusal(code)));
+            let failure = tested(answer(), true, TIMEOUT).await.err();
+            assert!(matches!(failure, Some(HandlerError::Retry { .. })), "{status}: {failure:?}");
+            let reason = tested(answer(), false, TIMEOUT).await.unwrap().result.unwrap_err();
+            assert!(reason.contains(&format!("OpenAI answered {status} {code}")), "{reason}");
+        }
+    }
+
+    #[tokio::test]
+    async fn an_answer_that_says_nothing_about_the_model_is_never_its_fault() {
+        for (status, code) in [(429, "rate_limit_exceeded"), (500, "x"), (503, "x")] {
+            let failure = tested(Some((status, refusal(code))), false, TIMEOUT).await.err();
+            assert!(matches!(failure, Some(HandlerError::Retry { .. })), "{status}: {failure:?}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_model_that_must_not_be_asked_fails_at_once() {
+        for (status, code) in [(401, "x"), (403, "x"), (429, "insufficient_quota"), (400, "x"), (422, "x")] {
+            assert!(tested(Some((status, refusal(code))), true, TIMEOUT).await.unwrap().result.is_err(), "{status}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_silent_model_is_left_before_the_invocation_ends() {
+        let (began, left) = (Instant::now(), Duration::from_millis(800));
+        let failure = tested(None, true, left).await.err();
+        assert!(matches!(failure, Some(HandlerError::Retry { .. })), "{failure:?}");
+        assert!(began.elapsed() < left, "{:?}", began.elapsed());
+    }
+
+    #[tokio::test]
+    async fn the_outcome_has_a_part_of_a_long_reply_and_the_artifact_all_of_it() {
+        let reply = "\u{e4}".repeat(1000);
+        let response = json!({"id": "r", "status": "completed", "output": said("output_text", "text", &reply)});
+        let test = tested(Some((200, response)), true, TIMEOUT).await.unwrap();
+        assert_eq!(test.summary()["reply"].as_str().unwrap().chars().count(), MAX_SHOWN);
+        let artifact: Value = serde_json::from_slice(&test.artifact()).unwrap();
+        assert_eq!((&artifact["reply"], &artifact["passed"]), (&json!(reply), &json!(true)));
+        assert_eq!(artifact["prompt"], "Say hello.");
+    }
+}

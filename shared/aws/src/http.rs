@@ -1,0 +1,144 @@
+//! HTTP client under every AWS call: hyper-util's client over HTTP/1.1, TLS by rustls with compiled-in roots.
+//!
+//! The SDK's default client reads the system's certificate files, negotiates HTTP/2 and supports proxies. A Lambda
+//! function needs none of that, and each would lengthen the cold start.
+
+#[cfg(test)]
+mod tests;
+
+use aws_smithy_runtime_api::client::http::{
+    HttpClient, HttpConnector, HttpConnectorFuture, HttpConnectorSettings, SharedHttpConnector,
+};
+use aws_smithy_runtime_api::client::orchestrator::{HttpRequest, HttpResponse};
+use aws_smithy_runtime_api::client::result::ConnectorError;
+use aws_smithy_runtime_api::client::runtime_components::RuntimeComponents;
+use aws_smithy_types::body::SdkBody;
+use bytes::Bytes;
+use http::{Request, StatusCode, Uri};
+use http_body_util::BodyExt;
+use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder, MaybeHttpsStream};
+use hyper_util::client::legacy::{self, Client};
+use hyper_util::rt::{TokioExecutor, TokioIo};
+use rustls::{ClientConfig, RootCertStore};
+use std::error::Error;
+use std::io;
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::task::{Context, Poll};
+use std::time::Duration;
+use tokio::net::TcpStream;
+use tower_service::Service;
+
+/// Time limit for opening a connection, including DNS and the TLS handshake.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
+
+pub(crate) type BoxError = Box<dyn Error + Send + Sync>;
+
+type Stream = MaybeHttpsStream<TokioIo<TcpStream>>;
+
+/// The HTTP client; clones share their connections.
+#[derive(Clone, Debug)]
+pub struct Http {
+    client: Client<Connector, SdkBody>,
+    connector: Connector,
+}
+
+impl Http {
+    /// A client that trusts Mozilla's root certificates.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::with_roots(RootCertStore { roots: webpki_roots::TLS_SERVER_ROOTS.to_vec() })
+    }
+
+    #[expect(clippy::expect_used, reason = "ring supports both versions")]
+    fn with_roots(roots: RootCertStore) -> Self {
+        let tls = ClientConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
+            .with_safe_default_protocol_versions()
+            .expect("ring supports TLS 1.2 and 1.3")
+            .with_root_certificates(roots)
+            .with_no_client_auth();
+        let mut tcp = legacy::connect::HttpConnector::new();
+        tcp.enforce_http(false);
+        tcp.set_nodelay(true);
+        let https = HttpsConnectorBuilder::new().with_tls_config(tls).https_or_http().enable_http1();
+        let connector = Connector { https: https.wrap_connector(tcp), opened: Arc::default() };
+        // Idle connections stay as long as the server keeps them: no timer runs while Lambda has frozen the process.
+        let client = Client::builder(TokioExecutor::new()).pool_idle_timeout(None).build(connector.clone());
+        Self { client, connector }
+    }
+
+    /// Opens a connection to a URL's host ahead of the first request. A failure is only logged: the request opens one.
+    pub(crate) async fn connect(&self, url: &Uri) {
+        match self.connector.clone().call(url.clone()).await {
+            Ok(stream) => *self.connector.opened() = Some((url.clone(), stream)),
+            Err(error) => tracing::warn!(%error, "cannot connect ahead of the first request"),
+        }
+    }
+
+    /// Sends a request and reads the whole response, which must be small. The caller limits the time.
+    pub(crate) async fn exchange(&self, request: Request<SdkBody>) -> Result<(StatusCode, Bytes), BoxError> {
+        let (head, body) = self.client.request(request).await?.into_parts();
+        Ok((head.status, body.collect().await?.to_bytes()))
+    }
+}
+
+impl Default for Http {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl HttpClient for Http {
+    fn http_connector(&self, _: &HttpConnectorSettings, _: &RuntimeComponents) -> SharedHttpConnector {
+        SharedHttpConnector::new(self.clone())
+    }
+}
+
+impl HttpConnector for Http {
+    fn call(&self, request: HttpRequest) -> HttpConnectorFuture {
+        let client = self.client.clone();
+        HttpConnectorFuture::new(async move {
+            let request = request.try_into_http1x().map_err(|error| ConnectorError::user(error.into()))?;
+            let response = client.request(request).await.map_err(|error| {
+                let connected = !error.is_connect();
+                let error = ConnectorError::io(error.into());
+                if connected { error } else { error.never_connected() }
+            })?;
+            let response = response.map(SdkBody::from_body_1_x);
+            HttpResponse::try_from(response).map_err(|error| ConnectorError::other(error.into(), None))
+        })
+    }
+}
+
+/// Opens connections for the client. A connection opened ahead of its request is handed out first.
+#[derive(Clone, Debug)]
+struct Connector {
+    https: HttpsConnector<legacy::connect::HttpConnector>,
+    opened: Arc<Mutex<Option<(Uri, Stream)>>>,
+}
+
+impl Connector {
+    fn opened(&self) -> std::sync::MutexGuard<'_, Option<(Uri, Stream)>> {
+        self.opened.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Service<Uri> for Connector {
+    type Response = Stream;
+    type Error = BoxError;
+    type Future = Pin<Box<dyn Future<Output = Result<Stream, BoxError>> + Send>>;
+
+    fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), BoxError>> {
+        self.https.poll_ready(context)
+    }
+
+    fn call(&mut self, url: Uri) -> Self::Future {
+        let leads_there =
+            |(opened, _): &mut (Uri, _)| opened.scheme() == url.scheme() && opened.authority() == url.authority();
+        if let Some((_, stream)) = self.opened().take_if(leads_there) {
+            return Box::pin(std::future::ready(Ok(stream)));
+        }
+        let connecting = tokio::time::timeout(CONNECT_TIMEOUT, self.https.call(url));
+        Box::pin(async move { connecting.await.map_err(|_| io::Error::other("cannot connect in time"))? })
+    }
+}
