@@ -1,9 +1,9 @@
-"""From the delivery of a call's event to its answer at OpenAI, on the stack as it is deployed on this machine.
+"""Time from the delivery of a call's event to its answer at OpenAI, on the stack deployed on this machine.
 
     make local && .venv/bin/python -m bench.python.call_latency [--quick]
 
-The AWS between the functions is ministack, whose polling of the queue is most of what is measured. It prints median and
-99th percentile; the time of an answer is the one at which the stand-in has been seen to have it.
+Most of the time is ministack polling the queue. Prints the median and the 99th percentile. The time of an answer is the
+time at which it is seen in the stand-in.
 """
 
 import statistics
@@ -23,7 +23,7 @@ _STEP_SECONDS = 0.002
 
 
 def main() -> None:
-    """Let calls come in one after the other, and print how long they rang."""
+    """Make calls one after the other and print the time until they were answered."""
     calls = 20 if "--quick" in sys.argv[1:] else 200
     with tempfile.TemporaryDirectory() as folder, Emulator(Path(folder)) as emulator, StandIn(Path(folder)) as openai:
         stack = create(emulator, "call-latency", openai.base_url)
@@ -32,7 +32,7 @@ def main() -> None:
         emulator.client("ssm").put_parameter(
             Name=f"/{stack.name}/call-policy", Value=POLICY, Type="String", Overwrite=True
         )
-        # The first ones start the functions.
+        # The first calls start the functions.
         rang = [_ring(openai) for _ in range(calls + 3)][3:]
     median, p99 = statistics.median(rang), statistics.quantiles(rang, n=100)[98]
     print(

@@ -1,4 +1,4 @@
-"""The verifier as an ordinary user would write it in Python: the official SDK, boto3, and AWS's runtime client."""
+"""The verifier in Python, with the official SDK, boto3 and AWS's runtime client, for comparison."""
 
 import base64
 import json

@@ -1,1 +1,1 @@
-//! The benchmarks behind every number in the README.
+//! Benchmarks for the figures in the README.

@@ -1,4 +1,4 @@
-//! The least a function can do on the same runtime: it answers with what it was sent. The yardstick for the verifier.
+//! Baseline of the verifier's benchmark: the smallest function on the same runtime, which responds with its input.
 
 use lambda_http::{Body, Error, Request, Response, service_fn};
 

@@ -1,13 +1,14 @@
-//! What a delivery costs in the verifier, beside a function on the same runtime crates that only echoes, and beside the
-//! verifier as one would write it in Python: time to the first response, processor time per event, peak memory, zip.
+//! Cost of a delivery in the verifier, compared with an echo function on the same runtime crates and with the verifier in
+//! Python: time to the first response, CPU time per event, peak memory, size of the zip.
 //!
 //! ```text
-//! cargo build --release -p verifier -p echo
-//! cargo run --release -p bench --bin invocations -- [--quick] [--python .venv/bin/python]
+//! cargo build --release -p verifier -p batch -p echo -p bench
+//! target/release/invocations [--quick] [--python .venv/bin/python] [--compare OTHER_VERIFIER]
 //! ```
 //!
-//! Each function runs under a stand-in of the Lambda Runtime API, with AWS endpoints on loopback that answer at once.
-//! The functions take turns, so that a busy machine slows all of them; the numbers are medians over the turns.
+//! Each function runs under a stand-in for the Lambda Runtime API, with AWS endpoints on loopback that respond at once. The
+//! functions take turns, so a busy machine slows all of them alike; the figures are medians over the turns. `--compare`
+//! adds another build of the verifier, for decisions about its code.
 
 use std::cmp::Ordering;
 use std::env;
@@ -23,17 +24,17 @@ use base64::engine::general_purpose::STANDARD;
 use flate2::Compression;
 use flate2::write::DeflateEncoder;
 use hmac::{Hmac, KeyInit, Mac};
+use hooks_testing::lambda::{Answer, Aws, Function, http_event};
 use hooks_webhook::Category;
-use lambda_stand_in::{Answer, Aws, Function, http_event};
 use sha2::Sha256;
 
 const KEY: &[u8; 32] = b"a key of thirty-two bytes or so.";
 const WEBHOOK_ID: &str = "wh_685c059ae39c8190af8c71ed1022a24d";
 
-/// An event as OpenAI sends it.
+/// Body of an event as OpenAI sends it.
 const BODY: &str = r#"{"id": "evt_685c059ae3a481909bdc86819b066fb6", "object": "event", "created_at": 1750861210, "type": "batch.completed", "data": {"id": "batch_685c059ae3a481909bdc86819b066fb6"}}"#;
 
-/// Turns, starts and events.
+/// Number of starts, turns and events.
 struct Effort {
     starts: usize,
     turns: usize,
@@ -44,13 +45,13 @@ struct Effort {
 const FULL: Effort = Effort { starts: 61, turns: 101, events_per_turn: 200, warm_up: 2_000 };
 const QUICK: Effort = Effort { starts: 11, turns: 11, events_per_turn: 100, warm_up: 200 };
 
-/// A function to measure.
+/// A measured function.
 struct Subject {
     name: &'static str,
     command: Box<dyn Fn() -> Command>,
-    /// The file that would be zipped.
+    /// The deployed file.
     binary: Option<PathBuf>,
-    /// An interpreter is an order of magnitude slower: it gets fewer turns of the same kind.
+    /// Divisor of the number of events, for a function that is an order of magnitude slower.
     share: usize,
     first_response: Vec<Duration>,
     start_cpu: Vec<Duration>,
@@ -90,9 +91,10 @@ impl Subject {
 fn main() -> Result<(), Box<dyn Error>> {
     let arguments: Vec<String> = env::args().skip(1).collect();
     let effort = if arguments.iter().any(|argument| argument == "--quick") { QUICK } else { FULL };
-    let python = arguments.iter().position(|argument| argument == "--python").and_then(|at| arguments.get(at + 1));
+    let option =
+        |name: &str| arguments.iter().position(|argument| argument == name).and_then(|at| arguments.get(at + 1));
 
-    let binaries = env::current_exe()?.parent().ok_or("this program lies in no folder")?.to_owned();
+    let binaries = env::current_exe()?.parent().ok_or("this program has no folder")?.to_owned();
     let mut subjects = Vec::new();
     for name in ["echo", "verifier"] {
         let binary = binaries.join(name);
@@ -101,16 +103,12 @@ fn main() -> Result<(), Box<dyn Error>> {
         }
         subjects.push(Subject::of_binary(name, binary));
     }
-    let absent = match python.map(Path::new) {
-        None => Some("no interpreter given with --python".to_owned()),
-        Some(python) => match python_subject(python) {
-            Ok(subject) => {
-                subjects.push(subject);
-                None
-            }
-            Err(problem) => Some(problem),
-        },
-    };
+    if let Some(other) = option("--compare") {
+        subjects.push(Subject::of_binary("other verifier", other.into()));
+    }
+    let python = option("--python").ok_or_else(|| "no interpreter given with --python".to_owned());
+    let absent =
+        python.and_then(|python| python_subject(Path::new(python))).map(|subject| subjects.push(subject)).err();
 
     let aws = Aws::start();
     aws.set_secret("project", "AWSCURRENT", Some(&format!("whsec_{}", STANDARD.encode(KEY))), Duration::from_secs(9));
@@ -134,12 +132,12 @@ fn main() -> Result<(), Box<dyn Error>> {
     print(&subjects, absent.as_deref(), &effort)
 }
 
-/// The function in Python, if it can run here.
+/// The verifier in Python, if the interpreter and its packages are available.
 fn python_subject(python: &Path) -> Result<Subject, String> {
     let python = python.canonicalize().map(|_| env::current_dir().unwrap_or_default().join(python));
-    let python = python.map_err(|error| format!("the interpreter cannot run: {error}"))?;
+    let python = python.map_err(|error| format!("cannot run the interpreter: {error}"))?;
     let check = Command::new(&python).args(["-c", "import awslambdaric, boto3, openai"]).output();
-    let check = check.map_err(|error| format!("the interpreter cannot run: {error}"))?;
+    let check = check.map_err(|error| format!("cannot run the interpreter: {error}"))?;
     if !check.status.success() {
         let problem = String::from_utf8_lossy(&check.stderr);
         return Err(problem.lines().last().unwrap_or("its packages cannot be imported").to_owned());
@@ -202,7 +200,7 @@ fn measure_events(
     Ok(())
 }
 
-/// A delivery signed now.
+/// A delivery signed with the current time.
 fn event() -> Result<Vec<u8>, Box<dyn Error>> {
     let timestamp = SystemTime::now().duration_since(UNIX_EPOCH)?.as_secs().to_string();
     let signed = format!("{WEBHOOK_ID}.{timestamp}.{BODY}");
@@ -229,13 +227,13 @@ fn median<T: PartialOrd + Copy>(values: impl Iterator<Item = T>) -> Result<T, &'
     sorted.get(sorted.len() / 2).copied().ok_or("nothing was measured")
 }
 
-/// How many times as long as echo: the median over the turns, each beside echo's own time in the same turn.
-fn beside(times: &[Duration], echo: &[Duration], share: usize) -> Result<f64, &'static str> {
+/// Ratio to echo: the median over the turns, each relative to echo's time in the same turn.
+fn relative_to_echo(times: &[Duration], echo: &[Duration], share: usize) -> Result<f64, &'static str> {
     let same_turns = echo.iter().step_by(share);
     median(times.iter().zip(same_turns).map(|(time, echo)| time.as_secs_f64() / echo.as_secs_f64()))
 }
 
-/// The size of a zip with the file as its only member, in bytes: the member deflated, and the zip's own records.
+/// Size in bytes of a zip with the file as its only member: the deflated member and the zip's records.
 fn zip_size(binary: &Path) -> Result<u64, Box<dyn Error>> {
     const RECORDS: u64 = 30 + 46 + 22 + 2 * "bootstrap".len() as u64;
     let mut encoder = DeflateEncoder::new(Vec::new(), Compression::default());
@@ -243,14 +241,14 @@ fn zip_size(binary: &Path) -> Result<u64, Box<dyn Error>> {
     Ok(encoder.finish()?.len() as u64 + RECORDS)
 }
 
-#[expect(clippy::cast_precision_loss, reason = "for people to read")]
+#[expect(clippy::cast_precision_loss, reason = "for display")]
 fn print(subjects: &[Subject], absent: Option<&str>, effort: &Effort) -> Result<(), Box<dyn Error>> {
     println!(
         "One delivery, medians of {} interleaved starts and {} x {} interleaved events",
         effort.starts, effort.turns, effort.events_per_turn
     );
     println!(
-        "(targets, beside echo: first response at most 2.5x, processor time at most 1.8x; peak at most 8 MiB, zip at most 2.5 MB)"
+        "(targets, relative to echo: first response at most 2.5x, CPU time at most 1.8x; peak at most 8 MiB, zip at most 2.5 MB)"
     );
     println!();
     println!(
@@ -266,10 +264,10 @@ fn print(subjects: &[Subject], absent: Option<&str>, effort: &Effort) -> Result<
             "{:20} {:9.2} ms {:7.2}x {:11.2} ms {:12.1} us {:7.2}x {:9.1} MiB  {zip}",
             subject.name,
             median(subject.first_response.iter().copied())?.as_secs_f64() * 1e3,
-            beside(&subject.first_response, &echo.first_response, subject.share)?,
+            relative_to_echo(&subject.first_response, &echo.first_response, subject.share)?,
             median(subject.start_cpu.iter().copied())?.as_secs_f64() * 1e3,
             median(subject.cpu_per_event.iter().copied())?.as_secs_f64() * 1e6,
-            beside(&subject.cpu_per_event, &echo.cpu_per_event, 1)?,
+            relative_to_echo(&subject.cpu_per_event, &echo.cpu_per_event, 1)?,
             subject.peak_memory as f64 / f64::from(1 << 20),
         );
     }

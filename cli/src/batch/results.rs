@@ -5,7 +5,7 @@ use std::io::{BufWriter, Write as _};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use hooks_aws::artifacts::{Artifacts, Key, Read};
+use hooks_aws::artifacts::{Artifacts, GetResult, Key};
 use hooks_openai::{Batch, Client};
 use tokio::time::{Instant, sleep};
 
@@ -101,9 +101,9 @@ impl Results {
         let (key, until) = (self.key(SUMMARY)?, Instant::now() + KEPT_TIMEOUT);
         loop {
             match artifacts.get(key.as_str(), None, MAX_SUMMARY).await? {
-                Read::Object { bytes, .. } => return Ok(bytes.to_vec()),
-                Read::TooLarge => return Err(Failure::no(format!("{key} is no summary: it is too large"))),
-                Read::Absent | Read::Unchanged if Instant::now() >= until => {
+                GetResult::Object { bytes, .. } => return Ok(bytes.to_vec()),
+                GetResult::TooLarge => return Err(Failure::no(format!("{key} is no summary: it is too large"))),
+                GetResult::Absent | GetResult::Unchanged if Instant::now() >= until => {
                     return Err(Failure::no(format!("{} has ended, and the stack has not kept its results", self.id))
                         .hint(format!(
                             "`openai-webhooks events list --object {}` shows what became of its event. With --no-stack \
@@ -111,7 +111,7 @@ impl Results {
                             self.id
                         )));
                 }
-                Read::Absent | Read::Unchanged => sleep(KEPT_PAUSE).await,
+                GetResult::Absent | GetResult::Unchanged => sleep(KEPT_PAUSE).await,
             }
         }
     }
@@ -152,8 +152,8 @@ fn unwritable(path: &Path, error: &std::io::Error) -> Failure {
     Failure::usage(format!("cannot write {}: {error}", path.display())).hint("Choose another folder with --out.")
 }
 
-impl From<hooks_aws::artifacts::Error> for Failure {
-    fn from(error: hooks_aws::artifacts::Error) -> Self {
+impl From<hooks_aws::artifacts::ArtifactError> for Failure {
+    fn from(error: hooks_aws::artifacts::ArtifactError) -> Self {
         Self::remote(error.to_string())
             .hint("Your AWS identity needs s3:GetObject and s3:ListBucket on the stack's bucket.")
     }

@@ -1,7 +1,7 @@
 //! The outcome and the alert for an environment.
 
 use hooks_consumer::object::present;
-use hooks_consumer::{Alert, Event, Outcome, Severity, when};
+use hooks_consumer::{Alert, Event, Outcome, Severity, text};
 use hooks_openai::{AgentEnvironment, for_display};
 
 /// The outcome for a retrieved environment, stored at `place`, without its artifact.
@@ -33,7 +33,7 @@ fn unusable(environment: &AgentEnvironment, event: &Event, place: &str) -> Alert
             "Check what it installs (packages, files, network access), then create it again.",
         ),
     };
-    let created = when::moment(event.created_at);
+    let created = text::moment(event.created_at);
     let message = format!(
         "Agent environment {id} is {status}.\n\n\
          What   {kind}\n\

@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use hooks_consumer::artifacts::{JSON, Key};
 use hooks_consumer::object::not_ended;
-use hooks_consumer::{Context, Event, Handler, HandlerError, OpenAi, Outcome, found, object_id, when};
+use hooks_consumer::{Context, Event, Handler, HandlerError, OpenAi, Outcome, clock, found, object_id};
 
 use crate::environment;
 use crate::session::{self, Topic};
@@ -28,7 +28,7 @@ impl AgentHandler {
         let id = object_id(event, "session")?;
         let key = key("session", id)?;
         let openai = self.openai.client().await?;
-        let as_of = when::now();
+        let as_of = clock::now_ms();
         // Also for an announced action: somebody may have taken it since the event.
         let Some(session) = found(openai.agent_session(id, context.deadline).await)? else {
             return Ok(Outcome::not_found(id, as_of));
@@ -51,7 +51,7 @@ impl AgentHandler {
         let id = object_id(event, "environment")?;
         let key = key("environment", id)?;
         let openai = self.openai.client().await?;
-        let as_of = when::now();
+        let as_of = clock::now_ms();
         let Some(environment) = found(openai.agent_environment(id, context.deadline).await)? else {
             return Ok(Outcome::not_found(id, as_of));
         };
@@ -90,7 +90,7 @@ fn unknown(event: &Event) -> Outcome {
     Outcome {
         object_id: event.object_id().map(str::to_owned),
         note: Some(note.to_owned()),
-        ..Outcome::new("recorded", when::now())
+        ..Outcome::new("recorded", clock::now_ms())
     }
 }
 

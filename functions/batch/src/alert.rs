@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use hooks_consumer::artifacts::Key;
-use hooks_consumer::{Alert, Severity, when};
+use hooks_consumer::{Alert, Severity, text};
 use hooks_openai::{BatchError, BatchStatus};
 
 use crate::summary::{Results, ended_at};
@@ -96,19 +96,13 @@ fn what(results: &Results<'_>) -> String {
 }
 
 fn when(results: &Results<'_>) -> String {
-    let (created, ended) = (results.batch.time("created_at"), ended_at(results.batch));
-    match (created, ended) {
-        (Some(created), Some(ended)) => format!(
-            "created {}, {} {} ({} later)",
-            when::moment(created),
-            results.batch.status,
-            when::moment(ended),
-            when::duration(ended.saturating_sub(created))
-        ),
-        (Some(created), None) => format!("created {}", when::moment(created)),
-        (None, Some(ended)) => format!("{} {}", results.batch.status, when::moment(ended)),
-        (None, None) => String::new(),
-    }
+    let batch = results.batch;
+    let (created, ended) = (batch.time("created_at"), ended_at(batch));
+    let later = created.zip(ended).map(|(from, to)| format!(" ({} later)", text::duration(to.saturating_sub(from))));
+    let later = later.unwrap_or_default();
+    let created = created.map(|at| format!("created {}", text::moment(at)));
+    let ended = ended.map(|at| format!("{} {}{later}", batch.status, text::moment(at)));
+    created.into_iter().chain(ended).collect::<Vec<_>>().join(", ")
 }
 
 /// The causes: OpenAI's errors about the input file, or else the most frequent error codes.

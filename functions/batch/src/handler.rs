@@ -2,7 +2,7 @@
 
 use hooks_consumer::artifacts::{JSON, Key};
 use hooks_consumer::object::{announces_end, present, under_way};
-use hooks_consumer::{Context, Event, Handler, HandlerError, OpenAi, Outcome, Setup, found, object_id, when};
+use hooks_consumer::{Context, Event, Handler, HandlerError, OpenAi, Outcome, Setup, clock, found, object_id};
 use hooks_openai::{Batch, BatchStatus, Client};
 
 use crate::alert::{alert, error_line};
@@ -38,7 +38,7 @@ impl Handler for BatchHandler {
         let id = object_id(event, "batch")?;
         let summary_key = key(id, "summary.json")?;
         let openai = self.openai.client().await?;
-        let as_of = when::now();
+        let as_of = clock::now_ms();
         let Some(batch) = found(openai.batch(id, context.deadline).await)? else {
             return Ok(Outcome::not_found(id, as_of));
         };

@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 
 use hooks_consumer::object::{copied, present};
-use hooks_consumer::when;
+use hooks_consumer::text;
 use hooks_openai::{Batch, BatchError};
 use serde::Serialize;
 use serde_json::{Map, Value, json};
@@ -109,7 +109,7 @@ impl Results<'_> {
     }
 
     fn times(&self) -> Map<String, Value> {
-        let known = self.batch.times.iter().map(|(name, at)| ((*name).to_owned(), when::moment(*at).into()));
+        let known = self.batch.times.iter().map(|(name, at)| ((*name).to_owned(), text::moment(*at).into()));
         let took = self.batch.time("created_at").zip(ended_at(self.batch)).map(|(from, to)| to.saturating_sub(from));
         known.chain([("seconds".to_owned(), took.into())]).collect()
     }

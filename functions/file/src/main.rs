@@ -4,7 +4,7 @@
 //! does, they are handled, as is any other `file.*` type.
 
 use hooks_consumer::object::present;
-use hooks_consumer::{Category, Context, Event, Handler, HandlerError, OpenAi, Outcome, found, object_id, when};
+use hooks_consumer::{Category, Context, Event, Handler, HandlerError, OpenAi, Outcome, clock, found, object_id};
 use hooks_openai::{File, for_display};
 use serde_json::Value;
 
@@ -20,7 +20,7 @@ impl Handler for FileHandler {
     async fn handle(&self, event: &Event, context: &Context) -> Result<Outcome, HandlerError> {
         let id = object_id(event, "file")?;
         let openai = self.openai.client().await?;
-        let as_of = when::now();
+        let as_of = clock::now_ms();
         Ok(match found(openai.file(id, context.deadline).await)? {
             Some(file) => seen(&file, as_of),
             None => gone(event, id, as_of),
@@ -51,7 +51,8 @@ fn seen(file: &File, as_of: i64) -> Outcome {
 fn gone(event: &Event, id: &str, as_of: i64) -> Outcome {
     let outcome = Outcome::not_found(id, as_of);
     if event.event_type == "file.deleted" {
-        return Outcome { note: Some(format!("OpenAI has no file {id} any more, as the event says")), ..outcome };
+        let note = Some(format!("OpenAI has no file {id} any more, as the event says"));
+        return Outcome { note, is_missing: false, ..outcome };
     }
     outcome
 }

@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use hooks_consumer::artifacts::{Artifacts, JSON, Key};
 use hooks_consumer::object::{copied, error_text, present, under_way};
-use hooks_consumer::{Context, Event, Handler, HandlerError, OpenAi, Outcome, Setup, found, object_id, when};
+use hooks_consumer::{Context, Event, Handler, HandlerError, OpenAi, Outcome, Setup, clock, found, object_id};
 use hooks_openai::{Client, FineTuningJob};
 use serde_json::{Map, Value};
 
@@ -50,7 +50,7 @@ impl Handler for FineTuningHandler {
         let id = object_id(event, "fine-tuning job")?;
         let job_key = key(id, "job.json")?;
         let openai = self.openai.client().await?;
-        let as_of = when::now();
+        let as_of = clock::now_ms();
         let Some(job) = found(openai.fine_tuning_job(id, context.deadline).await)? else {
             return Ok(Outcome::not_found(id, as_of));
         };
@@ -86,7 +86,7 @@ impl FineTuningHandler {
         let (test_key, promotion_key) = (key(id, "smoke-test.json")?, key(id, "promotion.json")?);
         let test = match &job.fine_tuned_model {
             Some(model) => {
-                let is_young = when::now() - context.received_at < READY_WITHIN;
+                let is_young = clock::now_ms() - context.received_at < READY_WITHIN;
                 smoke_test::run(openai, model, &self.prompt, context.deadline, is_young).await?
             }
             None => SmokeTest::without_model(),

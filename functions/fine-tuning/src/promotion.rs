@@ -6,7 +6,7 @@
 //! overwrite each other.
 
 use hooks_consumer::parameters::{Parameter, ParameterError, Parameters};
-use hooks_consumer::when;
+use hooks_consumer::text;
 use hooks_openai::FineTuningJob;
 use serde_json::{Value, json};
 
@@ -95,7 +95,7 @@ fn decide(history: &[Parameter], origin: Origin<'_>, model: &str) -> Decision {
     }
     match origins().map(|(_, other)| other).max_by_key(|other| other.finished_at) {
         Some(newest) if newest.finished_at > origin.finished_at => {
-            let (job, at) = (newest.job, when::moment(newest.finished_at));
+            let (job, at) = (newest.job, text::moment(newest.finished_at));
             Decision::Superseded(format!("the model of job {job}, which finished later, at {at}, was promoted already"))
         }
         _ => Decision::Promote { previous: history.last().map(|value| value.value.clone()) },

@@ -122,9 +122,7 @@ impl SmokeTest<'_> {
 
 #[cfg(test)]
 mod tests {
-    use hooks_openai::ClientConfig;
-    use tokio::io::{AsyncReadExt, AsyncWriteExt};
-    use tokio::net::TcpListener;
+    use hooks_testing::{Reply, Server};
 
     use super::*;
 
@@ -134,20 +132,12 @@ mod tests {
         is_young: bool,
         left: Duration,
     ) -> Result<SmokeTest<'static>, HandlerError> {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let base_url = format!("http://{}/v1", listener.local_addr().unwrap()).parse().unwrap();
-        let client = Client::new(ClientConfig { base_url, api_key: "sk-local".parse().unwrap() }).unwrap();
-        let serving = tokio::spawn(async move {
-            let (mut connection, _) = listener.accept().await.unwrap();
-            let _ = connection.read(&mut [0; 4096]).await;
-            let Some((status, body)) = answer else { return std::future::pending().await };
-            let body = body.to_string();
-            let head = format!("HTTP/1.1 {status} X\r\nconnection: close\r\ncontent-length: {}\r\n\r\n", body.len());
-            connection.write_all(format!("{head}{body}").as_bytes()).await.unwrap();
-        });
-        let test = run(&client, "ft:gpt:acme::1", "Say hello.", Instant::now() + left, is_young).await;
-        serving.abort();
-        test
+        let server = Server::start(move |_| match &answer {
+            Some((status, body)) => Reply::new(*status, body.to_string()),
+            None => Reply::never(),
+        })
+        .await;
+        run(&server.openai(), "ft:gpt:acme::1", "Say hello.", Instant::now() + left, is_young).await
     }
 
     async fn result(fields: Value) -> Result<String, String> {

@@ -1,6 +1,6 @@
 //! Alerts about calls that were not answered, and about a policy that cannot be used.
 
-use hooks_consumer::{Alert, Event, Severity, when};
+use hooks_consumer::{Alert, Event, Severity, text};
 use hooks_openai::for_display;
 
 use crate::call::Call;
@@ -31,7 +31,7 @@ pub(crate) fn too_old(event: &Event, call: &Call<'_>, age_ms: i64, maximum: i64,
     } else {
         "the delivery came late, or the event waited in the queue".to_owned()
     };
-    let (waited, maximum) = (when::duration(age_ms / 1000), when::duration(maximum));
+    let (waited, maximum) = (text::duration(age_ms / 1000), text::duration(maximum));
     let (about, event_id) = (about(event, call), for_display(&event.id));
     let message = format!(
         "A call was not answered: it had waited for {waited}, and a caller is expected to hang up after {maximum}.\n\n\
@@ -60,6 +60,6 @@ pub(crate) fn unusable_policy(error: &PolicyError, location: &str) -> Alert {
 
 fn about(event: &Event, call: &Call<'_>) -> String {
     let masked = |header| call.masked(header).unwrap_or_else(|| "unknown".to_owned());
-    let (kind, id, created) = (for_display(&event.event_type), for_display(call.id), when::moment(event.created_at));
+    let (kind, id, created) = (for_display(&event.event_type), for_display(call.id), text::moment(event.created_at));
     format!("What   {kind} {id}, from {} to {}\nWhen   {created}\n", masked("From"), masked("To"))
 }

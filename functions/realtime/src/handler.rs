@@ -5,7 +5,7 @@ mod tests;
 
 use std::time::Duration;
 
-use hooks_consumer::{Context, Event, Handler, HandlerError, OpenAi, Outcome, Setup, when};
+use hooks_consumer::{Context, Event, Handler, HandlerError, OpenAi, Outcome, Setup, clock};
 use tokio::time::Instant;
 
 use crate::answer::answer;
@@ -43,9 +43,9 @@ impl CallHandler {
         call: Call<'_>,
         current: &CurrentPolicy,
     ) -> Result<Outcome, HandlerError> {
-        let as_of = when::now();
+        let as_of = clock::now_ms();
         let age_ms = as_of.saturating_sub(event.created_at.saturating_mul(1000)).max(0);
-        let Some(policy) = &current.policy else {
+        let Some(policy) = &current.value else {
             if let Some(PolicyError { message, lasting: false }) = &current.error
                 && age_ms <= self.maximum_age
             {
@@ -71,20 +71,17 @@ impl CallHandler {
         let until = context.deadline.min(Instant::now() + left);
         let result = answer(&client, &call, decision.action, context, until).await;
         let result = result.map_err(|failure| mask_numbers(failure, &call))?;
-        Ok(outcome::answered(&call, &decision, result, age_ms, when::now()))
+        Ok(outcome::answered(&call, &decision, result, age_ms, clock::now_ms()))
     }
 }
 
 impl Handler for CallHandler {
-    /// A caller does not wait for the queue: a call that is not found is tried again while it is answered.
-    const PATIENCE: Duration = Duration::ZERO;
-
     async fn handle(&self, event: &Event, context: &Context) -> Result<Outcome, HandlerError> {
         let Some(call) = Call::of(event) else { return Ok(outcome::not_a_call(event)) };
         let current = self.policies.current().await;
         let mut outcome = self.answer(event, context, call, &current).await?;
         if let (Some(error), None) = (&current.error, &outcome.alert)
-            && self.policies.is_new(error).await
+            && self.policies.is_new(error)
         {
             outcome.alert = Some(alert::unusable_policy(error, &self.policies.location()));
         }

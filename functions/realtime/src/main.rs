@@ -7,9 +7,9 @@
 mod alert;
 mod answer;
 mod call;
-mod handler;
 #[cfg(test)]
-mod loopback;
+mod fake_services;
+mod handler;
 mod outcome;
 mod policy;
 

@@ -1,40 +1,40 @@
-//! What people are told of an expectation that was not met in time.
+//! The alert of an overdue expectation.
 
 use hooks_aws::ledger::{JobRecord, Waiting};
 use hooks_aws::outcomes::Notice;
-use hooks_consumer::{Severity, when};
+use hooks_function::text::{duration, moment};
+use hooks_webhook::Category;
 
-/// What the event type of such an alert is called: nothing of OpenAI's.
+/// The event type of such an alert. OpenAI has no event like it.
 const EVENT_TYPE: &str = "expectation.overdue";
 
-/// The alert's subject and text. `known` is what OpenAI says of the object, in a sentence, if it was asked.
+/// The alert's subject and text. `known` is a sentence with what OpenAI says of the object, if it was asked.
 pub(crate) fn overdue(
-    category: &str,
+    category: Category,
     waiting: &Waiting,
     job: Option<&JobRecord>,
     known: Option<&str>,
     now: i64,
 ) -> (String, String) {
     let (what, place) = match category {
-        "response" => ("Response", "logs"),
-        "batch" => ("Batch", "batches"),
-        "eval" => ("Eval run", "evaluations"),
+        Category::Response => ("Response", "logs"),
+        Category::Batch => ("Batch", "batches"),
         _ => ("Fine-tuning job", "finetune"),
     };
     let id = hooks_openai::for_display(&waiting.object_id);
-    let (due, late) = (when::moment(waiting.due_at), when::duration(now.saturating_sub(waiting.due_at)));
-    let since = waiting.created_at.map_or_else(|| "an unknown time".to_owned(), when::moment);
+    let (due, late) = (moment(waiting.due_at), duration(now.saturating_sub(waiting.due_at)));
+    let since = waiting.created_at.map_or_else(|| "an unknown time".to_owned(), moment);
     let why = match (job, known) {
         (Some(job), _) if job.terminal => format!(
             "It ended as {}, seen {}, but was expected only after that, or its event has failed since.",
             hooks_openai::for_display(&job.status),
-            when::moment(job.as_of / 1000)
+            moment(job.as_of / 1000)
         ),
         (_, Some(known)) => known.to_owned(),
         (Some(job), None) => format!(
             "It was {} when an event last told of it, {}.",
             hooks_openai::for_display(&job.status),
-            when::moment(job.as_of / 1000)
+            moment(job.as_of / 1000)
         ),
         (None, None) => "No event of it has been handled.".to_owned(),
     };
@@ -52,6 +52,6 @@ pub(crate) fn overdue(
 }
 
 /// The notice of an alert.
-pub(crate) fn notice<'a>(category: &'a str, subject: &'a str, message: &'a str) -> Notice<'a> {
-    Notice { category, event_type: EVENT_TYPE, severity: Severity::Warning.as_str(), subject, message }
+pub(crate) fn notice<'a>(category: Category, subject: &'a str, message: &'a str) -> Notice<'a> {
+    Notice { category: category.as_str(), event_type: EVENT_TYPE, severity: "warning", subject, message }
 }

@@ -1,37 +1,32 @@
-//! The task `expectations`: what was expected and has not been told of.
+//! The task `expectations`: expected objects whose end was not announced.
 
 use std::collections::HashMap;
 
 use hooks_aws::ledger::Waiting;
+use hooks_function::Error;
 use hooks_openai::{ErrorClass, Response};
 use hooks_telemetry::{Line, Metric};
-use lambda_runtime::Error;
+use hooks_webhook::Category;
 use serde_json::{Value, json};
 use tokio::time::Instant;
 
 use crate::alert;
-use crate::desk::Books;
-use crate::ending::Ending;
-use crate::fault::Fault;
-use crate::settings::Services;
-use crate::walk::GRACE;
+use crate::error::ReconcileError;
+use crate::list_scan::GRACE;
+use crate::missed_event::MissedEvent;
+use crate::reconciler::ScanStore;
+use crate::services::Services;
 
-/// What can be expected.
-const CATEGORIES: [&str; 4] = [RESPONSE, "batch", "eval", "fine-tuning"];
-
-/// OpenAI lists no responses, so only those that are expected can be looked up, one by one.
-const RESPONSE: &str = "response";
-
-/// How many expectations are read at a time.
+/// Expectations per page.
 const PAGE: u16 = 100;
 
-/// How many responses one run looks up. Those due first come first, and whoever is due leaves, so each gets its turn.
+/// Responses looked up per run. Those due first come first, and an overdue one is not looked up again, so each gets its turn.
 const MAX_LOOK_UPS: usize = 500;
 
-/// How many alerts one run sends. The next one sends the rest.
+/// Alerts sent per run. The next run sends the rest.
 const MAX_ALERTS: usize = 50;
 
-/// What a run came to.
+/// Progress and result of a run.
 #[derive(Default)]
 struct Run {
     looked_up: usize,
@@ -45,25 +40,25 @@ struct Run {
 
 /// What OpenAI says of a response.
 enum Known {
-    /// It has ended, and its event is in the queue now.
+    /// It has ended, and its event is queued now.
     Sent,
-    /// In words, for people.
+    /// A sentence for people.
     Otherwise(String),
 }
 
-/// Looks up what is expected. `now` is in Unix seconds.
+/// Looks up expected responses and alerts people of overdue expectations. `now` is in Unix seconds.
 pub(crate) async fn run(services: &Services, now: i64, until: Instant) -> Result<Value, Error> {
     let mut run = Run::default();
-    // Half of the time, so that slow answers never keep people from being told.
+    // Half of the time, so that slow answers never prevent alerts.
     let half = Instant::now() + until.saturating_duration_since(Instant::now()) / 2;
-    let looked = run.look_up(services, now, half).await;
-    let done = looked.and(run.tell(services, now, until).await);
+    let looked_up = run.look_up(services, now, half).await;
+    let done = looked_up.and(run.alert(services, now, until).await);
     let Run { looked_up, sent, overdue, skipped, .. } = run;
     let line = match (&done, &skipped) {
         (Ok(()), None) => Line::info("expectations checked"),
         _ => Line::warn("expectations checked in part"),
     };
-    let error = done.as_ref().err().map(Fault::to_string);
+    let error = done.as_ref().err().map(ReconcileError::to_string);
     line.number("looked_up", looked_up as u64)
         .maybe("error", error.as_deref().or(skipped.as_deref()))
         .metric(Metric::Reconciled, sent as u64)
@@ -78,10 +73,11 @@ pub(crate) async fn run(services: &Services, now: i64, until: Instant) -> Result
 }
 
 /// The responses that were expected long enough ago for their webhooks to have come.
-async fn to_look_up(services: &Services, now: i64, until: Instant) -> Result<Vec<Waiting>, Fault> {
+async fn to_look_up(services: &Services, now: i64, until: Instant) -> Result<Vec<Waiting>, ReconcileError> {
     let (mut found, mut after) = (Vec::new(), None);
     loop {
-        let page = services.desk.ledger.waiting(RESPONSE, i64::MAX, after.as_ref(), PAGE).await?;
+        let page =
+            services.reconciler.ledger.waiting(Category::Response.as_str(), i64::MAX, after.as_ref(), PAGE).await?;
         let is_young = |waiting: &Waiting| waiting.created_at.is_some_and(|at| at > now - GRACE);
         found.extend(page.items.into_iter().filter(|waiting| !is_young(waiting)));
         after = page.next;
@@ -93,19 +89,20 @@ async fn to_look_up(services: &Services, now: i64, until: Instant) -> Result<Vec
 }
 
 impl Run {
-    /// Looks up the responses whose webhooks should have come by now. A response may be large, so one at a time.
+    /// Looks up the responses whose webhooks should have arrived by now: OpenAI has no list of responses. A response may
+    /// be large, so one at a time.
     ///
-    /// What OpenAI does not answer is asked again with the next run, and at last the expectation is overdue: a fault of
-    /// OpenAI's is not the invocation's.
-    async fn look_up(&mut self, services: &Services, now: i64, until: Instant) -> Result<(), Fault> {
+    /// A call that OpenAI does not answer is repeated by the next run, until the expectation is overdue: an error of
+    /// OpenAI is not one of the invocation.
+    async fn look_up(&mut self, services: &Services, now: i64, until: Instant) -> Result<(), ReconcileError> {
         let waiting = to_look_up(services, now, until).await?;
         if waiting.is_empty() {
             return Ok(());
         }
-        let openai = match services.openai().await {
+        let openai = match services.api_key.client().await {
             Ok(openai) => openai,
-            Err(fault) => {
-                self.skipped = Some(fault.to_string());
+            Err(error) => {
+                self.skipped = Some(error.to_string());
                 return Ok(());
             }
         };
@@ -125,7 +122,7 @@ impl Run {
                 }
                 Err(error) => {
                     self.skipped = Some(error.to_string());
-                    // What refuses one refuses all.
+                    // The others would be refused as well.
                     if matches!(error.class(), ErrorClass::Unauthorized | ErrorClass::QuotaExhausted) {
                         break;
                     }
@@ -135,31 +132,31 @@ impl Run {
         Ok(())
     }
 
-    /// A response that has ended and that nobody has heard of has lost its webhook.
-    async fn know(&mut self, services: &Services, response: &Response) -> Result<Known, Fault> {
-        let Some(ending) = Ending::of_response(response) else {
+    /// Sends the event of a response that has ended, if its webhook was missed.
+    async fn know(&mut self, services: &Services, response: &Response) -> Result<Known, ReconcileError> {
+        let Some(event) = MissedEvent::of_response(response) else {
             let status = hooks_openai::for_display(response.status.as_str());
             return Ok(Known::Otherwise(format!("OpenAI says it is {status}.")));
         };
-        if services.desk.is_known(&ending).await? {
+        if services.reconciler.is_known(&event).await? {
             return Ok(Known::Otherwise("It has ended, but its event could not be handled so far.".to_owned()));
         }
-        services.desk.send(&ending).await?;
+        services.reconciler.send(&event).await?;
         self.sent += 1;
         Ok(Known::Sent)
     }
 
-    /// Tells people of what is overdue.
-    async fn tell(&mut self, services: &Services, now: i64, until: Instant) -> Result<(), Fault> {
-        for category in CATEGORIES {
+    /// Alerts people of overdue expectations.
+    async fn alert(&mut self, services: &Services, now: i64, until: Instant) -> Result<(), ReconcileError> {
+        for category in Category::ALL.into_iter().filter(|category| category.can_be_expected()) {
             let mut after = None;
             loop {
-                let page = services.desk.ledger.waiting(category, now, after.as_ref(), PAGE).await?;
+                let page = services.reconciler.ledger.waiting(category.as_str(), now, after.as_ref(), PAGE).await?;
                 for waiting in page.items {
                     if self.overdue >= MAX_ALERTS || Instant::now() >= until {
                         return Ok(());
                     }
-                    self.tell_of(services, category, &waiting, now).await?;
+                    self.alert_of(services, category, &waiting, now).await?;
                 }
                 after = page.next;
                 if after.is_none() {
@@ -170,22 +167,22 @@ impl Run {
         Ok(())
     }
 
-    async fn tell_of(
+    async fn alert_of(
         &mut self,
         services: &Services,
-        category: &'static str,
+        category: Category,
         waiting: &Waiting,
         now: i64,
-    ) -> Result<(), Fault> {
-        let known = match self.known.get(&waiting.object_id).filter(|_| category == RESPONSE) {
+    ) -> Result<(), ReconcileError> {
+        let known = match self.known.get(&waiting.object_id).filter(|_| category == Category::Response) {
             Some(Known::Sent) => return Ok(()),
             Some(Known::Otherwise(known)) => Some(known.as_str()),
             None => None,
         };
-        let job = services.desk.ledger.job(category, &waiting.object_id).await?;
+        let job = services.reconciler.ledger.job(category.as_str(), &waiting.object_id).await?;
         let (subject, message) = alert::overdue(category, waiting, job.as_ref(), known, now);
         services.outcomes.alert(&alert::notice(category, &subject, &message)).await?;
-        if services.desk.ledger.overdue(waiting).await? {
+        if services.reconciler.ledger.overdue(waiting).await? {
             self.overdue += 1;
         }
         Ok(())

@@ -1,68 +1,69 @@
-//! The task `reconcile`: what ended at OpenAI without a webhook.
+//! The task `reconcile`: a scan of OpenAI's lists for missed events.
 
+use hooks_function::Error;
 use hooks_telemetry::{Line, Metric};
-use lambda_runtime::Error;
 use serde_json::{Map, Value, json};
 use tokio::time::Instant;
 
-use crate::kind::Kind;
-use crate::settings::Services;
-use crate::walk::{Bounds, Walk, Walked};
+use crate::error::ReconcileError;
+use crate::list::OpenAiList;
+use crate::list_scan::{Limits, ListScan, ScanResult};
+use crate::services::Services;
 
-/// Goes through every list. A fault in one does not keep the others; what was a fault of OpenAI or AWS fails the
-/// invocation in the end, so that Lambda tries again and an alarm sees it when that does not help.
+/// Scans every list. An error in one does not stop the others; an error of OpenAI or AWS fails the invocation in the end,
+/// so that Lambda retries and an alarm sees it when that does not help.
 pub(crate) async fn run(services: &Services, now: i64, until: Instant) -> Result<Value, Error> {
-    let openai = match services.openai().await {
+    let openai = match services.api_key.client().await.map_err(ReconcileError::from) {
         Ok(openai) => openai,
-        Err(fault) if fault.is_of_setup() => {
-            Line::warn(&format!("nothing was reconciled: {fault}")).metric(Metric::Reconciled, 0).emit();
-            return Ok(json!({"task": "reconcile", "skipped": fault.to_string()}));
+        Err(error) if error.is_setup() => {
+            Line::warn(&format!("nothing was reconciled: {error}")).metric(Metric::Reconciled, 0).emit();
+            return Ok(json!({"task": "reconcile", "skipped": error.to_string()}));
         }
-        Err(fault) => return Err(fault.into()),
+        Err(error) => return Err(error.into()),
     };
     let mut lists = Vec::new();
-    for (position, kind) in Kind::ALL.into_iter().enumerate() {
-        // The time that is left is shared by those that are left, so that a long list leaves the others theirs.
+    for (position, list) in OpenAiList::ALL.into_iter().enumerate() {
+        // The remaining lists share the remaining time, so that a long list leaves the others theirs.
         let left = until.saturating_duration_since(Instant::now());
-        let share = left / u32::try_from(Kind::ALL.len() - position).unwrap_or(1);
-        let (books, until) = (&services.desk, Instant::now() + share);
-        let walk = Walk { kind, openai: &openai, books, bounds: Bounds::USUAL, now, until };
-        lists.push((kind, walk.walk().await));
+        let share = left / u32::try_from(OpenAiList::ALL.len() - position).unwrap_or(1);
+        let (store, until) = (&services.reconciler, Instant::now() + share);
+        let scan = ListScan { list, openai: &openai, store, limits: Limits::DEFAULT, now, until };
+        lists.push((list, scan.run().await));
     }
     log(&lists);
-    let failed: Vec<String> = lists.iter().filter_map(|(kind, walked)| failure(*kind, walked)).collect();
+    let failed: Vec<String> = lists.iter().filter_map(|(list, result)| failure(*list, result)).collect();
     if failed.is_empty() { Ok(result(&lists)) } else { Err(failed.join("; ").into()) }
 }
 
-fn failure(kind: Kind, walked: &Walked) -> Option<String> {
-    let fault = walked.fault.as_ref().filter(|fault| !fault.is_of_setup())?;
-    Some(format!("{}: {fault}", kind.as_str()))
+fn failure(list: OpenAiList, result: &ScanResult) -> Option<String> {
+    let error = result.error.as_ref().filter(|error| !error.is_setup())?;
+    Some(format!("{}: {error}", list.as_str()))
 }
 
-fn log(lists: &[(Kind, Walked)]) {
-    let faults: Vec<String> = lists
+fn log(lists: &[(OpenAiList, ScanResult)]) {
+    let errors: Vec<String> = lists
         .iter()
-        .filter_map(|(kind, walked)| Some(format!("{}: {}", kind.as_str(), walked.fault.as_ref()?)))
+        .filter_map(|(list, result)| Some(format!("{}: {}", list.as_str(), result.error.as_ref()?)))
         .collect();
-    let sent: usize = lists.iter().map(|(_, walked)| walked.sent).sum();
-    let mut line = if faults.is_empty() { Line::info("reconciled") } else { Line::warn("reconciled in part") };
-    for (kind, walked) in lists {
-        let name = kind.as_str();
-        line = line.number(&format!("{name}.entries"), walked.entries as u64);
-        line = line.number(&format!("{name}.sent"), walked.sent as u64);
+    let sent: usize = lists.iter().map(|(_, result)| result.sent).sum();
+    let mut line = if errors.is_empty() { Line::info("reconciled") } else { Line::warn("reconciled in part") };
+    for (list, result) in lists {
+        let name = list.as_str();
+        line = line.number(&format!("{name}.entries"), result.entries as u64);
+        line = line.number(&format!("{name}.sent"), result.sent as u64);
     }
-    let faults = faults.join("; ");
-    line.maybe("error", Some(&*faults).filter(|text| !text.is_empty())).metric(Metric::Reconciled, sent as u64).emit();
+    let errors = errors.join("; ");
+    line.maybe("error", Some(&*errors).filter(|text| !text.is_empty())).metric(Metric::Reconciled, sent as u64).emit();
 }
 
-fn result(lists: &[(Kind, Walked)]) -> Value {
-    let result = |(kind, walked): &(Kind, Walked)| {
-        let Walked { pages, entries, sent, finished, fault } = walked;
-        let mut list = json!({"pages": pages, "entries": entries, "sent": sent, "finished": finished});
-        if let Some(fault) = fault {
-            list["skipped"] = fault.to_string().into();
+fn result(lists: &[(OpenAiList, ScanResult)]) -> Value {
+    let of_list = |(list, result): &(OpenAiList, ScanResult)| {
+        let ScanResult { pages, entries, sent, finished, error } = result;
+        let mut json = json!({"pages": pages, "entries": entries, "sent": sent, "finished": finished});
+        if let Some(error) = error {
+            json["skipped"] = error.to_string().into();
         }
-        (kind.as_str().to_owned(), list)
+        (list.as_str().to_owned(), json)
     };
-    json!({"task": "reconcile", "lists": lists.iter().map(result).collect::<Map<_, _>>()})
+    json!({"task": "reconcile", "lists": lists.iter().map(of_list).collect::<Map<_, _>>()})
 }

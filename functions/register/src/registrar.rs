@@ -1,220 +1,114 @@
-//! What is done at OpenAI, and with the secret that it gives out.
+//! The endpoint at OpenAI, and the signing secret that OpenAI gives out for it.
 //!
 //! Creating an endpoint is not idempotent, and its signing secret is shown once. Both may be cut off at any point, so:
 //!
-//! - **Found before created.** Own is what has the template's name and URL. It is looked for before every attempt to
-//!   create one, so neither CloudFormation's retry nor an answer that got lost makes a second.
-//! - **Found means a new secret.** The one it was created with cannot be read again. It is rotated, with the old one
-//!   kept for a day, and the new one stored. A rotation whose answer got lost is done again.
+//! - **Found before created.** The stack's own endpoint is the one with the template's name and URL. Every attempt to
+//!   create it looks for it first, so neither CloudFormation's retry nor a lost answer makes a second.
+//! - **Found means a new secret.** The secret of an existing endpoint cannot be read again. It is rotated, with the old
+//!   one valid for a day, and the new one stored. A rotation whose answer got lost is repeated.
 //! - **Stored before done.** An endpoint is reported as registered once its secret is where the verifier reads it.
-//!   Deliveries from before then are answered 401 or 503, and OpenAI repeats them.
+//!   Earlier deliveries are answered 401 or 503, and OpenAI repeats them.
 
 use std::future::Future;
 use std::time::Duration;
 
-use hooks_aws::secrets::{PLACEHOLDER, Store};
-use hooks_openai::{ApiKey, Client, EndpointChange, EndpointSecret, ErrorClass, WebhookEndpoint};
+use hooks_aws::secrets::Store;
+use hooks_function::{ApiKeySecret, ApiKeySecretError};
+use hooks_openai::{Client, EndpointChange, EndpointSecret, ErrorClass, WebhookEndpoint};
 use tokio::time::{Instant, sleep};
 
-use crate::request::{Request, Wanted};
-use crate::trouble::Trouble;
+use crate::error::RegistrationError;
+use crate::request::{DesiredEndpoint, Request};
 
 /// The physical id of an endpoint that could not be created. There is nothing to delete.
 pub(crate) const NOT_REGISTERED: &str = "not-registered";
 
-/// The physical id of one of which nobody knows whether it was created. Who deletes it has to look.
+/// The physical id of an endpoint that may or may not have been created. A deletion has to look for it.
 pub(crate) const PERHAPS_REGISTERED: &str = "perhaps-registered";
 
-/// What the ids of OpenAI's endpoints begin with.
+/// Prefix of the ids of OpenAI's endpoints.
 const ID_PREFIX: &str = "whe_";
 
-/// The most that OpenAI lists at once.
+/// Prefixes of event types that are not subscribed to by default: the APIs behind them end or are not handled.
+const NOT_BY_DEFAULT: [&str; 2] = ["eval.", "video."];
+
+/// Entries per page: the most that OpenAI lists at once.
 const PAGE: u8 = 100;
 
-/// How many pages are looked through for the own endpoint, the newest first.
+/// Pages searched for the stack's own endpoint, the newest first.
 const MAX_PAGES: usize = 10;
 
-/// The wait after a first failure. It doubles with every further one.
+/// Pause after the first failure. It doubles with every further one.
 const FIRST_PAUSE: Duration = Duration::from_millis(500);
 
-/// The longest wait between two attempts, unless OpenAI asks for more.
+/// Longest pause between two attempts, unless OpenAI asks for more.
 const LONGEST_PAUSE: Duration = Duration::from_secs(8);
 
-/// How often Secrets Manager is asked. Its client has tried more often underneath.
-const SECRET_TRIES: u32 = 4;
+/// Attempts at Secrets Manager. Its client has retried underneath.
+const SECRET_ATTEMPTS: u32 = 4;
 
 /// Manages the endpoint.
 pub(crate) struct Registrar {
-    /// With a key to be replaced.
-    pub(crate) openai: Client,
+    pub(crate) api_key: ApiKeySecret,
     pub(crate) store: Store,
-    /// The id of the secret with the API key.
-    pub(crate) key_secret: String,
 }
 
-/// A request that was done.
+/// Result of a request that was carried out.
 #[derive(Debug)]
-pub(crate) struct Done {
-    /// What CloudFormation calls the endpoint from now on.
+pub(crate) struct Completion {
+    /// The endpoint's id for CloudFormation.
     pub(crate) physical_id: String,
     /// For the log.
     pub(crate) outcome: &'static str,
     /// Why an endpoint was not deleted.
-    pub(crate) left_behind: Option<Trouble>,
+    pub(crate) left_behind: Option<RegistrationError>,
 }
 
-/// A request that was not done.
+/// A request that was not carried out.
 #[derive(Debug)]
-pub(crate) struct Failed {
-    pub(crate) why: Trouble,
-    /// What CloudFormation calls what was created all the same; what has a name already keeps it.
+pub(crate) struct FailedRequest {
+    pub(crate) error: RegistrationError,
+    /// The id for CloudFormation of whatever was created all the same. A resource that has an id already keeps it.
     pub(crate) physical_id: String,
 }
 
-impl From<Trouble> for Failed {
-    fn from(why: Trouble) -> Self {
-        Self { why, physical_id: NOT_REGISTERED.to_owned() }
-    }
-}
-
-impl From<hooks_openai::OpenAiError> for Failed {
-    fn from(error: hooks_openai::OpenAiError) -> Self {
-        Trouble::from(error).into()
+impl<E: Into<RegistrationError>> From<E> for FailedRequest {
+    fn from(error: E) -> Self {
+        Self { error: error.into(), physical_id: NOT_REGISTERED.to_owned() }
     }
 }
 
 impl Registrar {
-    /// Does what is asked for, before `until`.
-    pub(crate) async fn handle(&self, request: &Request, until: Instant) -> Result<Done, Failed> {
+    /// Carries out a request before `until`.
+    pub(crate) async fn handle(&self, request: &Request, until: Instant) -> Result<Completion, FailedRequest> {
         match (request.kind.as_str(), request.physical_id.as_deref()) {
-            ("Create", _) => self.create(&self.client().await?, &request.wanted()?, until).await,
+            ("Create", _) => self.session(until).await?.create(&request.desired()?).await,
             ("Update", Some(id)) => {
-                let (wanted, before) = (request.wanted()?, request.wanted_before()?);
-                self.update(&self.client().await?, id, &before, &wanted, until).await
+                let (desired, before) = (request.desired()?, request.desired_before()?);
+                self.session(until).await?.update(id, &before, &desired).await
             }
             ("Delete", Some(id)) => match self.delete(id, request, until).await {
                 // A stack that cannot be deleted is worse than an endpoint that delivers to nobody.
-                Err(why) if why.is_about_the_key() => Ok(done(id, "left behind", Some(why))),
-                result => Ok(done(id, result?, None)),
+                Err(error) if error.is_about_the_key() => Ok(completion(id, "left behind", Some(error))),
+                result => Ok(completion(id, result?, None)),
             },
-            _ => Err(Trouble::Kind.into()),
+            _ => Err(RegistrationError::UnknownRequest.into()),
         }
     }
 
-    async fn create(&self, openai: &Client, wanted: &Wanted, until: Instant) -> Result<Done, Failed> {
-        // Of no use to an endpoint that is found, but a failure here leaves nothing behind.
-        let event_types = event_types(openai, wanted, until).await?;
-        let mut pauses = Pauses::until(until);
-        let mut left = NOT_REGISTERED;
-        loop {
-            let own = own(openai, wanted, until).await;
-            let own = own.map_err(|why| Failed { why, physical_id: left.to_owned() })?;
-            if let Some(endpoint) = own.into_iter().next() {
-                return self.adopt(openai, endpoint, wanted, &event_types, until).await;
-            }
-            match openai.create_webhook_endpoint(&wanted.name, &wanted.url, &event_types, until).await {
-                Ok((endpoint, secret)) => {
-                    let stored = self.keep(&secret, wanted).await;
-                    return registered(endpoint.id, "created", stored);
-                }
-                Err(error) => {
-                    // Whatever else OpenAI refuses, it has not done.
-                    if error.status().is_none_or(|status| status >= 500) {
-                        left = PERHAPS_REGISTERED;
-                    }
-                    if !pauses.wait_after(&error).await {
-                        return Err(Failed { why: error.into(), physical_id: left.to_owned() });
-                    }
-                }
-            }
-        }
-    }
-
-    /// Makes the own endpoint that was found what is wanted. The secret comes last: until it is stored, deliveries are
-    /// signed with one that nobody has.
-    async fn adopt(
-        &self,
-        openai: &Client,
-        found: WebhookEndpoint,
-        wanted: &Wanted,
-        event_types: &[String],
-        until: Instant,
-    ) -> Result<Done, Failed> {
-        // Where all are wanted, those that only the dashboard can add stay.
-        let mut target = event_types.to_vec();
-        if wanted.event_types.is_empty() {
-            target.extend(found.event_types.iter().filter(|name| !event_types.contains(name)).cloned());
-        }
-        let change = EndpointChange { event_types: Some(&target), ..EndpointChange::default() };
-        let result = async {
-            if !same(&target, &found.event_types) {
-                patiently(until, || openai.update_webhook_endpoint(&found.id, change, until)).await?;
-            }
-            self.renew(openai, &found.id, wanted, until).await
-        };
-        let result = result.await;
-        registered(found.id, "found again", result)
-    }
-
-    /// Sends what changed in the template and nothing else, so that what was changed in the dashboard stays.
-    async fn update(
-        &self,
-        openai: &Client,
-        id: &str,
-        before: &Wanted,
-        wanted: &Wanted,
-        until: Instant,
-    ) -> Result<Done, Failed> {
-        match self.change(openai, id, before, wanted, until).await {
-            Ok(()) => Ok(done(id, "updated", None)),
-            // Somebody deleted it by hand, or the key is another project's now.
-            // Should this fail in turn, it keeps its id: whatever was created is found by the next attempt.
-            Err(Trouble::OpenAi(error)) if error.class() == ErrorClass::NotFound => {
-                self.create(openai, wanted, until).await
-            }
-            Err(why) => Err(why.into()),
-        }
-    }
-
-    async fn change(
-        &self,
-        openai: &Client,
-        id: &str,
-        before: &Wanted,
-        wanted: &Wanted,
-        until: Instant,
-    ) -> Result<(), Trouble> {
-        let types_change = !same(&before.event_types, &wanted.event_types);
-        let types = if types_change { event_types(openai, wanted, until).await? } else { Vec::new() };
-        let change = EndpointChange {
-            name: (before.name != wanted.name).then_some(wanted.name.as_str()),
-            url: (before.url != wanted.url).then_some(wanted.url.as_str()),
-            event_types: types_change.then_some(types.as_slice()),
-        };
-        if change.name.is_some() || change.url.is_some() || change.event_types.is_some() {
-            patiently(until, || openai.update_webhook_endpoint(id, change, until)).await?;
-        } else {
-            patiently(until, || openai.webhook_endpoint(id, until)).await?;
-        }
-        if before.signing_secret != wanted.signing_secret {
-            self.renew(openai, id, wanted, until).await?;
-        }
-        Ok(())
-    }
-
-    async fn delete(&self, id: &str, request: &Request, until: Instant) -> Result<&'static str, Trouble> {
+    async fn delete(&self, id: &str, request: &Request, until: Instant) -> Result<&'static str, RegistrationError> {
         if id == NOT_REGISTERED {
             return Ok("nothing to delete");
         }
-        let openai = self.client().await?;
+        let session = self.session(until).await?;
         let ids = if id.starts_with(ID_PREFIX) {
             vec![id.to_owned()]
         } else {
-            own(&openai, &request.wanted()?, until).await?.into_iter().map(|endpoint| endpoint.id).collect()
+            session.own(&request.desired()?).await?.into_iter().map(|endpoint| endpoint.id).collect()
         };
         let mut outcome = "gone already";
         for id in ids {
-            match patiently(until, || openai.delete_webhook_endpoint(&id, until)).await {
+            match retry(until, || session.openai.delete_webhook_endpoint(&id, until)).await {
                 Ok(()) => outcome = "deleted",
                 Err(error) if error.class() == ErrorClass::NotFound => {}
                 Err(error) => return Err(error.into()),
@@ -223,64 +117,171 @@ impl Registrar {
         Ok(outcome)
     }
 
-    /// A new secret for the endpoint, stored.
-    async fn renew(&self, openai: &Client, id: &str, wanted: &Wanted, until: Instant) -> Result<(), Trouble> {
-        let (_, secret) = patiently(until, || openai.rotate_webhook_secret(id, true, until)).await?;
-        self.keep(&secret, wanted).await
+    /// Reads the API key.
+    async fn session(&self, until: Instant) -> Result<Session<'_>, RegistrationError> {
+        let is_transient = |error: &ApiKeySecretError| matches!(error, ApiKeySecretError::Unreadable(..));
+        let openai = retry_secret(is_transient, || self.api_key.client()).await?;
+        Ok(Session { openai, store: &self.store, until })
     }
+}
 
-    async fn keep(&self, secret: &EndpointSecret, wanted: &Wanted) -> Result<(), Trouble> {
-        let id = &wanted.signing_secret;
-        let stored = repeatedly(|| self.store.put(id, secret.expose())).await;
-        stored.map_err(|error| Trouble::NotStored(id.clone(), error))
-    }
+/// The calls of one request.
+struct Session<'a> {
+    openai: Client,
+    store: &'a Store,
+    until: Instant,
+}
 
-    /// OpenAI with the key of the moment.
-    async fn client(&self) -> Result<Client, Trouble> {
-        let id = &self.key_secret;
-        let text = repeatedly(|| self.store.text(id)).await;
-        let text = text.map_err(|error| Trouble::KeyUnreadable(id.clone(), error))?;
-        if matches!(text.trim(), PLACEHOLDER | "") {
-            return Err(Trouble::KeyUnset(id.clone()));
+impl Session<'_> {
+    async fn create(&self, desired: &DesiredEndpoint) -> Result<Completion, FailedRequest> {
+        // Of no use to an endpoint that is found, but a failure here leaves nothing behind.
+        let event_types = self.event_types(desired).await?;
+        let mut pauses = Pauses::until(self.until);
+        let mut left = NOT_REGISTERED;
+        loop {
+            let own = self.own(desired).await;
+            let own = own.map_err(|error| FailedRequest { error, physical_id: left.to_owned() })?;
+            if let Some(endpoint) = own.into_iter().next() {
+                return self.adopt(endpoint, desired, event_types).await;
+            }
+            let created =
+                self.openai.create_webhook_endpoint(&desired.name, &desired.url, &event_types, self.until).await;
+            match created {
+                Ok((endpoint, secret)) => {
+                    let stored = self.store_secret(&secret, desired).await;
+                    return registered(endpoint.id, "created", stored);
+                }
+                Err(error) => {
+                    // Whatever OpenAI refuses otherwise, it has not done.
+                    if error.status().is_none_or(|status| status >= 500) {
+                        left = PERHAPS_REGISTERED;
+                    }
+                    if !pauses.wait_after(&error).await {
+                        return Err(FailedRequest { error: error.into(), physical_id: left.to_owned() });
+                    }
+                }
+            }
         }
-        let key: ApiKey = text.parse().map_err(|error| Trouble::KeyUnusable(id.clone(), error))?;
-        Ok(self.openai.with_api_key(key))
+    }
+
+    /// Changes the stack's own endpoint, which was found, to the desired one. The secret comes last: until it is stored,
+    /// deliveries are signed with a secret that the verifier does not have.
+    async fn adopt(
+        &self,
+        found: WebhookEndpoint,
+        desired: &DesiredEndpoint,
+        mut event_types: Vec<String>,
+    ) -> Result<Completion, FailedRequest> {
+        // Without a choice in the template, types that were added in the dashboard stay.
+        if desired.event_types.is_empty() {
+            let others = found.event_types.iter().filter(|name| !event_types.contains(name)).cloned();
+            event_types.extend(others.collect::<Vec<_>>());
+        }
+        let change = EndpointChange { event_types: Some(&event_types), ..EndpointChange::default() };
+        let result = async {
+            if !same(&event_types, &found.event_types) {
+                retry(self.until, || self.openai.update_webhook_endpoint(&found.id, change, self.until)).await?;
+            }
+            self.renew_secret(&found.id, desired).await
+        };
+        let result = result.await;
+        registered(found.id, "found again", result)
+    }
+
+    /// Sends what changed in the template and nothing else, so that changes made in the dashboard stay.
+    async fn update(
+        &self,
+        id: &str,
+        before: &DesiredEndpoint,
+        desired: &DesiredEndpoint,
+    ) -> Result<Completion, FailedRequest> {
+        match self.change(id, before, desired).await {
+            Ok(()) => Ok(completion(id, "updated", None)),
+            // It was deleted by hand, or the key belongs to another project now. Should this fail in turn, the resource
+            // keeps its id: whatever was created is found by the next attempt.
+            Err(RegistrationError::OpenAi(error)) if error.class() == ErrorClass::NotFound => {
+                self.create(desired).await
+            }
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    async fn change(
+        &self,
+        id: &str,
+        before: &DesiredEndpoint,
+        desired: &DesiredEndpoint,
+    ) -> Result<(), RegistrationError> {
+        let types_change = !same(&before.event_types, &desired.event_types);
+        let types = if types_change { self.event_types(desired).await? } else { Vec::new() };
+        let change = EndpointChange {
+            name: (before.name != desired.name).then_some(desired.name.as_str()),
+            url: (before.url != desired.url).then_some(desired.url.as_str()),
+            event_types: types_change.then_some(types.as_slice()),
+        };
+        if change.name.is_some() || change.url.is_some() || change.event_types.is_some() {
+            retry(self.until, || self.openai.update_webhook_endpoint(id, change, self.until)).await?;
+        } else {
+            retry(self.until, || self.openai.webhook_endpoint(id, self.until)).await?;
+        }
+        if before.signing_secret != desired.signing_secret {
+            self.renew_secret(id, desired).await?;
+        }
+        Ok(())
+    }
+
+    /// Has OpenAI make a new secret for the endpoint, and stores it.
+    async fn renew_secret(&self, id: &str, desired: &DesiredEndpoint) -> Result<(), RegistrationError> {
+        let (_, secret) = retry(self.until, || self.openai.rotate_webhook_secret(id, true, self.until)).await?;
+        self.store_secret(&secret, desired).await
+    }
+
+    async fn store_secret(&self, secret: &EndpointSecret, desired: &DesiredEndpoint) -> Result<(), RegistrationError> {
+        let id = &desired.signing_secret;
+        let stored = retry_secret(|_| true, || self.store.put(id, secret.expose())).await;
+        stored.map_err(|error| RegistrationError::NotStored(id.clone(), error))
+    }
+
+    /// The endpoints with this name and URL.
+    async fn own(&self, desired: &DesiredEndpoint) -> Result<Vec<WebhookEndpoint>, RegistrationError> {
+        let mut own = Vec::new();
+        let mut after: Option<String> = None;
+        for _ in 0..MAX_PAGES {
+            let page = retry(self.until, || self.openai.webhook_endpoints(after.as_deref(), PAGE, self.until)).await?;
+            own.extend(page.items.into_iter().filter(|found| found.name == desired.name && found.url == desired.url));
+            after = page.next;
+            if after.is_none() {
+                return Ok(own);
+            }
+        }
+        Err(RegistrationError::TooManyEndpoints)
+    }
+
+    /// The event types to deliver.
+    async fn event_types(&self, desired: &DesiredEndpoint) -> Result<Vec<String>, RegistrationError> {
+        if !desired.event_types.is_empty() {
+            return Ok(desired.event_types.clone());
+        }
+        let mut offered = retry(self.until, || self.openai.webhook_event_types(self.until)).await?;
+        offered.retain(|name| !NOT_BY_DEFAULT.iter().any(|prefix| name.starts_with(prefix)));
+        Ok(offered)
     }
 }
 
-fn done(physical_id: &str, outcome: &'static str, left_behind: Option<Trouble>) -> Done {
-    Done { physical_id: physical_id.to_owned(), outcome, left_behind }
+fn completion(physical_id: &str, outcome: &'static str, left_behind: Option<RegistrationError>) -> Completion {
+    Completion { physical_id: physical_id.to_owned(), outcome, left_behind }
 }
 
-/// An endpoint that is there, whatever became of the rest: CloudFormation deletes it when that failed.
-fn registered(id: String, outcome: &'static str, rest: Result<(), Trouble>) -> Result<Done, Failed> {
+/// An endpoint that exists, whatever became of the rest: CloudFormation deletes it when that failed.
+fn registered(
+    id: String,
+    outcome: &'static str,
+    rest: Result<(), RegistrationError>,
+) -> Result<Completion, FailedRequest> {
     match rest {
-        Ok(()) => Ok(Done { physical_id: id, outcome, left_behind: None }),
-        Err(why) => Err(Failed { why, physical_id: id }),
+        Ok(()) => Ok(completion(&id, outcome, None)),
+        Err(error) => Err(FailedRequest { error, physical_id: id }),
     }
-}
-
-/// The endpoints with this name and URL.
-async fn own(openai: &Client, wanted: &Wanted, until: Instant) -> Result<Vec<WebhookEndpoint>, Trouble> {
-    let mut own = Vec::new();
-    let mut after: Option<String> = None;
-    for _ in 0..MAX_PAGES {
-        let page = patiently(until, || openai.webhook_endpoints(after.as_deref(), PAGE, until)).await?;
-        own.extend(page.items.into_iter().filter(|found| found.name == wanted.name && found.url == wanted.url));
-        after = page.next;
-        if after.is_none() {
-            return Ok(own);
-        }
-    }
-    Err(Trouble::TooManyEndpoints)
-}
-
-/// What the endpoint is to deliver.
-async fn event_types(openai: &Client, wanted: &Wanted, until: Instant) -> Result<Vec<String>, Trouble> {
-    if wanted.event_types.is_empty() {
-        return Ok(patiently(until, || openai.webhook_event_types(until)).await?);
-    }
-    Ok(wanted.event_types.clone())
 }
 
 /// Whether both have the same members.
@@ -288,8 +289,8 @@ fn same(one: &[String], other: &[String]) -> bool {
     one.iter().all(|name| other.contains(name)) && other.iter().all(|name| one.contains(name))
 }
 
-/// Calls OpenAI until it answers for good, or time runs out.
-async fn patiently<T, F>(until: Instant, call: impl Fn() -> F) -> Result<T, hooks_openai::OpenAiError>
+/// Repeats a call of OpenAI until its answer is final, or time runs out.
+async fn retry<T, F>(until: Instant, call: impl Fn() -> F) -> Result<T, hooks_openai::OpenAiError>
 where
     F: Future<Output = Result<T, hooks_openai::OpenAiError>>,
 {
@@ -302,23 +303,23 @@ where
     }
 }
 
-/// Calls Secrets Manager a few times.
-async fn repeatedly<T, E, F>(call: impl Fn() -> F) -> Result<T, E>
+/// Repeats a call of Secrets Manager a few times, as long as its error may be transient.
+async fn retry_secret<T, E, F>(is_transient: impl Fn(&E) -> bool, call: impl Fn() -> F) -> Result<T, E>
 where
     F: Future<Output = Result<T, E>>,
 {
     let mut pause = FIRST_PAUSE;
-    for _ in 1..SECRET_TRIES {
-        if let Ok(value) = call().await {
-            return Ok(value);
+    for _ in 1..SECRET_ATTEMPTS {
+        match call().await {
+            Err(error) if is_transient(&error) => sleep(pause).await,
+            result => return result,
         }
-        sleep(pause).await;
         pause *= 2;
     }
     call().await
 }
 
-/// The waits between attempts.
+/// The pauses between attempts.
 struct Pauses {
     next: Duration,
     until: Instant,
@@ -329,7 +330,7 @@ impl Pauses {
         Self { next: FIRST_PAUSE, until }
     }
 
-    /// Waits, if that can help and there is time.
+    /// Waits and returns true, if another attempt can help and there is time for it.
     async fn wait_after(&mut self, error: &hooks_openai::OpenAiError) -> bool {
         let pause = self.next.max(error.retry_after().unwrap_or_default());
         if error.class() != ErrorClass::Retry || Instant::now() + pause >= self.until {

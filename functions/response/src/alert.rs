@@ -2,7 +2,7 @@
 
 use hooks_consumer::artifacts::Key;
 use hooks_consumer::object::time_text;
-use hooks_consumer::{Alert, Event, Severity, when};
+use hooks_consumer::{Alert, Event, Severity, text};
 use hooks_openai::{Response, ResponseStatus};
 
 /// OpenAI's page with the responses of a project.
@@ -29,7 +29,7 @@ pub(crate) fn failed(response: &Response, why: Option<&str>, bucket: &str, key: 
 
 /// The alert for a response that OpenAI did not have when it was looked up, `age` seconds after its event.
 pub(crate) fn gone(event: &Event, id: &str, age: i64) -> Alert {
-    let (kind, created, age) = (&event.event_type, when::moment(event.created_at), when::duration(age));
+    let (kind, created, age) = (&event.event_type, text::moment(event.created_at), text::duration(age));
     let message = format!(
         "OpenAI has no response {id}, so nothing of it was stored.\n\n\
          What   {kind}\n\

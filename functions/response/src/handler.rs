@@ -2,7 +2,7 @@
 
 use hooks_consumer::artifacts::{JSON, Key, TEXT};
 use hooks_consumer::object::{copied, counts, error_text, present, under_way};
-use hooks_consumer::{Context, Event, Handler, HandlerError, OpenAi, Outcome, found, object_id, when};
+use hooks_consumer::{Context, Event, Handler, HandlerError, OpenAi, Outcome, clock, found, object_id};
 use hooks_openai::{Response, for_display};
 
 use crate::alert;
@@ -18,7 +18,7 @@ impl Handler for ResponseHandler {
         let json_key = Key::new(&["response", &format!("{id}.json")])?;
         let text_key = Key::new(&["response", &format!("{id}.txt")])?;
         let openai = self.openai.client().await?;
-        let as_of = when::now();
+        let as_of = clock::now_ms();
         let Some(response) = found(openai.response(id, context.deadline).await)? else {
             return Ok(gone(event, id, as_of));
         };

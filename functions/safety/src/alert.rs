@@ -62,15 +62,14 @@ fn case_text(event: &Event, case: &SafetyCase, place: &str) -> (String, String) 
     let notice = for_display(case.notice.as_deref().unwrap_or(announced));
     let identifier = shown(case.entity_identifier.as_deref());
     let why = case.reason.as_deref().map_or_else(|| "OpenAI gives no reason".to_owned(), for_display);
-    let created = created(case.created_at.unwrap_or(event.created_at));
+    let (created, to_do) = (created(case.created_at.unwrap_or(event.created_at)), to_do(&notice));
     let message = format!(
         "OpenAI issued a {notice} for a safety identifier of your organization.\n\n\
          What   {notice}, case {id}\n       safety identifier {identifier}\n\
          When   {created}\n\
          Why    {why}\n\
-         To do  {}\n\
-         Where  {place}\n       {ORGANIZATION}\n",
-        to_do(&notice)
+         To do  {to_do}\n\
+         Where  {place}\n       {ORGANIZATION}\n"
     );
     (format!("Safety {notice}, case {id}"), message)
 }
@@ -78,19 +77,16 @@ fn case_text(event: &Event, case: &SafetyCase, place: &str) -> (String, String) 
 /// The alert for a blocked identifier, whose event has all data.
 pub(crate) fn blocked(event: &Event, data: &Map<String, Value>) -> Alert {
     let known = |name: &str| shown(data.get(name).and_then(Value::as_str));
-    let (category, request) = (known("safety_category"), known("request_id"));
+    let (category, identifier, model) = (known("safety_category"), known("safety_identifier"), known("model"));
+    let (request, project, created) = (known("request_id"), known("project_id"), created(event.created_at));
     let message = format!(
         "OpenAI blocked a request of one of your users.\n\n\
-         What   safety identifier {}\n       model {}, request {request}, project {}\n\
-         When   {}\n\
+         What   safety identifier {identifier}\n       model {model}, request {request}, project {project}\n\
+         When   {created}\n\
          Why    safety category {category}\n\
          To do  Find the user of this identifier (your application made it) and check their requests. Stop their access \
          unless it was a mistake: further requests can lead to a warning or a deactivation.\n\
-         Where  {LOGS}\n",
-        known("safety_identifier"),
-        known("model"),
-        known("project_id"),
-        created(event.created_at),
+         Where  {LOGS}\n"
     );
     let subject = format!("A safety identifier was blocked ({category})");
     Alert { severity: Severity::Warning, subject, message }
@@ -98,24 +94,22 @@ pub(crate) fn blocked(event: &Event, data: &Map<String, Value>) -> Alert {
 
 /// The alert for a notice whose object was not retrieved.
 pub(crate) fn failed(event: &Event, subject: Subject, id: Option<&str>, why: &str) -> Alert {
-    let (name, kind) = (subject.name(), for_display(&event.event_type));
+    let (name, permission) = (subject.name(), subject.permission());
+    let (kind, created) = (for_display(&event.event_type), created(event.created_at));
     let id = id.map_or_else(|| "without an id".to_owned(), for_display);
+    let call = call(subject, &id);
     let to_do = match event.event_type.as_str() {
         "safety.warning_issued" => to_do("warning"),
         "safety.deactivation_issued" => to_do("deactivation"),
         _ => "Look at the notice at OpenAI, and stop the agent or job that it is about.",
     };
     let message = format!(
-        "OpenAI sent a {}, but its details could not be retrieved.\n\n\
+        "OpenAI sent a {name}, but its details could not be retrieved.\n\n\
          What   {kind}, {id}\n\
-         When   {}\n\
+         When   {created}\n\
          Why    unknown, because the lookup failed: {why}\n\
-         To do  {to_do} To get the details, fix the lookup and replay the event. The API key needs {}.\n\
-         Where  {}\n       {KEYS}\n",
-        name,
-        created(event.created_at),
-        subject.permission(),
-        call(subject, &id),
+         To do  {to_do} To get the details, fix the lookup and replay the event. The API key needs {permission}.\n\
+         Where  {call}\n       {KEYS}\n"
     );
     let title = capital(&format!("{name} {id} ({kind}), details unknown"));
     Alert { severity: severity(event, subject, None), subject: title, message }
@@ -123,20 +117,19 @@ pub(crate) fn failed(event: &Event, subject: Subject, id: Option<&str>, why: &st
 
 /// The alert for a notice whose object OpenAI does not have, with OpenAI's answer in `why`.
 pub(crate) fn not_found(event: &Event, subject: Subject, id: &str, why: &str) -> Alert {
-    let (name, kind, id) = (subject.name(), for_display(&event.event_type), for_display(id));
+    let (name, permission) = (subject.name(), subject.permission());
+    let (kind, created) = (for_display(&event.event_type), created(event.created_at));
+    let (id, why) = (for_display(id), for_display(why));
+    let call = call(subject, &id);
     let message = format!(
-        "OpenAI sent a notice about a {} that it does not have. This is probably a test delivery.\n\n\
+        "OpenAI sent a notice about a {name} that it does not have. This is probably a test delivery.\n\n\
          What   {kind}, {id}\n\
-         When   {}\n\
-         Why    {}. A test delivery names an object that does not exist. The API key was accepted, and no permission was \
+         When   {created}\n\
+         Why    {why}. A test delivery names an object that does not exist. The API key was accepted, and no permission was \
          refused.\n\
-         To do  Nothing after a test. Otherwise the API key may belong to another project or organization: it needs {}.\n\
-         Where  {}\n",
-        name,
-        created(event.created_at),
-        for_display(why),
-        subject.permission(),
-        call(subject, &id),
+         To do  Nothing after a test. Otherwise the API key may belong to another project or organization: it needs \
+         {permission}.\n\
+         Where  {call}\n"
     );
     let title = capital(&format!("{name} {id} is unknown to OpenAI, probably a test"));
     Alert { severity: Severity::Warning, subject: title, message }
@@ -144,16 +137,15 @@ pub(crate) fn not_found(event: &Event, subject: Subject, id: &str, why: &str) ->
 
 /// The alert for a notice of an unknown type.
 pub(crate) fn unknown(event: &Event) -> Alert {
-    let kind = for_display(&event.event_type);
+    let (kind, created) = (for_display(&event.event_type), created(event.created_at));
     let id = event.object_id().map_or_else(|| "without an id".to_owned(), for_display);
     let message = format!(
         "OpenAI sent a safety notice of an unknown type.\n\n\
          What   {kind}, {id}\n\
-         When   {}\n\
+         When   {created}\n\
          Why    unknown: nothing was retrieved\n\
          To do  Look the type up in OpenAI's documentation of webhook events. The ledger has the whole event.\n\
-         Where  {ORGANIZATION}\n",
-        created(event.created_at)
+         Where  {ORGANIZATION}\n"
     );
     Alert { severity: Severity::Warning, subject: format!("Unknown safety notice {kind}"), message }
 }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use hooks_consumer::artifacts::{JSON, Key};
 use hooks_consumer::object::present;
-use hooks_consumer::{Context, Event, EventData, Handler, HandlerError, OpenAi, Outcome, when};
+use hooks_consumer::{Context, Event, EventData, Handler, HandlerError, OpenAi, Outcome, clock};
 use hooks_openai::for_display;
 use serde_json::{Map, Value};
 use tokio::time::timeout_at;
@@ -34,7 +34,7 @@ impl Handler for SafetyHandler {
 
     async fn handle(&self, event: &Event, context: &Context) -> Result<Outcome, HandlerError> {
         let subject = Subject::of(event);
-        let as_of = when::now();
+        let as_of = clock::now_ms();
         match (subject, event.object_id()) {
             (Subject::Identifier, _) => Ok(blocked(event, as_of)),
             (Subject::Unknown, id) => Ok(Outcome {
@@ -59,7 +59,7 @@ impl Handler for SafetyHandler {
 
 /// Whether there is time for another attempt before people are alerted.
 fn may_retry(context: &Context) -> bool {
-    context.attempt < LAST_ATTEMPT || when::now() - context.received_at < LAST_ATTEMPT_AGE
+    context.attempt < LAST_ATTEMPT || clock::now_ms() - context.received_at < LAST_ATTEMPT_AGE
 }
 
 /// Stores the object, because OpenAI deletes the explanation in it after a while.
@@ -155,9 +155,9 @@ fn blocked(event: &Event, as_of: i64) -> Outcome {
         }
         _ => Map::new(),
     };
-    let alert = alert::blocked(event, &summary);
+    let alert = Some(alert::blocked(event, &summary));
     let times = present([("blocked_at", Some(event.created_at))]);
-    Outcome { terminal: true, times, summary, alert: Some(alert), ..Outcome::new("blocked", as_of) }
+    Outcome { terminal: true, times, summary, alert, ..Outcome::new("blocked", as_of) }
 }
 
 /// The fields that have a text, fit for display.

@@ -7,6 +7,7 @@ mod api_gateway;
 mod outcome;
 mod report;
 mod settings;
+mod signing_secret;
 mod verifier;
 
 use lambda_http::{Error, service_fn};
@@ -15,10 +16,7 @@ use verifier::Verifier;
 
 #[tokio::main(flavor = "local")]
 async fn main() -> Result<(), Error> {
-    hooks_telemetry::init();
-    let settings = Settings::from_env(hooks_aws::Environment::of_process()).inspect_err(|faults| {
-        tracing::error!(error = %faults, "invalid configuration");
-    })?;
+    let settings = hooks_function::start(Settings::from_env)?;
     // In a spawned task: tokio polls the kernel before each poll of the future passed to `main`.
     let verifier: &'static Verifier = Box::leak(Box::new(Verifier::start(settings).await));
     tokio::task::spawn_local(lambda_http::run(service_fn(|request| verifier.handle(request)))).await?

@@ -41,9 +41,10 @@ impl Settings {
             let secret_id = secret_id.ok_or_else(|| format!("has no secret id for the endpoint `{name}`"))?.to_owned();
             Ok((endpoint_name(name)?, Endpoint { secret_id, scheme: Scheme::default() }))
         });
-        let additional = match environment.optional(ADDITIONAL_ENDPOINTS).as_deref() {
-            None | Some("{}") => Some(HashMap::new()),
-            Some(_) => read_map(&mut environment, ADDITIONAL_ENDPOINTS, |name, value| {
+        let additional = environment.optional(ADDITIONAL_ENDPOINTS).unwrap_or_default();
+        let additional = match additional.split_whitespace().collect::<String>().as_str() {
+            "" | "{}" => Some(HashMap::new()),
+            _ => read_map(&mut environment, ADDITIONAL_ENDPOINTS, |name, value| {
                 if endpoints.as_ref().is_some_and(|builtin| builtin.contains_key(name)) {
                     return Err(format!("repeats the endpoint `{name}`, which the stack has already"));
                 }
@@ -161,7 +162,7 @@ mod tests {
 
     #[test]
     fn a_stack_needs_no_additional_endpoints() {
-        for none in ["", "{}"] {
+        for none in ["", "{}", "{ \n}"] {
             assert_eq!(read(r#"{"project":"1"}"#, none, &all_queues()).map(|settings| settings.endpoints.len()), Ok(1));
         }
     }

@@ -4,17 +4,19 @@ use crate::api_gateway;
 use crate::outcome::Outcome;
 use crate::report::Report;
 use crate::settings::Settings;
+use crate::signing_secret::SigningSecret;
 use futures::FutureExt;
 use futures::future::join_all;
 use hooks_aws::queue::Queues;
-use hooks_aws::secrets::{SigningSecret, Store};
+use hooks_aws::secrets::Store;
+use hooks_function::clock::{now_ms, now_seconds};
 use hooks_webhook::{MAX_BODY, Signed, Verified, VerifyError};
 use http::{Method, Response};
 use lambda_http::{Request, RequestExt};
 use std::collections::HashMap;
 use std::convert::Infallible;
 use std::panic::AssertUnwindSafe;
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::Instant;
 
 /// State kept between deliveries.
 pub(crate) struct Verifier {
@@ -31,7 +33,7 @@ impl Verifier {
             (name.clone(), SigningSecret::new(store.clone(), endpoint.secret_id, name, endpoint.scheme))
         });
         let verifier = Self { secrets: secrets.collect(), queues: Queues::new(&settings.aws, settings.queues) };
-        let now = since_epoch().as_secs();
+        let now = now_seconds().cast_unsigned();
         let loading = join_all(verifier.secrets.values().map(|secret| secret.load(now)));
         tokio::join!(loading, verifier.queues.connect());
         verifier
@@ -46,7 +48,8 @@ impl Verifier {
     }
 
     async fn decide(&self, request: &Request, report: &mut Report) -> Outcome {
-        let received = since_epoch();
+        let received_ms = now_ms().cast_unsigned();
+        let received = received_ms / 1_000;
         report.request_id = request.lambda_context_ref().map_or_else(String::new, |context| context.request_id.clone());
         report.body_bytes = request.body().len() as u64;
         let stage = request.request_context_ref().and_then(|context| match context {
@@ -63,15 +66,14 @@ impl Verifier {
         }
         let outcome = async {
             let started = Instant::now();
-            let verified = match self.check(secret, request, received.as_secs(), report).await {
+            let verified = match self.check(secret, request, received, report).await {
                 Ok(verified) => verified,
                 Err(outcome) => return outcome,
             };
             report.verify_time = Some(started.elapsed());
             describe(&verified, report);
             let started = Instant::now();
-            let millis = u64::try_from(received.as_millis()).unwrap_or(u64::MAX);
-            let sent = self.queues.send(&verified, endpoint, millis).await;
+            let sent = self.queues.send(&verified, endpoint, received_ms).await;
             report.enqueue_time = Some(started.elapsed());
             match sent {
                 Ok(()) => Outcome::Accepted,
@@ -84,11 +86,7 @@ impl Verifier {
         };
         // Concurrently with the delivery, because Lambda freezes the process after the response. Every read of a secret is
         // boxed: it is rare and large, and an unboxed future would be moved with every delivery.
-        if secret.is_due(received.as_secs()) {
-            tokio::join!(outcome, secret.refresh(received.as_secs()).boxed()).0
-        } else {
-            outcome.await
-        }
+        if secret.is_due(received) { tokio::join!(outcome, secret.refresh(received).boxed()).0 } else { outcome.await }
     }
 
     async fn check<'a>(
@@ -141,10 +139,6 @@ fn describe(verified: &Verified<'_>, report: &mut Report) {
     report.event_id = Some(verified.event_id().to_owned());
     report.event_type = Some(verified.event_type().to_owned());
     report.object_id = verified.object_id();
-}
-
-fn since_epoch() -> Duration {
-    SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or(Duration::ZERO)
 }
 
 #[cfg(test)]

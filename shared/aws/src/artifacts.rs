@@ -29,9 +29,9 @@ use bytes::Bytes;
 
 use crate::Config;
 
-pub use error::Error;
-pub use key::{InvalidKey, Key};
-pub use read::{Object, Read};
+pub use error::ArtifactError;
+pub use key::{Key, KeyError};
+pub use read::{GetResult, ObjectReader};
 pub use upload::Upload;
 
 /// Time limit of one attempt, which stores at most one part.
@@ -76,7 +76,7 @@ impl Artifacts {
     }
 
     /// Stores an object of at most 5 GiB in one request.
-    pub async fn put(&self, key: &Key, content_type: &str, bytes: impl Into<Bytes>) -> Result<(), Error> {
+    pub async fn put(&self, key: &Key, content_type: &str, bytes: impl Into<Bytes>) -> Result<(), ArtifactError> {
         self.client
             .put_object()
             .bucket(&*self.bucket)
@@ -88,7 +88,7 @@ impl Artifacts {
             .disable_payload_signing()
             .send()
             .await
-            .map_err(|error| Error::new("store", key, &error))?;
+            .map_err(|error| ArtifactError::new("store", key, &error))?;
         Ok(())
     }
 

@@ -46,8 +46,7 @@ impl Environment {
     /// Environment of the given variables only, for tests.
     #[must_use]
     pub fn of<const N: usize>(variables: [(&str, &str); N]) -> Self {
-        let variables = variables.map(|(name, value)| (name.to_owned(), value.to_owned()));
-        Self { source: Source::Given(variables.into()), faults: Vec::new() }
+        variables.into_iter().collect()
     }
 
     /// An optional variable. An empty value counts as absent, because a template cannot easily omit a variable.
@@ -94,6 +93,13 @@ impl Environment {
         }
         #[expect(clippy::expect_used, reason = "every method that returns None has added a fault")]
         Ok(assemble().expect("no value is missing without a fault"))
+    }
+}
+
+impl<'a> FromIterator<(&'a str, &'a str)> for Environment {
+    fn from_iter<I: IntoIterator<Item = (&'a str, &'a str)>>(variables: I) -> Self {
+        let variables = variables.into_iter().map(|(name, value)| (name.to_owned(), value.to_owned()));
+        Self { source: Source::Given(variables.collect()), faults: Vec::new() }
     }
 }
 

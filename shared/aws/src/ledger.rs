@@ -67,12 +67,13 @@ mod lease;
 mod record;
 pub mod value;
 
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::config::timeout::TimeoutConfig;
 
 use crate::Config;
+use crate::clock::now_ms as now;
 
 pub use bookmark::Bookmark;
 pub use change::Item;
@@ -120,12 +121,6 @@ impl Ledger {
     pub fn table(&self) -> &str {
         &self.table
     }
-}
-
-/// Milliseconds since the Unix epoch.
-fn now() -> i64 {
-    let since_epoch = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-    i64::try_from(since_epoch.as_millis()).unwrap_or(i64::MAX)
 }
 
 /// When something written now expires, in Unix seconds as the table's time to live wants it.

@@ -17,6 +17,7 @@
 //! | [`parameters`] | Systems Manager | settings that outlive a deployment |
 
 mod cause;
+pub mod clock;
 mod config;
 mod direct;
 mod environment;

@@ -2,12 +2,10 @@
 
 #![expect(clippy::unwrap_used, clippy::panic, clippy::cast_possible_truncation, reason = "a test fails by panicking")]
 
-mod s3;
-
 use std::time::Duration;
 
-use hooks_aws::artifacts::{JSON, JSON_LINES, Key, Read, Upload};
-use s3::S3;
+use hooks_aws::artifacts::{GetResult, JSON, JSON_LINES, Key, Upload};
+use hooks_testing::S3;
 
 const PART: usize = 8 * 1024 * 1024;
 
@@ -147,15 +145,16 @@ async fn an_object_is_read_once_and_again_when_it_is_another_one() {
     let (s3, artifacts) = S3::start().await;
     let key = Key::new(&["calls", "policy.json"]).unwrap();
     artifacts.put(&key, JSON, "first").await.unwrap();
-    let Read::Object { bytes, etag: Some(first) } = artifacts.get("calls/policy.json", None, 5).await.unwrap() else {
+    let GetResult::Object { bytes, etag: Some(first) } = artifacts.get("calls/policy.json", None, 5).await.unwrap()
+    else {
         panic!("not read");
     };
     assert_eq!(bytes, "first");
-    assert_eq!(artifacts.get("calls/policy.json", Some(&first), 5).await.unwrap(), Read::Unchanged);
+    assert_eq!(artifacts.get("calls/policy.json", Some(&first), 5).await.unwrap(), GetResult::Unchanged);
 
     artifacts.put(&key, JSON, "later").await.unwrap();
 
-    let Read::Object { bytes, etag } = artifacts.get("calls/policy.json", Some(&first), 5).await.unwrap() else {
+    let GetResult::Object { bytes, etag } = artifacts.get("calls/policy.json", Some(&first), 5).await.unwrap() else {
         panic!("not read");
     };
     assert_eq!(bytes, "later");
@@ -169,14 +168,14 @@ async fn more_than_the_limit_is_not_read() {
     for (length, limit, too_large) in [(0, 0, false), (1, 0, true), (PART, PART, false), (PART, PART - 1, true)] {
         artifacts.put(&key(), JSON_LINES, bytes(length)).await.unwrap();
         let read = artifacts.get("batch/batch_1/output.jsonl", None, limit).await.unwrap();
-        assert_eq!(read == Read::TooLarge, too_large, "{length} of {limit}");
+        assert_eq!(read == GetResult::TooLarge, too_large, "{length} of {limit}");
     }
 }
 
 #[tokio::test]
 async fn an_absent_object_is_told_from_one_that_must_not_be_read() {
     let (s3, artifacts) = S3::start().await;
-    assert_eq!(artifacts.get("none", None, 5).await.unwrap(), Read::Absent);
+    assert_eq!(artifacts.get("none", None, 5).await.unwrap(), GetResult::Absent);
     s3.refuse("get", 403, "AccessDenied");
     let error = artifacts.get("none", None, 5).await.unwrap_err().to_string();
     assert!(error.starts_with("could not read none: ") && error.contains("AccessDenied"), "{error}");

@@ -119,6 +119,8 @@ pub struct Outcome {
     pub error: Option<String>,
     /// What a person should be told at once.
     pub alert: Option<Alert>,
+    /// Whether the event's own object is missing: the event is tried again while it is young, and then people are told.
+    pub is_missing: bool,
 }
 
 impl Outcome {
@@ -140,6 +142,7 @@ impl Outcome {
             note: None,
             error: None,
             alert: None,
+            is_missing: false,
         }
     }
 
@@ -154,7 +157,7 @@ impl Outcome {
             "OpenAI has no object {object_id}: a test delivery, an object that was deleted or has expired, or one of \
              another project than the API key's"
         );
-        Self { object_id: Some(object_id), note: Some(note), ..Self::new(Self::NOT_FOUND, as_of) }
+        Self { object_id: Some(object_id), note: Some(note), is_missing: true, ..Self::new(Self::NOT_FOUND, as_of) }
     }
 }
 

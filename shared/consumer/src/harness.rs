@@ -9,6 +9,8 @@ use hooks_aws::artifacts::Artifacts;
 use hooks_aws::ledger::{Claim, ClaimResult, Ledger};
 use hooks_aws::outcomes::Outcomes;
 use hooks_aws::queue::ConsumerQueue;
+use hooks_function::clock::now_ms;
+use hooks_function::text::moment;
 use hooks_protocol::{AFTER_LOST_CLAIM, DUPLICATE, Ending, REJECT, steps};
 use hooks_webhook::Category;
 use tokio::time::{Instant, timeout, timeout_at};
@@ -19,7 +21,6 @@ use crate::deadline::Deadline;
 use crate::record::{Delivered, decode, receives};
 use crate::report::{Report, Verdict};
 use crate::walk::Walk;
-use crate::when::now;
 use crate::{Context, Handler, HandlerError, OpenAi, Outcome};
 
 /// How many records of one batch are worked on at a time. Their work is waiting for others, so one thread serves them
@@ -64,10 +65,10 @@ impl<H: Handler> Harness<H> {
         }
     }
 
-    /// Works on the records of one invocation, which ends at `deadline` (milliseconds since the Unix epoch). The
-    /// answer names the records that must come again; the queue forgets the others.
-    pub async fn handle(&self, batch: SqsEvent, deadline: u64) -> SqsBatchResponse {
-        let deadline = Deadline::new(deadline);
+    /// Works on the records of one invocation. The answer names the records that must come again; the queue forgets the
+    /// others.
+    pub async fn handle(&self, batch: SqsEvent, deadline: hooks_function::Deadline) -> SqsBatchResponse {
+        let deadline = Deadline::from(deadline);
         let verdicts = stream::iter(batch.records)
             .map(async |record| {
                 let verdict = self.guarded(&record, deadline).await;
@@ -132,12 +133,12 @@ impl<H: Handler> Harness<H> {
                 let message = format!(
                     "received {} times; at last: another invocation works on it until {}",
                     receives(record),
-                    crate::when::moment(lease_until / 1000)
+                    moment(lease_until / 1000)
                 );
                 walk.reject(RETRIES_EXHAUSTED, message).go(REJECT).await
             }
             Ok(ClaimResult::Busy { until: lease_until }) => {
-                walk.hide_for(until(lease_until - now(), &mut fastrand::Rng::new()));
+                walk.hide_for(until(lease_until - now_ms(), &mut fastrand::Rng::new()));
                 walk.give_back(Verdict::Busy).await
             }
             Ok(ClaimResult::Ended(ended)) => {
@@ -159,7 +160,7 @@ impl<H: Handler> Harness<H> {
         let receives = receives(walk.record);
         let replaying = walk.claim.as_ref().is_some_and(|claim| claim.replaying);
         let result = match result {
-            Ok(outcome) if outcome.status == Outcome::NOT_FOUND && !walk.last_receive && walk.is_young(H::PATIENCE) => {
+            Ok(outcome) if outcome.is_missing && !walk.last_receive && walk.is_young(H::PATIENCE) => {
                 let note = outcome.note.unwrap_or_default();
                 Err(HandlerError::retry(format!("{note}; the event is young, so it is looked for again")))
             }
@@ -171,8 +172,7 @@ impl<H: Handler> Harness<H> {
                 walk.report.status = Some(outcome.status.clone());
                 walk.report.artifact_bytes = outcome.artifact_bytes;
                 let found_less = replaying && walk.finds_less(&outcome);
-                let ending =
-                    if found_less || outcome.status == Outcome::NOT_FOUND { Ending::NotFound } else { Ending::Done };
+                let ending = if found_less || outcome.is_missing { Ending::NotFound } else { Ending::Done };
                 walk.outcome = Some(outcome);
                 ending
             }

@@ -3,12 +3,12 @@
 
 use std::fmt::Display;
 
-use hooks_aws::artifacts::{Error as ArtifactError, InvalidKey};
+use hooks_aws::artifacts::{ArtifactError, KeyError};
 use hooks_openai::for_display;
 use hooks_webhook::Event;
 use serde_json::{Map, Value};
 
-use crate::when::moment;
+use crate::text::moment;
 use crate::{HandlerError, Outcome};
 
 /// The last word of an event type that announces an object's end.
@@ -81,9 +81,9 @@ pub fn time_text(unix_seconds: Option<i64>) -> String {
     unix_seconds.map_or_else(|| "unknown".to_owned(), moment)
 }
 
-impl From<InvalidKey> for HandlerError {
+impl From<KeyError> for HandlerError {
     /// An artifact's key is made of the event's object id.
-    fn from(error: InvalidKey) -> Self {
+    fn from(error: KeyError) -> Self {
         Self::permanent("unusable_id", format!("the event names {error}"))
     }
 }

@@ -2,12 +2,12 @@
 
 use std::time::Duration;
 
+use hooks_function::clock::now_ms;
 use hooks_telemetry::{Line, Metric};
 use hooks_webhook::Category;
 use tokio::time::Instant;
 
 use crate::record::Delivered;
-use crate::when::now;
 
 /// What became of a record, with what that means for its message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -112,7 +112,7 @@ impl Report {
         self.event_id = Some(event.id.clone());
         self.event_type = Some(event.event_type.clone());
         self.object_id = event.object_id().map(str::to_owned);
-        let age = now().checked_sub(event.created_at.saturating_mul(1000)).filter(|_| event.created_at > 0);
+        let age = now_ms().checked_sub(event.created_at.saturating_mul(1000)).filter(|_| event.created_at > 0);
         self.age = age.and_then(|millis| u64::try_from(millis).ok()).map(Duration::from_millis);
     }
 

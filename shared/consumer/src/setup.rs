@@ -5,14 +5,11 @@ use hooks_aws::artifacts::Artifacts;
 use hooks_aws::ledger::Ledger;
 use hooks_aws::outcomes::Outcomes;
 use hooks_aws::queue::ConsumerQueue;
-use hooks_aws::secrets::Store;
-use hooks_aws::{Config, Environment, Faults};
-use hooks_openai::Client;
+use hooks_function::{ApiKeySecret, ApiKeySecretError, Config, Deadline, Environment, Error, Faults};
 use hooks_webhook::Category;
-use lambda_runtime::{Error, LambdaEvent, service_fn};
 
 use crate::harness::Services;
-use crate::{Handler, Harness, OpenAi};
+use crate::{Handler, HandlerError, Harness, OpenAi};
 
 /// What a handler is made from.
 pub struct Setup<'a> {
@@ -33,9 +30,7 @@ impl Setup<'_> {
     /// `secretsmanager:GetSecretValue` on that secret. A function whose handler does not ask needs none of them. When
     /// OpenAI refuses the key, the harness looks whether it was rotated, and has the event tried again if so.
     pub fn openai(&mut self) -> Option<OpenAi> {
-        let base = self.environment.parsed("OPENAI_BASE_URL", Client::without_key);
-        let id = self.environment.required("OPENAI_API_KEY_SECRET");
-        let openai = OpenAi::keyed(base?, Store::new(self.config?), id?);
+        let openai = OpenAi::from(ApiKeySecret::from_env(self.environment, self.config)?);
         self.openai = Some(openai.clone());
         Some(openai)
     }
@@ -122,16 +117,19 @@ pub async fn run<H: Handler>(
     category: Category,
     handler: impl FnOnce(&mut Setup<'_>) -> Option<H>,
 ) -> Result<(), Error> {
-    hooks_telemetry::init();
-    let harness = Harness::new(category, Environment::of_process(), handler).inspect_err(|faults| {
-        tracing::error!("the function cannot start, its environment is wrong: {faults}");
-    })?;
+    let harness = hooks_function::start(|environment| Harness::new(category, environment, handler))?;
     harness.warm_up().await;
-    let harness = &harness;
-    let invocation = |event: LambdaEvent<SqsEvent>| async move {
-        Ok::<_, Error>(harness.handle(event.payload, event.context.deadline).await)
-    };
-    lambda_runtime::run(service_fn(invocation)).await
+    hooks_function::run(async |batch: SqsEvent, deadline: Deadline| {
+        Ok::<_, Error>(harness.handle(batch, deadline).await)
+    })
+    .await
+}
+
+/// A key that is missing today may be there at the next attempt.
+impl From<ApiKeySecretError> for HandlerError {
+    fn from(error: ApiKeySecretError) -> Self {
+        Self::retry(format!("{error}; the event is tried again until then"))
+    }
 }
 
 #[cfg(test)]

@@ -6,6 +6,8 @@ use aws_lambda_events::sqs::SqsMessage;
 use hooks_aws::ledger::{AttemptEnd, Claim, Completion, Delivery, IdempotencyRecord, Job, RecordResult};
 use hooks_aws::outcomes::{Announcement, Notice};
 use hooks_aws::queue::Rejection;
+use hooks_function::clock::now_ms;
+use hooks_function::text::moment;
 use hooks_protocol::{Ending, OnError, Status, Step, steps};
 use hooks_webhook::Category;
 use serde_json::{Map, Value};
@@ -14,7 +16,6 @@ use crate::backoff::{backoff, until};
 use crate::harness::Services;
 use crate::record::{Delivered, receives};
 use crate::report::{Report, Verdict};
-use crate::when::{moment, now};
 use crate::{Alert, Outcome, Severity};
 
 /// One message on its way through the steps, with what is known of it.
@@ -94,7 +95,7 @@ impl<'a> Walk<'a> {
         let Some(Delivered { message, event }) = self.delivered else { return false };
         let received_at = message.received_at.cast_signed();
         let created_at = Some(event.created_at.saturating_mul(1000)).filter(|at| (1..received_at).contains(at));
-        u128::from(now().saturating_sub(created_at.unwrap_or(received_at)).max(0).cast_unsigned())
+        u128::from(now_ms().saturating_sub(created_at.unwrap_or(received_at)).max(0).cast_unsigned())
             < patience.as_millis()
     }
 
@@ -144,7 +145,7 @@ impl<'a> Walk<'a> {
                 OnError::Return => {
                     tracing::warn!("{error}; the message comes again when its lease is over");
                     self.report.because("retry", &error);
-                    self.hidden_for = Some(until(self.lease_until - now(), &mut fastrand::Rng::new()));
+                    self.hidden_for = Some(until(self.lease_until - now_ms(), &mut fastrand::Rng::new()));
                     return self.give_back(Verdict::Retry).await;
                 }
                 OnError::EndLater if self.last_receive && step != Step::DeadLetter => {
@@ -222,7 +223,7 @@ impl<'a> Walk<'a> {
                 error: outcome.error.as_deref(),
             };
             let recorded = self.services.ledger.record_job(&job, claim).await.map_err(|error| error.to_string())?;
-            self.context = recorded.context.filter(|_| outcome.status != Outcome::NOT_FOUND);
+            self.context = recorded.context.filter(|_| !outcome.is_missing);
         }
         Ok(RecordResult::Written)
     }

@@ -60,6 +60,13 @@ impl Category {
             .find(|(prefix, _)| event_type.starts_with(prefix))
             .map_or(Self::Archive, |&(_, category)| category)
     }
+
+    /// Whether a program may expect the end of its objects (docs/expectations.md): it asked OpenAI for them and waits.
+    /// Everything else comes from OpenAI unasked.
+    #[must_use]
+    pub const fn can_be_expected(self) -> bool {
+        matches!(self, Self::Batch | Self::Response | Self::FineTuning)
+    }
 }
 
 impl fmt::Display for Category {
@@ -71,13 +78,13 @@ impl fmt::Display for Category {
 /// The text names none of the categories.
 #[derive(Clone, Debug, Eq, Error, PartialEq)]
 #[error("`{0}` is no category; the categories are {categories}", categories = Category::ALL.map(Category::as_str).join(", "))]
-pub struct UnknownCategory(String);
+pub struct CategoryError(String);
 
 impl FromStr for Category {
-    type Err = UnknownCategory;
+    type Err = CategoryError;
 
     fn from_str(name: &str) -> Result<Self, Self::Err> {
-        Self::ALL.into_iter().find(|category| category.as_str() == name).ok_or_else(|| UnknownCategory(name.to_owned()))
+        Self::ALL.into_iter().find(|category| category.as_str() == name).ok_or_else(|| CategoryError(name.to_owned()))
     }
 }
 

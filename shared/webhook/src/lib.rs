@@ -11,7 +11,7 @@ mod secret;
 mod signature;
 mod sip;
 
-pub use category::{Category, UnknownCategory};
+pub use category::{Category, CategoryError};
 pub use data::EventData;
 pub use delivery::{MAX_BODY, Signed, TOLERANCE, Verified, verify};
 pub use error::VerifyError;

@@ -1,4 +1,4 @@
-//! The plain copy: one GET, and PUTs of parts, two at a time. Nothing is read, signed or checked.
+//! The plain copy: one GET, and PUTs of parts, two at a time, without parsing, signatures or checksums.
 
 use std::error::Error;
 use std::fs;
@@ -8,15 +8,15 @@ use std::time::Instant;
 use bytes::{Bytes, BytesMut};
 use tokio::task::JoinSet;
 
-/// As large as the parts of the function, and as many at a time.
+/// Part size and concurrency of the function.
 const PART_BYTES: usize = 8 << 20;
 const PARTS_IN_FLIGHT: usize = 2;
 
-/// Copies `source` to `target`, and prints what it took: microseconds, nanoseconds of processor time, bytes of memory.
+/// Copies `source` to `target` and prints the cost: microseconds, nanoseconds of CPU time, bytes of memory.
 #[tokio::main(flavor = "current_thread")]
 pub(crate) async fn run(source: &str, target: &str) -> Result<(), Box<dyn Error>> {
     let started = Instant::now();
-    // The client wants to know how it would encrypt.
+    // reqwest requires a provider even for plain HTTP.
     let _ = rustls::crypto::ring::default_provider().install_default();
     let client = reqwest::Client::builder().no_proxy().build()?;
     let mut response = client.get(source).send().await?.error_for_status()?;

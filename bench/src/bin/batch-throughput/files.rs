@@ -1,14 +1,14 @@
-//! Output files, made of a block of lines again and again.
+//! Output files, made of a repeated block of lines.
 
 use std::fmt::Write as _;
 use std::sync::Arc;
 
 use serde_json::json;
 
-/// Large enough that no cache holds it, small enough to be made at once.
+/// Length of a block in bytes: larger than the caches, small enough to build in memory.
 const BLOCK_BYTES: usize = 8 << 20;
 
-/// A file. Cheap to clone.
+/// An output file. Cheap to clone.
 #[derive(Clone)]
 pub(crate) struct File {
     name: &'static str,
@@ -18,12 +18,12 @@ pub(crate) struct File {
 }
 
 impl File {
-    /// Answers of a text model, of 700 bytes to 20 kB: what most batches ask for.
+    /// Responses of a text model of 700 bytes to 20 kB, the usual content of a batch.
     pub(crate) fn answers(length: u64) -> Self {
         let words =
             "The quick brown fox jumps over the lazy dog, says \"hello\", and\nruns on. A na\u{ef}ve: 50\u{a0}%. ";
         Self::of_lines("answers", length, |number| {
-            // Sizes as they vary in earnest: many short ones, few long ones.
+            // A realistic distribution: many short lines, few long ones.
             let repeat = 1 + (number * 7919) % 23 * ((number * 104_729) % 11);
             let body = json!({
                 "id": format!("resp_{number:032x}"), "object": "response", "created_at": 1_795_230_915, "status": "completed",
@@ -41,14 +41,14 @@ impl File {
         })
     }
 
-    /// Embeddings of 1,536 numbers: the hardest for whoever reads JSON.
+    /// Embeddings of 1,536 numbers, the worst case for a JSON parser.
     pub(crate) fn embeddings(length: u64) -> Self {
         Self::of_lines("embeddings", length, |number| {
             let mut vector = String::new();
             for at in 0..1_536 {
                 let value = (number * 31 + at * 7919) % 2_000_003;
                 let sign = if at % 2 == 0 { "-" } else { "" };
-                // Writing to a String cannot fail.
+                // Writing to a `String` cannot fail.
                 let _ = write!(vector, "{sign}0.0{value:07},");
             }
             format!(
@@ -84,7 +84,7 @@ impl File {
         self.lines_per_block * self.blocks
     }
 
-    /// The file's content.
+    /// Content of the file.
     pub(crate) fn blocks(&self) -> impl Iterator<Item = &[u8]> {
         (0..self.blocks).map(|_| &*self.block)
     }

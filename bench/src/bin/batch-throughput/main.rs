@@ -1,16 +1,15 @@
-//! What keeping a batch's results costs: the `batch` function keeps a 1 GiB output file, beside a program that only
-//! copies it, from and to the same two servers.
+//! Cost of storing a batch's results: the `batch` function with a 1 GiB output file, compared with a program that only
+//! copies the file between the same two servers.
 //!
 //! ```text
-//! cargo build --release -p batch
-//! cargo run --release -p bench --bin batch-throughput -- [--quick]
+//! cargo build --release -p verifier -p batch -p echo -p bench
+//! target/release/batch-throughput [--quick]
 //! ```
 //!
-//! The function runs under a stand-in of the Lambda Runtime API, as it is deployed, and does everything that it does
-//! there: it claims the event, signs its requests, counts lines and tokens, has S3 check every part. The copy does what
-//! cannot be left out: it reads the file and sends it on in parts of the same size, two at a time. Both talk plain HTTP
-//! to servers in this process, which hand out a file and swallow the parts, so that nothing but the function and the
-//! kernel takes time. They take turns; the numbers are medians, and the highest peak.
+//! The deployed function runs under a stand-in for the Lambda Runtime API with all its work: it claims the event, signs its
+//! requests, counts lines and tokens, and has S3 check every part. The copy does the unavoidable: it reads the file and
+//! sends it in parts of the same size, two at a time. Both use plain HTTP to servers in this process that discard the
+//! parts, so only the function and the kernel take time. They take turns; the figures are medians, and the highest peak.
 
 mod copy;
 mod files;
@@ -23,17 +22,17 @@ use std::process::Command;
 use std::time::{Duration, Instant};
 
 use files::File;
-use lambda_stand_in::{Answer, Function};
+use hooks_testing::lambda::{Answer, Function};
 use serde_json::{Value, json};
 use servers::{Aws, OpenAi};
 
-/// Longer than the slowest machine takes.
+/// Time limit of a run on the slowest machine.
 const LIMIT: Duration = Duration::from_mins(10);
 
-/// What the function may use.
+/// Maximum memory of the function in bytes.
 const PEAK_TARGET: u64 = 64 << 20;
 
-/// One run.
+/// Cost of one run.
 struct Run {
     took: Duration,
     cpu: Duration,
@@ -51,7 +50,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let (length, turns) = if quick { (128 << 20, 3) } else { (1 << 30, 5) };
 
     let program = env::current_exe()?;
-    let function = program.parent().ok_or("this program lies in no folder")?.join("batch");
+    let function = program.parent().ok_or("this program has no folder")?.join("batch");
     if !function.exists() {
         return Err(format!("{} is missing: cargo build --release -p batch", function.display()).into());
     }
@@ -60,23 +59,23 @@ fn main() -> Result<(), Box<dyn Error>> {
     for file in [File::answers(length), File::embeddings(length)] {
         let aws = Aws::start();
         let openai = OpenAi::start(file.clone());
-        let (mut kept, mut copied) = (Vec::new(), Vec::new());
+        let (mut stored, mut copied) = (Vec::new(), Vec::new());
         for _ in 0..turns {
             copied.push(copy_once(&program, &openai, &aws)?);
             aws.expect_stored(file.length())?;
-            kept.push(keep_once(&function, &openai, &aws)?);
+            stored.push(store_once(&function, &openai, &aws)?);
             aws.expect_stored(file.length())?;
-            let told = aws.lines_told().ok_or("the function published no outcome")?;
-            if told != file.lines() {
-                return Err(format!("the function counted {told} lines of {}", file.lines()).into());
+            let counted = aws.lines_counted().ok_or("the function published no outcome")?;
+            if counted != file.lines() {
+                return Err(format!("the function counted {counted} lines of {}", file.lines()).into());
             }
         }
-        print(&format!("{}: batch", file.name()), &file, &mut kept);
+        print(&format!("{}: batch", file.name()), &file, &mut stored);
         print(&format!("{}: plain copy", file.name()), &file, &mut copied);
-        within &= kept.iter().all(|run| run.peak_memory <= PEAK_TARGET);
+        within &= stored.iter().all(|run| run.peak_memory <= PEAK_TARGET);
     }
-    println!("\nThe function's peak is {} 64 MiB.", if within { "within" } else { "BEYOND" });
-    if within { Ok(()) } else { Err("the function takes more memory than it may".into()) }
+    println!("\nThe function's peak is {} 64 MiB.", if within { "within" } else { "above" });
+    if within { Ok(()) } else { Err("the function exceeds its memory limit".into()) }
 }
 
 fn print(name: &str, file: &File, runs: &mut [Run]) {
@@ -95,8 +94,8 @@ fn print(name: &str, file: &File, runs: &mut [Run]) {
     );
 }
 
-/// A fresh process of the function keeps the file.
-fn keep_once(binary: &Path, openai: &OpenAi, aws: &Aws) -> Result<Run, Box<dyn Error>> {
+/// Stores the file with a new process of the function.
+fn store_once(binary: &Path, openai: &OpenAi, aws: &Aws) -> Result<Run, Box<dyn Error>> {
     let (aws_url, openai_url) = (aws.url(), format!("{}/v1", openai.url()));
     let queue = format!("{aws_url}/000000000000/batch");
     let function = Function::start(
@@ -128,7 +127,7 @@ fn keep_once(binary: &Path, openai: &OpenAi, aws: &Aws) -> Result<Run, Box<dyn E
     Ok(Run { took, cpu: usage.cpu, peak_memory: usage.peak_memory })
 }
 
-/// A fresh process of this program copies the file.
+/// Copies the file with a new process of this program.
 fn copy_once(program: &Path, openai: &OpenAi, aws: &Aws) -> Result<Run, Box<dyn Error>> {
     let source = format!("{}/v1/files/{}/content", openai.url(), servers::OUTPUT_FILE);
     let target = format!("{}/artifacts/copy", aws.url());
@@ -141,7 +140,7 @@ fn copy_once(program: &Path, openai: &OpenAi, aws: &Aws) -> Result<Run, Box<dyn 
     Ok(Run { took: Duration::from_micros(micros), cpu: Duration::from_nanos(cpu_nanos), peak_memory })
 }
 
-/// The delivery of `batch.completed`, as SQS hands it to a function.
+/// The SQS event of a `batch.completed` delivery.
 fn sqs_event() -> Value {
     let body = json!({"id": "evt_1", "object": "event", "type": "batch.completed", "created_at": 1_795_230_915,
         "data": {"id": servers::BATCH}});

@@ -1,5 +1,5 @@
-//! Two servers on loopback: OpenAI, which hands out a batch and its output file, and AWS, which says yes to everything
-//! and swallows what is stored. One thread per connection, no library between it and the socket.
+//! Two servers on loopback: OpenAI with a batch and its output file, and AWS, which accepts every call and discards the
+//! stored parts. One thread per connection, without an HTTP library.
 
 use std::io::{self, BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
@@ -11,28 +11,28 @@ use serde_json::{Value, json};
 
 use crate::files::File;
 
-/// The batch.
+/// Id of the batch.
 pub(crate) const BATCH: &str = "batch_1";
 
-/// Its output file.
+/// Id of its output file.
 pub(crate) const OUTPUT_FILE: &str = "file-out";
 
-/// How much of a body is read at once. It goes nowhere.
+/// Size of the buffer for discarded bodies in bytes.
 const SINK_BYTES: usize = 256 << 10;
 
-/// More than any request has that is looked at.
+/// Maximum length of a body that is kept, in bytes.
 const SMALL: u64 = 1 << 20;
 
 struct Request {
     method: String,
     path: String,
     target: String,
-    /// The body, when it is small; a longer one was swallowed.
+    /// The body; empty if it was discarded.
     body: Vec<u8>,
     length: u64,
 }
 
-/// OpenAI.
+/// Stand-in for OpenAI.
 pub(crate) struct OpenAi(SocketAddr);
 
 impl OpenAi {
@@ -58,7 +58,7 @@ impl OpenAi {
     }
 }
 
-/// AWS.
+/// Stand-in for AWS.
 pub(crate) struct Aws {
     address: SocketAddr,
     stored: Arc<AtomicU64>,
@@ -101,7 +101,7 @@ impl Aws {
         format!("http://{}", self.address)
     }
 
-    /// Checks that so many bytes came in parts since the last check.
+    /// Checks the number of bytes stored in parts since the last check.
     pub(crate) fn expect_stored(&self, expected: u64) -> Result<(), String> {
         match self.stored.swap(0, Ordering::Relaxed) {
             stored if stored == expected => Ok(()),
@@ -109,8 +109,8 @@ impl Aws {
         }
     }
 
-    /// How many lines succeeded, by the outcome that was published since the last time.
-    pub(crate) fn lines_told(&self) -> Option<u64> {
+    /// Number of succeeded lines in the outcome published since the last call.
+    pub(crate) fn lines_counted(&self) -> Option<u64> {
         let outcome = self.outcome.lock().ok()?.take()?;
         let detail: Value = serde_json::from_str(outcome["Entries"][0]["Detail"].as_str()?).ok()?;
         detail["summary"]["lines"]["succeeded"].as_u64()
@@ -130,14 +130,17 @@ fn serve(handle: impl Fn(&Request, &mut TcpStream) -> io::Result<()> + Send + Sy
     thread::spawn(move || {
         for stream in listener.incoming() {
             let handle = Arc::clone(&handle);
-            // The other side may be gone at any moment; that is its own business.
-            thread::spawn(move || stream.and_then(|stream| converse(stream, &*handle)).ok());
+            // The peer may close the connection at any time.
+            thread::spawn(move || stream.and_then(|stream| handle_connection(stream, &*handle)).ok());
         }
     });
     address
 }
 
-fn converse(mut stream: TcpStream, handle: &dyn Fn(&Request, &mut TcpStream) -> io::Result<()>) -> io::Result<()> {
+fn handle_connection(
+    mut stream: TcpStream,
+    handle: &dyn Fn(&Request, &mut TcpStream) -> io::Result<()>,
+) -> io::Result<()> {
     stream.set_nodelay(true)?;
     let mut reader = BufReader::new(stream.try_clone()?);
     let mut sink = vec![0; SINK_BYTES];

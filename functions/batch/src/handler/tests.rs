@@ -1,15 +1,10 @@
 //! Tests of the handler against servers that stand for OpenAI and S3.
 
-mod openai_server;
-#[path = "../../../../shared/aws/tests/s3/mod.rs"]
-mod s3;
-
 use std::time::Duration;
 
 use hooks_consumer::artifacts::Artifacts;
 use hooks_consumer::{Category, Environment, Harness, Severity};
-use openai_server::{OpenAiServer, Reply};
-use s3::S3;
+use hooks_testing::{Reply, S3, Server};
 use serde_json::{Value, json};
 use tokio::time::Instant;
 
@@ -19,17 +14,17 @@ const ID: &str = "batch_1";
 const CREATED: i64 = 1_795_230_915;
 
 /// A handler with the servers that it calls.
-struct Bench {
-    server: OpenAiServer,
+struct Fixture {
+    server: Server,
     s3: S3,
     artifacts: Artifacts,
     handler: BatchHandler,
 }
 
-impl Bench {
-    /// A bench with one batch: a completed one, with `changes` applied.
+impl Fixture {
+    /// A fixture with one batch: a completed one, with `changes` applied.
     async fn with(changes: Value) -> Self {
-        let server = OpenAiServer::start().await;
+        let server = Server::empty().await;
         let mut batch = json!({
             "id": ID, "object": "batch", "endpoint": "/v1/responses", "status": "completed", "model": null,
             "input_file_id": "file-in", "output_file_id": null, "error_file_id": null, "errors": null,
@@ -37,17 +32,17 @@ impl Bench {
             "metadata": {"job": "nightly"}, "request_counts": {"total": 0, "completed": 0, "failed": 0},
         });
         batch.as_object_mut().unwrap().append(&mut changes.as_object().unwrap().clone());
-        server.reply(&format!("/v1/batches/{ID}"), Reply::Json(batch));
+        server.reply_at(&format!("/v1/batches/{ID}"), Reply::json(&batch));
         let (s3, artifacts) = S3::start().await;
-        let handler = BatchHandler { openai: OpenAi::fixed(server.client()), alert_failed_share: 0.1 };
+        let handler = BatchHandler { openai: OpenAi::fixed(server.openai()), alert_failed_share: 0.1 };
         Self { server, s3, artifacts, handler }
     }
 
     /// Adds a file with these lines.
     fn file(&self, id: &str, lines: &[Value]) {
         let text = lines.iter().map(Value::to_string).chain([String::new()]).collect::<Vec<_>>().join("\n");
-        self.server.reply(&format!("/v1/files/{id}"), Reply::Json(json!({"id": id, "bytes": text.len()})));
-        self.server.reply(&format!("/v1/files/{id}/content"), Reply::Bytes(text.into()));
+        self.server.reply_at(&format!("/v1/files/{id}"), Reply::json(&json!({"id": id, "bytes": text.len()})));
+        self.server.reply_at(&format!("/v1/files/{id}/content"), Reply::new(200, text));
     }
 
     async fn handle(&self, event_type: &str) -> Result<Outcome, HandlerError> {
@@ -100,22 +95,22 @@ fn permanent(result: Result<Outcome, HandlerError>) -> (&'static str, String) {
 
 #[tokio::test]
 async fn a_completed_batch_is_stored_completely() {
-    let bench = Bench::with(json!({"output_file_id": "file-out", "error_file_id": "file-err",
+    let fixture = Fixture::with(json!({"output_file_id": "file-out", "error_file_id": "file-err",
         "request_counts": {"total": 12, "completed": 11, "failed": 1}, "usage": {"total_tokens": 77}}))
     .await;
     let successes: Vec<Value> = (0..11).map(|i| success(&format!("row-{i}"))).collect();
-    bench.file("file-out", &successes);
-    bench.file("file-err", &[refused("row-11")]);
+    fixture.file("file-out", &successes);
+    fixture.file("file-err", &[refused("row-11")]);
 
-    let outcome = bench.handle("batch.completed").await.unwrap();
+    let outcome = fixture.handle("batch.completed").await.unwrap();
 
-    assert_eq!(bench.stored("output.jsonl").unwrap().lines().count(), 11);
-    assert_eq!(bench.stored("errors.jsonl").unwrap(), format!("{}\n", refused("row-11")));
+    assert_eq!(fixture.stored("output.jsonl").unwrap().lines().count(), 11);
+    assert_eq!(fixture.stored("errors.jsonl").unwrap(), format!("{}\n", refused("row-11")));
     assert_eq!(
         outcome.artifacts,
         ["batch/batch_1/output.jsonl", "batch/batch_1/errors.jsonl", "batch/batch_1/summary.json"]
     );
-    let stored: usize = bench.s3.keys().iter().map(|key| bench.s3.object(key).unwrap().bytes.len()).sum();
+    let stored: usize = fixture.s3.keys().iter().map(|key| fixture.s3.object(key).unwrap().bytes.len()).sum();
     assert_eq!(outcome.artifact_bytes, stored as u64);
     assert_eq!(
         (outcome.status.as_str(), outcome.terminal, outcome.object_id.as_deref()),
@@ -131,12 +126,12 @@ async fn a_completed_batch_is_stored_completely() {
 
 #[tokio::test]
 async fn the_summary_is_written_for_people_and_programs() {
-    let bench = Bench::with(json!({"output_file_id": "file-out", "error_file_id": "file-err",
+    let fixture = Fixture::with(json!({"output_file_id": "file-out", "error_file_id": "file-err",
         "request_counts": {"total": 2, "completed": 1, "failed": 1}, "usage": {"total_tokens": 7}}))
     .await;
-    bench.file("file-out", &[success("row-1")]);
-    bench.file("file-err", &[refused("row-2")]);
-    bench.handle("batch.completed").await.unwrap();
+    fixture.file("file-out", &[success("row-1")]);
+    fixture.file("file-err", &[refused("row-2")]);
+    fixture.handle("batch.completed").await.unwrap();
 
     let (output_bytes, error_bytes) = (success("row-1").to_string().len() + 1, refused("row-2").to_string().len() + 1);
     let tally = |bytes: usize, succeeded: u64, failed: u64| {
@@ -144,7 +139,7 @@ async fn the_summary_is_written_for_people_and_programs() {
             "malformed": 0, "oversized": 0})
     };
     assert_eq!(
-        bench.summary(),
+        fixture.summary(),
         json!({
             "version": 1,
             "batch_id": "batch_1",
@@ -169,35 +164,35 @@ async fn the_summary_is_written_for_people_and_programs() {
             "note": null,
         })
     );
-    assert_eq!(bench.s3.object("batch/batch_1/summary.json").unwrap().content_type, "application/json");
-    assert_eq!(bench.s3.object("batch/batch_1/output.jsonl").unwrap().content_type, "application/jsonl");
-    let first = bench.stored("summary.json");
-    bench.handle("batch.completed").await.unwrap();
-    assert_eq!(bench.stored("summary.json"), first, "the same batch gives the same summary");
+    assert_eq!(fixture.s3.object("batch/batch_1/summary.json").unwrap().content_type, "application/json");
+    assert_eq!(fixture.s3.object("batch/batch_1/output.jsonl").unwrap().content_type, "application/jsonl");
+    let first = fixture.stored("summary.json");
+    fixture.handle("batch.completed").await.unwrap();
+    assert_eq!(fixture.stored("summary.json"), first, "the same batch gives the same summary");
 }
 
 #[tokio::test]
 async fn a_completed_batch_may_have_an_error_file_only() {
-    let bench = Bench::with(json!({"output_file_id": "", "error_file_id": "file-err",
+    let fixture = Fixture::with(json!({"output_file_id": "", "error_file_id": "file-err",
         "request_counts": {"total": 2, "completed": 0, "failed": 2}}))
     .await;
-    bench.file("file-err", &[refused("row-1"), refused("row-2")]);
-    let outcome = bench.handle("batch.completed").await.unwrap();
+    fixture.file("file-err", &[refused("row-1"), refused("row-2")]);
+    let outcome = fixture.handle("batch.completed").await.unwrap();
     assert_eq!(outcome.artifacts, ["batch/batch_1/errors.jsonl", "batch/batch_1/summary.json"]);
-    assert_eq!(bench.stored("output.jsonl"), None);
-    assert_eq!(bench.summary()["files"]["output"], Value::Null);
+    assert_eq!(fixture.stored("output.jsonl"), None);
+    assert_eq!(fixture.summary()["files"]["output"], Value::Null);
     assert_eq!(outcome.alert.unwrap().subject, "Batch batch_1 completed with many failures");
 }
 
 #[tokio::test]
 async fn the_results_of_an_expired_batch_are_stored_and_people_are_alerted() {
-    let bench = Bench::with(json!({"status": "expired", "completed_at": null, "expired_at": CREATED + 86_400,
+    let fixture = Fixture::with(json!({"status": "expired", "completed_at": null, "expired_at": CREATED + 86_400,
         "output_file_id": "file-out", "error_file_id": "file-err",
         "request_counts": {"total": 3, "completed": 1, "failed": 2}}))
     .await;
-    bench.file("file-out", &[success("row-1")]);
-    bench.file("file-err", &[not_run("row-2", "batch_expired"), not_run("row-3", "batch_expired")]);
-    let outcome = bench.handle("batch.expired").await.unwrap();
+    fixture.file("file-out", &[success("row-1")]);
+    fixture.file("file-err", &[not_run("row-2", "batch_expired"), not_run("row-3", "batch_expired")]);
+    let outcome = fixture.handle("batch.expired").await.unwrap();
     assert_eq!((outcome.status.as_str(), outcome.terminal, outcome.artifacts.len()), ("expired", true, 3));
     assert_eq!(outcome.summary["error_codes"], json!({"batch_expired": 2}));
     assert_eq!(outcome.error.as_deref(), Some("the batch expired before all its requests were run"));
@@ -223,12 +218,12 @@ Where  s3://artifacts/batch/batch_1/summary.json
 
 #[tokio::test]
 async fn the_results_of_a_cancelled_batch_are_stored_without_an_alert() {
-    let bench = Bench::with(json!({"status": "cancelled", "completed_at": null, "cancelled_at": CREATED + 30,
+    let fixture = Fixture::with(json!({"status": "cancelled", "completed_at": null, "cancelled_at": CREATED + 30,
         "output_file_id": "file-out", "error_file_id": "",
         "request_counts": {"total": 9, "completed": 1, "failed": 8}}))
     .await;
-    bench.file("file-out", &[success("row-1")]);
-    let outcome = bench.handle("batch.cancelled").await.unwrap();
+    fixture.file("file-out", &[success("row-1")]);
+    let outcome = fixture.handle("batch.cancelled").await.unwrap();
     assert_eq!((outcome.status.as_str(), outcome.terminal), ("cancelled", true));
     assert_eq!(outcome.artifacts, ["batch/batch_1/output.jsonl", "batch/batch_1/summary.json"]);
     assert_eq!((outcome.alert, outcome.error), (None, None));
@@ -237,14 +232,14 @@ async fn the_results_of_a_cancelled_batch_are_stored_without_an_alert() {
 #[tokio::test]
 async fn a_failed_batch_says_why() {
     let error = |line: u32| json!({"code": "invalid_json_line", "message": "No JSON.", "param": null, "line": line});
-    let bench = Bench::with(json!({"status": "failed", "completed_at": null, "failed_at": CREATED + 5,
+    let fixture = Fixture::with(json!({"status": "failed", "completed_at": null, "failed_at": CREATED + 5,
         "errors": {"object": "list", "data": [error(3), error(8)]}}))
     .await;
-    let outcome = bench.handle("batch.failed").await.unwrap();
+    let outcome = fixture.handle("batch.failed").await.unwrap();
     assert_eq!((outcome.status.as_str(), outcome.terminal), ("failed", true));
     assert_eq!(outcome.artifacts, ["batch/batch_1/summary.json"]);
     assert_eq!(outcome.error.as_deref(), Some("invalid_json_line in line 3: No JSON. (and 1 more)"));
-    assert_eq!(bench.summary()["batch_errors"], json!([error(3), error(8)]));
+    assert_eq!(fixture.summary()["batch_errors"], json!([error(3), error(8)]));
     let alert = outcome.alert.unwrap();
     assert_eq!(alert.severity, Severity::Critical);
     assert_eq!(
@@ -267,11 +262,11 @@ Where  s3://artifacts/batch/batch_1/summary.json
 #[tokio::test]
 async fn a_share_of_failures_is_alerted_only_beyond_the_limit() {
     for (failed, alerts) in [(0, false), (1, false), (2, true)] {
-        let bench = Bench::with(json!({"output_file_id": "file-out",
+        let fixture = Fixture::with(json!({"output_file_id": "file-out",
             "request_counts": {"total": 10, "completed": 10 - failed, "failed": failed}}))
         .await;
-        bench.file("file-out", &[success("row-1")]);
-        let outcome = bench.handle("batch.completed").await.unwrap();
+        fixture.file("file-out", &[success("row-1")]);
+        let outcome = fixture.handle("batch.completed").await.unwrap();
         assert_eq!(outcome.alert.is_some(), alerts, "{failed} of 10");
     }
 }
@@ -279,164 +274,164 @@ async fn a_share_of_failures_is_alerted_only_beyond_the_limit() {
 #[tokio::test]
 async fn progress_is_recorded_and_no_file_retrieved() {
     for status in ["validating", "in_progress", "finalizing", "cancelling"] {
-        let bench = Bench::with(json!({"status": status, "completed_at": null,
+        let fixture = Fixture::with(json!({"status": status, "completed_at": null,
             "request_counts": {"total": 9, "completed": 4, "failed": 1}}))
         .await;
-        let outcome = bench.handle("batch.in_progress").await.unwrap();
+        let outcome = fixture.handle("batch.in_progress").await.unwrap();
         assert_eq!((outcome.status.as_str(), outcome.terminal), (status, false));
         assert_eq!(Value::Object(outcome.counts), json!({"total": 9, "completed": 4, "failed": 1}));
         assert_eq!((outcome.artifacts, outcome.alert), (vec![], None));
-        assert_eq!(bench.s3.keys(), Vec::<String>::new());
+        assert_eq!(fixture.s3.keys(), Vec::<String>::new());
     }
 }
 
 #[tokio::test]
 async fn the_status_of_the_batch_decides_and_not_the_event_type() {
-    let bench = Bench::with(json!({"output_file_id": "file-out"})).await;
-    bench.file("file-out", &[success("row-1")]);
-    let outcome = bench.handle("batch.in_progress").await.unwrap();
+    let fixture = Fixture::with(json!({"output_file_id": "file-out"})).await;
+    fixture.file("file-out", &[success("row-1")]);
+    let outcome = fixture.handle("batch.in_progress").await.unwrap();
     assert_eq!((outcome.status.as_str(), outcome.terminal, outcome.artifacts.len()), ("completed", true, 2));
 }
 
 #[tokio::test]
 async fn an_announced_end_that_openai_does_not_show_yet_is_waited_for() {
-    let bench = Bench::with(json!({"status": "finalizing"})).await;
-    let (_, message) = retry(bench.handle("batch.completed").await);
+    let fixture = Fixture::with(json!({"status": "finalizing"})).await;
+    let (_, message) = retry(fixture.handle("batch.completed").await);
     assert_eq!(message, "batch.completed was announced, but the batch is still finalizing");
 }
 
 #[tokio::test]
 async fn a_missing_output_file_is_waited_for_but_not_forever() {
     let counts = json!({"total": 1, "completed": 1, "failed": 0});
-    let bench = Bench::with(json!({"request_counts": counts, "completed_at": when::now() / 1000 - 10})).await;
-    retry(bench.handle("batch.completed").await);
-    assert_eq!(bench.s3.keys(), Vec::<String>::new());
+    let fixture = Fixture::with(json!({"request_counts": counts, "completed_at": clock::now_ms() / 1000 - 10})).await;
+    retry(fixture.handle("batch.completed").await);
+    assert_eq!(fixture.s3.keys(), Vec::<String>::new());
 
-    let bench = Bench::with(json!({"request_counts": counts, "completed_at": when::now() / 1000 - 4000})).await;
-    let outcome = bench.handle("batch.completed").await.unwrap();
+    let fixture = Fixture::with(json!({"request_counts": counts, "completed_at": clock::now_ms() / 1000 - 4000})).await;
+    let outcome = fixture.handle("batch.completed").await.unwrap();
     assert_eq!(outcome.note.as_deref(), Some("1 requests succeeded, but the batch has no output file"));
-    assert_eq!(bench.summary()["note"], json!(outcome.note));
+    assert_eq!(fixture.summary()["note"], json!(outcome.note));
 }
 
 #[tokio::test]
 async fn the_files_of_a_batch_with_an_unknown_status_are_stored() {
-    let bench = Bench::with(json!({"status": "half_done", "output_file_id": "file-out"})).await;
-    bench.file("file-out", &[success("row-1")]);
-    let outcome = bench.handle("batch.half_done").await.unwrap();
+    let fixture = Fixture::with(json!({"status": "half_done", "output_file_id": "file-out"})).await;
+    fixture.file("file-out", &[success("row-1")]);
+    let outcome = fixture.handle("batch.half_done").await.unwrap();
     assert_eq!((outcome.status.as_str(), outcome.terminal, outcome.artifacts.len()), ("half_done", false, 2));
-    assert!(bench.handle("batch.completed").await.unwrap().terminal, "the event says that it is over");
+    assert!(fixture.handle("batch.completed").await.unwrap().terminal, "the event says that it is over");
 }
 
 #[tokio::test]
 async fn an_unknown_batch_is_a_normal_outcome() {
-    let bench = Bench::with(json!({})).await;
-    bench.server.reply(&format!("/v1/batches/{ID}"), Reply::Status(404));
-    let outcome = bench.handle("batch.completed").await.unwrap();
+    let fixture = Fixture::with(json!({})).await;
+    fixture.server.reply_at(&format!("/v1/batches/{ID}"), Reply::status(404));
+    let outcome = fixture.handle("batch.completed").await.unwrap();
     assert_eq!((outcome.status.as_str(), outcome.terminal, outcome.alert), ("not_found", false, None));
-    assert_eq!(bench.s3.keys(), Vec::<String>::new());
+    assert_eq!(fixture.s3.keys(), Vec::<String>::new());
 }
 
 #[tokio::test]
 async fn a_refusal_by_openai_is_a_failure_of_its_class() {
-    let bench = Bench::with(json!({"output_file_id": "file-out"})).await;
-    bench.file("file-out", &[success("row-1")]);
+    let fixture = Fixture::with(json!({"output_file_id": "file-out"})).await;
+    fixture.file("file-out", &[success("row-1")]);
     for path in ["/v1/batches/batch_1", "/v1/files/file-out", "/v1/files/file-out/content"] {
-        let before = bench.server.reply(path, Reply::RetryAfter(7)).unwrap();
-        assert_eq!(retry(bench.handle("batch.completed").await).0, Some(Duration::from_secs(7)), "{path}");
-        bench.server.reply(path, Reply::Status(401));
-        assert_eq!(permanent(bench.handle("batch.completed").await).0, HandlerError::UNAUTHORIZED, "{path}");
-        bench.server.reply(path, before);
+        let before = fixture.server.reply_at(path, Reply::status(429).header("retry-after", 7)).unwrap();
+        assert_eq!(retry(fixture.handle("batch.completed").await).0, Some(Duration::from_secs(7)), "{path}");
+        fixture.server.reply_at(path, Reply::status(401));
+        assert_eq!(permanent(fixture.handle("batch.completed").await).0, HandlerError::UNAUTHORIZED, "{path}");
+        fixture.server.reply_at(path, before);
     }
-    assert_eq!(bench.s3.keys(), Vec::<String>::new());
-    bench.handle("batch.completed").await.unwrap();
+    assert_eq!(fixture.s3.keys(), Vec::<String>::new());
+    fixture.handle("batch.completed").await.unwrap();
 }
 
 #[tokio::test]
 async fn a_download_that_breaks_off_changes_nothing() {
-    let bench = Bench::with(json!({"output_file_id": "file-out"})).await;
-    bench.file("file-out", &[success("row-1")]);
-    bench.handle("batch.completed").await.unwrap();
-    let before = (bench.stored("output.jsonl"), bench.stored("summary.json"));
+    let fixture = Fixture::with(json!({"output_file_id": "file-out"})).await;
+    fixture.file("file-out", &[success("row-1")]);
+    fixture.handle("batch.completed").await.unwrap();
+    let before = (fixture.stored("output.jsonl"), fixture.stored("summary.json"));
 
     // 20 MiB are two complete parts, which are at S3 when the connection breaks.
     let long = vec![b'x'; 20 * 1024 * 1024];
-    bench.server.reply("/v1/files/file-out", Reply::Json(json!({"id": "file-out", "bytes": long.len() + 1})));
-    bench.server.reply("/v1/files/file-out/content", Reply::Cut(long.into()));
-    let (_, message) = retry(bench.handle("batch.completed").await);
+    fixture.server.reply_at("/v1/files/file-out", Reply::json(&json!({"id": "file-out", "bytes": long.len() + 1})));
+    fixture.server.reply_at("/v1/files/file-out/content", Reply::cut(long));
+    let (_, message) = retry(fixture.handle("batch.completed").await);
     assert!(message.contains("broke off"), "{message}");
-    assert_eq!((bench.stored("output.jsonl"), bench.stored("summary.json")), before);
-    assert!(bench.s3.requests().iter().any(|request| request == "part"));
-    assert!(bench.s3.most_parts_under_way() <= 2);
-    assert_eq!(bench.s3.open_uploads(), 0);
+    assert_eq!((fixture.stored("output.jsonl"), fixture.stored("summary.json")), before);
+    assert!(fixture.s3.requests().iter().any(|request| request == "part"));
+    assert!(fixture.s3.most_parts_under_way() <= 2);
+    assert_eq!(fixture.s3.open_uploads(), 0);
 }
 
 #[tokio::test]
 async fn a_file_of_another_length_than_announced_is_not_stored() {
     for announced in [0, 5, 1_000_000] {
-        let bench = Bench::with(json!({"output_file_id": "file-out"})).await;
-        bench.file("file-out", &[success("row-1")]);
-        bench.server.reply("/v1/files/file-out", Reply::Json(json!({"id": "file-out", "bytes": announced})));
-        let (_, message) = retry(bench.handle("batch.completed").await);
+        let fixture = Fixture::with(json!({"output_file_id": "file-out"})).await;
+        fixture.file("file-out", &[success("row-1")]);
+        fixture.server.reply_at("/v1/files/file-out", Reply::json(&json!({"id": "file-out", "bytes": announced})));
+        let (_, message) = retry(fixture.handle("batch.completed").await);
         assert!(message.contains(&format!("has {announced} bytes, but")), "{message}");
-        assert_eq!(bench.s3.keys(), Vec::<String>::new());
+        assert_eq!(fixture.s3.keys(), Vec::<String>::new());
     }
 }
 
 #[tokio::test]
 async fn a_file_without_an_announced_length_is_stored() {
-    let bench = Bench::with(json!({"output_file_id": "file-out"})).await;
-    bench.file("file-out", &[success("row-1")]);
-    bench.server.reply("/v1/files/file-out", Reply::Json(json!({"id": "file-out"})));
-    assert_eq!(bench.handle("batch.completed").await.unwrap().artifacts.len(), 2);
+    let fixture = Fixture::with(json!({"output_file_id": "file-out"})).await;
+    fixture.file("file-out", &[success("row-1")]);
+    fixture.server.reply_at("/v1/files/file-out", Reply::json(&json!({"id": "file-out"})));
+    assert_eq!(fixture.handle("batch.completed").await.unwrap().artifacts.len(), 2);
 }
 
 #[tokio::test]
 async fn a_file_that_is_gone_is_permanent_and_the_other_is_stored() {
-    let bench = Bench::with(json!({"output_file_id": "file-out", "error_file_id": "file-err"})).await;
-    bench.file("file-err", &[refused("row-1")]);
-    let (reason, message) = permanent(bench.handle("batch.completed").await);
+    let fixture = Fixture::with(json!({"output_file_id": "file-out", "error_file_id": "file-err"})).await;
+    fixture.file("file-err", &[refused("row-1")]);
+    let (reason, message) = permanent(fixture.handle("batch.completed").await);
     assert_eq!(reason, "file_gone");
     assert!(message.contains("no file file-out (for batch/batch_1/output.jsonl) any more"), "{message}");
-    assert_eq!(bench.s3.keys(), ["batch/batch_1/errors.jsonl"]);
+    assert_eq!(fixture.s3.keys(), ["batch/batch_1/errors.jsonl"]);
 }
 
 #[tokio::test]
 async fn a_refusal_by_s3_is_retried() {
     for kind in ["put", "begin"] {
-        let bench = Bench::with(json!({"output_file_id": "file-out"})).await;
-        bench.file("file-out", &[success("row-1")]);
+        let fixture = Fixture::with(json!({"output_file_id": "file-out"})).await;
+        fixture.file("file-out", &[success("row-1")]);
         if kind == "begin" {
             let long = vec![b'x'; 20 * 1024 * 1024];
-            bench.server.reply("/v1/files/file-out", Reply::Json(json!({"id": "file-out", "bytes": long.len()})));
-            bench.server.reply("/v1/files/file-out/content", Reply::Bytes(long.into()));
+            fixture.server.reply_at("/v1/files/file-out", Reply::json(&json!({"id": "file-out", "bytes": long.len()})));
+            fixture.server.reply_at("/v1/files/file-out/content", Reply::new(200, long));
         }
-        bench.s3.refuse(kind, 403, "AccessDenied");
-        let (_, message) = retry(bench.handle("batch.completed").await);
+        fixture.s3.refuse(kind, 403, "AccessDenied");
+        let (_, message) = retry(fixture.handle("batch.completed").await);
         assert!(message.contains("AccessDenied"), "{message}");
     }
 }
 
 #[tokio::test]
 async fn lines_that_are_not_json_are_stored_and_counted() {
-    let bench = Bench::with(json!({"output_file_id": "file-out"})).await;
+    let fixture = Fixture::with(json!({"output_file_id": "file-out"})).await;
     let text = format!("{}\n{{\"id\": \"r\", \"cust\n\u{fffd}\n{}", success("row-1"), success("row-2"));
-    bench.server.reply("/v1/files/file-out", Reply::Json(json!({"id": "file-out", "bytes": text.len()})));
-    bench.server.reply("/v1/files/file-out/content", Reply::Bytes(text.clone().into()));
-    let outcome = bench.handle("batch.completed").await.unwrap();
-    assert_eq!(bench.stored("output.jsonl").unwrap(), text);
+    fixture.server.reply_at("/v1/files/file-out", Reply::json(&json!({"id": "file-out", "bytes": text.len()})));
+    fixture.server.reply_at("/v1/files/file-out/content", Reply::new(200, text.clone()));
+    let outcome = fixture.handle("batch.completed").await.unwrap();
+    assert_eq!(fixture.stored("output.jsonl").unwrap(), text);
     let lines = &outcome.summary["lines"];
     assert_eq!((&lines["lines"], &lines["succeeded"], &lines["malformed"]), (&json!(4), &json!(2), &json!(2)));
 }
 
 #[tokio::test]
 async fn an_event_without_a_usable_id_is_permanent() {
-    let bench = Bench::with(json!({})).await;
+    let fixture = Fixture::with(json!({})).await;
     let event = |data: Value| json!({"id": "evt_1", "type": "batch.completed", "data": data});
-    assert_eq!(permanent(bench.handle_event(&event(json!({}))).await).0, "no_object");
+    assert_eq!(permanent(fixture.handle_event(&event(json!({}))).await).0, "no_object");
     for id in ["../secrets", "a/b", "."] {
-        assert_eq!(permanent(bench.handle_event(&event(json!({"id": id}))).await).0, "unusable_id", "{id}");
+        assert_eq!(permanent(fixture.handle_event(&event(json!({"id": id}))).await).0, "unusable_id", "{id}");
     }
-    assert_eq!(bench.server.requests(), 0);
+    assert_eq!(fixture.server.requests().len(), 0);
 }
 
 #[test]

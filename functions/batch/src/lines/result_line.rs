@@ -51,52 +51,28 @@ pub(super) struct RequestError<'a> {
 #[derive(Default, Deserialize)]
 #[serde(default, bound(deserialize = "'de: 'a"))]
 pub(super) struct Usage<'a> {
-    input_tokens: Scalar<'a>,
-    prompt_tokens: Scalar<'a>,
-    output_tokens: Scalar<'a>,
-    completion_tokens: Scalar<'a>,
-    total_tokens: Scalar<'a>,
-    input_tokens_details: Lenient<Details<'a>>,
-    prompt_tokens_details: Lenient<Details<'a>>,
-    output_tokens_details: Lenient<Details<'a>>,
-    completion_tokens_details: Lenient<Details<'a>>,
+    pub(super) input_tokens: Scalar<'a>,
+    pub(super) prompt_tokens: Scalar<'a>,
+    pub(super) output_tokens: Scalar<'a>,
+    pub(super) completion_tokens: Scalar<'a>,
+    pub(super) total_tokens: Scalar<'a>,
+    pub(super) input_tokens_details: Lenient<Details<'a>>,
+    pub(super) prompt_tokens_details: Lenient<Details<'a>>,
+    pub(super) output_tokens_details: Lenient<Details<'a>>,
+    pub(super) completion_tokens_details: Lenient<Details<'a>>,
 }
 
 #[derive(Default, Deserialize)]
 #[serde(default, bound(deserialize = "'de: 'a"))]
-struct Details<'a> {
-    cached_tokens: Scalar<'a>,
-    reasoning_tokens: Scalar<'a>,
+pub(super) struct Details<'a> {
+    pub(super) cached_tokens: Scalar<'a>,
+    pub(super) reasoning_tokens: Scalar<'a>,
 }
 
 impl<'a> ResultLine<'a> {
     /// `None` when the line is not a JSON object.
     pub(super) fn parse(line: &'a [u8]) -> Option<Self> {
         serde_json::from_slice::<Lenient<Self>>(line).ok()?.0
-    }
-}
-
-impl Usage<'_> {
-    pub(super) fn input(&self) -> u64 {
-        self.input_tokens.count().or(self.prompt_tokens.count()).unwrap_or_default()
-    }
-
-    pub(super) fn cached(&self) -> u64 {
-        let details = self.input_tokens_details.0.as_ref().or(self.prompt_tokens_details.0.as_ref());
-        details.and_then(|details| details.cached_tokens.count()).unwrap_or_default()
-    }
-
-    pub(super) fn output(&self) -> u64 {
-        self.output_tokens.count().or(self.completion_tokens.count()).unwrap_or_default()
-    }
-
-    pub(super) fn reasoning(&self) -> u64 {
-        let details = self.output_tokens_details.0.as_ref().or(self.completion_tokens_details.0.as_ref());
-        details.and_then(|details| details.reasoning_tokens.count()).unwrap_or_default()
-    }
-
-    pub(super) fn total(&self) -> u64 {
-        self.total_tokens.count().unwrap_or_else(|| self.input().saturating_add(self.output()))
     }
 }
 

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
-use super::result_line::{Lenient, RequestError, Response, ResultLine, Scalar, Usage};
+use super::result_line::{Details, Lenient, RequestError, Response, ResultLine, Scalar, Usage};
 
 /// Maximum number of different error codes, and of different models. Further ones are counted together.
 const MAX_NAMES: usize = 50;
@@ -75,6 +75,26 @@ pub(crate) struct Tokens {
 }
 
 impl Tokens {
+    fn of(usage: &Usage<'_>) -> Self {
+        let count = |one: &Scalar<'_>, other: &Scalar<'_>| one.count().or(other.count()).unwrap_or_default();
+        let details = |one: &Lenient<Details<'_>>, other: &Lenient<Details<'_>>| {
+            let details = one.0.as_ref().or(other.0.as_ref());
+            details.map(|details| (details.cached_tokens.count(), details.reasoning_tokens.count())).unwrap_or_default()
+        };
+        let (input, output) =
+            (count(&usage.input_tokens, &usage.prompt_tokens), count(&usage.output_tokens, &usage.completion_tokens));
+        let (cached, _) = details(&usage.input_tokens_details, &usage.prompt_tokens_details);
+        let (_, reasoning) = details(&usage.output_tokens_details, &usage.completion_tokens_details);
+        Self {
+            requests: 1,
+            input,
+            cached: cached.unwrap_or_default(),
+            output,
+            reasoning: reasoning.unwrap_or_default(),
+            total: usage.total_tokens.count().unwrap_or_else(|| input.saturating_add(output)),
+        }
+    }
+
     /// Saturates, because the numbers come from outside.
     fn add(&mut self, other: &Self) {
         self.requests += other.requests;
@@ -148,7 +168,7 @@ impl Tally {
         if let Some(body) = body
             && let Lenient(Some(usage)) = &body.usage
         {
-            self.usage(body.model.text().unwrap_or(NO_MODEL), usage);
+            update(&mut self.tokens, body.model.text().unwrap_or(NO_MODEL), |entry| entry.add(&Tokens::of(usage)));
         }
     }
 
@@ -170,18 +190,6 @@ impl Tally {
                 entry.first_message = error.and_then(|error| error.message.text()).map(hooks_openai::for_display);
             }
         });
-    }
-
-    fn usage(&mut self, model: &str, usage: &Usage<'_>) {
-        let tokens = Tokens {
-            requests: 1,
-            input: usage.input(),
-            cached: usage.cached(),
-            output: usage.output(),
-            reasoning: usage.reasoning(),
-            total: usage.total(),
-        };
-        update(&mut self.tokens, model, |entry| entry.add(&tokens));
     }
 }
 

@@ -2,25 +2,25 @@
 
 use hooks_consumer::Severity;
 use hooks_consumer::artifacts::Artifacts;
+use hooks_testing::S3;
 use serde_json::{Value, json};
 
 use super::*;
-use crate::loopback::s3::S3;
-use crate::loopback::{Parameter, Reply, Server, later};
+use crate::fake_services::{FakeServices, Parameter, Reply, later};
 
 const MAXIMUM_AGE: i64 = 25;
 const CALLER: &str = "+4930123456789";
 const CALLED: &str = "+498005550100";
 
-struct Bench {
-    server: Server,
+struct Fixture {
+    server: FakeServices,
     artifacts: Artifacts,
     handler: CallHandler,
 }
 
-impl Bench {
+impl Fixture {
     async fn without_policy() -> Self {
-        let server = Server::start().await;
+        let server = FakeServices::start().await;
         let (_, artifacts) = S3::start().await;
         let handler = CallHandler {
             openai: OpenAi::fixed(server.client()),
@@ -31,16 +31,16 @@ impl Bench {
     }
 
     async fn with(answer_as: &str, action: &Value) -> Self {
-        let bench = Self::without_policy().await;
-        bench.server.store(&json!({"answer_as": answer_as, "default": action}));
-        bench
+        let fixture = Self::without_policy().await;
+        fixture.server.store(&json!({"answer_as": answer_as, "default": action}));
+        fixture
     }
 
     /// One that accepts calls of the Realtime API, with an OpenAI that answers like this.
     async fn replying(replies: &[Reply]) -> Self {
-        let bench = Self::with("realtime", &accept()).await;
-        bench.server.reply(replies.iter().copied());
-        bench
+        let fixture = Self::with("realtime", &accept()).await;
+        fixture.server.reply(replies.iter().copied());
+        fixture
     }
 
     async fn handle(&self, event: &Event, attempt: u32) -> Result<Outcome, HandlerError> {
@@ -70,7 +70,7 @@ fn ringing(api: &str, age: i64) -> Event {
         "realtime" => ("realtime.call.incoming", json!({"call_id": "rtc_1", "sip_headers": headers})),
         _ => ("live.transport.incoming", json!({"type": "sip", "session_id": "live_1", "sip_headers": headers})),
     };
-    let created = when::now() / 1000 - age;
+    let created = clock::now_ms() / 1000 - age;
     let event = json!({"id": "evt_1", "type": event_type, "created_at": created, "data": data});
     Event::parse(&event.to_string()).unwrap()
 }
@@ -93,11 +93,11 @@ async fn a_call_of_either_api_is_answered_by_the_policy() {
             (reject.clone(), "reject", "rejected", json!({"status_code": 486})),
             (refer.clone(), "refer", "referred", json!({"target_uri": "tel:+498005550111"})),
         ] {
-            let bench = Bench::with(api, &action).await;
-            let outcome = bench.handle(&ringing(api, 0), 1).await.unwrap();
+            let fixture = Fixture::with(api, &action).await;
+            let outcome = fixture.handle(&ringing(api, 0), 1).await.unwrap();
             assert_eq!((outcome.status.as_str(), outcome.terminal, &outcome.note), (status, true, &None));
             assert_eq!((&outcome.summary["kind"], &outcome.summary["action"]), (&json!(api), &json!(word)));
-            assert_eq!(bench.server.calls(), [(format!("{root}/{word}"), body)]);
+            assert_eq!(fixture.server.calls(), [(format!("{root}/{word}"), body)]);
         }
     }
 }
@@ -106,10 +106,10 @@ async fn a_call_of_either_api_is_answered_by_the_policy() {
 async fn an_event_of_the_other_api_is_ignored_at_any_age() {
     for (answers, other) in [("realtime", "live"), ("live", "realtime")] {
         for age in [0, 2 * MAXIMUM_AGE] {
-            let bench = Bench::with(answers, &accept()).await;
-            let outcome = bench.handle(&ringing(other, age), 1).await.unwrap();
+            let fixture = Fixture::with(answers, &accept()).await;
+            let outcome = fixture.handle(&ringing(other, age), 1).await.unwrap();
             assert_eq!((outcome.status.as_str(), &outcome.alert), ("left_to_the_other_kind", &None));
-            assert_eq!(bench.server.calls(), []);
+            assert_eq!(fixture.server.calls(), []);
         }
     }
 }
@@ -117,22 +117,22 @@ async fn an_event_of_the_other_api_is_ignored_at_any_age() {
 #[tokio::test]
 async fn a_call_that_waited_too_long_is_not_answered() {
     for (attempt, why) in [(1, "the delivery came late"), (3, "2 earlier attempts failed")] {
-        let bench = Bench::replying(&[]).await;
-        let outcome = bench.handle(&ringing("realtime", MAXIMUM_AGE + 1), attempt).await.unwrap();
+        let fixture = Fixture::replying(&[]).await;
+        let outcome = fixture.handle(&ringing("realtime", MAXIMUM_AGE + 1), attempt).await.unwrap();
         assert_eq!((outcome.status.as_str(), outcome.terminal), ("too_old", true));
         let alert = outcome.alert.unwrap();
         assert_eq!(alert.severity, Severity::Warning);
         assert!(alert.message.contains(why), "{}", alert.message);
         no_number_in(&alert.message);
-        assert_eq!(bench.server.calls(), []);
+        assert_eq!(fixture.server.calls(), []);
     }
 }
 
 #[tokio::test]
 async fn without_a_policy_no_call_is_answered_and_each_makes_an_alert() {
-    let bench = Bench::without_policy().await;
+    let fixture = Fixture::without_policy().await;
     for _ in 0..2 {
-        let outcome = bench.answer().await.unwrap();
+        let outcome = fixture.answer().await.unwrap();
         assert_eq!((outcome.status.as_str(), outcome.terminal), ("unanswered", true));
         let alert = outcome.alert.unwrap();
         assert_eq!(alert.severity, Severity::Critical);
@@ -140,29 +140,29 @@ async fn without_a_policy_no_call_is_answered_and_each_makes_an_alert() {
         assert!(alert.message.contains("the parameter /stack/call-policy"), "{}", alert.message);
         no_number_in(&alert.message);
     }
-    assert_eq!(bench.server.calls(), []);
+    assert_eq!(fixture.server.calls(), []);
 }
 
 #[tokio::test]
 async fn an_unreadable_policy_is_retried_while_the_caller_waits() {
-    let bench = Bench::without_policy().await;
-    bench.server.set(Parameter::Denied);
-    let failure = bench.answer().await.unwrap_err();
+    let fixture = Fixture::without_policy().await;
+    fixture.server.set(Parameter::Denied);
+    let failure = fixture.answer().await.unwrap_err();
     assert!(matches!(&failure, HandlerError::Retry { message, .. } if message.contains("AccessDenied")), "{failure:?}");
 
-    let outcome = bench.handle(&ringing("realtime", MAXIMUM_AGE + 1), 2).await.unwrap();
+    let outcome = fixture.handle(&ringing("realtime", MAXIMUM_AGE + 1), 2).await.unwrap();
     assert_eq!(outcome.status, "unanswered");
     assert!(outcome.alert.unwrap().message.contains("AccessDenied"));
 }
 
 #[tokio::test]
 async fn an_invalid_policy_makes_one_alert_while_calls_are_answered() {
-    let bench = Bench::replying(&[]).await;
-    bench.answer().await.unwrap();
-    bench.server.set(Parameter::Text("{".to_owned()));
+    let fixture = Fixture::replying(&[]).await;
+    fixture.answer().await.unwrap();
+    fixture.server.set(Parameter::Text("{".to_owned()));
     later(31).await;
     for alerted in [true, false] {
-        let outcome = bench.answer().await.unwrap();
+        let outcome = fixture.answer().await.unwrap();
         assert_eq!((outcome.status.as_str(), outcome.alert.is_some()), ("accepted", alerted));
     }
 }
@@ -170,11 +170,11 @@ async fn an_invalid_policy_makes_one_alert_while_calls_are_answered() {
 #[tokio::test]
 async fn a_call_that_was_answered_before_counts_as_answered() {
     for replies in [&[Reply::Refused(409)][..], &[Reply::Refused(500), Reply::Refused(409)]] {
-        let bench = Bench::replying(replies).await;
-        let outcome = bench.answer().await.unwrap();
+        let fixture = Fixture::replying(replies).await;
+        let outcome = fixture.answer().await.unwrap();
         assert_eq!((outcome.status.as_str(), outcome.terminal), ("accepted", true));
         assert!(outcome.note.unwrap().contains("was answered before"));
-        assert_eq!(bench.server.calls().len(), replies.len());
+        assert_eq!(fixture.server.calls().len(), replies.len());
     }
 }
 
@@ -189,51 +189,51 @@ async fn a_call_that_is_not_found_counts_as_ended_only_after_a_request_that_may_
         (&[gone], true, "not_found", "rejected"),
     ] {
         for (action, status) in [(accept(), accepting), (reject.clone(), rejecting)] {
-            let bench = Bench::with("realtime", &action).await;
-            bench.server.reply(replies.iter().copied());
-            let mut context = bench.context(1);
+            let fixture = Fixture::with("realtime", &action).await;
+            fixture.server.reply(replies.iter().copied());
+            let mut context = fixture.context(1);
             context.acted = acted;
-            let outcome = bench.handler.handle(&ringing("realtime", 0), &context).await.unwrap();
+            let outcome = fixture.handler.handle(&ringing("realtime", 0), &context).await.unwrap();
             assert_eq!((outcome.status.as_str(), outcome.terminal), (status, status == "rejected"), "{replies:?}");
             assert!(outcome.note.unwrap().contains("OpenAI has no such call"));
             assert_eq!(outcome.alert, None);
-            assert_eq!(bench.server.calls().len(), replies.len());
+            assert_eq!(fixture.server.calls().len(), replies.len());
         }
     }
 }
 
 #[tokio::test]
 async fn a_call_that_is_not_visible_yet_is_answered_while_its_caller_waits() {
-    let bench = Bench::replying(&[Reply::Refused(404); 2]).await;
-    assert_eq!(bench.answer().await.unwrap().status, "accepted");
-    assert_eq!(bench.server.calls().len(), 3);
+    let fixture = Fixture::replying(&[Reply::Refused(404); 2]).await;
+    assert_eq!(fixture.answer().await.unwrap().status, "accepted");
+    assert_eq!(fixture.server.calls().len(), 3);
 }
 
 #[tokio::test]
 async fn a_temporary_failure_is_tried_three_times() {
     for failing in [Reply::Refused(408), Reply::Refused(429), Reply::Refused(500), Reply::Refused(503), Reply::Cut] {
-        let bench = Bench::replying(&[failing; 2]).await;
-        assert_eq!(bench.answer().await.unwrap().status, "accepted", "{failing:?}");
-        assert_eq!(bench.server.calls().len(), 3);
+        let fixture = Fixture::replying(&[failing; 2]).await;
+        assert_eq!(fixture.answer().await.unwrap().status, "accepted", "{failing:?}");
+        assert_eq!(fixture.server.calls().len(), 3);
 
-        let bench = Bench::replying(&[failing; 3]).await;
-        assert!(matches!(bench.answer().await, Err(HandlerError::Retry { .. })), "{failing:?}");
-        assert_eq!(bench.server.calls().len(), 3);
+        let fixture = Fixture::replying(&[failing; 3]).await;
+        assert!(matches!(fixture.answer().await, Err(HandlerError::Retry { .. })), "{failing:?}");
+        assert_eq!(fixture.server.calls().len(), 3);
     }
 }
 
 #[tokio::test]
 async fn no_attempt_is_made_after_the_maximum_age() {
-    let bench = Bench::replying(&[Reply::Refused(500); 3]).await;
+    let fixture = Fixture::replying(&[Reply::Refused(500); 3]).await;
     // At most a second is left, which is too short for the second delay.
     let event = ringing("realtime", MAXIMUM_AGE - 1);
-    assert!(matches!(bench.handle(&event, 1).await, Err(HandlerError::Retry { .. })));
-    assert!(bench.server.calls().len() < 3);
+    assert!(matches!(fixture.handle(&event, 1).await, Err(HandlerError::Retry { .. })));
+    assert!(fixture.server.calls().len() < 3);
     for seconds in ["60", "1e18"] {
-        let bench = Bench::replying(&[Reply::RetryAfter(seconds)]).await;
-        let Err(HandlerError::Retry { after: Some(after), .. }) = bench.answer().await else { panic!("not a retry") };
+        let fixture = Fixture::replying(&[Reply::RetryAfter(seconds)]).await;
+        let Err(HandlerError::Retry { after: Some(after), .. }) = fixture.answer().await else { panic!("not a retry") };
         assert!(after >= Duration::from_mins(1));
-        assert_eq!(bench.server.calls().len(), 1);
+        assert_eq!(fixture.server.calls().len(), 1);
     }
 }
 
@@ -247,42 +247,42 @@ async fn a_permanent_refusal_is_given_up_with_its_numbers_masked() {
         (422, "invalid_session", HandlerError::REFUSED),
         (429, "insufficient_quota", HandlerError::QUOTA_EXHAUSTED),
     ] {
-        let bench = Bench::replying(&[Reply::Because(status, code, QUOTED)]).await;
-        let failure = bench.answer().await.unwrap_err();
+        let fixture = Fixture::replying(&[Reply::Because(status, code, QUOTED)]).await;
+        let failure = fixture.answer().await.unwrap_err();
         no_number_in(&format!("{failure:?}"));
         let HandlerError::Permanent { reason, message } = failure else { panic!("{failure:?}") };
         assert_eq!(reason, expected);
         assert!(message.contains("Not for sip:+493********89@example.com"), "{message}");
-        assert_eq!(bench.server.calls().len(), 1);
+        assert_eq!(fixture.server.calls().len(), 1);
     }
 }
 
 #[tokio::test]
 async fn the_status_of_a_response_counts_and_not_its_body() {
     for body in ["", "null", "{}", "<html>", "{\"error\""] {
-        let bench = Bench::replying(&[Reply::Done(body)]).await;
-        assert_eq!(bench.answer().await.unwrap().status, "accepted", "{body}");
-        assert_eq!(bench.server.calls().len(), 1);
+        let fixture = Fixture::replying(&[Reply::Done(body)]).await;
+        assert_eq!(fixture.answer().await.unwrap().status, "accepted", "{body}");
+        assert_eq!(fixture.server.calls().len(), 1);
     }
 }
 
 #[tokio::test]
 async fn no_number_is_shown_in_full() {
-    let bench = Bench::replying(&[]).await;
+    let fixture = Fixture::replying(&[]).await;
     let event = ringing("realtime", 0);
     no_number_in(&format!("{event:?}"));
-    let outcome = bench.handle(&event, 1).await.unwrap();
+    let outcome = fixture.handle(&event, 1).await.unwrap();
     no_number_in(&format!("{outcome:?}"));
     assert_eq!((&outcome.summary["from"], &outcome.summary["to"]), (&json!("+49*********89"), &json!("+49********00")));
 }
 
 #[tokio::test]
 async fn an_event_without_a_call_is_recorded_without_reading_the_policy() {
-    let bench = Bench::without_policy().await;
+    let fixture = Fixture::without_policy().await;
     for event_type in ["live.transport.connected", "realtime.call.new"] {
         let event = json!({"id": "evt_1", "type": event_type, "created_at": 1, "data": {"session_id": "live_1"}});
-        let outcome = bench.handle(&Event::parse(&event.to_string()).unwrap(), 1).await.unwrap();
+        let outcome = fixture.handle(&Event::parse(&event.to_string()).unwrap(), 1).await.unwrap();
         assert_eq!((outcome.status.as_str(), &outcome.alert), ("recorded", &None));
     }
-    assert_eq!((bench.server.look_ups(), bench.server.calls().len()), (0, 0));
+    assert_eq!((fixture.server.look_ups(), fixture.server.calls().len()), (0, 0));
 }

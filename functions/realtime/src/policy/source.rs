@@ -4,12 +4,12 @@
 mod tests;
 
 use std::str::FromStr;
-use std::sync::Arc;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use hooks_consumer::artifacts::{Artifacts, Read};
+use hooks_consumer::artifacts::{Artifacts, GetResult};
 use hooks_consumer::parameters::Parameters;
-use tokio::sync::Mutex;
+use hooks_function::{Cached, Last, Refresh, Rules};
 use tokio::time::{Instant, timeout};
 
 use super::Policy;
@@ -93,31 +93,25 @@ impl PolicySource {
             Self::Object { bucket, key } => {
                 let read = bucket.get(key, known_version, MAX_BYTES).await.map_err(|error| error.to_string())?;
                 Ok(match read {
-                    Read::Absent => ReadResult::Missing("there is no such object".to_owned()),
-                    Read::TooLarge => ReadResult::Missing(format!("the object has more than {MAX_BYTES} bytes")),
-                    Read::Unchanged => ReadResult::Unchanged,
-                    Read::Object { bytes, etag } => ReadResult::Policy { json: bytes.to_vec(), version: etag },
+                    GetResult::Absent => ReadResult::Missing("there is no such object".to_owned()),
+                    GetResult::TooLarge => ReadResult::Missing(format!("the object has more than {MAX_BYTES} bytes")),
+                    GetResult::Unchanged => ReadResult::Unchanged,
+                    GetResult::Object { bytes, etag } => ReadResult::Policy { json: bytes.to_vec(), version: etag },
                 })
             }
         }
     }
 }
 
-/// The cached policy.
+/// The cached policy. Concurrent calls share one read.
 pub(crate) struct PolicyCache {
     source: PolicySource,
-    /// Locked during a read, so that concurrent calls share one.
-    state: Mutex<State>,
+    policy: Cached<Policy, PolicyError>,
+    memory: Mutex<Memory>,
 }
 
-/// The policy in use.
-#[derive(Clone, Default)]
-pub(crate) struct CurrentPolicy {
-    /// The last valid policy.
-    pub(crate) policy: Option<Arc<Policy>>,
-    /// Why the stored policy is not in use.
-    pub(crate) error: Option<PolicyError>,
-}
+/// The last valid policy, and why the stored one is not in use.
+pub(crate) type CurrentPolicy = Last<Policy, PolicyError>;
 
 /// Why the stored policy cannot be used.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -128,18 +122,22 @@ pub(crate) struct PolicyError {
 }
 
 #[derive(Default)]
-struct State {
-    current: CurrentPolicy,
+struct Memory {
     /// The version or `ETag` of the policy that was read last, valid or not.
     version: Option<String>,
-    fresh_until: Option<Instant>,
     /// The error that people were alerted to.
     alerted: Option<PolicyError>,
 }
 
 impl PolicyCache {
     pub(crate) fn new(source: PolicySource) -> Self {
-        Self { source, state: Mutex::default() }
+        let rules = Rules {
+            retry: ERROR_TTL,
+            retry_without_value: ERROR_TTL,
+            cooldown: ERROR_TTL,
+            cooldown_after_any_read: false,
+        };
+        Self { source, policy: Cached::new(rules), memory: Mutex::default() }
     }
 
     /// The store of the policy, for people.
@@ -152,57 +150,51 @@ impl PolicyCache {
 
     /// The policy in use, read again if it is not fresh.
     pub(crate) async fn current(&self) -> CurrentPolicy {
-        let mut state = self.state.lock().await;
-        if state.fresh_until.is_none_or(|until| until <= Instant::now()) {
-            self.refresh(&mut state).await;
-        }
-        state.current.clone()
+        self.policy.get(Instant::now(), |last| self.read(last)).await
     }
 
     /// Whether people have to be alerted to this error. True only once for each error.
-    pub(crate) async fn is_new(&self, error: &PolicyError) -> bool {
-        let mut state = self.state.lock().await;
-        let is_new = error.lasting && state.alerted.as_ref() != Some(error);
+    pub(crate) fn is_new(&self, error: &PolicyError) -> bool {
+        let mut memory = self.memory();
+        let is_new = error.lasting && memory.alerted.as_ref() != Some(error);
         if is_new {
-            state.alerted = Some(error.clone());
+            memory.alerted = Some(error.clone());
         }
         is_new
     }
 
-    async fn refresh(&self, state: &mut State) {
-        let time = if state.current.policy.is_some() { TIMEOUT } else { TIMEOUT_WITHOUT_POLICY };
-        let read = timeout(time, self.source.read(state.version.as_deref())).await;
-        let error = match read.unwrap_or_else(|_| Err("there was no answer in time".to_owned())) {
-            // An invalid policy is still invalid.
-            Ok(ReadResult::Unchanged) => state.current.error.clone().filter(|error| error.lasting),
-            Ok(ReadResult::Missing(message)) => {
-                state.version = None;
-                Some(PolicyError { message, lasting: true })
+    async fn read(&self, last: CurrentPolicy) -> Result<Refresh<Policy>, PolicyError> {
+        let time = if last.value.is_some() { TIMEOUT } else { TIMEOUT_WITHOUT_POLICY };
+        // Taken out: after a read that fails, the next one has to return the whole policy.
+        let version = self.memory().version.take();
+        let read = timeout(time, self.source.read(version.as_deref())).await;
+        let in_use = if last.value.is_some() { "the last valid one" } else { "none" };
+        let result = match read.unwrap_or_else(|_| Err("there was no answer in time".to_owned())) {
+            Ok(ReadResult::Unchanged) => {
+                self.memory().version = version;
+                // An invalid policy is still invalid.
+                last.error.filter(|error| error.lasting).map_or(Ok(Refresh::Same(TTL)), Err)
             }
+            Ok(ReadResult::Missing(message)) => Err(PolicyError { message, lasting: true }),
             Ok(ReadResult::Policy { json, version }) => {
-                state.version = version;
-                match Policy::parse(&json) {
-                    Ok(policy) => {
-                        state.current.policy = Some(Arc::new(policy));
-                        // The same error is new again if it is made again.
-                        state.alerted = None;
-                        None
-                    }
-                    Err(errors) => Some(PolicyError { message: errors.join("\n"), lasting: true }),
-                }
+                self.memory().version = version;
+                let policy = Policy::parse(&json);
+                policy.map_err(|errors| PolicyError { message: errors.join("\n"), lasting: true }).map(|policy| {
+                    // The same error is new again if it is made again.
+                    self.memory().alerted = None;
+                    Refresh::New(policy, TTL)
+                })
             }
             Err(error) => {
-                // The next read has to return the whole policy.
-                state.version = None;
-                Some(PolicyError { message: format!("the policy could not be read: {error}"), lasting: false })
+                Err(PolicyError { message: format!("the policy could not be read: {error}"), lasting: false })
             }
         };
-        if let Some(error) = &error {
-            let in_use = if state.current.policy.is_some() { "the last valid one" } else { "none" };
-            tracing::error!("the policy for calls cannot be used (in use: {in_use}): {}", error.message);
-        }
-        let ttl = if error.is_some() { ERROR_TTL } else { TTL };
-        state.current.error = error;
-        state.fresh_until = Some(Instant::now() + ttl);
+        result.inspect_err(|PolicyError { message, .. }| {
+            tracing::error!("the policy for calls cannot be used (in use: {in_use}): {message}");
+        })
+    }
+
+    fn memory(&self) -> MutexGuard<'_, Memory> {
+        self.memory.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -2,16 +2,10 @@
 
 use std::time::Duration;
 
-use axum::Router;
-use axum::body::Body;
-use axum::extract::Request;
-use axum::http::Response;
-use hooks_aws::{Config, Environment};
 use hooks_consumer::Severity;
 use hooks_consumer::artifacts::Artifacts;
-use hooks_openai::{Client, ClientConfig};
+use hooks_testing::{Reply, Server};
 use serde_json::json;
-use tokio::net::TcpListener;
 use tokio::time::Instant;
 
 use super::*;
@@ -23,7 +17,7 @@ const SILENCE: u16 = 0;
 
 /// Handles an event, with OpenAI's status and body and S3's status as the answers.
 async fn handle(attempt: u32, event: &Value, openai: (u16, Value), s3: u16) -> Result<Outcome, HandlerError> {
-    handle_at(attempt, when::now() - LAST_ATTEMPT_AGE, event, openai, s3).await
+    handle_at(attempt, clock::now_ms() - LAST_ATTEMPT_AGE, event, openai, s3).await
 }
 
 async fn handle_at(
@@ -33,32 +27,17 @@ async fn handle_at(
     openai: (u16, Value),
     s3: u16,
 ) -> Result<Outcome, HandlerError> {
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let url = format!("http://{}", listener.local_addr().unwrap());
-    let (status, body) = (openai.0, openai.1.to_string());
-    let app = Router::new().fallback(move |request: Request| {
-        let is_openai = request.uri().path().starts_with("/v1/");
-        let (status, body) = if is_openai { (status, body.clone()) } else { (s3, String::new()) };
-        async move {
-            if status == SILENCE {
-                std::future::pending::<()>().await;
-            }
-            Response::builder().status(status).body(Body::from(body)).unwrap()
-        }
-    });
-    tokio::spawn(async move { axum::serve(listener, app).await.unwrap() });
-    let mut environment = Environment::of([
-        ("AWS_REGION", "eu-central-1"),
-        ("AWS_ACCESS_KEY_ID", "key"),
-        ("AWS_SECRET_ACCESS_KEY", "secret"),
-        ("AWS_ENDPOINT_URL", &url),
-    ]);
-    let artifacts = Artifacts::new(&Config::from_env(&mut environment).unwrap(), "artifacts");
-    let base_url = format!("{url}/v1").parse().unwrap();
-    let client = Client::new(ClientConfig { base_url, api_key: "sk-local".parse().unwrap() }).unwrap();
+    let (status, body) = openai;
+    let server = Server::start(move |request| match (request.path.starts_with("/v1/"), status) {
+        (true, SILENCE) => Reply::never(),
+        (true, status) => Reply::new(status, body.to_string()),
+        _ => Reply::status(s3),
+    })
+    .await;
+    let artifacts = Artifacts::new(&server.aws(), "artifacts");
     let context = Context::new(Instant::now() + Duration::from_secs(3), attempt, received_at, artifacts);
     let event = Event::parse(&event.to_string()).unwrap();
-    SafetyHandler { openai: OpenAi::fixed(client) }.handle(&event, &context).await
+    SafetyHandler { openai: OpenAi::fixed(server.openai()) }.handle(&event, &context).await
 }
 
 fn event(kind: &str, data: &Value) -> Value {
@@ -203,7 +182,7 @@ async fn a_temporary_failure_is_retried_twice_and_then_alerted() {
 #[tokio::test]
 async fn copies_that_use_up_the_attempts_at_once_leave_time_to_recover() {
     let case = event("safety.warning_issued", &json!({"id": "C-1"}));
-    let failure = handle_at(5, when::now(), &case, (500, Value::Null), 200).await.unwrap_err();
+    let failure = handle_at(5, clock::now_ms(), &case, (500, Value::Null), 200).await.unwrap_err();
     assert!(matches!(failure, HandlerError::Retry { .. }), "{failure:?}");
 }
 

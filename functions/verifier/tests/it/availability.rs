@@ -1,7 +1,7 @@
 //! What the sender is told when AWS fails: to come again. And what is tried before that.
 
 use crate::stand::{BODY, LONG_AGO, PROJECT, Stand, pairs, signed};
-use lambda_stand_in::{Fault, http_event};
+use hooks_testing::lambda::{Fault, http_event};
 use std::time::{Duration, Instant};
 
 const SEND: &str = "AmazonSQS.SendMessage";

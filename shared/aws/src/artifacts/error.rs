@@ -11,13 +11,13 @@ use crate::cause::cause;
 /// be fixed, and the artifact must not be lost until then.
 #[derive(Debug, thiserror::Error)]
 #[error("could not {action} {key}: {cause}")]
-pub struct Error {
+pub struct ArtifactError {
     action: &'static str,
     key: String,
     cause: String,
 }
 
-impl Error {
+impl ArtifactError {
     pub(super) fn new<E, R>(action: &'static str, key: &impl fmt::Display, error: &SdkError<E, R>) -> Self
     where
         SdkError<E, R>: RequestId,

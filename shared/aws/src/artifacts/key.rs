@@ -14,13 +14,13 @@ pub struct Key(String);
 /// A segment of a key is empty, too long, begins with a dot, or has a character beyond `A-Z a-z 0-9 - _ .`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("the id cannot be part of a key: it is empty, too long, or has characters that OpenAI ids do not have")]
-pub struct InvalidKey;
+pub struct KeyError;
 
 impl Key {
     /// Joins the segments with slashes.
-    pub fn new(segments: &[&str]) -> Result<Self, InvalidKey> {
+    pub fn new(segments: &[&str]) -> Result<Self, KeyError> {
         if segments.is_empty() || !segments.iter().all(|segment| is_segment(segment)) {
-            return Err(InvalidKey);
+            return Err(KeyError);
         }
         Ok(Self(segments.join("/")))
     }
@@ -64,8 +64,8 @@ mod tests {
     fn an_id_cannot_lead_elsewhere() {
         let long = "a".repeat(129);
         for id in ["", ".", "..", ".hidden", "a/b", "/", "a\\b", "a b", "a\n", "a%2fb", "\u{e4}", "a?b", &long] {
-            assert_eq!(Key::new(&["batch", id, "output.jsonl"]), Err(InvalidKey), "{id:?}");
+            assert_eq!(Key::new(&["batch", id, "output.jsonl"]), Err(KeyError), "{id:?}");
         }
-        assert_eq!(Key::new(&[]), Err(InvalidKey));
+        assert_eq!(Key::new(&[]), Err(KeyError));
     }
 }

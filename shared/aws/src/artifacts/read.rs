@@ -6,13 +6,13 @@ use aws_sdk_s3::operation::get_object::GetObjectError;
 use aws_sdk_s3::primitives::ByteStream;
 use bytes::{Bytes, BytesMut};
 
-use super::{Artifacts, Error, Key};
+use super::{ArtifactError, Artifacts, Key};
 
 const ACTION: &str = "read";
 
 /// Result of [`Artifacts::get`].
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Read {
+pub enum GetResult {
     /// No object.
     Absent,
     /// The object still has the caller's `ETag`.
@@ -31,56 +31,56 @@ pub enum Read {
 impl Artifacts {
     /// Reads the object at `key`, unless it still has the `ETag` `known` or exceeds `limit` bytes. Without
     /// `s3:ListBucket`, S3 reports a missing key as access denied.
-    pub async fn get(&self, key: &str, known: Option<&str>, limit: usize) -> Result<Read, Error> {
+    pub async fn get(&self, key: &str, known: Option<&str>, limit: usize) -> Result<GetResult, ArtifactError> {
         let request = self.client.get_object().bucket(&*self.bucket).key(key);
         let mut output = match request.set_if_none_match(known.map(str::to_owned)).send().await {
             Ok(output) => output,
             Err(error) if error.raw_response().is_some_and(|response| response.status().as_u16() == 304) => {
-                return Ok(Read::Unchanged);
+                return Ok(GetResult::Unchanged);
             }
             Err(error) if error.as_service_error().is_some_and(GetObjectError::is_no_such_key) => {
-                return Ok(Read::Absent);
+                return Ok(GetResult::Absent);
             }
-            Err(error) => return Err(Error::new(ACTION, &key, &error)),
+            Err(error) => return Err(ArtifactError::new(ACTION, &key, &error)),
         };
         let mut bytes = BytesMut::new();
         while let Some(chunk) = output.body.next().await {
-            let chunk =
-                chunk.map_err(|error| Error::because(ACTION, &key, format!("the connection broke: {error}")))?;
+            let chunk = chunk
+                .map_err(|error| ArtifactError::because(ACTION, &key, format!("the connection broke: {error}")))?;
             if bytes.len() + chunk.len() > limit {
-                return Ok(Read::TooLarge);
+                return Ok(GetResult::TooLarge);
             }
             bytes.extend_from_slice(&chunk);
         }
-        Ok(Read::Object { bytes: bytes.freeze(), etag: output.e_tag })
+        Ok(GetResult::Object { bytes: bytes.freeze(), etag: output.e_tag })
     }
 
     /// Opens the object at `key`; `None` when it does not exist.
-    pub async fn open(&self, key: &Key) -> Result<Option<Object>, Error> {
+    pub async fn open(&self, key: &Key) -> Result<Option<ObjectReader>, ArtifactError> {
         match self.client.get_object().bucket(&*self.bucket).key(key.as_str()).send().await {
-            Ok(output) => Ok(Some(Object { key: key.clone(), body: output.body })),
+            Ok(output) => Ok(Some(ObjectReader { key: key.clone(), body: output.body })),
             Err(error) if error.as_service_error().is_some_and(GetObjectError::is_no_such_key) => Ok(None),
-            Err(error) => Err(Error::new(ACTION, key, &error)),
+            Err(error) => Err(ArtifactError::new(ACTION, key, &error)),
         }
     }
 }
 
 /// An object being read.
-pub struct Object {
+pub struct ObjectReader {
     key: Key,
     body: ByteStream,
 }
 
-impl Object {
+impl ObjectReader {
     /// The next chunk; `None` at the end. A truncated object is an error, never an end.
-    pub async fn chunk(&mut self) -> Result<Option<Bytes>, Error> {
+    pub async fn chunk(&mut self) -> Result<Option<Bytes>, ArtifactError> {
         let piece = self.body.next().await.transpose();
-        piece.map_err(|error| Error::because(ACTION, &self.key, format!("the connection broke: {error}")))
+        piece.map_err(|error| ArtifactError::because(ACTION, &self.key, format!("the connection broke: {error}")))
     }
 }
 
-impl fmt::Debug for Object {
+impl fmt::Debug for ObjectReader {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Object").field("key", &self.key).finish_non_exhaustive()
+        f.debug_struct("ObjectReader").field("key", &self.key).finish_non_exhaustive()
     }
 }

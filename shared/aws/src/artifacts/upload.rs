@@ -7,7 +7,7 @@ use bytes::{Bytes, BytesMut};
 use tokio::runtime::Handle;
 use tokio::task::JoinSet;
 
-use super::{Artifacts, Error, Key};
+use super::{ArtifactError, Artifacts, Key};
 
 /// Size of a part in bytes. S3 accepts at most 10,000 parts, so an object can have 80 GiB.
 const PART_BYTES: usize = 8 * 1024 * 1024;
@@ -33,7 +33,7 @@ pub struct Upload {
     spare: Vec<BytesMut>,
     /// Id of the multipart upload, once there is more than one part.
     id: Option<String>,
-    in_flight: JoinSet<Result<Stored, Error>>,
+    in_flight: JoinSet<Result<Stored, ArtifactError>>,
     parts: Vec<CompletedPart>,
 }
 
@@ -67,7 +67,7 @@ impl Upload {
     /// Appends to the object. Waits while two parts are in flight and a third is full.
     ///
     /// The error may belong to an earlier part. The upload is unusable after it.
-    pub async fn write(&mut self, mut bytes: &[u8]) -> Result<(), Error> {
+    pub async fn write(&mut self, mut bytes: &[u8]) -> Result<(), ArtifactError> {
         self.length += bytes.len() as u64;
         while !bytes.is_empty() {
             // A full part is not sent before more bytes come: an object of one part is stored in one request.
@@ -85,7 +85,7 @@ impl Upload {
     }
 
     /// Makes the object visible and returns its length in bytes. Aborts the upload on failure.
-    pub async fn finish(mut self) -> Result<u64, Error> {
+    pub async fn finish(mut self) -> Result<u64, ArtifactError> {
         let finished = match self.id.clone() {
             Some(id) => self.complete(id).await,
             None => self.artifacts.put(&self.key, self.content_type, std::mem::take(&mut self.filling)).await,
@@ -102,7 +102,7 @@ impl Upload {
         }
     }
 
-    async fn complete(&mut self, id: String) -> Result<(), Error> {
+    async fn complete(&mut self, id: String) -> Result<(), ArtifactError> {
         if !self.filling.is_empty() {
             self.send_part().await?;
         }
@@ -120,7 +120,7 @@ impl Upload {
             .multipart_upload(CompletedMultipartUpload::builder().set_parts(Some(parts)).build())
             .send()
             .await
-            .map_err(|error| Error::new("complete", &self.key, &error))?;
+            .map_err(|error| ArtifactError::new("complete", &self.key, &error))?;
         Ok(())
     }
 
@@ -133,7 +133,7 @@ impl Upload {
         }
     }
 
-    async fn send_part(&mut self) -> Result<(), Error> {
+    async fn send_part(&mut self) -> Result<(), ArtifactError> {
         let id = match &self.id {
             Some(id) => id.clone(),
             None => self.begin().await?,
@@ -143,14 +143,14 @@ impl Upload {
         }
         let number = self.parts.len() + self.in_flight.len() + 1;
         let number = i32::try_from(number).ok().filter(|number| *number <= MAX_PARTS).ok_or_else(|| {
-            Error::because("store", &self.key, format!("longer than {MAX_PARTS} parts of {PART_BYTES} bytes"))
+            ArtifactError::because("store", &self.key, format!("longer than {MAX_PARTS} parts of {PART_BYTES} bytes"))
         })?;
         let bytes = std::mem::take(&mut self.filling).freeze();
         self.in_flight.spawn(store_part(self.artifacts.clone(), self.key.clone(), id, number, bytes));
         Ok(())
     }
 
-    async fn begin(&mut self) -> Result<String, Error> {
+    async fn begin(&mut self) -> Result<String, ArtifactError> {
         let begun = self
             .artifacts
             .client
@@ -161,16 +161,17 @@ impl Upload {
             .checksum_algorithm(ChecksumAlgorithm::Crc32)
             .send()
             .await
-            .map_err(|error| Error::new("begin", &self.key, &error))?;
-        let id = begun.upload_id.ok_or_else(|| Error::because("begin", &self.key, "S3 returned no upload id"))?;
+            .map_err(|error| ArtifactError::new("begin", &self.key, &error))?;
+        let id =
+            begun.upload_id.ok_or_else(|| ArtifactError::because("begin", &self.key, "S3 returned no upload id"))?;
         self.id = Some(id.clone());
         Ok(id)
     }
 
-    async fn part_stored(&mut self) -> Result<(), Error> {
+    async fn part_stored(&mut self) -> Result<(), ArtifactError> {
         let Some(joined) = self.in_flight.join_next().await else { return Ok(()) };
-        let stored =
-            joined.map_err(|_| Error::because("store", &self.key, "the task that stored a part was stopped"))??;
+        let stored = joined
+            .map_err(|_| ArtifactError::because("store", &self.key, "the task that stored a part was stopped"))??;
         self.parts.push(stored.part);
         if let Ok(mut spare) = stored.bytes.try_into_mut() {
             spare.clear();
@@ -180,7 +181,13 @@ impl Upload {
     }
 }
 
-async fn store_part(artifacts: Artifacts, key: Key, id: String, number: i32, bytes: Bytes) -> Result<Stored, Error> {
+async fn store_part(
+    artifacts: Artifacts,
+    key: Key,
+    id: String,
+    number: i32,
+    bytes: Bytes,
+) -> Result<Stored, ArtifactError> {
     let stored = artifacts
         .client
         .upload_part()
@@ -194,7 +201,7 @@ async fn store_part(artifacts: Artifacts, key: Key, id: String, number: i32, byt
         .disable_payload_signing()
         .send()
         .await
-        .map_err(|error| Error::new("store a part of", &key, &error))?;
+        .map_err(|error| ArtifactError::new("store a part of", &key, &error))?;
     let part = CompletedPart::builder()
         .part_number(number)
         .set_e_tag(stored.e_tag)
@@ -212,7 +219,7 @@ async fn abort(artifacts: &Artifacts, key: &Key, id: String) {
         .upload_id(id)
         .send()
         .await
-        .map_err(|error| Error::new("abort", key, &error));
+        .map_err(|error| ArtifactError::new("abort", key, &error));
     if let Err(error) = aborted {
         tracing::warn!(%error, "cannot abort the upload; the bucket's lifecycle rule will remove its parts");
     }

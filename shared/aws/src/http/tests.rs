@@ -120,7 +120,7 @@ async fn a_response_that_nobody_reads_takes_its_connection_along() {
     let (server, http) = (Server::start(usize::MAX, None).await, Http::new());
     let request = Request::get(&server.url).body(SdkBody::empty()).unwrap();
     drop(http.client.request(request).await.unwrap());
-    assert_eq!(get(&http, &server.url).await.unwrap().1, b"fine");
+    assert_eq!(get(&http, &server.url).await.unwrap().1, "fine");
     assert_eq!(server.connections(), 2);
 }
 

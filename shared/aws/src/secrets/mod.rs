@@ -4,14 +4,13 @@
 //! one, so no permission to list or describe versions is asked for. Only what rotates a secret needs more.
 
 mod rotation;
-mod signing;
 mod store;
-#[cfg(test)]
-mod tests;
 
 pub use rotation::{Put, Rotation, Versions};
-pub use signing::{Live, PREVIOUS_LIFETIME, SigningSecret};
 pub use store::{ReadError, Source, Stage, Store, Version, WriteError};
 
-/// What a secret holds before anybody has set it: the template has to create it with some text.
+/// The text of a secret that is not set yet: the template has to create it with some text.
 pub const PLACEHOLDER: &str = "unset";
+
+/// Seconds for which `AWSPREVIOUS` of a signing secret is accepted after `AWSCURRENT` was made.
+pub const PREVIOUS_LIFETIME: u64 = 24 * 60 * 60;

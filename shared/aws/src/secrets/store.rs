@@ -62,7 +62,7 @@ impl fmt::Debug for Version {
 }
 
 /// A secret could not be read. Says why, never what it holds.
-#[derive(Debug, thiserror::Error)]
+#[derive(Clone, Debug, thiserror::Error)]
 #[error("{0}")]
 pub struct ReadError(pub String);
 

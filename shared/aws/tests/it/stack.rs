@@ -8,9 +8,10 @@ use aws_sdk_dynamodb::types::{
     ProjectionType,
 };
 use aws_sdk_sqs::types::{Message, MessageSystemAttributeName, QueueAttributeName};
+use hooks_aws::Config;
 use hooks_aws::ledger::{Claim, ClaimResult, Delivery, IdempotencyRecord, Ledger};
-use hooks_aws::{Config, Environment};
 use hooks_protocol::Kind;
+use hooks_testing::aws_config;
 
 /// The idempotency key of everything here.
 pub(crate) const KEY: &str = "batch.completed/batch_1";
@@ -26,15 +27,7 @@ pub(crate) fn config() -> Config {
     let endpoint_url = std::env::var("AWS_ENDPOINT_URL").unwrap_or_else(|_| {
         panic!("AWS_ENDPOINT_URL is not set: run `make test`, which starts the AWS these tests need")
     });
-    let region = std::env::var("AWS_REGION").unwrap_or_else(|_| "us-east-1".to_owned());
-    let mut environment = Environment::of([
-        ("AWS_ENDPOINT_URL", &endpoint_url),
-        ("AWS_REGION", &region),
-        ("AWS_ACCESS_KEY_ID", "test"),
-        ("AWS_SECRET_ACCESS_KEY", "test"),
-    ]);
-    let config = Config::from_env(&mut environment);
-    environment.finish(|| config).unwrap()
+    aws_config(&endpoint_url)
 }
 
 /// A name that no other test has.

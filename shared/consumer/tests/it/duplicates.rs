@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use hooks_consumer::Outcome;
+use hooks_function::Deadline;
 use serde_json::json;
 use tokio::sync::Notify;
 
@@ -65,14 +66,15 @@ async fn a_copy_that_comes_while_the_event_is_worked_on_is_hidden_until_the_leas
     let first = world.receive().await;
     world.send(&completed("wh_1", "batch_1")).await;
     let second = world.receive().await;
-    let deadline = in_seconds(100);
+    let deadline = millis() + 100_000;
 
-    let (first_response, second_response) = tokio::join!(harness.handle(first.clone(), deadline), async {
-        begun.notified().await;
-        let response = harness.handle(second.clone(), in_seconds(30)).await;
-        go_on.notify_one();
-        response
-    });
+    let (first_response, second_response) =
+        tokio::join!(harness.handle(first.clone(), Deadline::at(deadline)), async {
+            begun.notified().await;
+            let response = harness.handle(second.clone(), in_seconds(30)).await;
+            go_on.notify_one();
+            response
+        });
 
     assert!(first_response.batch_item_failures.is_empty());
     assert_eq!(second_response.batch_item_failures.len(), 1);

@@ -4,6 +4,7 @@ use std::time::{Duration, Instant};
 
 use futures::future::{Either, select};
 use hooks_consumer::{HandlerError, Outcome};
+use hooks_function::Deadline;
 use serde_json::{Value, json};
 
 use crate::handlers::{Does, object, outcome};
@@ -236,8 +237,8 @@ async fn a_handler_near_the_deadline_is_stopped_and_its_lease_given_back() {
         std::future::pending().await
     }));
     world.send(&completed("wh_1", "batch_1")).await;
-    let deadline = in_seconds(6);
-    assert_eq!(world.invoke_until(&harness, deadline).await, 1);
+    let deadline = millis() + 6_000;
+    assert_eq!(world.invoke_until(&harness, Deadline::at(deadline)).await, 1);
     assert!(millis() < deadline - 3000, "there was time left to report");
     assert_eq!(world.event("wh_1").await["state"], "in_progress");
     assert_eq!(world.idempotency("batch_1").await["lease_until"], 0);

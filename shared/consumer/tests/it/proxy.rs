@@ -3,11 +3,7 @@
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
-use axum::Router;
-use axum::body::{Body, to_bytes};
-use axum::extract::Request;
-use axum::http::{Response, StatusCode, header};
-use tokio::net::TcpListener;
+use hooks_testing::{Reply, Request, Server};
 use tokio::sync::Notify;
 
 use crate::world::http;
@@ -52,8 +48,6 @@ struct State {
 impl Proxy {
     /// Starts one in front of the AWS at `aws`.
     pub(crate) async fn start(aws: &str) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let url = format!("http://{}", listener.local_addr().unwrap());
         let state = Arc::new(State {
             aws: aws.to_owned(),
             client: http(),
@@ -66,9 +60,8 @@ impl Proxy {
             died: Notify::new(),
         });
         let serving = Arc::clone(&state);
-        let app = Router::new().fallback(move |request: Request| answer(Arc::clone(&serving), request));
-        tokio::spawn(async move { axum::serve(listener, app).await.unwrap() });
-        Self { url, state }
+        let server = Server::start_async(move |request| answer(Arc::clone(&serving), request)).await;
+        Self { url: server.url().to_owned(), state }
     }
 
     /// Strikes at the `n`th request from now, counted from 1.
@@ -103,19 +96,17 @@ impl Proxy {
     }
 }
 
-async fn answer(state: Arc<State>, request: Request) -> Response<Body> {
+async fn answer(state: Arc<State>, request: Request) -> Reply {
     let number = state.requests.fetch_add(1, Ordering::SeqCst) + 1;
-    let (parts, body) = request.into_parts();
-    let body = to_bytes(body, usize::MAX).await.unwrap();
-    let target = parts.headers.get("x-amz-target").map(|target| target.to_str().unwrap());
     // SNS names its action in the form.
     let action =
-        std::str::from_utf8(&body).unwrap_or_default().split('&').find_map(|pair| pair.strip_prefix("Action="));
-    let name = target.and_then(|target| target.split('.').nth(1)).or(action).unwrap_or(parts.uri.path());
+        std::str::from_utf8(&request.body).unwrap_or_default().split('&').find_map(|pair| pair.strip_prefix("Action="));
+    let operation = request.header("x-amz-target").and_then(|target| target.split('.').nth(1));
+    let name = operation.or(action).unwrap_or(&request.path);
     state.names.lock().unwrap().push(name.to_owned());
     let is_refused = state.refused.lock().unwrap().as_deref() == Some(name);
     if is_refused || number >= state.throttled_from.load(Ordering::SeqCst) {
-        return Response::builder().status(StatusCode::SERVICE_UNAVAILABLE).body(Body::empty()).unwrap();
+        return Reply::new(503, "");
     }
 
     let plan = *state.plan.lock().unwrap();
@@ -131,34 +122,29 @@ async fn answer(state: Arc<State>, request: Request) -> Response<Body> {
         Some(Strike::Silence) => return std::future::pending().await,
         Some(Strike::RefuseEntry) => {
             let answer = r#"{"FailedEntryCount":1,"Entries":[{"ErrorCode":"InternalFailure","ErrorMessage":"later"}]}"#;
-            return Response::builder()
-                .header(header::CONTENT_TYPE, "application/x-amz-json-1.1")
-                .body(answer.into())
-                .unwrap();
+            return Reply::new(200, answer).header("content-type", "application/x-amz-json-1.1");
         }
         Some(Strike::DieAfter | Strike::LoseAnswer) | None => {}
     }
 
-    let uri = format!("{}{}", state.aws, parts.uri.path_and_query().map_or("/", |path| path.as_str()));
-    let mut headers = parts.headers;
-    headers.remove(header::CONTENT_LENGTH);
-    let response = state.client.request(parts.method, uri).headers(headers).body(body).send().await.unwrap();
-    let mut answer = Response::builder().status(response.status());
-    for (name, value) in response.headers() {
-        if name != header::TRANSFER_ENCODING && name != header::CONNECTION {
-            answer = answer.header(name, value);
-        }
+    let uri = format!("{}{}", state.aws, request.target());
+    let mut headers = request.headers;
+    headers.remove("content-length");
+    let response = state.client.request(request.method, uri).headers(headers).body(request.body).send().await.unwrap();
+    let (status, headers) = (response.status().as_u16(), response.headers().clone());
+    let mut answer = Reply::new(status, response.bytes().await.unwrap());
+    for (name, value) in
+        headers.iter().filter(|(name, _)| !["transfer-encoding", "connection"].contains(&name.as_str()))
+    {
+        answer = answer.header(name.as_str(), value.to_str().unwrap());
     }
-    let answer = answer.body(Body::from(response.bytes().await.unwrap())).unwrap();
     let lost = state.lost.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |left| left.checked_sub(1)).is_ok();
     match strike.or(lost.then_some(Strike::LoseAnswer)) {
         Some(Strike::DieAfter) => {
             state.died.notify_one();
             std::future::pending().await
         }
-        Some(Strike::LoseAnswer) => {
-            Response::builder().status(StatusCode::INTERNAL_SERVER_ERROR).body(Body::empty()).unwrap()
-        }
+        Some(Strike::LoseAnswer) => Reply::status(500),
         _ => answer,
     }
 }

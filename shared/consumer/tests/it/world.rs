@@ -1,7 +1,7 @@
 //! A stack of a test's own on the local AWS: table, queues, bus, topic, bucket, and ears on the bus and the topic.
 
 use std::collections::HashMap;
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use aws_lambda_events::sqs::{SqsBatchResponse, SqsEvent};
 use aws_sdk_dynamodb::types::{
@@ -10,8 +10,10 @@ use aws_sdk_dynamodb::types::{
 };
 use aws_sdk_eventbridge::types::Target;
 use aws_sdk_sqs::types::{Message, MessageAttributeValue, MessageSystemAttributeName, QueueAttributeName};
-use hooks_aws::{Config, Environment};
 use hooks_consumer::{Category, Handler, Harness, Setup};
+use hooks_function::clock::now_ms;
+use hooks_function::{Config, Deadline};
+use hooks_testing::{aws_config, environment};
 use serde_json::{Value, json};
 
 pub(crate) type Item = HashMap<String, AttributeValue>;
@@ -80,12 +82,12 @@ impl Sent {
 
 /// Milliseconds since the Unix epoch.
 pub(crate) fn millis() -> u64 {
-    SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap().as_millis().try_into().unwrap()
+    now_ms().cast_unsigned()
 }
 
 /// The deadline of an invocation with this much time.
-pub(crate) fn in_seconds(seconds: u64) -> u64 {
-    millis() + seconds * 1000
+pub(crate) fn in_seconds(seconds: u64) -> Deadline {
+    Deadline::at(millis() + seconds * 1000)
 }
 
 /// The local AWS that `make test` starts.
@@ -100,7 +102,7 @@ impl World {
     pub(crate) async fn new() -> Self {
         let endpoint_url = endpoint_url();
         let name = format!("consumer-{:016x}", fastrand::u64(..));
-        let config = config(&endpoint_url);
+        let config = aws_config(&endpoint_url);
         let sqs = aws_sdk_sqs::Client::new(config.sdk());
         let dynamodb = aws_sdk_dynamodb::Client::new(config.sdk());
         create_table(&dynamodb, &name).await;
@@ -158,21 +160,20 @@ impl World {
         max_receives: &str,
         handler: impl FnOnce(&mut Setup<'_>) -> Option<H>,
     ) -> Harness<H> {
-        let environment = Environment::of([
-            ("AWS_ENDPOINT_URL", endpoint_url),
-            ("AWS_REGION", &region()),
-            ("AWS_ACCESS_KEY_ID", "test"),
-            ("AWS_SECRET_ACCESS_KEY", "test"),
-            ("TABLE_NAME", &self.name),
-            ("BUCKET_NAME", &self.name),
-            ("BUS_NAME", &self.name),
-            ("ALERTS_TOPIC_ARN", &self.topic_arn),
-            ("QUEUE_URL", &self.queue_url),
-            ("DEAD_LETTER_QUEUE_URL", &self.dead_letter_queue_url),
-            ("MAX_RECEIVES", max_receives),
-            ("OPENAI_API_KEY_SECRET", &self.name),
-            ("OPENAI_BASE_URL", "http://127.0.0.1:1/v1"),
-        ]);
+        let environment = environment(
+            endpoint_url,
+            [
+                ("TABLE_NAME", &self.name),
+                ("BUCKET_NAME", &self.name),
+                ("BUS_NAME", &self.name),
+                ("ALERTS_TOPIC_ARN", &self.topic_arn),
+                ("QUEUE_URL", &self.queue_url),
+                ("DEAD_LETTER_QUEUE_URL", &self.dead_letter_queue_url),
+                ("MAX_RECEIVES", max_receives),
+                ("OPENAI_API_KEY_SECRET", &self.name),
+                ("OPENAI_BASE_URL", "http://127.0.0.1:1/v1"),
+            ],
+        );
         Harness::new(Category::Batch, environment, handler).unwrap()
     }
 
@@ -222,7 +223,7 @@ impl World {
     }
 
     /// One invocation that ends at `deadline`.
-    pub(crate) async fn invoke_until<H: Handler>(&self, harness: &Harness<H>, deadline: u64) -> usize {
+    pub(crate) async fn invoke_until<H: Handler>(&self, harness: &Harness<H>, deadline: Deadline) -> usize {
         let batch = self.receive().await;
         assert!(!batch.records.is_empty(), "nothing to receive");
         let response = harness.handle(batch.clone(), deadline).await;
@@ -349,21 +350,6 @@ pub(crate) fn attribute<'a>(message: &'a Value, name: &str) -> Option<&'a str> {
 pub(crate) fn http() -> reqwest::Client {
     let _ = rustls::crypto::ring::default_provider().install_default();
     reqwest::Client::builder().no_proxy().build().unwrap()
-}
-
-fn region() -> String {
-    std::env::var("AWS_REGION").unwrap_or_else(|_| "us-east-1".to_owned())
-}
-
-fn config(endpoint_url: &str) -> Config {
-    let mut environment = Environment::of([
-        ("AWS_ENDPOINT_URL", endpoint_url),
-        ("AWS_REGION", &region()),
-        ("AWS_ACCESS_KEY_ID", "test"),
-        ("AWS_SECRET_ACCESS_KEY", "test"),
-    ]);
-    let config = Config::from_env(&mut environment);
-    environment.finish(|| config).unwrap()
 }
 
 async fn create_table(dynamodb: &aws_sdk_dynamodb::Client, name: &str) {

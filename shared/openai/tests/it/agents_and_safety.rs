@@ -7,8 +7,8 @@ use crate::server::{answer, client_of, client_of_json, soon};
 #[tokio::test]
 async fn each_call_has_its_path_and_agents_the_beta_header() {
     let client = client_of(|request| {
-        let beta = request.headers().get("openai-beta").map_or("none", |beta| beta.to_str().unwrap());
-        let id = format!("{} {beta}", request.uri().path_and_query().unwrap());
+        let beta = request.header("openai-beta").unwrap_or("none");
+        let id = format!("{} {beta}", request.target());
         answer(200, &[], json!({"id": id, "status": "s", "data": [{"id": id, "status": "s"}]}).to_string())
     })
     .await;

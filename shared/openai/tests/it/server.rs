@@ -3,11 +3,8 @@
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use axum::Router;
-use axum::body::{Body, to_bytes};
-use axum::extract::Request;
-use axum::http::Response;
-use hooks_openai::{ApiKey, Client, ClientConfig};
+use hooks_openai::Client;
+use hooks_testing::{Reply, Request, Server, openai_client};
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
@@ -19,42 +16,24 @@ pub(crate) type Headers = &'static [(&'static str, &'static str)];
 pub(crate) type Asked = Arc<Mutex<Vec<(String, String, Value)>>>;
 
 /// Starts a server that gives every request the same answer, and a client that calls it.
-pub(crate) async fn client_of<A>(answer: A) -> Client
-where
-    A: Fn(&Request) -> Response<Body> + Clone + Send + Sync + 'static,
-{
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let port = listener.local_addr().unwrap().port();
-    let app = Router::new().fallback(move |request: Request| {
-        let response = answer(&request);
-        async move { response }
-    });
-    tokio::spawn(async move { axum::serve(listener, app).await.unwrap() });
-    client_at(port)
+pub(crate) async fn client_of(answer: impl Fn(&Request) -> Reply + Send + Sync + 'static) -> Client {
+    Server::start(answer).await.openai()
 }
 
 /// Starts a server that answers 200 with this JSON, and a client that calls it.
 pub(crate) async fn client_of_json(body: Value) -> Client {
-    client_of(move |_| answer(200, &[], body.to_string())).await
+    client_of(move |_| Reply::json(&body)).await
 }
 
 /// Starts a server that answers 200 with this body. Returns a client and the log of its requests.
 pub(crate) async fn client_and_asked(body: &'static str) -> (Client, Asked) {
     let asked = Asked::default();
     let log = Arc::clone(&asked);
-    let app = Router::new().fallback(move |request: Request| {
-        let log = Arc::clone(&log);
-        async move {
-            let (parts, sent) = request.into_parts();
-            let sent = serde_json::from_slice(&to_bytes(sent, 1 << 20).await.unwrap()).unwrap_or_default();
-            log.lock().unwrap().push((parts.method.to_string(), parts.uri.to_string(), sent));
-            answer(200, &[], body)
-        }
+    let client = client_of(move |request| {
+        log.lock().unwrap().push((request.method.to_string(), request.target(), request.json()));
+        Reply::new(200, body)
     });
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let port = listener.local_addr().unwrap().port();
-    tokio::spawn(async move { axum::serve(listener, app).await.unwrap() });
-    (client_at(port), asked)
+    (client.await, asked)
 }
 
 /// Starts a server that reads a request, writes these bytes, and then closes the connection or stays silent.
@@ -77,9 +56,7 @@ pub(crate) async fn client_of_bytes(bytes: &'static str, then_close: bool) -> Cl
 }
 
 pub(crate) fn client_at(port: u16) -> Client {
-    let api_key: ApiKey = "sk-local".parse().unwrap();
-    let base_url = format!("http://127.0.0.1:{port}/v1").parse().unwrap();
-    Client::new(ClientConfig { base_url, api_key }).unwrap()
+    openai_client(&format!("http://127.0.0.1:{port}"))
 }
 
 /// A deadline that no test reaches.
@@ -87,12 +64,8 @@ pub(crate) fn soon() -> Instant {
     Instant::now() + Duration::from_secs(10)
 }
 
-pub(crate) fn answer(status: u16, headers: &[(&str, &str)], body: impl Into<Body>) -> Response<Body> {
-    let mut response = Response::builder().status(status);
-    for (name, value) in headers {
-        response = response.header(*name, *value);
-    }
-    response.body(body.into()).unwrap()
+pub(crate) fn answer(status: u16, headers: &[(&str, &str)], body: impl Into<Vec<u8>>) -> Reply {
+    headers.iter().fold(Reply::new(status, body.into()), |reply, (name, value)| reply.header(name, value))
 }
 
 /// An error body of OpenAI.

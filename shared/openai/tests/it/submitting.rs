@@ -3,37 +3,25 @@
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use axum::Router;
-use axum::body::to_bytes;
-use axum::extract::Request;
 use hooks_openai::{Client, ErrorClass, NewBatch, Upload};
 use serde_json::{Value, json};
 use tokio::io::AsyncReadExt;
-use tokio::net::TcpListener;
 use tokio::time::Instant;
 
-use crate::server::{answer, client_and_asked, client_at, client_of, client_of_bytes, error, soon};
+use crate::server::{answer, client_and_asked, client_of, client_of_bytes, error, soon};
 
 /// A server that takes uploads and records their announced length, content type and body.
 async fn client_and_uploads() -> (Client, Arc<Mutex<Vec<(usize, String, Vec<u8>)>>>) {
     let uploads = Arc::new(Mutex::new(Vec::new()));
     let log = Arc::clone(&uploads);
-    let app = Router::new().fallback(move |request: Request| {
-        let log = Arc::clone(&log);
-        async move {
-            let (parts, body) = request.into_parts();
-            let header = |name: &str| parts.headers[name].to_str().unwrap().to_owned();
-            let (length, kind) = (header("content-length").parse().unwrap(), header("content-type"));
-            assert_eq!((parts.method.as_str(), parts.uri.path()), ("POST", "/v1/files"));
-            let Ok(body) = to_bytes(body, 1 << 30).await else { return answer(400, &[], "") };
-            log.lock().unwrap().push((length, kind, body.to_vec()));
-            answer(200, &[], r#"{"id": "file-1", "bytes": 7}"#)
-        }
+    let client = client_of(move |request| {
+        let header = |name| request.header(name).unwrap().to_owned();
+        let (length, kind) = (header("content-length").parse().unwrap(), header("content-type"));
+        assert_eq!(request.name(), "POST /v1/files");
+        log.lock().unwrap().push((length, kind, request.body.to_vec()));
+        answer(200, &[], r#"{"id": "file-1", "bytes": 7}"#)
     });
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let port = listener.local_addr().unwrap().port();
-    tokio::spawn(async move { axum::serve(listener, app).await.unwrap() });
-    (client_at(port), uploads)
+    (client.await, uploads)
 }
 
 #[tokio::test]

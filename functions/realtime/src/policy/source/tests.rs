@@ -1,23 +1,25 @@
 use hooks_consumer::artifacts::{JSON, Key};
 use hooks_openai::CallApi;
+use hooks_testing::S3;
 use serde_json::{Value, json};
 
+use std::sync::Arc;
+
 use super::*;
-use crate::loopback::s3::S3;
-use crate::loopback::{Parameter, Server, later};
+use crate::fake_services::{FakeServices, Parameter, later};
 
 fn policy(answer_as: &str) -> Value {
     json!({"answer_as": answer_as, "default": {"reject": {}}})
 }
 
-async fn start() -> (Server, PolicyCache) {
-    let server = Server::start().await;
+async fn start() -> (FakeServices, PolicyCache) {
+    let server = FakeServices::start().await;
     let policies = PolicyCache::new(server.source());
     (server, policies)
 }
 
 fn answers_as(current: &CurrentPolicy) -> Option<CallApi> {
-    current.policy.as_ref().map(|policy| policy.answer_as)
+    current.value.as_ref().map(|policy| policy.answer_as)
 }
 
 #[tokio::test]
@@ -32,7 +34,7 @@ async fn a_policy_is_read_every_30_seconds_and_parsed_when_its_version_changed()
     later(2).await;
     let same = policies.current().await;
     assert_eq!(server.look_ups(), 2);
-    assert!(Arc::ptr_eq(&first.policy.unwrap(), &same.policy.unwrap()), "it was parsed again");
+    assert!(Arc::ptr_eq(&first.value.unwrap(), &same.value.unwrap()), "it was parsed again");
 
     server.store(&policy("live"));
     assert_eq!(answers_as(&policies.current().await), Some(CallApi::Realtime));
@@ -45,7 +47,7 @@ async fn concurrent_calls_share_one_read() {
     let (server, policies) = start().await;
     server.store(&policy("realtime"));
     let (one, other) = tokio::join!(policies.current(), policies.current());
-    assert!(one.policy.is_some() && other.policy.is_some());
+    assert!(one.value.is_some() && other.value.is_some());
     assert_eq!(server.look_ups(), 1);
 }
 
@@ -60,10 +62,12 @@ async fn an_invalid_policy_leaves_the_last_valid_one_and_is_new_once_until_it_is
         server.store(&policy("phone"));
         later(31).await;
         for is_new in [true, false] {
-            let CurrentPolicy { policy, error: Some(error) } = policies.current().await else { panic!("no error") };
+            let CurrentPolicy { value: policy, error: Some(error) } = policies.current().await else {
+                panic!("no error")
+            };
             assert_eq!(policy.unwrap().answer_as, CallApi::Realtime);
             assert_eq!(error.message, "answer_as: must be \"realtime\" or \"live\"");
-            assert_eq!(policies.is_new(&error).await, is_new);
+            assert_eq!(policies.is_new(&error), is_new);
             later(6).await;
         }
     }
@@ -80,7 +84,7 @@ async fn a_policy_that_cannot_be_read_leaves_the_last_valid_one_and_is_read_agai
     assert_eq!(answers_as(&current), Some(CallApi::Realtime));
     let error = current.error.unwrap();
     assert!(error.message.contains("AccessDenied"), "{error:?}");
-    assert!(!policies.is_new(&error).await, "it may recover by itself");
+    assert!(!policies.is_new(&error), "it may recover by itself");
 
     server.store(&policy("live"));
     later(6).await;
@@ -97,7 +101,7 @@ async fn a_missing_policy_is_a_lasting_error() {
     ] {
         server.set(parameter);
         let current = policies.current().await;
-        assert!(current.policy.is_none());
+        assert!(current.value.is_none());
         assert_eq!(current.error, Some(PolicyError { message: message.to_owned(), lasting: true }));
         later(6).await;
     }
@@ -119,7 +123,7 @@ async fn an_object_is_parsed_when_its_etag_changed() {
     let first = put(policy("realtime").to_string()).await;
     assert_eq!(answers_as(&first), Some(CallApi::Realtime));
     later(31).await;
-    assert!(Arc::ptr_eq(&first.policy.unwrap(), &policies.current().await.policy.unwrap()), "it was parsed again");
+    assert!(Arc::ptr_eq(&first.value.unwrap(), &policies.current().await.value.unwrap()), "it was parsed again");
     assert_eq!(answers_as(&put(policy("live").to_string()).await), Some(CallApi::Live));
     let large = put(" ".repeat(MAX_BYTES + 1)).await;
     assert_eq!(answers_as(&large), Some(CallApi::Live));
