@@ -59,7 +59,8 @@ impl Change {
 
     /// Takes the first entries of a list away.
     pub(super) fn remove_first(mut self, name: &'static str, count: usize) -> Self {
-        self.remove.extend((0..count).map(|index| format!("#{name}[{index}]")));
+        // From the last one on: an implementation may renumber after each.
+        self.remove.extend((0..count).rev().map(|index| format!("#{name}[{index}]")));
         self.compare(name)
     }
 
