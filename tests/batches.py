@@ -1,6 +1,7 @@
 """Batches at OpenAI for tests, and the records of their events."""
 
 import json
+import time
 from typing import Any
 
 from infra.local.stack import Item, Stack
@@ -53,6 +54,11 @@ def summary(stack: Stack, batch_id: str) -> Json:
     found = stack.artifact(f"batch/{batch_id}/summary.json")
     assert found is not None, f"{batch_id} has no summary; the bucket has {list(stack.artifacts())}"
     return json.loads(found)
+
+
+def of_age() -> int:
+    """The `created_at` of an event so old that an object which is not there is believed to be missing."""
+    return int(time.time()) - 11 * 60
 
 
 def handled(stack: Stack, delivery: Json, timeout: float = DEFAULT_TIMEOUT_SECONDS) -> Item:

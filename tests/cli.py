@@ -110,6 +110,8 @@ def reachable(emulator: Emulator) -> dict[str, Any]:
     for endpoint in ("project", "organization"):
         url = f"{emulator.endpoint_url}/_aws/execute-api/${{Api}}/$default/webhooks/{endpoint}"
         template["Outputs"][f"{endpoint.capitalize()}WebhookUrl"]["Value"] = {"Fn::Sub": url}
+    url = f"{emulator.endpoint_url}/_aws/execute-api/${{Api}}/$default/webhooks/{{name}}"
+    template["Outputs"]["AdditionalWebhookUrls"]["Value"] = {"Fn::Sub": url}
     return template
 
 

@@ -1,4 +1,4 @@
-"""`batch`: a file is checked before it is sent, a batch watched to its end and its results fetched, or cancelled."""
+"""`batch`: submit with a check of the file, watch with download of the results, cancel."""
 
 import json
 import os
@@ -57,50 +57,50 @@ def started(cli: Cli, *arguments: str | Path, stderr: int = subprocess.PIPE) -> 
 
 # The check ------------------------------------------------------------------------------------------------------------
 
-FAULTS = {
-    "empty": ([], 1, "the file has no request"),
+ERRORS = {
+    "empty": ([], 1, "the file has no requests"),
     "byte_order_mark": (["\ufeff" + json.dumps(request())], 1, "save the file as UTF-8 without one"),
     "blank_line": ([request("a"), "  ", request("b")], 2, "is blank"),
-    "invalid_json": ([request("a"), '{"custom_id": }'], 2, "is no JSON: expected value at column 15"),
-    "no_object": ([request("a"), "[1]"], 2, "is no JSON object"),
-    "no_custom_id": ([request("a"), request(custom_id=7)], 2, "has no custom_id that is a text"),
-    "repeated_custom_id": ([request("a"), request("b"), request("a")], 3, "its custom_id a is that of line 1"),
+    "invalid_json": ([request("a"), '{"custom_id": }'], 2, "is not JSON: expected value at column 15"),
+    "not_an_object": ([request("a"), "[1]"], 2, "is not a JSON object"),
+    "missing_custom_id": ([request("a"), request(custom_id=7)], 2, "its custom_id is missing or not a string"),
+    "repeated_custom_id": ([request("a"), request("b"), request("a")], 3, "its custom_id a is also on line 1"),
     "not_post": ([request(method="GET")], 1, 'its method is not "POST"'),
-    "no_url": ([request(url="https://api.openai.com/v1/responses")], 1, "is no path such as /v1/responses"),
+    "missing_url": ([request(url="https://api.openai.com/v1/responses")], 1, "not a path such as /v1/responses"),
     "other_url": ([request("a"), request("b", url="/v1/embeddings")], 2, "is not the batch's endpoint /v1/responses"),
-    "no_body": ([request(body="{}")], 1, "has no body that is an object"),
-    "no_model": ([request(body={"input": "Hello"})], 1, "its body names no model"),
+    "missing_body": ([request(body="{}")], 1, "its body is missing or not an object"),
+    "missing_model": ([request(body={"input": "Hello"})], 1, "its body has no model"),
     "other_model": ([request("a"), request("b", body={"model": "other"})], 2, f"its model other is not {MODEL}"),
-    "too_many_lines": ([request(str(number)) for number in range(50_001)], 50_001, "50000 requests at most"),
+    "too_many_lines": ([request(str(number)) for number in range(50_001)], 50_001, "at most 50000 requests"),
 }
 
 
-@pytest.mark.parametrize("reason", FAULTS)
+@pytest.mark.parametrize("reason", ERRORS)
 def test_a_faulty_line_is_refused_with_its_number_and_nothing_is_sent(
     reason: str, tmp_path: Path, cli: Cli, openai: StandIn
 ) -> None:
-    lines, number, message = FAULTS[reason]
+    lines, number, message = ERRORS[reason]
     file = write(tmp_path / "requests.jsonl", *lines)
 
     result = cli.run("batch", "submit", file, "--no-stack")
 
     assert (result.code, result.out) == (2, "")
-    assert "has 1 fault, and nothing was sent" in result.err
-    (fault,) = [line for line in result.err.splitlines() if line.startswith("  ")]
-    assert fault.startswith(f"  line {number}: ")
-    assert message in fault
-    assert fault.endswith(f"({reason})")
+    assert "has 1 error; nothing was sent" in result.err
+    (error,) = [line for line in result.err.splitlines() if line.startswith("  ")]
+    assert error.startswith(f"  line {number}: ")
+    assert message in error
+    assert error.endswith(f"({reason})")
     assert openai.requests() == []
 
 
-def test_of_many_faults_the_first_twenty_are_shown_and_all_are_counted(tmp_path: Path, cli: Cli) -> None:
+def test_of_many_errors_the_first_twenty_are_shown_and_all_are_counted(tmp_path: Path, cli: Cli) -> None:
     file = write(tmp_path / "requests.jsonl", *["nonsense"] * 30)
 
     result = cli.run("batch", "submit", file, "--no-stack", "--json")
 
     assert (result.code, result.out) == (2, "")
     error = result.error()["error"]
-    assert "has 30 faults" in error
+    assert "has 30 errors" in error
     assert error.count("line ") == 20
     assert error.endswith("and 10 more")
 
@@ -118,7 +118,7 @@ def test_what_is_no_file_or_too_large_is_refused(tmp_path: Path, cli: Cli) -> No
     with large.open("wb") as file:
         file.truncate(200 * 1024 * 1024 + 1)
 
-    for path, message in ((tmp_path / "absent", "cannot read"), (tmp_path, "is no file"), (large, "too_large")):
+    for path, message in ((tmp_path / "absent", "cannot read"), (tmp_path, "is not a file"), (large, "too_large")):
         result = cli.run("batch", "submit", path, "--no-stack")
         assert result.code == 2
         assert message in result.err
@@ -237,7 +237,7 @@ def test_a_batch_that_openai_refuses_names_what_was_uploaded(good: Path, cli: Cl
 
     assert (result.code, result.out) == (3, "")
     (file,) = openai.sdk().files.list()
-    assert f"there is no batch, and the uploaded file {file.id} costs nothing" in result.err
+    assert f"no batch was created, and the uploaded file {file.id} costs nothing" in result.err
     assert list(openai.sdk().batches.list()) == []
 
 
@@ -340,7 +340,7 @@ def test_a_batch_that_is_not_there_is_1(command: str, cli: Cli) -> None:
 def test_what_cannot_be_an_id_never_becomes_a_path(command: str, cli: Cli, openai: StandIn) -> None:
     result = cli.run("batch", command, "../elsewhere")
     assert result.code == 2
-    assert "is no id of a batch" in result.err
+    assert "is not a batch id" in result.err
     assert openai.requests() == []
 
 

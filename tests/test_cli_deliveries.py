@@ -1,9 +1,12 @@
 """`sign`, `send` and `verify`: deliveries made, and deliveries explained."""
 
+import hashlib
+import hmac
 import json
 import shlex
 import subprocess
 import time
+import uuid
 from pathlib import Path
 
 import pytest
@@ -59,6 +62,25 @@ def test_what_is_signed_is_what_the_scheme_says(secret_file: Path, body_file: Pa
         f"webhook-signature: {expected}",
     ]
     assert Cli().ok(*arguments)["headers"]["webhook-signature"] == expected
+
+
+def test_the_scheme_timestamped_hex_signs_the_timestamp_and_the_body(tmp_path: Path, body_file: Path) -> None:
+    file = tmp_path / "text"
+    file.write_text("a secret of any text\n")
+    hex_secret = ["--scheme", "timestamped-hex", "--secret-file", file]
+    result = Cli().run("sign", body_file, *hex_secret, "--timestamp", str(AT))
+    mac = hmac.new(b"a secret of any text", f"{AT}.".encode() + BODY, hashlib.sha256).hexdigest()
+    assert result.out.splitlines() == [f"x-openai-timestamp: {AT}", f"x-openai-signature: {mac}"]
+    for lines in (result.out, f"x-timestamp: {AT}\nx-signature-256: sha256={mac}\n"):
+        request = lines.encode() + b"\n" + BODY
+        judged = Cli().run("verify", "-", *hex_secret, "--at", str(AT), "--json", stdin=request)
+        assert (judged.code, outcomes(judged.json())) == (0, ["passed"] * 5), judged
+        other = Cli().run("verify", "-", *hex_secret, "--at", str(AT), "--json", stdin=request + b"x")
+        assert (other.code, other.json()["reason"]) == (1, "no_matching_signature")
+    with_id = Cli().run("sign", body_file, *hex_secret, "--id", "wh_1")
+    assert (with_id.code, "--id" in with_id.err) == (2, True)
+    unknown = Cli().run("sign", body_file, "--scheme", "md5", "--secret-file", file)
+    assert (unknown.code, "timestamped-hex" in unknown.err) == (2, True)
 
 
 def test_the_secret_may_come_from_the_environment_and_the_body_from_stdin() -> None:
@@ -124,6 +146,29 @@ def test_without_a_url_it_goes_to_the_stack(emulator: Emulator, make_stack: Make
     assert Cli(stack).run("send").code == 0
 
 
+def test_an_additional_endpoint_has_its_own_secret_and_scheme(emulator: Emulator, make_stack: MakeStack) -> None:
+    secrets = emulator.client("secretsmanager")
+    arn = secrets.create_secret(Name=f"relay-{uuid.uuid4().hex}", SecretString="unset")["ARN"]
+    endpoints = json.dumps({"relay": {"secret": arn, "scheme": "timestamped-hex"}})
+    parameters = {"AdditionalEndpoints": endpoints, "AdditionalSecretArns": arn, **unhandled()}
+    stack = make_stack(template=reachable(emulator), **parameters)
+    cli = Cli(stack)
+    unset = cli.run("send", "--endpoint", "relay")
+    assert (unset.code, "openai-webhooks secret set relay" in unset.err) == (1, True)
+
+    assert cli.ok("secret", "set", "relay", stdin="the secret of a relay")["changed"] is True
+    (sent,) = cli.ok("send", "batch.completed", "--endpoint", "relay")["deliveries"]
+
+    assert (sent["status"], sent["webhook_id"]) == (200, None)
+    (message,) = wait_until("it is queued", lambda: stack.messages("batch"))
+    assert message.attributes["endpoint"] == "relay"
+    headers = cli.run("sign", "-", "--endpoint", "relay", stdin=BODY).out
+    judged = cli.run("verify", "-", "--endpoint", "relay", stdin=headers.encode() + b"\n" + BODY)
+    assert (judged.code, "the stack's current relay secret" in judged.out) == (0, True), judged
+    unknown = cli.run("send", "--endpoint", "other")
+    assert (unknown.code, "project, organization, relay" in unknown.err) == (2, True)
+
+
 def test_bad_input_to_send_is_2() -> None:
     unknown = Cli().run("send", "batch.done", OPENAI_WEBHOOK_SECRET=SECRET)
     assert unknown.code == 2
@@ -169,7 +214,7 @@ def test_a_delivery_that_is_right_passes_every_row(secret_file: Path) -> None:
         (dump(BODY + b"\n")[:-1], 3, "no_matching_signature", "with a line feed at its end"),
         (dump(webhook_signature="abc"), 3, "no_matching_signature", "no signature of version v1"),
         (dump(content_length="7", secret=new_signing_secret()), 3, "no_matching_signature", "content-length says 7"),
-        (dump(b'{"type": "a"}'), 4, "malformed_body", "no JSON object with a `type` and an `id`"),
+        (dump(b'{"type": "a"}'), 4, "malformed_body", "not a JSON object with a `type` and an `id`"),
     ],
 )
 def test_the_row_that_fails_is_named_with_its_reason_and_its_fix(
@@ -238,7 +283,7 @@ def test_the_stacks_own_secrets_judge_as_its_verifier_does(stack: Stack) -> None
         (["-"], b"", "no empty line"),
         (["-"], b"not a header\n\n", "not `name: value`"),
         (["-", "--body", "-"], b"", "cannot be used with"),
-        (["--body", "-", "--header", "with space=1"], b"", "is no header"),
+        (["--body", "-", "--header", "with space=1"], b"", "is not a header"),
         (["--body", "-", "--headers", "-"], b"", "only one of the files"),
         (["-", "--at", "yesterday"], b"", "2026-11-21T09:30:00Z"),
     ],

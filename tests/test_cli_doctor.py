@@ -125,7 +125,7 @@ def test_each_fault_is_found(stack: Stack, openai: StandIn, cli: Cli) -> None:
     code, found = findings(cli)
     assert code == 0
     assert [finding["check"] for finding in found] == ["queue batch", "queue agent"]
-    assert "dlq redrive batch" in found[0]["fix"]
+    assert "dlq redrive --category batch" in found[0]["fix"]
     assert "AgentEnabled=true" in found[1]["fix"]
 
     # It is a secret, but not the endpoint's: only OpenAI's own delivery shows that.

@@ -102,7 +102,7 @@ def test_a_list_is_a_table_for_people(stack: Stack, openai: StandIn, cli: Cli) -
     heading, row = result.out.splitlines()
     assert heading.split()[:2] == ["RECEIVED", "(UTC)"]
     assert row.split()[2:4] == ["completed", "file.processed"]
-    assert row.endswith(f"1      processed  {delivery['webhook_id']}")
+    assert row.endswith(f"1         processed  {delivery['webhook_id']}")
     empty = cli.run("events", "list", "--category", "batch")
     assert (empty.code, "No event matches" in empty.err) == (0, True)
 
@@ -118,22 +118,20 @@ def test_an_event_is_shown_with_its_history(stack: Stack, openai: StandIn, cli: 
     shown = cli.ok("events", "show", delivery["webhook_id"])
 
     assert (shown["type"], shown["object_id"], shown["state"]) == ("batch.completed", batch_id, "completed")
-    assert (shown["source"], shown["claims"], shown["error"]) == ("openai", 1, None)
+    assert (shown["source"], shown["attempts"], shown["error"]) == ("openai", 1, None)
     assert shown["outcome"]["status"] == "completed"
     assert f"s3://{stack.outputs['BucketName']}/batch/{batch_id}/output.jsonl" in shown["artifacts"]
     assert shown["job"]["status"] == "completed"
-    assert [attempt["result"] for attempt in shown["history"]] == ["completed"]
     assert shown["idempotency"]["key"] == f"batch.completed/{batch_id}"
-    assert (shown["idempotency"]["status"], shown["idempotency"]["event"]) == (
-        "completed",
-        f"project/{delivery['webhook_id']}",
-    )
+    assert (shown["idempotency"]["status"], shown["idempotency"]["claims"]) == ("completed", 1)
+    assert shown["idempotency"]["event"] == f"project/{delivery['webhook_id']}"
+    assert [attempt["result"] for attempt in shown["history"]] == ["completed"]
     assert "body" not in shown
     # By the id that outcomes have, too.
     assert cli.ok("events", "show", event["event_id"]) == shown
     text = cli.run("events", "show", event["event_id"]).out
     assert "completed since" in text
-    assert f"batch.completed/{batch_id} is completed, by project/{delivery['webhook_id']}" in text
+    assert f"project/{delivery['webhook_id']}, completed (idempotency key batch.completed/{batch_id})" in text
     assert json.loads(cli.run("events", "show", delivery["webhook_id"], "--body").out)["data"] == {"id": batch_id}
     assert json.loads(cli.ok("events", "show", delivery["webhook_id"], "--body")["body"])["id"] == event["event_id"]
 
@@ -168,7 +166,7 @@ def test_a_body_that_was_too_large_is_told(stack: Stack, cli: Cli) -> None:
         Key={"pk": {"S": f"event#project#{webhook_id}"}, "sk": {"S": "event"}},
         UpdateExpression="REMOVE body",
     )
-    assert "not kept: 400000 bytes" in cli.run("events", "show", webhook_id).out
+    assert "not stored: 400000 bytes" in cli.run("events", "show", webhook_id).out
     for arguments in (("show", webhook_id, "--body"), ("replay", webhook_id, "--yes")):
         result = cli.run("events", *arguments)
         assert (result.code, result.out) == (1, "")
@@ -264,7 +262,6 @@ def expectation(stack: Stack, category: str, object_id: str) -> Json:
     [
         ("response", "resp_1", "response"),
         ("batch", "batch_1", "batch"),
-        ("eval-run", "evalrun_1", "eval"),
         ("fine-tuning", "ftjob-1", "fine-tuning"),
     ],
 )
@@ -282,32 +279,28 @@ def test_what_has_ended_already_is_not_expected_any_more(stack: Stack, openai: S
     handled(stack, finish(openai, batch_id))
     result = cli.run("expect", "batch", batch_id, "--by", "1h")
     assert (result.code, result.out) == (1, "")
-    assert f"{batch_id} has ended already: completed" in result.err
+    assert f"{batch_id} has already ended: completed" in result.err
     assert not any("waiting" in item for item in stack.ledger("job"))
 
 
-def test_a_context_comes_from_a_file_and_an_eval_is_named(stack: Stack, cli: Cli, tmp_path: Path) -> None:
+def test_a_context_may_come_from_a_file(stack: Stack, cli: Cli, tmp_path: Path) -> None:
     file = tmp_path / "context.json"
     file.write_text('{"who": "nightly"}')
-    result = cli.run(
-        *("expect", "eval-run", "evalrun_1", "--by", "2099-01-01T00:00:00Z"),
-        *("--eval-id", "eval_1", "--context", f"@{file}"),
-    )
+    result = cli.run("expect", "fine-tuning", "ftjob-1", "--by", "2099-01-01T00:00:00Z", "--context", f"@{file}")
     assert (result.code, "2099-01-01 00:00:00 UTC" in result.out) == (0, True), result
-    item = expectation(stack, "eval", "evalrun_1")
-    assert (item["due_at"], item["eval_id"]) == (4_070_908_800, "eval_1")
+    item = expectation(stack, "fine-tuning", "ftjob-1")
+    assert item["due_at"] == 4_070_908_800
     assert json.loads(item["context"]) == {"who": "nightly"}
 
 
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (("file", "file-1", "--by", "1h"), "eval-run"),
+        (("file", "file-1", "--by", "1h"), "fine-tuning"),
         (("batch", "batch_1"), "--by"),
         (("batch", "batch_1", "--by", "2020-01-01"), "in the past"),
-        (("batch", "", "--by", "1h"), "no id"),
-        (("batch", "batch 1", "--by", "1h"), "no id"),
-        (("batch", "batch_1", "--by", "1h", "--eval-id", "eval_1"), "--eval-id"),
+        (("batch", "", "--by", "1h"), "not an OpenAI object id"),
+        (("batch", "batch 1", "--by", "1h"), "not an OpenAI object id"),
         (("batch", "batch_1", "--by", "1h", "--context", "[]"), "no JSON object"),
         (("batch", "batch_1", "--by", "1h", "--context", json.dumps({"a": "x" * 4096})), "larger than 4096 bytes"),
         (("batch", "batch_1", "--by", "1h", "--context", "@/nonexistent/file"), "/nonexistent/file"),

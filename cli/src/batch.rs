@@ -1,4 +1,4 @@
-//! `batch`: submits batches whose lines were checked before, watches them to their end, cancels them.
+//! `batch`: check and submit batches, watch them and fetch their results, cancel them.
 
 mod cancel;
 mod check;
@@ -12,9 +12,9 @@ use hooks_openai::{Batch, RequestCounts};
 use serde_json::{Value, json};
 
 use crate::context::Context;
-use crate::failure::{Exit, Failure};
+use crate::error::{CliError, Result};
 
-/// Submit batches, watch them, cancel them
+/// Submit, watch and cancel batches
 #[derive(Args, Debug)]
 pub(crate) struct BatchArgs {
     #[command(subcommand)]
@@ -28,7 +28,7 @@ enum Command {
     Cancel(cancel::CancelArgs),
 }
 
-pub(crate) async fn run(args: &BatchArgs, context: &Context) -> Result<Exit, Failure> {
+pub(crate) async fn run(args: &BatchArgs, context: &Context) -> Result {
     match &args.command {
         Command::Submit(args) => submit::run(args, context).await,
         Command::Watch(args) => watch::run(args, context).await,
@@ -36,18 +36,15 @@ pub(crate) async fn run(args: &BatchArgs, context: &Context) -> Result<Exit, Fai
     }
 }
 
-/// Refuses what cannot be the id of a batch: it becomes a part of a path, here and at OpenAI.
-fn check_id(id: &str) -> Result<(), Failure> {
-    match Key::new(&[id]) {
-        Ok(_) => Ok(()),
-        Err(_) => Err(Failure::usage(format!("{id} is no id of a batch, like batch_123"))),
-    }
+/// Checks an id, which becomes part of a path here and at OpenAI.
+fn check_id(id: &str) -> Result<()> {
+    Key::new(&[id]).map(drop).map_err(|_| CliError::usage(format!("{id} is not a batch id (batch_...)")))
 }
 
-/// `40 requests, 35 completed, 5 failed`, as far as OpenAI has counted.
+/// OpenAI's counts: `40 requests, 35 completed, 5 failed`.
 fn counts_text(batch: &Batch) -> String {
     batch.request_counts.map_or_else(
-        || "requests not counted yet".to_owned(),
+        || "requests not yet counted".to_owned(),
         |RequestCounts { total, completed, failed }| {
             format!("{total} requests, {completed} completed, {failed} failed")
         },

@@ -1,33 +1,36 @@
-//! What commands work with: the stack, AWS and OpenAI, each looked up when it is first needed.
+//! Context of a command: the stack, AWS and OpenAI, each looked up at first use.
 
 use std::env;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 use clap::Args;
+use hooks_aws::ledger::Ledger;
 use hooks_aws::secrets::{PLACEHOLDER, Store};
+use hooks_openai::{ApiKey, ApiKeyError, Client, ClientConfig};
+use hooks_webhook::Category;
 use tokio::sync::OnceCell;
 use tokio::time::Instant;
 
-use crate::aws::{self, Stack};
-use crate::failure::Failure;
+use crate::aws::{self, DeadLetterQueue, EventLog, Stack};
+use crate::error::{CliError, Result};
 use crate::output::Output;
 
-/// How long a call to OpenAI may take.
+/// Time limit of a call to OpenAI.
 const OPENAI_TIMEOUT: Duration = Duration::from_mins(1);
 
 const DEFAULT_BASE_URL: &str = "https://api.openai.com/v1";
 
-/// The options that every command has.
+/// Options that every command has.
 #[derive(Args, Debug)]
 #[command(next_help_heading = "Global options")]
-pub(crate) struct Global {
-    /// The stack to work on
+pub(crate) struct GlobalArgs {
+    /// Name of the stack
     #[arg(long, global = true, env = "OPENAI_WEBHOOKS_STACK", default_value = "openai-webhooks", value_name = "NAME")]
     pub(crate) stack: String,
-    /// The AWS region, if not the profile's
+    /// AWS region [default: the profile's]
     #[arg(long, global = true, value_name = "REGION")]
     pub(crate) region: Option<String>,
-    /// The AWS profile, if not the environment's
+    /// AWS profile [default: the environment's]
     #[arg(long, global = true, value_name = "PROFILE")]
     pub(crate) profile: Option<String>,
     /// Print one JSON document instead of text
@@ -35,79 +38,92 @@ pub(crate) struct Global {
     pub(crate) json: bool,
 }
 
-/// What a command works with.
+/// Context of a command.
 pub(crate) struct Context {
-    pub(crate) options: Global,
+    pub(crate) options: GlobalArgs,
     pub(crate) out: Output,
     aws: OnceCell<hooks_aws::Config>,
     stack: OnceCell<Option<Stack>>,
-    openai: OnceCell<hooks_openai::Client>,
+    openai: OnceCell<Client>,
 }
 
 impl Context {
-    pub(crate) fn new(options: Global) -> Self {
+    pub(crate) fn new(options: GlobalArgs) -> Self {
         let out = Output { json: options.json };
         Self { options, out, aws: OnceCell::new(), stack: OnceCell::new(), openai: OnceCell::new() }
     }
 
     /// Access to AWS.
-    pub(crate) async fn aws(&self) -> Result<&hooks_aws::Config, Failure> {
-        let Global { profile, region, .. } = &self.options;
+    pub(crate) async fn aws(&self) -> Result<&hooks_aws::Config> {
+        let GlobalArgs { profile, region, .. } = &self.options;
         self.aws.get_or_try_init(|| aws::config(profile.as_deref(), region.as_deref())).await
     }
 
-    /// The stack, if there is one.
-    pub(crate) async fn find_stack(&self) -> Result<Option<&Stack>, Failure> {
+    /// The stack, if it exists.
+    pub(crate) async fn find_stack(&self) -> Result<Option<&Stack>> {
         let found =
             self.stack.get_or_try_init(|| async { Stack::describe(self.aws().await?, &self.options.stack).await });
         found.await.map(Option::as_ref)
     }
 
     /// The stack.
-    pub(crate) async fn stack(&self) -> Result<&Stack, Failure> {
+    pub(crate) async fn stack(&self) -> Result<&Stack> {
         self.find_stack().await?.ok_or_else(|| {
-            Failure::no(format!("there is no stack {} in this account and region", self.options.stack))
+            CliError::failed(format!("there is no stack {} in this account and region", self.options.stack))
                 .hint("Name another one with --stack, choose a --region or --profile, or deploy it with `make deploy`.")
         })
     }
 
     /// An output of the stack.
-    pub(crate) async fn output(&self, name: &str) -> Result<&str, Failure> {
-        let stack = self.stack().await?;
-        stack.outputs.get(name).map(String::as_str).ok_or_else(|| {
-            Failure::no(format!("the stack {} has no output {name}", stack.name))
-                .hint("Is it a stack of this project? If it is an older one, update it with `make deploy`.")
-        })
+    pub(crate) async fn output(&self, name: &str) -> Result<&str> {
+        self.stack().await?.output(name)
     }
 
-    /// A parameter of the stack; `None` where it has none of that name.
-    pub(crate) async fn parameter(&self, name: &str) -> Result<Option<&str>, Failure> {
+    /// A parameter of the stack; `None` if it has none of that name.
+    pub(crate) async fn parameter(&self, name: &str) -> Result<Option<&str>> {
         Ok(self.stack().await?.parameters.get(name).map(String::as_str))
     }
 
+    /// Whether the stack handles a category.
+    pub(crate) async fn is_handled(&self, category: Category) -> Result<bool> {
+        Ok(self.parameter(&format!("{}Enabled", logical_id(category))).await? != Some("false"))
+    }
+
+    /// The URL of a category's queue.
+    pub(crate) async fn queue_url(&self, category: Category) -> Result<&str> {
+        self.output(&format!("{}QueueUrl", logical_id(category))).await
+    }
+
+    /// A category's queue with its dead-letter queue.
+    pub(crate) async fn dead_letter_queue(&self, category: Category) -> Result<DeadLetterQueue> {
+        let dead = self.output(&format!("{}DeadLetterQueueUrl", logical_id(category))).await?;
+        Ok(DeadLetterQueue::new(self.aws().await?, self.queue_url(category).await?, dead))
+    }
+
+    /// The stack's ledger.
+    pub(crate) async fn ledger(&self) -> Result<Ledger> {
+        Ok(Ledger::new(self.aws().await?, self.output("TableName").await?))
+    }
+
+    /// The stack's events.
+    pub(crate) async fn event_log(&self) -> Result<EventLog> {
+        self.ledger().await.map(EventLog::new)
+    }
+
     /// The stack's secrets.
-    pub(crate) async fn secrets(&self) -> Result<Store, Failure> {
+    pub(crate) async fn secrets(&self) -> Result<Store> {
         Ok(Store::patient(self.aws().await?))
     }
 
-    /// OpenAI, with the key of `OPENAI_API_KEY` or else the stack's.
-    pub(crate) async fn openai(&self) -> Result<&hooks_openai::Client, Failure> {
+    /// OpenAI, with the key in `OPENAI_API_KEY` or else the stack's.
+    pub(crate) async fn openai(&self) -> Result<&Client> {
         self.openai
-            .get_or_try_init(|| async {
-                let api_key = self.api_key().await?;
-                let base_url = self.openai_base_url().await?;
-                let base_url = base_url.parse().map_err(|error| {
-                    Failure::usage(format!("OpenAI's base URL {base_url} is no URL: {error}"))
-                        .hint("Set OPENAI_BASE_URL to something like https://api.openai.com/v1.")
-                })?;
-                hooks_openai::Client::new(hooks_openai::ClientConfig { base_url, api_key })
-                    .map_err(|error| Failure::usage(error.to_string()))
-            })
+            .get_or_try_init(|| async { openai_client(&self.openai_base_url().await?, self.api_key().await?) })
             .await
     }
 
-    /// `OPENAI_BASE_URL`, or else the stack's. With a key from the environment a stack need not be there.
-    async fn openai_base_url(&self) -> Result<String, Failure> {
+    /// `OPENAI_BASE_URL`, or else the stack's. No stack is needed if the environment has a key.
+    async fn openai_base_url(&self) -> Result<String> {
         if let Some(url) = variable("OPENAI_BASE_URL") {
             return Ok(url);
         }
@@ -116,36 +132,67 @@ impl Context {
         } else {
             Some(self.stack().await?)
         };
-        let url = stack.and_then(|stack| stack.parameters.get("OpenAIBaseUrl"));
-        Ok(url.map_or_else(|| DEFAULT_BASE_URL.to_owned(), Clone::clone))
+        Ok(base_url_of(stack))
     }
 
-    async fn api_key(&self) -> Result<hooks_openai::ApiKey, Failure> {
+    async fn api_key(&self) -> Result<ApiKey> {
         const FIX: &str = "Store it with `openai-webhooks secret set api-key`, or set OPENAI_API_KEY.";
         let text = if let Some(text) = variable("OPENAI_API_KEY") {
             text
         } else {
-            let id = self.output("OpenAIApiKeySecretArn").await?;
-            self.secrets().await?.text(id).await?
+            self.secrets().await?.text(self.output("OpenAIApiKeySecretArn").await?).await?
         };
         if text.trim() == PLACEHOLDER {
-            return Err(Failure::no("the stack's OpenAI API key was never set").hint(FIX));
+            return Err(CliError::failed("the stack's OpenAI API key was never set").hint(FIX));
         }
-        text.parse().map_err(|error: hooks_openai::ApiKeyError| Failure::usage(error.to_string()).hint(FIX))
+        text.parse().map_err(|error: ApiKeyError| CliError::usage(error.to_string()).hint(FIX))
     }
 }
 
-/// By when a call to OpenAI must be over.
+/// The address of OpenAI's API that the stack's functions use.
+pub(crate) fn base_url_of(stack: Option<&Stack>) -> String {
+    let url = stack.and_then(|stack| stack.parameters.get("OpenAIBaseUrl"));
+    url.map_or_else(|| DEFAULT_BASE_URL.to_owned(), Clone::clone)
+}
+
+/// A client of OpenAI's API.
+pub(crate) fn openai_client(base_url: &str, api_key: ApiKey) -> Result<Client> {
+    let base_url = base_url.parse().map_err(|error| {
+        CliError::usage(format!("OpenAI's base URL {base_url} is not a URL: {error}")).hint(
+            "Set OPENAI_BASE_URL, or the stack's parameter OpenAIBaseUrl, to a URL such as https://api.openai.com/v1.",
+        )
+    })?;
+    Client::new(ClientConfig { base_url, api_key }).map_err(|error| CliError::usage(error.to_string()))
+}
+
+/// Deadline of a call to OpenAI that begins now.
 pub(crate) fn deadline() -> Instant {
     Instant::now() + OPENAI_TIMEOUT
 }
 
-/// The time in seconds since the epoch.
-pub(crate) fn now() -> u64 {
-    SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs()
-}
-
-/// An environment variable that is set to something.
+/// An environment variable that is set and not empty.
 pub(crate) fn variable(name: &str) -> Option<String> {
     env::var(name).ok().filter(|value| !value.is_empty())
+}
+
+/// Prefix of a category's names in the template, such as `FineTuning`.
+pub(crate) fn logical_id(category: Category) -> String {
+    let capitalised = |word: &str| match word.split_at_checked(1) {
+        Some((first, rest)) => first.to_ascii_uppercase() + rest,
+        None => String::new(),
+    };
+    category.as_str().split('-').map(capitalised).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_outputs_of_a_category_have_its_name_in_capitals() {
+        assert_eq!(
+            Category::ALL.map(logical_id).join(" "),
+            "Batch Response FineTuning Realtime Agent Safety File Archive"
+        );
+    }
 }

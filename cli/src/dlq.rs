@@ -1,23 +1,30 @@
-//! `dlq`: dead letters. Looking at them leaves them where they are, for everybody else after a moment.
+//! `dlq`: list, show, redrive and purge dead letters.
 
-mod act;
-mod look;
+mod redrive;
 
 use clap::{Args, Subcommand};
 use hooks_aws::queue::{ENDPOINT, EVENT_TYPE, WEBHOOK_ID};
 use hooks_webhook::{Category, Event};
-use serde_json::{Value, json};
+use serde::{Serialize, Serializer};
+use serde_json::json;
 use tokio::task::JoinSet;
 
-use crate::aws::{DeadLetters, Deed, Letter};
+use crate::aws::{DeadLetter, DlqAction};
 use crate::context::Context;
-use crate::failure::{Exit, Failure};
-use crate::when::Moment;
+use crate::error::{CliError, Exit, Result};
+use crate::event_type::EventTypePattern;
+use crate::output::{key_values, or_dash, printable, table};
+use crate::timestamp::Timestamp;
 
-/// What stands for the reason of a letter that has none.
+/// Stands for the reason of a message that has none.
 const NO_REASON: &str = "none";
 
-/// Look at dead letters, redrive them once the cause is gone, or delete them
+/// Maximum number of characters of a failure message in a list.
+const SHOWN_MESSAGE: usize = 60;
+
+const HEADINGS: [&str; 7] = ["SINCE (UTC)", "CATEGORY", "REASON", "TYPE", "OBJECT", "MESSAGE ID", "MESSAGE"];
+
+/// List dead letters, redrive them once the cause is gone, or delete them
 #[derive(Args, Debug)]
 pub(crate) struct DlqArgs {
     #[command(subcommand)]
@@ -26,207 +33,220 @@ pub(crate) struct DlqArgs {
 
 #[derive(Subcommand, Debug)]
 enum Command {
-    List(look::ListArgs),
-    Show(look::ShowArgs),
-    /// Put dead letters back into their queues: the events are handled as if they had just come
+    List(ListArgs),
+    Show(ShowArgs),
+    /// Move dead letters back into their queues: the events are handled again
     ///
-    /// Remove the cause first. Events that were handled meanwhile are recognised and not handled twice.
-    Redrive(act::ActArgs),
-    /// Delete dead letters: nobody handles their events any more
+    /// Remove the cause first. The ledger recognises events that were handled meanwhile, so none is handled twice.
+    Redrive(redrive::RedriveArgs),
+    /// Delete dead letters: their events are not handled any more
     ///
-    /// The ledger still has the events for 35 days, and `events replay` brings them back. Only messages that are no
+    /// The ledger keeps the events for 35 days, and `events replay` handles them again. Only messages that are not
     /// events (`undecodable_message`) are lost for good.
-    Purge(act::ActArgs),
+    Purge(redrive::RedriveArgs),
 }
 
-/// Which letters.
+/// List dead letters, oldest first
+#[derive(Args, Debug)]
+struct ListArgs {
+    #[command(flatten)]
+    filter: FilterArgs,
+    /// Show at most N
+    #[arg(long, value_name = "N", default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..))]
+    limit: u32,
+}
+
+/// Show one dead letter with its reason and body
+#[derive(Args, Debug)]
+struct ShowArgs {
+    /// Message id, as in `dlq list`
+    #[arg(value_name = "MESSAGE_ID")]
+    id: String,
+}
+
+/// Selection of dead letters.
 #[derive(Args, Clone, Debug)]
-struct Filter {
-    /// Of this category, such as fine-tuning
+struct FilterArgs {
+    /// Category, such as fine-tuning
     #[arg(long, value_name = "CATEGORY")]
     category: Option<Category>,
-    /// With this reason, such as unauthorized; `none` for those that have none
+    /// Failure reason, such as unauthorized; `none` for messages without one
     #[arg(long, value_name = "REASON")]
     reason: Option<String>,
-    /// Of this event type, such as batch.completed; `batch.*` for all that begin so
+    /// Event type, such as batch.completed, or a prefix, such as `batch.*`
     #[arg(long = "type", value_name = "TYPE")]
-    event_type: Option<String>,
+    event_type: Option<EventTypePattern>,
 }
 
-/// What is known of a letter without its body.
-#[derive(Clone, Debug)]
-pub(crate) struct Note {
+/// A dead letter without its body.
+#[derive(Clone, Debug, Serialize)]
+struct Summary {
+    #[serde(serialize_with = "category_name")]
     category: Category,
     id: String,
-    sent_at: Moment,
+    sent_at: Timestamp,
     reason: Option<String>,
     message: Option<String>,
+    #[serde(rename = "type")]
     event_type: Option<String>,
     webhook_id: Option<String>,
     endpoint: Option<String>,
     object_id: Option<String>,
 }
 
-pub(crate) async fn run(args: &DlqArgs, context: &Context) -> Result<Exit, Failure> {
+pub(crate) async fn run(args: &DlqArgs, context: &Context) -> Result {
     match &args.command {
-        Command::List(args) => look::list(args, context).await,
-        Command::Show(args) => look::show(args, context).await,
-        Command::Redrive(args) => act::run(Deed::Redrive, args, context).await,
-        Command::Purge(args) => act::run(Deed::Purge, args, context).await,
+        Command::List(args) => list(args, context).await,
+        Command::Show(args) => show(args, context).await,
+        Command::Redrive(args) => redrive::run(DlqAction::Redrive, args, context).await,
+        Command::Purge(args) => redrive::run(DlqAction::Purge, args, context).await,
     }
 }
 
-/// The URL of a category's queue.
-pub(crate) async fn queue_url(context: &Context, category: Category) -> Result<&str, Failure> {
-    context.output(&format!("{}QueueUrl", logical(category))).await
+async fn list(args: &ListArgs, context: &Context) -> Result {
+    let (summaries, more) = matching(context, &args.filter, Some(args.limit)).await?;
+    context.out.result(&json!({"letters": summaries, "more": more}), || list_text(&summaries))?;
+    if more && !context.out.json {
+        context.out.note("There are more: raise --limit, or narrow the filter.");
+    }
+    Ok(Exit::Success)
 }
 
-/// The dead letters of a category.
-pub(crate) async fn dead_letters(context: &Context, category: Category) -> Result<DeadLetters, Failure> {
-    let dead = context.output(&format!("{}DeadLetterQueueUrl", logical(category))).await?;
-    Ok(DeadLetters::new(context.aws().await?, queue_url(context, category).await?, dead))
-}
-
-/// What the template's names of a category begin with, such as `FineTuning`.
-pub(crate) fn logical(category: Category) -> String {
-    let capitalised = |word: &str| match word.split_at_checked(1) {
-        Some((first, rest)) => first.to_ascii_uppercase() + rest,
-        None => String::new(),
+async fn show(args: &ShowArgs, context: &Context) -> Result {
+    let id = args.id.clone();
+    let select = move |category, letter: DeadLetter| (letter.id == id).then_some((category, letter));
+    let Some((category, letter)) = peek(context, None, 1, select).await?.pop() else {
+        let message = format!("no dead-letter queue of {} has the message {}", context.options.stack, args.id);
+        return Err(CliError::failed(message).hint(
+            "`openai-webhooks dlq list` lists the ids. A message that another reader has received is visible again \
+             within a minute.",
+        ));
     };
-    category.as_str().split('-').map(capitalised).collect()
+    let summary = Summary::new(category, &letter);
+    let mut document = json!(summary);
+    document["body"] = letter.body.as_str().into();
+    context.out.result(&document, || summary.text(&letter.body))
 }
 
-/// Looks through the categories that are asked for, all at the same time, for `limit` letters at most.
-async fn find<T: Send + 'static>(
+/// Reason of a dead letter, or what stands for it.
+pub(crate) fn reason(letter: &DeadLetter) -> String {
+    letter.reason().unwrap_or(NO_REASON).to_owned()
+}
+
+/// Reads the dead letters of one category or all, in parallel, until `limit` of each are selected.
+async fn peek<T: Send + 'static>(
     context: &Context,
-    only: Option<Category>,
+    category: Option<Category>,
     limit: usize,
-    wanted: impl Fn(Category, Letter) -> Option<T> + Clone + Send + 'static,
-) -> Result<Vec<T>, Failure> {
-    let _spinner = context.out.spinner("Looking through the dead letters");
-    let mut looks = JoinSet::new();
-    for category in Category::ALL.into_iter().filter(|category| only.is_none_or(|only| only == *category)) {
-        let (letters, wanted) = (dead_letters(context, category).await?, wanted.clone());
-        looks.spawn(async move { letters.look(limit, move |letter| wanted(category, letter)).await });
+    select: impl Fn(Category, DeadLetter) -> Option<T> + Clone + Send + 'static,
+) -> Result<Vec<T>> {
+    let _spinner = context.out.spinner("Reading the dead letters");
+    let mut calls = JoinSet::new();
+    for category in Category::ALL.into_iter().filter(|one| category.is_none_or(|only| only == *one)) {
+        let (queue, select) = (context.dead_letter_queue(category).await?, select.clone());
+        calls.spawn(async move { queue.peek(limit, move |letter| select(category, letter)).await });
     }
-    let (mut found, mut fault) = (Vec::new(), None);
-    while let Some(look) = looks.join_next().await {
-        match look {
-            Ok(Ok(letters)) => found.extend(letters),
-            Ok(Err(error)) => fault = Some(Failure::from(error)),
-            Err(error) => fault = Some(Failure::no(error.to_string())),
-        }
-    }
-    fault.map_or(Ok(found), Err)
+    let found: Result<Vec<_>> = calls.join_all().await.into_iter().collect();
+    Ok(found?.into_iter().flatten().collect())
 }
 
-/// The letters that match, the oldest first, and whether there are more than `limit`.
-async fn matching(context: &Context, filter: &Filter, limit: Option<u32>) -> Result<(Vec<Note>, bool), Failure> {
+/// The dead letters that match, oldest first, and whether there are more than `limit`.
+async fn matching(context: &Context, filter: &FilterArgs, limit: Option<u32>) -> Result<(Vec<Summary>, bool)> {
     let limit = limit.map_or(usize::MAX, |limit| limit as usize);
-    let wanted = filter.clone();
-    let wanted = move |category, letter: Letter| {
-        let note = Note::of(category, &letter);
-        wanted.takes(&note).then_some(note)
+    let owned = filter.clone();
+    let select = move |category, letter: DeadLetter| {
+        Some(Summary::new(category, &letter)).filter(|summary| owned.matches(summary))
     };
-    let mut found = find(context, filter.category, limit.saturating_add(1), wanted).await?;
-    found.sort_by_key(|note| note.sent_at);
+    let mut found = peek(context, filter.category, limit.saturating_add(1), select).await?;
+    found.sort_by_key(|summary| summary.sent_at);
     let more = found.len() > limit;
     found.truncate(limit);
     Ok((found, more))
 }
 
-impl Filter {
-    fn check(&self) -> Result<(), Failure> {
-        if self.event_type.as_deref().is_some_and(|event_type| event_type.trim_end_matches('*').contains('*')) {
-            return Err(Failure::usage("--type has a * that is not at its end").hint("Write `batch.*`, say."));
-        }
-        Ok(())
-    }
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
+fn category_name<S: Serializer>(category: &Category, serializer: S) -> std::result::Result<S::Ok, S::Error> {
+    serializer.serialize_str(category.as_str())
+}
 
-    fn takes(&self, note: &Note) -> bool {
-        let event_type = note.event_type.as_deref().unwrap_or_default();
-        self.reason.as_deref().is_none_or(|wanted| wanted == note.reason())
-            && self.event_type.as_deref().is_none_or(|wanted| match wanted.strip_suffix('*') {
-                Some(prefix) => event_type.starts_with(prefix),
-                None => event_type == wanted,
-            })
+fn list_text(summaries: &[Summary]) -> String {
+    match summaries {
+        [] => "There are no such dead letters.".to_owned(),
+        summaries => table(HEADINGS, &summaries.iter().map(Summary::row).collect::<Vec<_>>()),
     }
 }
 
-impl Note {
-    pub(crate) fn of(category: Category, letter: &Letter) -> Self {
-        let said = |name| letter.attribute(name).map(str::to_owned);
+impl FilterArgs {
+    fn matches(&self, summary: &Summary) -> bool {
+        let event_type = summary.event_type.as_deref().unwrap_or_default();
+        self.reason.as_deref().is_none_or(|reason| reason == summary.reason())
+            && self.event_type.as_ref().is_none_or(|pattern| pattern.matches(event_type))
+    }
+}
+
+impl Summary {
+    fn new(category: Category, letter: &DeadLetter) -> Self {
+        let attribute = |name| letter.attribute(name).map(str::to_owned);
         let event = Event::parse(&letter.body).ok();
         Self {
             category,
             id: letter.id.clone(),
-            sent_at: Moment(letter.sent_at),
+            sent_at: Timestamp(letter.sent_at),
             reason: letter.reason().map(str::to_owned),
             message: letter.message().map(str::to_owned),
-            event_type: said(EVENT_TYPE).or_else(|| event.as_ref().map(|event| event.event_type.clone())),
-            webhook_id: said(WEBHOOK_ID),
-            endpoint: said(ENDPOINT),
+            event_type: attribute(EVENT_TYPE).or_else(|| event.as_ref().map(|event| event.event_type.clone())),
+            webhook_id: attribute(WEBHOOK_ID),
+            endpoint: attribute(ENDPOINT),
             object_id: event.and_then(|event| event.object_id().map(str::to_owned)),
         }
     }
 
-    /// The reason, or what stands for it.
-    pub(crate) fn reason(&self) -> &str {
+    fn reason(&self) -> &str {
         self.reason.as_deref().unwrap_or(NO_REASON)
     }
 
-    fn document(&self) -> Value {
-        json!({
-            "id": self.id,
-            "category": self.category.as_str(),
-            "reason": self.reason,
-            "message": self.message,
-            "type": self.event_type,
-            "object_id": self.object_id,
-            "webhook_id": self.webhook_id,
-            "endpoint": self.endpoint,
-            "sent_at": self.sent_at.json(),
-        })
-    }
-
     fn row(&self) -> [String; 7] {
-        let message: String = self.message.as_deref().unwrap_or_default().chars().take(SHOWN_MESSAGE).collect();
-        let or_dash = |text: &Option<String>| text.clone().unwrap_or_else(|| "-".to_owned());
         [
             self.sent_at.text(),
             self.category.to_string(),
             self.reason().to_owned(),
-            or_dash(&self.event_type),
-            or_dash(&self.object_id),
+            or_dash(self.event_type.as_deref()),
+            or_dash(self.object_id.as_deref()),
             self.id.clone(),
-            message,
+            self.message.as_deref().unwrap_or_default().chars().take(SHOWN_MESSAGE).collect(),
         ]
     }
+
+    fn text(&self, body: &str) -> String {
+        let message = self.message.as_deref().unwrap_or(
+            "The function died again and again before it could report a reason. See its log; it may need more memory or \
+             time.",
+        );
+        let rows = [
+            ("reason", self.reason().to_owned()),
+            ("message", message.to_owned()),
+            ("category", self.category.to_string()),
+            ("type", or_dash(self.event_type.as_deref())),
+            ("object", or_dash(self.object_id.as_deref())),
+            ("webhook", or_dash(self.webhook_id.as_deref())),
+            ("endpoint", or_dash(self.endpoint.as_deref())),
+            ("since", format!("{} UTC, {}", self.sent_at.text(), self.sent_at.ago())),
+            ("message id", self.id.clone()),
+        ];
+        format!("{}\n{}", key_values(&rows), printable(body))
+    }
 }
-
-const HEADINGS: [&str; 7] = ["SINCE (UTC)", "CATEGORY", "REASON", "TYPE", "OBJECT", "MESSAGE ID", "MESSAGE"];
-
-/// So many characters of a letter's message are shown in a list.
-const SHOWN_MESSAGE: usize = 60;
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn the_outputs_of_a_category_have_its_name_in_capitals() {
-        assert_eq!(
-            Category::ALL.map(logical).join(" "),
-            "Batch Response FineTuning Realtime Agent Safety File Archive"
-        );
-    }
-
-    #[test]
-    fn a_letter_matches_by_reason_and_by_type() {
-        let note = Note {
+    fn a_dead_letter_matches_by_reason_and_by_type() {
+        let summary = Summary {
             category: Category::Batch,
             id: String::new(),
-            sent_at: Moment(0),
+            sent_at: Timestamp(0),
             reason: None,
             message: None,
             event_type: Some("batch.completed".to_owned()),
@@ -234,11 +254,15 @@ mod tests {
             endpoint: None,
             object_id: None,
         };
-        let takes = |reason: Option<&str>, event_type: Option<&str>| {
-            let (reason, event_type) = (reason.map(str::to_owned), event_type.map(str::to_owned));
-            Filter { category: None, reason, event_type }.takes(&note)
+        let matches = |reason: Option<&str>, event_type: Option<&str>| {
+            let event_type = event_type.map(|pattern| pattern.parse().unwrap());
+            FilterArgs { category: None, reason: reason.map(str::to_owned), event_type }.matches(&summary)
         };
-        assert!(takes(None, None) && takes(Some("none"), Some("batch.*")) && takes(None, Some("batch.completed")));
-        assert!(!takes(Some("unauthorized"), None) && !takes(None, Some("batch")) && !takes(None, Some("file.*")));
+        assert!(
+            matches(None, None) && matches(Some("none"), Some("batch.*")) && matches(None, Some("batch.completed"))
+        );
+        assert!(
+            !matches(Some("unauthorized"), None) && !matches(None, Some("batch")) && !matches(None, Some("file.*"))
+        );
     }
 }

@@ -1,7 +1,7 @@
-//! `doctor`: whether everything is set up, each finding with its fix.
+//! `doctor`: checks of the whole set-up, each finding with its fix.
 
-mod at_openai;
-mod in_aws;
+mod openai;
+mod stack;
 
 use std::fmt::Write as _;
 
@@ -10,30 +10,29 @@ use serde::Serialize;
 use serde_json::json;
 
 use crate::context::Context;
-use crate::failure::{Exit, Failure};
-use crate::output::visible;
+use crate::error::{CliError, Exit, Result};
+use crate::output::printable;
 
 /// Check the whole set-up: stack, secrets, API key, endpoint, queues
 #[derive(Args, Debug)]
 pub(crate) struct DoctorArgs {
-    /// Also make a signed delivery to the stack, which its archive keeps as doctor.delivery, and have OpenAI make one of
-    /// a sample event
+    /// Also make a signed delivery to the stack, which its archive stores as doctor.delivery, and have OpenAI deliver a
+    /// sample event
     #[arg(long)]
     deliver: bool,
 }
 
-/// How bad a finding is.
+/// Severity of a finding.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "snake_case")]
 enum Level {
     Ok,
-    /// Worth knowing; it may be meant so.
+    /// May be intended.
     Warning,
     /// Something does not work.
     Error,
 }
 
-/// What was found.
 #[derive(Debug, Serialize)]
 struct Finding {
     check: String,
@@ -42,29 +41,30 @@ struct Finding {
     fix: Option<String>,
 }
 
-/// Everything that was found, in the order of the checks.
+/// All findings, in the order of the checks.
 #[derive(Debug, Default)]
 struct Findings(Vec<Finding>);
 
 impl Findings {
     fn ok(&mut self, check: impl Into<String>, detail: impl Into<String>) {
-        self.0.push(Finding { check: check.into(), level: Level::Ok, detail: detail.into(), fix: None });
+        self.add(check, Level::Ok, detail, None);
     }
 
     fn warn(&mut self, check: impl Into<String>, detail: impl Into<String>, fix: impl Into<String>) {
-        let (detail, fix) = (detail.into(), Some(fix.into()));
-        self.0.push(Finding { check: check.into(), level: Level::Warning, detail, fix });
+        self.add(check, Level::Warning, detail, Some(fix.into()));
     }
 
     fn error(&mut self, check: impl Into<String>, detail: impl Into<String>, fix: impl Into<String>) {
-        let (detail, fix) = (detail.into(), Some(fix.into()));
-        self.0.push(Finding { check: check.into(), level: Level::Error, detail, fix });
+        self.add(check, Level::Error, detail, Some(fix.into()));
     }
 
     /// A check that could not be made.
-    fn unknown(&mut self, check: impl Into<String>, failure: Failure) {
-        let fix = failure.hint.unwrap_or_else(|| "Try again.".to_owned());
-        self.error(check, failure.message, fix);
+    fn failed(&mut self, check: impl Into<String>, error: CliError) {
+        self.error(check, error.message, error.hint.unwrap_or_else(|| "Try again.".to_owned()));
+    }
+
+    fn add(&mut self, check: impl Into<String>, level: Level, detail: impl Into<String>, fix: Option<String>) {
+        self.0.push(Finding { check: check.into(), level, detail: detail.into(), fix });
     }
 
     fn count(&self, level: Level) -> usize {
@@ -72,32 +72,30 @@ impl Findings {
     }
 }
 
-pub(crate) async fn run(args: &DoctorArgs, context: &Context) -> Result<Exit, Failure> {
+pub(crate) async fn run(args: &DoctorArgs, context: &Context) -> Result {
     let mut findings = Findings::default();
-    let progress = context.out.spinner("Looking at the stack");
-    let is_there = in_aws::stack(context, &mut findings).await?;
-    if is_there {
-        progress.say("Looking at the secrets");
-        let key = in_aws::secrets(context, &mut findings).await;
-        progress.say("Asking OpenAI");
+    let progress = context.out.spinner("Checking the stack");
+    if stack::check(context, &mut findings).await? {
+        progress.set_message("Checking the secrets");
+        let key = stack::secrets(context, &mut findings).await;
+        progress.set_message("Checking OpenAI");
         if let Some(key) = key {
-            at_openai::check(key, args.deliver, context, &mut findings).await;
+            openai::check(key, args.deliver, context, &mut findings).await;
         }
-        progress.say("Looking at the queues");
-        in_aws::queues(context, &mut findings).await;
+        progress.set_message("Checking the queues");
+        stack::queues(context, &mut findings).await;
         if args.deliver {
-            progress.say("Making a delivery");
-            in_aws::deliver(context, &mut findings).await;
+            progress.set_message("Making a delivery");
+            stack::deliver(context, &mut findings).await;
         }
     }
     drop(progress);
-    let (errors, warnings) = (findings.count(Level::Error), findings.count(Level::Warning));
-    let healthy = errors == 0;
-    context.out.result(&json!({ "healthy": healthy, "findings": findings.0 }), || text(&findings, errors, warnings))?;
-    Ok(Exit::when(healthy))
+    let healthy = findings.count(Level::Error) == 0;
+    context.out.result(&json!({ "healthy": healthy, "findings": findings.0 }), || text(&findings))?;
+    Ok(Exit::success_if(healthy))
 }
 
-fn text(findings: &Findings, errors: usize, warnings: usize) -> String {
+fn text(findings: &Findings) -> String {
     let width = findings.0.iter().map(|finding| finding.check.len()).max().unwrap_or_default();
     let mut text = String::new();
     for Finding { check, level, detail, fix } in &findings.0 {
@@ -106,19 +104,15 @@ fn text(findings: &Findings, errors: usize, warnings: usize) -> String {
             Level::Warning => "warn",
             Level::Error => "ERROR",
         };
-        let _ = writeln!(text, "{mark:5}  {check:width$}  {}", visible(detail));
+        let _ = writeln!(text, "{mark:5}  {check:width$}  {}", printable(detail));
         if let Some(fix) = fix {
             let _ = writeln!(text, "{:5}  {:width$}  -> {fix}", "", "");
         }
     }
-    let summary = match (errors, warnings) {
-        (0, 0) => "Everything is set up.".to_owned(),
-        (0, warnings) => format!("It works; {} worth a look.", counted(warnings as u64, "thing is", "things are")),
-        (errors, _) => format!("{} must be fixed.", counted(errors as u64, "thing", "things")),
-    };
-    text + "\n" + &summary
-}
-
-fn counted(count: u64, one: &str, many: &str) -> String {
-    format!("{count} {}", if count == 1 { one } else { many })
+    text + "\n"
+        + &match (findings.count(Level::Error), findings.count(Level::Warning)) {
+            (0, 0) => "Everything is set up.".to_owned(),
+            (0, warnings) => format!("No errors. Warnings: {warnings}."),
+            (errors, warnings) => format!("Errors: {errors}. Warnings: {warnings}."),
+        }
 }

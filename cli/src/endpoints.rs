@@ -1,30 +1,30 @@
-//! `endpoints`: the project's webhook endpoints at OpenAI. A secret that OpenAI makes goes straight to where it is kept,
-//! and is never printed.
+//! `endpoints`: the project's webhook endpoints at OpenAI. A new secret goes directly to the stack or a file, and is never
+//! printed.
 
-mod kept;
+mod secret_sink;
 mod write;
 
 use clap::{Args, Subcommand};
-use hooks_openai::WebhookEndpoint;
+use hooks_openai::{Client, WebhookEndpoint};
 use serde_json::{Value, json};
 
 use crate::context::{Context, deadline};
-use crate::failure::{Exit, Failure};
-use crate::output::{Decision, table, visible};
-use crate::signing::Endpoint;
-use crate::when::Moment;
+use crate::error::{CliError, Exit, Result};
+use crate::output::{Decision, printable, table};
+use crate::stack_endpoints::PROJECT;
+use crate::timestamp::Timestamp;
 
-/// The most endpoints that OpenAI gives in one page.
+/// OpenAI's maximum page size.
 const PAGE: u8 = 100;
 
-/// So many pages are read when an endpoint is looked for.
+/// Maximum number of pages that are read to find an endpoint.
 const MAX_PAGES: usize = 20;
 
-/// Where OpenAI's API ends.
+/// Event types that OpenAI's API does not offer.
 const DASHBOARD: &str = "An organization's endpoint (safety.warning_issued, safety.deactivation_issued) and the live.* events \
-                         exist in the dashboard alone: https://platform.openai.com/settings";
+                         are available in the dashboard only: https://platform.openai.com/settings";
 
-/// Manage the project's webhook endpoints at OpenAI (an organization's: in the dashboard alone)
+/// Manage the project's webhook endpoints at OpenAI (an organization's: in the dashboard only)
 #[derive(Args, Debug)]
 pub(crate) struct EndpointsCommand {
     #[command(subcommand)]
@@ -42,29 +42,29 @@ enum Command {
     Types(TypesArgs),
 }
 
-/// List the project's endpoints, the newest first
+/// List the project's endpoints, newest first
 #[derive(Args, Debug)]
 struct ListArgs {
-    /// At most so many
-    #[arg(long, default_value_t = 100, value_parser = clap::value_parser!(u16).range(1..=2000))]
+    /// Show at most N
+    #[arg(long, value_name = "N", default_value_t = 100, value_parser = clap::value_parser!(u16).range(1..=2000))]
     limit: u16,
 }
 
-/// Have OpenAI deliver a sample event, and show how it was answered
+/// Have OpenAI deliver a sample event, and show the answer
 #[derive(Args, Debug)]
 struct TestArgs {
-    /// The endpoint [default: the one that delivers to the stack]
+    /// Id of the endpoint [default: the one that delivers to the stack]
     id: Option<String>,
-    /// The type of the sample
+    /// Type of the sample
     #[arg(long, default_value = "response.completed", value_name = "TYPE")]
     event_type: String,
 }
 
-/// List the event types that the project's endpoints may have
+/// List the event types that the project's endpoints can have
 #[derive(Args, Debug)]
 struct TypesArgs {}
 
-pub(crate) async fn run(args: EndpointsCommand, context: &Context) -> Result<Exit, Failure> {
+pub(crate) async fn run(args: EndpointsCommand, context: &Context) -> Result {
     match args.command {
         Command::List(args) => list(&args, context).await,
         Command::Create(args) => write::create(args, context).await,
@@ -76,33 +76,28 @@ pub(crate) async fn run(args: EndpointsCommand, context: &Context) -> Result<Exi
     }
 }
 
-async fn list(args: &ListArgs, context: &Context) -> Result<Exit, Failure> {
-    let spinner = context.out.spinner("Asking OpenAI");
-    let found = endpoints(context.openai().await?, args.limit.into()).await?;
+async fn list(args: &ListArgs, context: &Context) -> Result {
+    let spinner = context.out.spinner("Calling OpenAI");
+    let found = all_endpoints(context.openai().await?, args.limit.into()).await?;
     drop(spinner);
     let documents: Vec<Value> = found.iter().map(document).collect();
     context.out.result(&json!({ "endpoints": documents }), || {
+        if found.is_empty() {
+            return "The project has no webhook endpoints. Create one: openai-webhooks endpoints create".to_owned();
+        }
         let row = |endpoint: &WebhookEndpoint| {
             let WebhookEndpoint { id, name, url, event_types, created_at, signing_secret_hint, .. } = endpoint;
-            let created = created_at.map(|seconds| Moment::of_seconds(seconds).text()).unwrap_or_default();
+            let created = created_at.map(|seconds| Timestamp::from_seconds(seconds).text()).unwrap_or_default();
             let hint = signing_secret_hint.clone().unwrap_or_default();
             [id.clone(), name.clone(), url.clone(), event_types.len().to_string(), created, hint]
         };
-        let rows: Vec<_> = found.iter().map(row).collect();
-        if rows.is_empty() {
-            return "The project has no webhook endpoints. Create one: openai-webhooks endpoints create".to_owned();
-        }
-        table(["ID", "NAME", "URL", "TYPES", "CREATED", "SECRET"], &rows)
-    })?;
-    Ok(Exit::Yes)
+        table(["ID", "NAME", "URL", "TYPES", "CREATED", "SECRET"], &found.iter().map(row).collect::<Vec<_>>())
+    })
 }
 
-async fn test(args: TestArgs, context: &Context) -> Result<Exit, Failure> {
+async fn test(args: TestArgs, context: &Context) -> Result {
     let openai = context.openai().await?;
-    let id = match args.id {
-        Some(id) => id,
-        None => of_stack(context).await?.id,
-    };
+    let id = id_or_of_stack(args.id, context).await?;
     let spinner = context.out.spinner("OpenAI delivers");
     let status = openai.test_webhook_endpoint(&id, &args.event_type, deadline()).await?;
     drop(spinner);
@@ -110,31 +105,31 @@ async fn test(args: TestArgs, context: &Context) -> Result<Exit, Failure> {
         let meaning = match status {
             200 => "the delivery was accepted",
             400 | 401 | 413 => {
-                "the receiver refuses the delivery: has it the secret of this endpoint? (openai-webhooks doctor)"
+                "the receiver refused the delivery; check that it has this endpoint's secret: openai-webhooks doctor"
             }
-            404 => "the receiver knows no such URL",
-            503 => "the receiver has no usable signing secret (openai-webhooks doctor)",
-            _ => "only 200 counts",
+            404 => "the receiver has no such URL",
+            503 => "the receiver has no usable signing secret; check it: openai-webhooks doctor",
+            _ => "only 200 means accepted",
         };
         format!("{id} answered {status}: {meaning}")
     })?;
-    Ok(Exit::when(status == 200))
+    Ok(Exit::success_if(status == 200))
 }
 
-async fn types(context: &Context) -> Result<Exit, Failure> {
+async fn types(context: &Context) -> Result {
     let types = context.openai().await?.webhook_event_types(deadline()).await?;
     context.out.result(&json!({ "event_types": types }), || types.join("\n"))?;
-    if !context.options.json {
+    if !context.out.json {
         context.out.note(&format!("\n{DASHBOARD}"));
     }
-    Ok(Exit::Yes)
+    Ok(Exit::Success)
 }
 
 /// The project's endpoints, at most `limit`.
-pub(crate) async fn endpoints(
-    openai: &hooks_openai::Client,
+pub(crate) async fn all_endpoints(
+    openai: &Client,
     limit: usize,
-) -> Result<Vec<WebhookEndpoint>, hooks_openai::OpenAiError> {
+) -> std::result::Result<Vec<WebhookEndpoint>, hooks_openai::OpenAiError> {
     let mut found = Vec::new();
     let mut after: Option<String> = None;
     for _ in 0..MAX_PAGES {
@@ -149,21 +144,28 @@ pub(crate) async fn endpoints(
     Ok(found)
 }
 
-/// The endpoint that delivers to the stack's URL for projects.
-async fn of_stack(context: &Context) -> Result<WebhookEndpoint, Failure> {
-    let url = context.output(Endpoint::Project.url_output()).await?;
-    let found = endpoints(context.openai().await?, usize::MAX).await?;
+/// OpenAI's endpoint that delivers to an endpoint of the stack.
+async fn of_stack(name: &str, context: &Context) -> Result<WebhookEndpoint> {
+    let url = context.stack().await?.endpoint(name)?.url;
+    let found = all_endpoints(context.openai().await?, usize::MAX).await?;
     let mut of_stack = found.into_iter().filter(|endpoint| endpoint.url == url);
     match (of_stack.next(), of_stack.next()) {
         (Some(endpoint), None) => Ok(endpoint),
-        (None, _) => Err(Failure::no(format!("no endpoint of the project delivers to {url}"))
-            .hint("Create one with `openai-webhooks endpoints create`, or name one by its id.")),
-        (Some(_), Some(_)) => Err(Failure::no(format!("several endpoints of the project deliver to {url}"))
-            .hint("Name one by its id. `openai-webhooks endpoints list` has them; delete those that are too many.")),
+        (None, _) => Err(CliError::failed(format!("no endpoint of the project delivers to {url}"))
+            .hint("Create one with `openai-webhooks endpoints create`, or give the id of another one.")),
+        (Some(_), Some(_)) => Err(CliError::failed(format!("several endpoints of the project deliver to {url}"))
+            .hint("Give an id from `openai-webhooks endpoints list`, and delete the superfluous ones.")),
     }
 }
 
-/// An endpoint as a document. OpenAI's masked hint is all that it has of the secret.
+async fn id_or_of_stack(id: Option<String>, context: &Context) -> Result<String> {
+    match id {
+        Some(id) => Ok(id),
+        None => Ok(of_stack(PROJECT, context).await?.id),
+    }
+}
+
+/// An endpoint as JSON. OpenAI's masked hint is the only part of the secret.
 fn document(endpoint: &WebhookEndpoint) -> Value {
     json!({
         "id": endpoint.id,
@@ -176,13 +178,11 @@ fn document(endpoint: &WebhookEndpoint) -> Value {
     })
 }
 
-/// Says what would be done, or that nothing was.
-fn not_done(context: &Context, decision: Decision, document: Value, would: &str) -> Result<Exit, Failure> {
-    if decision == Decision::Stop {
-        return Err(Failure::no("nothing was done"));
+/// Reports a dry run, or that the person declined.
+fn not_done(context: &Context, decision: Decision, mut document: Value, action: &str) -> Result {
+    if decision == Decision::Declined {
+        return Err(CliError::failed("nothing was done"));
     }
-    let mut document = document;
     document["dry_run"] = true.into();
-    context.out.result(&document, || format!("Would {}. Nothing was done.", visible(would)))?;
-    Ok(Exit::Yes)
+    context.out.result(&document, || format!("Would {}. Nothing was done.", printable(action)))
 }

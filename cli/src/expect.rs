@@ -1,38 +1,38 @@
-//! `expect`: says what will end, by when, and what its outcome shall carry.
+//! `expect`: record that an object will end, by when, and the context of its outcome.
 
 use std::fs::File;
 use std::io::Read as _;
 
 use clap::{Args, ValueEnum};
 use hooks_aws::ledger::{ExpectError, Expectation, MAX_CONTEXT};
+use hooks_webhook::Category;
 use serde_json::{Value, json};
 
 use crate::context::Context;
-use crate::events::ledger;
-use crate::failure::{Exit, Failure};
-use crate::when::{self, Moment};
+use crate::error::{CliError, Result};
+use crate::timestamp::{self, Timestamp};
 
-/// The longest id, in bytes, as the consumers have it.
+/// Categories whose objects can be expected.
+pub(crate) const CATEGORIES: [Category; 3] = [Category::Response, Category::Batch, Category::FineTuning];
+
+/// Maximum length of an object id, in bytes, as in the consumers.
 const MAX_ID: usize = 512;
 
-/// Say that a response, batch, eval run or fine-tuning job will end, and by when
+/// Record that a response, batch or fine-tuning job will end, and by when
 ///
-/// People are alerted when nothing was heard of its end by then; the outcome of its event carries the context.
+/// People are alerted if its end is not known by then; the outcome of its event carries the context.
 #[derive(Args, Debug)]
 pub(crate) struct ExpectArgs {
-    /// What will end
+    /// Kind of the object
     kind: Kind,
-    /// Its id, such as `resp_123` or `batch_123`
+    /// Id of the object, such as `resp_123` or `batch_123`
     id: String,
-    /// By when: in a span (30m, 2h, 7d), or a time in UTC
-    #[arg(long, value_name = "TIME", value_parser = when::future)]
-    by: Moment,
-    /// What its outcome shall carry: a JSON object of 4 KiB at most, or @FILE with one
+    /// Time by which it must have ended: a span (30m, 2h, 7d), or a time in UTC
+    #[arg(long, value_name = "TIME", value_parser = timestamp::future)]
+    by: Timestamp,
+    /// Context of its outcome: a JSON object of at most 4 KiB, or @FILE with one
     #[arg(long, value_name = "JSON|@FILE")]
     context: Option<String>,
-    /// The eval that a run is of, which its event does not say
-    #[arg(long, value_name = "ID")]
-    eval_id: Option<String>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -41,75 +41,59 @@ enum Kind {
     Response,
     /// A batch
     Batch,
-    /// A run of an eval
-    EvalRun,
     /// A fine-tuning job
     FineTuning,
 }
 
 impl Kind {
     const fn category(self) -> &'static str {
-        match self {
-            Self::Response => "response",
-            Self::Batch => "batch",
-            Self::EvalRun => "eval",
-            Self::FineTuning => "fine-tuning",
-        }
+        CATEGORIES[self as usize].as_str()
     }
 }
 
-pub(crate) async fn run(args: &ExpectArgs, context: &Context) -> Result<Exit, Failure> {
-    check_id("the id", &args.id)?;
-    match args.eval_id.as_deref() {
-        Some(_) if args.kind != Kind::EvalRun => return Err(Failure::usage("--eval-id is for an eval-run alone")),
-        Some(eval_id) => check_id("--eval-id", eval_id)?,
-        None => {}
+pub(crate) async fn run(args: &ExpectArgs, context: &Context) -> Result {
+    let id = &args.id;
+    if id.is_empty() || id.len() > MAX_ID || !id.bytes().all(|byte| byte.is_ascii_graphic()) {
+        return Err(CliError::usage("the id is not an OpenAI object id (resp_..., batch_..., ftjob-...)"));
     }
-    if args.by <= Moment::now() {
-        return Err(Failure::usage(format!("--by {} is in the past", args.by.text())));
+    if args.by <= Timestamp::now() {
+        return Err(CliError::usage(format!("--by {} is in the past", args.by.text())));
     }
-    let carried = args.context.as_deref().map(read_context).transpose()?;
-    let (category, ledger) = (args.kind.category(), ledger(context).await?);
-    if let Some(job) = ledger.job(category, &args.id).await?.filter(|job| job.terminal) {
-        let (status, seen) = (job.status, Moment(job.as_of).text());
-        return Err(Failure::no(format!("{} has ended already: {status}, seen {seen} UTC", args.id))
-            .hint(format!("`openai-webhooks events list --since 35d --object {}` shows its events.", args.id)));
+    let outcome_context = args.context.as_deref().map(read_context).transpose()?;
+    let (category, ledger) = (args.kind.category(), context.ledger().await?);
+    if let Some(job) = ledger.job(category, id).await?.filter(|job| job.terminal) {
+        let (status, seen) = (job.status, Timestamp(job.as_of).text());
+        return Err(CliError::failed(format!("{id} has already ended: {status}, seen {seen} UTC"))
+            .hint(format!("List its events: openai-webhooks events list --since 35d --object {id}")));
     }
     let expectation = Expectation {
         category,
-        object_id: &args.id,
+        object_id: id,
         due_at: args.by.seconds(),
-        context: carried.as_deref(),
-        eval_id: args.eval_id.as_deref(),
+        context: outcome_context.as_deref(),
+        eval_id: None,
     };
     ledger.expect(&expectation).await.map_err(|error| match error {
-        ExpectError::Context(_) => Failure::usage(error.to_string()),
+        ExpectError::Context(_) => CliError::usage(error.to_string()),
         ExpectError::Ledger(error) => error.into(),
     })?;
     let document = json!({
         "category": category,
-        "object_id": args.id,
+        "object_id": id,
         "due_at": args.by.json(),
-        "context": carried.as_deref().and_then(|context| serde_json::from_str::<Value>(context).ok()),
-        "eval_id": args.eval_id,
+        "context": outcome_context.as_deref().and_then(|context| serde_json::from_str::<Value>(context).ok()),
     });
     context.out.result(&document, || {
-        format!("{} is expected to end by {} UTC. If it does not, people are alerted.", args.id, args.by.text())
-    })?;
-    Ok(Exit::Yes)
+        format!("{id} is expected to end by {} UTC. People are alerted if it does not.", args.by.text())
+    })
 }
 
-fn check_id(what: &str, id: &str) -> Result<(), Failure> {
-    let fits = !id.is_empty() && id.len() <= MAX_ID && id.bytes().all(|byte| byte.is_ascii_graphic());
-    if fits { Ok(()) } else { Err(Failure::usage(format!("{what} is no id of OpenAI's"))) }
-}
-
-/// The context itself, or what the file has.
-pub(crate) fn read_context(given: &str) -> Result<String, Failure> {
-    let Some(path) = given.strip_prefix('@') else { return Ok(given.to_owned()) };
+/// The context itself, or the content of the file.
+pub(crate) fn read_context(argument: &str) -> Result<String> {
+    let Some(path) = argument.strip_prefix('@') else { return Ok(argument.to_owned()) };
     let mut text = String::new();
-    // A byte more than fits, so that too much is told as such.
+    // One byte above the limit, so that a longer file is recognised.
     let read = File::open(path).and_then(|file| file.take(MAX_CONTEXT as u64 + 1).read_to_string(&mut text));
-    read.map_err(|error| Failure::usage(format!("cannot read the context from {path}: {error}")))?;
+    read.map_err(|error| CliError::usage(format!("cannot read the context from {path}: {error}")))?;
     Ok(text)
 }

@@ -1,4 +1,4 @@
-//! What is read from files, from stdin and from a terminal. All of it is bounded.
+//! Bounded input from files, stdin and a terminal.
 
 use std::fs::File;
 use std::io::{self, Read};
@@ -7,66 +7,66 @@ use std::path::Path;
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
-use crate::failure::Failure;
+use crate::error::{CliError, Result};
 use crate::output::is_interactive;
 
-/// The longest body and the longest capture that are read, in bytes. Receivers look at 256 KiB of a body.
+/// Maximum length of a body or a capture, in bytes. The verifier accepts bodies of up to 256 KiB.
 pub(crate) const MAX_BODY: u64 = 1024 * 1024;
 
-/// The longest secret that is read, in bytes.
+/// Maximum length of a secret, in bytes.
 const MAX_SECRET: u64 = 4096;
 
-/// A file's bytes, or those of stdin for `-`.
-pub(crate) fn bytes(path: &Path, limit: u64) -> Result<Vec<u8>, Failure> {
+/// Reads a file, or stdin for `-`.
+pub(crate) fn bytes(path: &Path, limit: u64) -> Result<Vec<u8>> {
     let name = if is_stdin(path) { "stdin".to_owned() } else { path.display().to_string() };
     let open = || -> io::Result<Box<dyn Read>> {
         if is_stdin(path) { Ok(Box::new(io::stdin().lock())) } else { Ok(Box::new(File::open(path)?)) }
     };
     let mut read = Vec::new();
     let result = open().and_then(|from| from.take(limit + 1).read_to_end(&mut read));
-    result.map_err(|error| Failure::usage(format!("cannot read {name}: {error}")))?;
+    result.map_err(|error| CliError::usage(format!("cannot read {name}: {error}")))?;
     if read.len() as u64 > limit {
-        return Err(Failure::usage(format!("{name} is longer than {limit} bytes")));
+        return Err(CliError::usage(format!("{name} is longer than {limit} bytes")));
     }
     Ok(read)
 }
 
-/// Whether the path stands for stdin.
+/// Whether the path is `-`, which means stdin.
 pub(crate) fn is_stdin(path: &Path) -> bool {
     path.as_os_str() == "-"
 }
 
-/// A secret from a file, or from stdin for `-`. What is wrong with it is said without showing it.
-pub(crate) fn secret(path: &Path) -> Result<String, Failure> {
+/// Reads a secret from a file, or from stdin for `-`. Errors do not show it.
+pub(crate) fn secret(path: &Path) -> Result<String> {
     let text = String::from_utf8(bytes(path, MAX_SECRET)?);
-    let text = text.map_err(|_| Failure::usage(format!("what {} holds is not text", path.display())))?;
+    let text = text.map_err(|_| CliError::usage(format!("{} does not contain text", path.display())))?;
     let text = text.trim();
     if text.is_empty() {
-        return Err(Failure::usage("no secret was given").hint("Pipe it in, or name a file that holds it."));
+        return Err(CliError::usage("no secret was given").hint("Pipe it in, or name a file that contains it."));
     }
     Ok(text.to_owned())
 }
 
-/// A secret from a terminal, without showing what is typed; without a terminal from stdin.
-pub(crate) fn typed_secret(prompt: &str) -> Result<String, Failure> {
+/// Reads a secret from a terminal without echo; without a terminal from stdin.
+pub(crate) fn typed_secret(prompt: &str) -> Result<String> {
     if !is_interactive() {
         return secret(Path::new("-"));
     }
     let terminal = console::Term::stderr();
     let typed = terminal.write_str(&format!("{prompt}: ")).and_then(|()| terminal.read_secure_line());
-    let typed = typed.map_err(|error| Failure::usage(format!("cannot read from the terminal: {error}")))?;
+    let typed = typed.map_err(|error| CliError::usage(format!("cannot read from the terminal: {error}")))?;
     let typed = typed.trim();
-    if typed.is_empty() { Err(Failure::usage("nothing was typed")) } else { Ok(typed.to_owned()) }
+    if typed.is_empty() { Err(CliError::usage("no secret was typed")) } else { Ok(typed.to_owned()) }
 }
 
-/// A time: seconds since the epoch, or as RFC 3339 has it.
-pub(crate) fn time(text: &str) -> Result<u64, String> {
+/// Parses a time: Unix seconds or RFC 3339.
+pub(crate) fn time(text: &str) -> std::result::Result<u64, String> {
     if let Ok(seconds) = text.parse() {
         return Ok(seconds);
     }
-    let time =
-        OffsetDateTime::parse(text, &Rfc3339).map_err(|_| "neither Unix seconds nor like 2026-11-21T09:30:00Z")?;
-    u64::try_from(time.unix_timestamp()).map_err(|_| "before 1970".to_owned())
+    let time = OffsetDateTime::parse(text, &Rfc3339)
+        .map_err(|_| "a time is Unix seconds or RFC 3339, such as 2026-11-21T09:30:00Z")?;
+    u64::try_from(time.unix_timestamp()).map_err(|_| "the time is before 1970".to_owned())
 }
 
 #[cfg(test)]

@@ -1,15 +1,14 @@
 //! The command line of a stack: sign and send deliveries, explain refusals, manage OpenAI's endpoints and their secrets,
-//! look at events, replay and redrive, submit batches.
+//! inspect events, replay and redrive, submit batches.
 //!
-//! A module per group of commands. Each has a struct of its arguments and a function `run`, which gets the [`Context`]:
-//! the stack by its name, AWS and OpenAI, each looked up when it is first needed. `docs/cli.md` has every command.
+//! Each group of commands is a module with its arguments and a function `run`. `docs/cli.md` describes every command.
 //!
 //! | exit code | meaning |
 //! |---|---|
 //! | 0 | done |
-//! | 1 | it ran, and the answer is no: a check failed, something is not there, something is wrong |
-//! | 2 | the arguments or the input cannot be worked with |
-//! | 3 | AWS or OpenAI could not be reached, or refused |
+//! | 1 | done, and the answer is no: a check failed, something is missing or wrong |
+//! | 2 | arguments or input are not usable |
+//! | 3 | AWS or OpenAI did not answer, or refused |
 
 mod aws;
 mod batch;
@@ -17,28 +16,31 @@ mod context;
 mod dlq;
 mod doctor;
 mod endpoints;
+mod error;
+mod event_type;
 mod events;
 mod expect;
-mod failure;
 mod input;
 mod output;
+mod queue_status;
 mod samples;
 mod secret;
 mod send;
 mod shell;
 mod sign;
 mod signing;
+mod stack_endpoints;
 mod status;
+mod timestamp;
 mod verify;
-mod when;
 
 use std::env;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
-use context::{Context, Global};
-use failure::{Exit, Failure};
+use context::{Context, GlobalArgs};
+use error::{CliError, Result};
 use output::Output;
 
 /// Manage a stack that receives OpenAI's webhooks
@@ -52,7 +54,7 @@ use output::Output;
 )]
 struct Cli {
     #[command(flatten)]
-    global: Global,
+    global: GlobalArgs,
     #[command(subcommand)]
     command: Command,
 }
@@ -74,7 +76,7 @@ enum Command {
     Man(shell::ManArgs),
 }
 
-async fn run(command: Command, context: &Context) -> Result<Exit, Failure> {
+async fn run(command: Command, context: &Context) -> Result {
     match command {
         Command::Sign(args) => sign::run(args, context).await,
         Command::Send(args) => send::run(args, context).await,
@@ -97,9 +99,9 @@ fn main() -> ExitCode {
         Ok(cli) => cli,
         Err(error) if error.use_stderr() && env::args_os().any(|argument| argument == "--json") => {
             let text = error.to_string();
-            let failure = Failure::usage(text.trim().trim_start_matches("error: "));
-            Output { json: true }.failure(&failure);
-            return failure.exit_code();
+            let error = CliError::usage(text.trim().trim_start_matches("error: "));
+            Output { json: true }.error(&error);
+            return error.exit_code();
         }
         Err(error) => error.exit(),
     };
@@ -109,17 +111,17 @@ fn main() -> ExitCode {
         Ok(runtime) => {
             let context = Context::new(global);
             let result = runtime.block_on(run(command, &context));
-            // A thread that still reads from a terminal must not keep the process.
+            // A thread that still reads from a terminal must not keep the process alive.
             runtime.shutdown_background();
             result
         }
-        Err(error) => Err(Failure::no(format!("cannot start: {error}"))),
+        Err(error) => Err(CliError::failed(format!("cannot start: {error}"))),
     };
     match result {
         Ok(exit) => exit.into(),
-        Err(failure) => {
-            out.failure(&failure);
-            failure.exit_code()
+        Err(error) => {
+            out.error(&error);
+            error.exit_code()
         }
     }
 }

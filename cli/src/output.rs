@@ -1,4 +1,4 @@
-//! What a command says: results on stdout, everything else on stderr.
+//! Output of a command: its result on stdout, everything else on stderr.
 
 use std::fmt::Write as _;
 use std::io::{self, BufRead as _, IsTerminal as _, Write as _};
@@ -9,96 +9,96 @@ use indicatif::{ProgressBar, ProgressStyle};
 use serde::Serialize;
 use serde_json::json;
 
-use crate::failure::Failure;
+use crate::error::{CliError, Exit, Result};
 
-/// Where a command's words go. With `json`, results are one JSON document.
+/// Output of a command. With `json`, results are one JSON document.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Output {
     pub(crate) json: bool,
 }
 
-/// The options of every command that destroys something.
+/// Options of every command that destroys something.
 #[derive(Args, Clone, Copy, Debug)]
-pub(crate) struct Consent {
-    /// Do not ask
+pub(crate) struct ConfirmArgs {
+    /// Do not ask for confirmation
     #[arg(long, short)]
     pub(crate) yes: bool,
-    /// Show what would be done, and do nothing
+    /// Show what would be done, and change nothing
     #[arg(long)]
     pub(crate) dry_run: bool,
 }
 
-/// What becomes of something that needs consent.
+/// Answer to a request for confirmation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Decision {
-    /// Do it.
-    Go,
-    /// `--dry-run`: say what would be done.
-    Rehearse,
-    /// The person said no.
-    Stop,
+    /// Confirmed.
+    Proceed,
+    /// `--dry-run`: report what would be done.
+    DryRun,
+    /// Declined.
+    Declined,
 }
 
-#[expect(clippy::unused_self, reason = "whatever is said goes through an output")]
+#[expect(clippy::unused_self, reason = "all output goes through this type")]
 impl Output {
-    /// A command's result: `document` as JSON, or `text` for people. A text without a line is not printed.
-    pub(crate) fn result(self, document: &impl Serialize, text: impl FnOnce() -> String) -> Result<(), Failure> {
+    /// Prints the result of a command that succeeded: `document` as JSON, or `text` for people. Nothing is printed for an empty text.
+    pub(crate) fn result(self, document: &impl Serialize, text: impl FnOnce() -> String) -> Result {
         let text = if self.json {
             let text = serde_json::to_string_pretty(document);
-            text.map_err(|error| Failure::no(format!("the result cannot be written as JSON: {error}")))?
+            text.map_err(|error| CliError::failed(format!("cannot write the result as JSON: {error}")))?
         } else {
             text()
         };
-        if text.is_empty() { Ok(()) } else { self.raw(format!("{}\n", text.trim_end()).as_bytes()) }
+        if text.is_empty() { Ok(Exit::Success) } else { self.raw(format!("{}\n", text.trim_end()).as_bytes()) }
     }
 
-    /// Bytes to stdout as they are. Whoever reads them may stop early (`| head`).
-    pub(crate) fn raw(self, bytes: &[u8]) -> Result<(), Failure> {
+    /// Writes bytes to stdout unchanged. A reader that stops early (`| head`) is not an error.
+    pub(crate) fn raw(self, bytes: &[u8]) -> Result {
         let mut out = io::stdout().lock();
         match out.write_all(bytes).and_then(|()| out.flush()) {
             Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
-                Err(Failure::no(format!("cannot write the result: {error}")))
+                Err(CliError::failed(format!("cannot write the result: {error}")))
             }
-            _ => Ok(()),
+            _ => Ok(Exit::Success),
         }
     }
 
-    /// A remark, on stderr.
+    /// Prints a line on stderr.
     pub(crate) fn note(self, text: &str) {
-        // With stderr gone there is nobody to tell.
+        // A closed stderr has no reader.
         let _ = writeln!(io::stderr().lock(), "{text}");
     }
 
-    /// A failure, on stderr.
-    pub(crate) fn failure(self, failure: &Failure) {
+    /// Prints an error on stderr.
+    pub(crate) fn error(self, error: &CliError) {
         if self.json {
-            self.note(&json!({ "error": failure.message, "hint": failure.hint }).to_string());
+            self.note(&json!({ "error": error.message, "hint": error.hint }).to_string());
         } else {
-            self.note(&format!("error: {failure}"));
+            self.note(&format!("error: {error}"));
         }
     }
 
-    /// Asks for consent to what `question` says, such as "Delete `whe_1`?".
-    pub(crate) fn consent(self, consent: Consent, question: &str) -> Result<Decision, Failure> {
-        if consent.dry_run {
-            return Ok(Decision::Rehearse);
+    /// Asks a yes-or-no question, such as "Delete `whe_1`?".
+    pub(crate) fn confirm(self, args: ConfirmArgs, question: &str) -> Result<Decision> {
+        if args.dry_run {
+            return Ok(Decision::DryRun);
         }
-        if consent.yes {
-            return Ok(Decision::Go);
+        if args.yes {
+            return Ok(Decision::Proceed);
         }
         if !is_interactive() {
-            return Err(Failure::usage(format!("{question} Nobody is there to ask."))
-                .hint("Add --yes to do it, or --dry-run to see what would be done."));
+            return Err(CliError::usage(format!("{question} Not a terminal; cannot ask for confirmation."))
+                .hint("Add --yes to confirm, or --dry-run to see what would be done."));
         }
         let mut answer = String::new();
-        let asked = write!(io::stderr().lock(), "{} [y/N] ", visible(question)).and_then(|()| io::stderr().flush());
+        let asked = write!(io::stderr().lock(), "{} [y/N] ", printable(question)).and_then(|()| io::stderr().flush());
         asked
             .and_then(|()| io::stdin().lock().read_line(&mut answer))
-            .map_err(|error| Failure::usage(format!("cannot read the answer: {error}")))?;
-        Ok(if matches!(answer.trim(), "y" | "Y" | "yes") { Decision::Go } else { Decision::Stop })
+            .map_err(|error| CliError::usage(format!("cannot read the answer: {error}")))?;
+        Ok(if matches!(answer.trim(), "y" | "Y" | "yes") { Decision::Proceed } else { Decision::Declined })
     }
 
-    /// A spinner for what takes a moment. It shows on a terminal only, and is gone when dropped.
+    /// A spinner. It is shown on a terminal only, and removed when dropped.
     pub(crate) fn spinner(self, message: impl Into<String>) -> Progress {
         let bar = if self.json { ProgressBar::hidden() } else { ProgressBar::new_spinner() };
         bar.set_message(message.into());
@@ -106,7 +106,7 @@ impl Output {
         Progress(bar)
     }
 
-    /// A bar for `total` steps. It shows on a terminal only, and is gone when dropped.
+    /// A bar of `total` steps. It is shown on a terminal only, and removed when dropped.
     pub(crate) fn bar(self, message: impl Into<String>, total: u64) -> Progress {
         let bar = if self.json { ProgressBar::hidden() } else { ProgressBar::new(total) };
         if let Ok(style) = ProgressStyle::with_template("{msg} {wide_bar} {pos}/{len} {eta}") {
@@ -118,27 +118,22 @@ impl Output {
     }
 }
 
-/// What shows that something goes on.
+/// A progress bar or spinner.
 pub(crate) struct Progress(ProgressBar);
 
 impl Progress {
-    /// One more step.
-    pub(crate) fn step(&self) {
-        self.0.inc(1);
-    }
-
-    /// Of so many steps.
-    pub(crate) fn of(&self, total: u64) {
+    /// Sets the number of steps.
+    pub(crate) fn set_total(&self, total: u64) {
         self.0.set_length(total);
     }
 
-    /// So many steps in all.
-    pub(crate) fn at(&self, position: u64) {
+    /// Sets the number of steps done.
+    pub(crate) fn set_position(&self, position: u64) {
         self.0.set_position(position);
     }
 
-    /// What it says.
-    pub(crate) fn say(&self, message: impl Into<String>) {
+    /// Sets the message.
+    pub(crate) fn set_message(&self, message: impl Into<String>) {
         self.0.set_message(message.into());
     }
 }
@@ -149,54 +144,58 @@ impl Drop for Progress {
     }
 }
 
-/// Whether a person is there to be asked.
+/// Whether a person can be asked.
 pub(crate) fn is_interactive() -> bool {
     io::stdin().is_terminal() && io::stderr().is_terminal()
 }
 
-/// Rows in aligned columns under their headings. Control characters of what others sent are shown, not obeyed.
+/// Rows in aligned columns below their headings. Control characters are escaped.
 pub(crate) fn table<const N: usize>(headings: [&str; N], rows: &[[String; N]]) -> String {
-    let shown: Vec<[String; N]> = rows.iter().map(|row| row.each_ref().map(|cell| visible(cell))).collect();
-    let headings = headings.map(str::to_owned);
-    let lines = || std::iter::once(&headings).chain(&shown);
-    let mut widths = [0; N];
-    for line in lines() {
-        for (width, cell) in widths.iter_mut().zip(line) {
-            *width = (*width).max(console::measure_text_width(cell));
-        }
-    }
-    let mut text = String::new();
-    for line in lines() {
-        let mut row = String::new();
-        for (cell, width) in line.iter().zip(widths) {
+    let cells = |row: &[String; N]| row.each_ref().map(|cell| printable(cell));
+    let lines: Vec<_> = std::iter::once(headings.map(str::to_owned)).chain(rows.iter().map(cells)).collect();
+    let width = |column: usize| lines.iter().map(|line| console::measure_text_width(&line[column])).max();
+    let widths: [usize; N] = std::array::from_fn(|column| width(column).unwrap_or_default());
+    lines.iter().fold(String::new(), |mut text, line| {
+        let row = line.iter().zip(widths).fold(String::new(), |mut row, (cell, width)| {
             let pad = width.saturating_sub(console::measure_text_width(cell));
             let _ = write!(row, "{cell}{:pad$}  ", "");
-        }
-        text.push_str(row.trim_end());
-        text.push('\n');
-    }
-    text
-}
-
-/// Names and values in two columns.
-pub(crate) fn pairs(rows: &[(&str, String)]) -> String {
-    let width = rows.iter().map(|(name, _)| name.len()).max().unwrap_or_default();
-    rows.iter().fold(String::new(), |mut text, (name, value)| {
-        let _ = writeln!(text, "{name:width$}  {}", visible(value));
+            row
+        });
+        let _ = writeln!(text, "{}", row.trim_end());
         text
     })
 }
 
-/// The text with its control characters written out, so that nothing in it moves the cursor or colours the terminal.
-pub(crate) fn visible(text: &str) -> String {
-    text.chars().fold(String::with_capacity(text.len()), |mut shown, character| {
-        if character.is_control() {
-            shown.extend(character.escape_default());
-        } else {
-            shown.push(character);
-        }
-        shown
+/// Names and values in two columns.
+pub(crate) fn key_values(rows: &[(&str, String)]) -> String {
+    let width = rows.iter().map(|(name, _)| name.len()).max().unwrap_or_default();
+    rows.iter().fold(String::new(), |mut text, (name, value)| {
+        let _ = writeln!(text, "{name:width$}  {}", printable(value));
+        text
     })
+}
+
+/// The text with control characters escaped, so that it cannot move the cursor or colour the terminal.
+pub(crate) fn printable(text: &str) -> String {
+    text.chars().fold(String::with_capacity(text.len()), |mut escaped, character| {
+        if character.is_control() {
+            escaped.extend(character.escape_default());
+        } else {
+            escaped.push(character);
+        }
+        escaped
+    })
+}
+
+/// A count with its noun: `1 event`, `3 events`.
+pub(crate) fn counted(count: impl Into<u64>, noun: &str) -> String {
+    let count = count.into();
+    format!("{count} {noun}{}", if count == 1 { "" } else { "s" })
+}
+
+/// The text, or a dash.
+pub(crate) fn or_dash(text: Option<&str>) -> String {
+    text.unwrap_or("-").to_owned()
 }
 
 #[cfg(test)]
@@ -204,7 +203,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_table_is_aligned_and_obeys_no_control_character() {
+    fn a_table_is_aligned_and_escapes_control_characters() {
         let rows = [["a".to_owned(), "b\u{1b}[2J".to_owned()], ["longer".to_owned(), "c".to_owned()]];
         assert_eq!(table(["ONE", "TWO"], &rows), "ONE     TWO\na       b\\u{1b}[2J\nlonger  c\n");
     }

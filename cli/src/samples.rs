@@ -1,10 +1,10 @@
 //! The sample events of `events/bodies`, compiled in.
 
-use crate::context::now;
+use crate::timestamp::now;
 
 macro_rules! samples {
     ($($event_type:literal)+) => {
-        /// Every sample: the type with the body.
+        /// Event type and body of every sample.
         const SAMPLES: &[(&str, &str)] =
             &[$(($event_type, include_str!(concat!("../../events/bodies/", $event_type, ".json")))),+];
     };
@@ -21,17 +21,17 @@ samples! {
     "safety.warning_issued" "safety_identifier.blocked" "video.completed" "video.failed"
 }
 
-/// What an event's id begins with in the samples, and how long the hexadecimal rest is.
+/// Prefix of an event id in the samples, and the length of its hexadecimal rest.
 const EVENT_ID: (&str, usize) = ("evt_", 32);
 
 const CREATED_AT: &str = "\"created_at\": ";
 
-/// The types that there are samples of.
+/// Event types that have a sample.
 pub(crate) fn types() -> impl Iterator<Item = &'static str> {
     SAMPLES.iter().map(|(event_type, _)| *event_type)
 }
 
-/// A body of this type as OpenAI sends it now: another event each time, about the sample's object.
+/// A body of this type as OpenAI would send it now: a new event about the sample's object.
 pub(crate) fn sample(event_type: &str) -> Option<String> {
     let (_, body) = SAMPLES.iter().find(|(known, _)| *known == event_type)?;
     let body = body.trim_end();

@@ -1,4 +1,4 @@
-//! `completions` and `man`: for the shell, generated from the same definitions as the help.
+//! `completions` and `man`, generated from the definitions of the help.
 
 use clap::{Args, CommandFactory as _};
 use clap_complete::Shell;
@@ -6,41 +6,39 @@ use serde_json::json;
 
 use crate::Cli;
 use crate::context::Context;
-use crate::failure::{Exit, Failure};
+use crate::error::{CliError, Result};
 
-/// Print a script that completes commands and options in your shell
+/// Print a completion script for your shell
 #[derive(Args, Debug)]
 pub(crate) struct CompletionsArgs {
     /// The shell
     shell: Shell,
 }
 
-/// Print the manual page, commands included (try: openai-webhooks man | man -l -)
+/// Print the manual page of all commands (try: openai-webhooks man | man -l -)
 #[derive(Args, Debug)]
 pub(crate) struct ManArgs {}
 
-pub(crate) fn completions(args: &CompletionsArgs, context: &Context) -> Result<Exit, Failure> {
+pub(crate) fn completions(args: &CompletionsArgs, context: &Context) -> Result {
     let mut script = Vec::new();
     clap_complete::generate(args.shell, &mut Cli::command(), "openai-webhooks", &mut script);
-    text(&script, "script", context)?;
-    Ok(Exit::Yes)
+    text(&script, "script", context)
 }
 
-pub(crate) fn man(context: &Context) -> Result<Exit, Failure> {
+pub(crate) fn man(context: &Context) -> Result {
     let mut command = Cli::command();
     command.build();
     let mut page = Vec::new();
-    render(&command, &mut page).map_err(|error| Failure::no(format!("cannot write the manual page: {error}")))?;
-    text(&page, "page", context)?;
-    Ok(Exit::Yes)
+    render(&command, &mut page).map_err(|error| CliError::failed(format!("cannot write the manual page: {error}")))?;
+    text(&page, "page", context)
 }
 
-fn text(generated: &[u8], name: &str, context: &Context) -> Result<(), Failure> {
+fn text(generated: &[u8], name: &str, context: &Context) -> Result {
     let text = String::from_utf8_lossy(generated);
     context.out.result(&json!({ name: text }), || text.to_string())
 }
 
-/// The page of the command, with a section for each of those below it.
+/// The command's page, with a section for each subcommand.
 fn render(command: &clap::Command, page: &mut Vec<u8>) -> std::io::Result<()> {
     clap_mangen::Man::new(command.clone()).render(page)?;
     commands(command, page)
@@ -48,7 +46,7 @@ fn render(command: &clap::Command, page: &mut Vec<u8>) -> std::io::Result<()> {
 
 fn commands(parent: &clap::Command, page: &mut Vec<u8>) -> std::io::Result<()> {
     for command in parent.get_subcommands().filter(|command| command.get_name() != "help") {
-        // What all have stands at the top of the page.
+        // Common options are at the top of the page.
         let shown = command.clone().disable_help_flag(true).mut_args(|one| {
             let is_common = one.is_global_set() || one.get_id() == "help";
             if is_common { one.hide(true) } else { one }

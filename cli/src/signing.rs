@@ -1,149 +1,122 @@
-//! The signing secrets that commands work with, and the endpoints of a stack that they belong to.
+//! Signing secrets from options, and the headers that they sign.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
-use clap::{Args, ValueEnum};
-use hooks_aws::secrets::{PLACEHOLDER, Source as _, Stage, Version};
-use hooks_webhook::Secret;
+use clap::Args;
+use hooks_webhook::{Scheme, Secret};
 
 use crate::context::{Context, variable};
-use crate::failure::Failure;
+use crate::error::{CliError, Result};
 use crate::input;
+use crate::samples::random_hex;
+use crate::stack_endpoints::{PROJECT, StackEndpoint, endpoint_name};
 
-/// An endpoint of the stack.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
-pub(crate) enum Endpoint {
-    /// The project's
-    #[default]
-    Project,
-    /// The organization's
-    Organization,
-}
-
-impl Endpoint {
-    pub(crate) const ALL: [Self; 2] = [Self::Project, Self::Organization];
-
-    pub(crate) const fn as_str(self) -> &'static str {
-        match self {
-            Self::Project => "project",
-            Self::Organization => "organization",
-        }
-    }
-
-    /// The output with its URL.
-    pub(crate) const fn url_output(self) -> &'static str {
-        match self {
-            Self::Project => "ProjectWebhookUrl",
-            Self::Organization => "OrganizationWebhookUrl",
-        }
-    }
-
-    /// The output with its secret's ARN.
-    pub(crate) const fn secret_output(self) -> &'static str {
-        match self {
-            Self::Project => "ProjectSigningSecretArn",
-            Self::Organization => "OrganizationSigningSecretArn",
-        }
-    }
-
-    pub(crate) const fn other(self) -> Self {
-        match self {
-            Self::Project => Self::Organization,
-            Self::Organization => Self::Project,
-        }
-    }
-}
-
-/// Which signing secret to use. It is never an argument itself: those are seen by everybody on the machine.
+/// Choice of a signing secret. The secret itself is never an argument: arguments are visible to everyone on the machine.
 #[derive(Args, Clone, Debug)]
 pub(crate) struct SecretArgs {
-    /// Which of the stack's endpoints [default: project]
-    #[arg(long, value_enum)]
-    pub(crate) endpoint: Option<Endpoint>,
-    /// Read the signing secret from a file (`-` for stdin), not from the stack. Without this and
-    /// without --endpoint, `OPENAI_WEBHOOK_SECRET` is used if it is set
+    /// Endpoint of the stack: project, organization or an additional one [default: project]
+    #[arg(long, value_name = "NAME", value_parser = endpoint_name)]
+    endpoint: Option<String>,
+    /// Read the signing secret from a file (`-` for stdin) instead of the stack. Without this and without --endpoint,
+    /// `OPENAI_WEBHOOK_SECRET` is used if it is set
     #[arg(long, value_name = "FILE")]
-    pub(crate) secret_file: Option<PathBuf>,
+    secret_file: Option<PathBuf>,
+    /// Signature scheme: standard-webhooks or timestamped-hex [default: the endpoint's, or standard-webhooks]
+    #[arg(long, value_name = "SCHEME")]
+    scheme: Option<Scheme>,
 }
 
-/// A secret that was found, with what to call it.
-pub(crate) struct Found {
+/// A secret with its name in messages.
+pub(crate) struct NamedSecret {
     pub(crate) secret: Secret,
     pub(crate) name: String,
 }
 
 impl SecretArgs {
-    pub(crate) fn endpoint(&self) -> Endpoint {
-        self.endpoint.unwrap_or_default()
+    /// The endpoint of the stack. A scheme that was given replaces its own.
+    pub(crate) async fn stack_endpoint(&self, context: &Context) -> Result<StackEndpoint> {
+        let endpoint = context.stack().await?.endpoint(self.endpoint.as_deref().unwrap_or(PROJECT))?;
+        Ok(StackEndpoint { scheme: self.scheme.unwrap_or(endpoint.scheme), ..endpoint })
     }
 
-    /// Whether the secret is to be read from stdin.
-    pub(crate) fn takes_stdin(&self) -> bool {
+    /// Fails if stdin is the source of both the body and the secret.
+    pub(crate) fn check_stdin(&self, body_is_stdin: bool) -> Result<()> {
+        if body_is_stdin && self.reads_stdin() {
+            return Err(CliError::usage("stdin cannot be both the body and the secret"));
+        }
+        Ok(())
+    }
+
+    /// Whether the secret is read from stdin.
+    pub(crate) fn reads_stdin(&self) -> bool {
         self.secret_file.as_deref().is_some_and(input::is_stdin)
     }
 
-    /// The secret that was given past the stack.
-    pub(crate) fn given(&self) -> Result<Option<Found>, Failure> {
+    /// A secret from a file or the environment.
+    pub(crate) fn explicit(&self) -> Result<Option<NamedSecret>> {
         let (text, name) = match &self.secret_file {
-            Some(file) => (input::secret(file)?, shown(file)),
-            None if self.endpoint.is_none() => match variable("OPENAI_WEBHOOK_SECRET") {
-                Some(text) => (text, "the secret of OPENAI_WEBHOOK_SECRET".to_owned()),
+            Some(file) if input::is_stdin(file) => (input::secret(file)?, "the secret on stdin".to_owned()),
+            Some(file) => (input::secret(file)?, format!("the secret in {}", file.display())),
+            None => match variable("OPENAI_WEBHOOK_SECRET").filter(|_| self.endpoint.is_none()) {
+                Some(text) => (text, "the secret in OPENAI_WEBHOOK_SECRET".to_owned()),
                 None => return Ok(None),
             },
-            None => return Ok(None),
         };
-        let secret = Secret::parse(&text).map_err(|error| Failure::usage(format!("{name}: {error}")))?;
-        Ok(Some(Found { secret, name }))
+        let secret = Secret::parse_for(self.scheme.unwrap_or_default(), &text);
+        let secret = secret.map_err(|error| CliError::usage(format!("{name}: {error}")))?;
+        Ok(Some(NamedSecret { secret, name }))
     }
 
-    /// The secret to sign with: what was given, or else the stack's current one.
-    pub(crate) async fn current(&self, context: &Context) -> Result<Secret, Failure> {
-        match self.given()? {
+    /// The secret to sign with: from a file or the environment, or else the stack's current one.
+    pub(crate) async fn secret(&self, context: &Context) -> Result<Secret> {
+        match self.explicit()? {
             Some(found) => Ok(found.secret),
-            None => stack_secret(context, self.endpoint()).await,
+            None => self.stack_endpoint(context).await?.secret(context).await,
         }
     }
 }
 
-fn shown(file: &Path) -> String {
-    if input::is_stdin(file) { "the secret of stdin".to_owned() } else { format!("the secret of {}", file.display()) }
-}
-
-/// The three headers that OpenAI signs a delivery with.
-pub(crate) fn headers(secret: &Secret, webhook_id: &str, timestamp: u64, body: &[u8]) -> [(&'static str, String); 3] {
-    let signature = secret.sign(webhook_id, timestamp, body);
-    [
-        ("webhook-id", webhook_id.to_owned()),
-        ("webhook-timestamp", timestamp.to_string()),
-        ("webhook-signature", signature),
-    ]
-}
-
-/// The stack's current signing secret of an endpoint.
-pub(crate) async fn stack_secret(context: &Context, endpoint: Endpoint) -> Result<Secret, Failure> {
-    let id = context.output(endpoint.secret_output()).await?;
-    let text = context.secrets().await?.text(id).await?;
-    parse(endpoint, &text)
-}
-
-/// The stack's version of a signing secret at a stage, if there is one that was ever set.
-pub(crate) async fn stack_version(
-    context: &Context,
-    endpoint: Endpoint,
-    stage: Stage,
-) -> Result<Option<Version>, Failure> {
-    let id = context.output(endpoint.secret_output()).await?;
-    let version = context.secrets().await?.read(id, stage).await?;
-    Ok(version.filter(|version| version.text.trim() != PLACEHOLDER))
-}
-
-/// Reads what the stack's secret holds.
-pub(crate) fn parse(endpoint: Endpoint, text: &str) -> Result<Secret, Failure> {
-    let fix = format!("Store it with `openai-webhooks secret set {}`.", endpoint.as_str());
-    if text.trim() == PLACEHOLDER {
-        let message = format!("the stack's signing secret of the {} endpoint was never set", endpoint.as_str());
-        return Err(Failure::no(message).hint(fix));
+/// The `webhook-id` of a delivery: the given one, or a new one. The scheme timestamped-hex has none.
+pub(crate) fn webhook_id_for(secret: &Secret, id: Option<&str>) -> Result<Option<String>> {
+    match (secret.scheme(), id) {
+        (Scheme::StandardWebhooks, id) => Ok(Some(id.map_or_else(new_webhook_id, str::to_owned))),
+        (Scheme::TimestampedHex, None) => Ok(None),
+        (Scheme::TimestampedHex, Some(_)) => {
+            Err(CliError::usage("--id has no use with the scheme timestamped-hex, which has no webhook-id"))
+        }
     }
-    Secret::parse(text)
-        .map_err(|error| Failure::no(format!("the stack's {} secret: {error}", endpoint.as_str())).hint(fix))
+}
+
+/// A new `webhook-id`.
+pub(crate) fn new_webhook_id() -> String {
+    format!("wh_{}", random_hex())
+}
+
+/// Parses a `webhook-id`: text that fits into a header and is signed unchanged.
+pub(crate) fn parse_webhook_id(text: &str) -> std::result::Result<String, String> {
+    if (1..=256).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_graphic() && byte != b',') {
+        Ok(text.to_owned())
+    } else {
+        Err("an id is 1 to 256 visible ASCII characters without a comma, such as wh_123".to_owned())
+    }
+}
+
+/// The headers that sign a delivery, by the secret's scheme.
+pub(crate) fn headers(
+    secret: &Secret,
+    webhook_id: Option<&str>,
+    timestamp: u64,
+    body: &[u8],
+) -> Vec<(&'static str, String)> {
+    match (secret.scheme(), webhook_id) {
+        (Scheme::StandardWebhooks, Some(id)) => vec![
+            ("webhook-id", id.to_owned()),
+            ("webhook-timestamp", timestamp.to_string()),
+            ("webhook-signature", secret.sign(id, timestamp, body)),
+        ],
+        _ => vec![
+            ("x-openai-timestamp", timestamp.to_string()),
+            ("x-openai-signature", secret.sign_timestamped(timestamp, body)),
+        ],
+    }
 }

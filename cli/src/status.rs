@@ -1,27 +1,27 @@
-//! `status`: the stack at a glance.
+//! `status`: the state of the stack at a glance.
 
-mod facts;
-mod show;
+mod collect;
+mod render;
 
 use clap::Args;
 
 use crate::context::Context;
-use crate::failure::{Exit, Failure};
-use facts::Facts;
+use crate::error::{CliError, Exit, Result};
+use collect::StackStatus;
 
-/// Show the stack at a glance: deliveries, events, queues, dead letters, failures, expectations
+/// Show the state of the stack: deliveries, events, queues, dead letters, failures, expectations
 #[derive(Args, Debug)]
 pub(crate) struct StatusArgs {}
 
-pub(crate) async fn run(_: &StatusArgs, context: &Context) -> Result<Exit, Failure> {
+pub(crate) async fn run(_: &StatusArgs, context: &Context) -> Result {
     let stack = context.stack().await?;
-    let spinner = context.out.spinner("Looking at the stack");
-    let facts = Facts::gather(context).await?;
+    let spinner = context.out.spinner("Reading the stack's state");
+    let status = StackStatus::collect(context).await?;
     drop(spinner);
-    context.out.result(&show::document(stack, &facts), || show::text(stack, &facts))?;
-    match facts.unreadable.as_slice() {
-        [] => Ok(Exit::Yes),
-        [(part, error), ..] => Err(Failure::remote(format!("the {part} cannot be read: {error}")).hint(
+    context.out.result(&render::document(stack, &status), || render::text(stack, &status))?;
+    match status.unreadable.first() {
+        None => Ok(Exit::Success),
+        Some((part, error)) => Err(CliError::service(format!("cannot read the {part}: {error}")).hint(
             "Your AWS identity needs dynamodb:Query on the table's indexes, cloudwatch:ListMetrics and \
              cloudwatch:GetMetricData, and sqs:GetQueueAttributes, sqs:ReceiveMessage and sqs:ChangeMessageVisibility.",
         )),

@@ -1,4 +1,4 @@
-//! `verify`: what is wrong with a captured delivery. The verdict is [`hooks_webhook::verify`]'s, as in the deployed verifier.
+//! `verify`: why a captured delivery is accepted or refused. The check is [`hooks_webhook::verify`], as in the verifier.
 
 mod capture;
 mod explain;
@@ -8,77 +8,68 @@ use std::path::PathBuf;
 
 use clap::Args;
 use hooks_aws::secrets::{PREVIOUS_LIFETIME, Stage};
-use hooks_webhook::Secret;
-use serde_json::json;
+use hooks_webhook::{Scheme, Secret, VerifyError};
+use serde_json::{Value, json};
 
-use crate::context::{Context, now};
-use crate::failure::{Exit, Failure};
+use crate::context::Context;
+use crate::error::{CliError, Exit, Result};
 use crate::input;
-use crate::output::visible;
-use crate::signing::{self, Endpoint, Found, SecretArgs, stack_version};
-use crate::when::Moment;
+use crate::output::printable;
+use crate::signing::{NamedSecret, SecretArgs};
+use crate::stack_endpoints::StackEndpoint;
+use crate::timestamp::{Timestamp, now};
 
 use capture::Capture;
-use explain::{Outcome, Report, Row};
+use explain::{Outcome, Report, Row, explain};
 
-/// Seconds since the epoch as people read them.
-fn shown_time(seconds: u64) -> String {
-    Moment::of_seconds(seconds.try_into().unwrap_or(i64::MAX)).json()
-}
-
-/// Say which row of the check a captured delivery passes, and why it fails
+/// Explain step by step why a captured delivery is accepted or refused
 #[derive(Args, Debug)]
 pub(crate) struct VerifyArgs {
-    /// A file with the whole request as it came: header lines, an empty line, the body (`-` for stdin)
+    /// File with the whole request: header lines, an empty line, the body (`-` for stdin)
     #[arg(required_unless_present = "body", conflicts_with_all = ["body", "headers", "header"])]
     capture: Option<PathBuf>,
-    /// A file with the body alone, byte for byte (`-` for stdin)
+    /// File with the body only, byte for byte (`-` for stdin)
     #[arg(long, value_name = "FILE")]
     body: Option<PathBuf>,
-    /// A file with header lines
+    /// File with header lines
     #[arg(long, value_name = "FILE", requires = "body")]
     headers: Option<PathBuf>,
-    /// A header
+    /// One header
     #[arg(long, value_name = "NAME=VALUE", requires = "body")]
     header: Vec<String>,
     #[command(flatten)]
     secret: SecretArgs,
-    /// Judge as at this time: Unix seconds or RFC 3339 [default: now]
+    /// Time of the check: Unix seconds or RFC 3339 [default: now]
     #[arg(long, value_name = "TIME", value_parser = input::time)]
     at: Option<u64>,
 }
 
-pub(crate) async fn run(args: VerifyArgs, context: &Context) -> Result<Exit, Failure> {
+pub(crate) async fn run(args: VerifyArgs, context: &Context) -> Result {
     let capture = capture(&args)?;
     let at = args.at.unwrap_or_else(now);
-    let keys = keys(&args.secret, at, context).await?;
-    let report = explain::explain(&capture, &keys, at);
+    let secrets = secrets(&args.secret, at, context).await?;
+    let report = explain(&capture, &secrets, at);
     context.out.result(&document(&report, at), || text(&report, at))?;
-    Ok(Exit::when(report.refusal.is_none()))
+    Ok(Exit::success_if(report.refusal.is_none()))
 }
 
 /// The secrets that a delivery is checked with.
-struct Keys {
-    /// Those that are accepted.
-    live: Vec<Found>,
-    /// Others that would explain a signature.
-    others: Vec<Found>,
+struct Secrets {
+    scheme: Scheme,
+    /// Accepted by the verifier.
+    accepted: Vec<NamedSecret>,
+    /// Not accepted; they may explain a signature.
+    others: Vec<NamedSecret>,
 }
 
-impl Keys {
-    fn secrets(&self) -> Vec<Secret> {
-        self.live.iter().map(|found| found.secret.clone()).collect()
-    }
-}
-
-fn capture(args: &VerifyArgs) -> Result<Capture, Failure> {
-    let from_stdin =
-        [&args.capture, &args.body, &args.headers].into_iter().flatten().filter(|path| input::is_stdin(path));
-    if from_stdin.count() + usize::from(args.secret.takes_stdin()) > 1 {
-        return Err(Failure::usage("only one of the files can be stdin"));
+fn capture(args: &VerifyArgs) -> Result<Capture> {
+    let files = [&args.capture, &args.body, &args.headers].into_iter().flatten();
+    let from_stdin = files.filter(|path| input::is_stdin(path)).count();
+    if from_stdin + usize::from(args.secret.reads_stdin()) > 1 {
+        return Err(CliError::usage("only one of the files can be stdin"));
     }
     if let Some(path) = &args.capture {
-        return Capture::of_dump(&input::bytes(path, input::MAX_BODY)?);
+        return Capture::from_request(&input::bytes(path, input::MAX_BODY)?);
     }
     let body = args.body.as_deref().map(|path| input::bytes(path, input::MAX_BODY)).transpose()?;
     let mut capture = Capture { body: body.unwrap_or_default(), ..Capture::default() };
@@ -88,55 +79,57 @@ fn capture(args: &VerifyArgs) -> Result<Capture, Failure> {
     for header in &args.header {
         let (name, value) = header.split_once(['=', ':']).unwrap_or((header, ""));
         capture.add(name, value.trim().as_bytes()).ok_or_else(|| {
-            Failure::usage(format!("--header {} is no header", visible(name))).hint("Write it as webhook-id=wh_123.")
+            CliError::usage(format!("--header {} is not a header", printable(header)))
+                .hint("Write it as webhook-id=wh_123.")
         })?;
     }
     Ok(capture)
 }
 
-/// What was given, or else the stack's secrets: those that its verifier accepts at that time, and those that it does not.
-async fn keys(args: &SecretArgs, at: u64, context: &Context) -> Result<Keys, Failure> {
-    if let Some(found) = args.given()? {
-        return Ok(Keys { live: vec![found], others: Vec::new() });
+/// The secret that was given, or else those of the stack.
+async fn secrets(args: &SecretArgs, at: u64, context: &Context) -> Result<Secrets> {
+    if let Some(explicit) = args.explicit()? {
+        let scheme = explicit.secret.scheme();
+        return Ok(Secrets { scheme, accepted: vec![explicit], others: Vec::new() });
     }
-    let endpoint = args.endpoint();
-    let stage = |stage| stack_version(context, endpoint, stage);
-    let Some(current) = stage(Stage::Current).await? else {
-        // Says that it was never set, and what to do.
-        signing::stack_secret(context, endpoint).await?;
-        return Err(Failure::no("the stack's signing secret does not exist"));
+    let endpoint = args.stack_endpoint(context).await?;
+    let scheme = endpoint.scheme;
+    let named =
+        |which: &str, secret| NamedSecret { secret, name: format!("the stack's {which} {} secret", endpoint.name) };
+    let Some(current) = endpoint.version(context, Stage::Current).await? else {
+        // Returns the error with its fix.
+        endpoint.secret(context).await?;
+        return Err(CliError::failed("the stack's signing secret does not exist"));
     };
-    let name = |which: &str| format!("the stack's {which} {} secret", endpoint.as_str());
-    let secret = signing::parse(endpoint, &current.text)?;
-    let mut keys = Keys { live: vec![Found { secret, name: name("current") }], others: Vec::new() };
-    if let Some(pending) = stage(Stage::Pending).await?.filter(|pending| pending.id != current.id)
-        && let Ok(secret) = Secret::parse(&pending.text)
-    {
-        keys.live.push(Found { secret, name: name("pending") });
+    let mut secrets =
+        Secrets { scheme, accepted: vec![named("current", endpoint.parse(&current.text)?)], others: Vec::new() };
+    for (stage, which) in [(Stage::Pending, "pending"), (Stage::Previous, "previous")] {
+        let Some(version) = endpoint.version(context, stage).await?.filter(|version| version.id != current.id) else {
+            continue;
+        };
+        let Ok(secret) = Secret::parse_for(scheme, &version.text) else { continue };
+        let is_accepted = stage == Stage::Pending || at < current.created_at + PREVIOUS_LIFETIME;
+        let list = if is_accepted { &mut secrets.accepted } else { &mut secrets.others };
+        list.push(named(which, secret));
     }
-    if let Some(previous) = stage(Stage::Previous).await?
-        && let Ok(secret) = Secret::parse(&previous.text)
-    {
-        let is_live = at < current.created_at + PREVIOUS_LIFETIME;
-        let to = if is_live { &mut keys.live } else { &mut keys.others };
-        to.push(Found { secret, name: name("previous") });
+    for other in context.stack().await?.endpoints()?.iter().filter(|other| other.name != endpoint.name) {
+        secrets.others.extend(secret_of_other(other, context).await);
     }
-    keys.others.extend(secret_of_other(context, endpoint.other()).await);
-    Ok(keys)
+    Ok(secrets)
 }
 
-/// The other endpoint's secret, as far as it can be read: a delivery may have gone to the wrong URL.
-async fn secret_of_other(context: &Context, endpoint: Endpoint) -> Option<Found> {
-    let version = stack_version(context, endpoint, Stage::Current).await.ok().flatten()?;
-    let secret = Secret::parse(&version.text).ok()?;
-    Some(Found { secret, name: format!("the stack's {} secret", endpoint.as_str()) })
+/// The secret of another endpoint, if it can be read: a delivery may have gone to the wrong URL.
+async fn secret_of_other(endpoint: &StackEndpoint, context: &Context) -> Option<NamedSecret> {
+    let version = endpoint.version(context, Stage::Current).await.ok().flatten()?;
+    let secret = Secret::parse_for(endpoint.scheme, &version.text).ok()?;
+    Some(NamedSecret { secret, name: format!("the stack's {} secret", endpoint.name) })
 }
 
-fn document(report: &Report, at: u64) -> serde_json::Value {
+fn document(report: &Report, at: u64) -> Value {
     json!({
         "accepted": report.refusal.is_none(),
-        "reason": report.refusal.map(hooks_webhook::VerifyError::reason),
-        "status": report.refusal.map_or(200, hooks_webhook::VerifyError::status),
+        "reason": report.refusal.map(VerifyError::reason),
+        "status": report.refusal.map_or(200, VerifyError::status),
         "at": at,
         "rows": report.rows,
         "event": report.event,
@@ -151,17 +144,19 @@ fn text(report: &Report, at: u64) -> String {
             Outcome::Failed => "FAIL",
             Outcome::NotReached => "-",
         };
-        text.push_str(format!("{mark:4}  {name:9}  {}", visible(detail)).trim_end());
-        text.push('\n');
+        let _ = writeln!(text, "{}", format!("{mark:4}  {name:9}  {}", printable(detail)).trim_end());
         if let Some(fix) = fix {
             let _ = writeln!(text, "{:17}-> {fix}", "");
         }
     }
-    let at = shown_time(at);
-    match report.refusal {
-        None => text + &format!("Accepted: a delivery at {at} is answered 200."),
-        Some(refusal) => {
-            text + &format!("Refused: a delivery at {at} is answered {} {}.", refusal.status(), refusal.reason())
-        }
+    let at = rfc3339(at);
+    text + &match report.refusal {
+        None => format!("Accepted: the answer at {at} is 200."),
+        Some(refusal) => format!("Refused: the answer at {at} is {} {}.", refusal.status(), refusal.reason()),
     }
+}
+
+/// Unix seconds in RFC 3339.
+fn rfc3339(seconds: u64) -> String {
+    Timestamp::from_seconds(seconds.try_into().unwrap_or(i64::MAX)).json()
 }

@@ -102,7 +102,7 @@ class Docker:
         try:
             for remain in self.remains():
                 kind, name = remain.split(" ", 1)
-                # One that goes by itself meanwhile is no error. What counts is what is left.
+                # One that goes by itself meanwhile is not an error: only containers that are left count.
                 with suppress(DockerError):
                     self.run(*(("rm", "--force", "--volumes") if kind == "container" else ("rmi", "--force")), name)
             return self.remains()

@@ -1,6 +1,6 @@
-//! Dead letters: looking at them without taking them away, putting them back into their queue, deleting them.
+//! Dead letters: peek without removing them, redrive into their queue, purge.
 
-mod calls;
+mod batches;
 #[cfg(test)]
 mod tests;
 
@@ -15,24 +15,24 @@ use hooks_aws::Config;
 use hooks_aws::queue::{FAILURE_MESSAGE, FAILURE_REASON};
 use tokio::task::JoinSet;
 
-use self::calls::{Page, failed, pages};
-use crate::failure::Failure;
+use self::batches::{BatchResult, batches, sqs_error};
+use crate::error::{CliError, Result};
 
-/// How long one try of a call may take. Ten messages may have ten megabytes.
-const TRY_TIMEOUT: Duration = Duration::from_secs(20);
+/// Time limit of one attempt of a call. Ten messages can have ten megabytes.
+const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(20);
 
-/// How many messages SQS hands over, takes or deletes in one call.
-const PAGE: usize = 10;
+/// Maximum number of messages in one call of SQS.
+const BATCH_SIZE: usize = 10;
 
-/// How many calls are made at a time.
+/// Maximum number of calls at a time.
 const PARALLEL_CALLS: usize = 8;
 
-/// A category's dead letters. Cheap to clone.
+/// A category's queue with its dead-letter queue. Cheap to clone.
 ///
-/// Looking needs `sqs:ReceiveMessage`, `sqs:ChangeMessageVisibility` and `sqs:GetQueueAttributes` on the dead-letter
-/// queue; deleting `sqs:DeleteMessage` there; redriving that and `sqs:SendMessage` on the queue.
+/// Peeking needs `sqs:ReceiveMessage`, `sqs:ChangeMessageVisibility` and `sqs:GetQueueAttributes` on the dead-letter
+/// queue; purging also `sqs:DeleteMessage` there; redriving that and `sqs:SendMessage` on the queue.
 #[derive(Clone, Debug)]
-pub(crate) struct DeadLetters {
+pub(crate) struct DeadLetterQueue {
     client: Client,
     queue_url: String,
     dead_letter_queue_url: String,
@@ -40,69 +40,69 @@ pub(crate) struct DeadLetters {
 
 /// A message in a dead-letter queue.
 #[derive(Clone)]
-pub(crate) struct Letter {
-    /// SQS's id of the message.
+pub(crate) struct DeadLetter {
+    /// SQS's message id.
     pub(crate) id: String,
-    /// The event as it came, or whatever else the message is.
+    /// The event as received, or any other message.
     pub(crate) body: String,
-    /// When SQS took it, in milliseconds since the Unix epoch: when the event was given up or, of a letter without a
-    /// reason, when it was queued first.
+    /// When the consumer gave it up, in milliseconds since the Unix epoch; without a failure reason, when it was first
+    /// queued.
     pub(crate) sent_at: i64,
     attributes: HashMap<String, MessageAttributeValue>,
     receipt: String,
 }
 
-/// What is done with letters.
+/// Action on dead letters.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Deed {
-    /// Put back into the category's queue with all their attributes, then deleted.
+pub(crate) enum DlqAction {
+    /// Send them to the category's queue with all attributes, then delete them.
     Redrive,
-    /// Deleted.
+    /// Delete them.
     Purge,
 }
 
-/// What became of the letters that something was to be done with.
+/// Numbers of dead letters by result of an action.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Done {
-    /// With so many it is done.
+pub(crate) struct DlqResult {
+    /// Redriven or purged.
     pub(crate) letters: usize,
-    /// So many were back in their queue, but could not be deleted here. They are redriven again another time, and the
-    /// ledger drops the copy.
+    /// Redriven, but still in the dead-letter queue because deleting failed. A second redrive is harmless: the ledger
+    /// recognises the copy.
     pub(crate) copied: usize,
-    /// So many SQS refused. They stay.
+    /// Refused by SQS, and unchanged.
     pub(crate) refused: usize,
-    /// What SQS said of one of those.
+    /// SQS's error for one of the refused.
     pub(crate) cause: Option<String>,
 }
 
-/// How many messages a queue has, approximately.
+/// Approximate number of messages in a queue.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Depth {
+pub(crate) struct QueueDepth {
     /// Waiting.
     pub(crate) visible: u64,
-    /// Being handled, or hidden until they are tried again.
+    /// Received, and invisible until the visibility timeout.
     pub(crate) in_flight: u64,
-    /// Not yet to be handed out.
+    /// Delayed.
     pub(crate) delayed: u64,
 }
 
-impl Letter {
-    /// The text of one of its attributes, such as `event-type`.
+impl DeadLetter {
+    /// A text attribute, such as `event-type`.
     pub(crate) fn attribute(&self, name: &str) -> Option<&str> {
         self.attributes.get(name)?.string_value.as_deref()
     }
 
-    /// Why it was given up; nothing on a letter that SQS itself moved here because its function kept dying.
+    /// Failure reason; `None` for a message that SQS moved here because its function died again and again.
     pub(crate) fn reason(&self) -> Option<&str> {
         self.attribute(FAILURE_REASON)
     }
 
-    /// The reason in words.
+    /// Failure message.
     pub(crate) fn message(&self) -> Option<&str> {
         self.attribute(FAILURE_MESSAGE)
     }
 
-    /// About what it counts for in the size of a call.
+    /// Approximate size in a call, in bytes.
     fn size(&self) -> usize {
         let attributes = self.attributes.iter().map(|(name, value)| {
             let binary = value.binary_value.as_ref().map_or(0, |value| value.as_ref().len());
@@ -112,36 +112,41 @@ impl Letter {
     }
 }
 
-impl fmt::Debug for Letter {
-    /// Identifiers only: a body is nobody's business.
+impl fmt::Debug for DeadLetter {
+    /// Identifiers only, never a body.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Letter").field("id", &self.id).field("reason", &self.reason()).finish_non_exhaustive()
+        f.debug_struct("DeadLetter").field("id", &self.id).field("reason", &self.reason()).finish_non_exhaustive()
     }
 }
 
-impl DeadLetters {
-    /// The letters of the category with these two queues.
-    pub(crate) fn new(config: &Config, queue_url: impl Into<String>, dead_letter_queue_url: impl Into<String>) -> Self {
-        let timeouts = TimeoutConfig::builder().operation_attempt_timeout(TRY_TIMEOUT).build();
+impl DeadLetterQueue {
+    /// The queues at these two URLs.
+    pub(crate) fn new(config: &Config, queue_url: &str, dead_letter_queue_url: &str) -> Self {
+        let timeouts = TimeoutConfig::builder().operation_attempt_timeout(ATTEMPT_TIMEOUT).build();
         let config = aws_sdk_sqs::config::Builder::from(config.sdk()).timeout_config(timeouts).build();
         Self {
             client: Client::from_conf(config),
-            queue_url: queue_url.into(),
-            dead_letter_queue_url: dead_letter_queue_url.into(),
+            queue_url: queue_url.to_owned(),
+            dead_letter_queue_url: dead_letter_queue_url.to_owned(),
         }
     }
 
-    /// How many messages the category's queue has.
-    pub(crate) async fn waiting(&self) -> Result<Depth, Failure> {
-        self.depth(&self.queue_url).await
+    /// Name of the category's queue.
+    pub(crate) fn queue_name(&self) -> &str {
+        self.queue_url.rsplit('/').next().unwrap_or_default()
     }
 
-    /// How many letters there are.
-    pub(crate) async fn count(&self) -> Result<Depth, Failure> {
-        self.depth(&self.dead_letter_queue_url).await
+    /// Depth of the category's queue.
+    pub(crate) async fn queue_depth(&self) -> Result<QueueDepth> {
+        self.depth_of(&self.queue_url).await
     }
 
-    async fn depth(&self, queue_url: &str) -> Result<Depth, Failure> {
+    /// Depth of the dead-letter queue.
+    pub(crate) async fn depth(&self) -> Result<QueueDepth> {
+        self.depth_of(&self.dead_letter_queue_url).await
+    }
+
+    async fn depth_of(&self, queue_url: &str) -> Result<QueueDepth> {
         use QueueAttributeName::{
             ApproximateNumberOfMessages, ApproximateNumberOfMessagesDelayed, ApproximateNumberOfMessagesNotVisible,
         };
@@ -149,138 +154,136 @@ impl DeadLetters {
             [ApproximateNumberOfMessages, ApproximateNumberOfMessagesNotVisible, ApproximateNumberOfMessagesDelayed];
         let request = self.client.get_queue_attributes().queue_url(queue_url);
         let request = request.set_attribute_names(Some(names.to_vec()));
-        let found = request.send().await.map_err(|error| failed("count the messages of a queue", &error))?;
+        let found = request.send().await.map_err(|error| sqs_error("count the messages of a queue", &error))?;
         let counts = found.attributes.unwrap_or_default();
         let [visible, in_flight, delayed] =
             names.map(|name| counts.get(&name).and_then(|count| count.parse().ok()).unwrap_or(0));
-        Ok(Depth { visible, in_flight, delayed })
+        Ok(QueueDepth { visible, in_flight, delayed })
     }
 
-    /// Looks at letters until `limit` of them were `wanted` (it answers what to keep of a letter) or all were seen.
-    /// They stay where they are, and are hidden from others for no longer than the look takes.
-    pub(crate) async fn look<T>(
+    /// Reads dead letters until `select` has returned `limit` values or all were read. They stay in the queue, and are
+    /// invisible to others only while this runs.
+    pub(crate) async fn peek<T>(
         &self,
         limit: usize,
-        mut wanted: impl FnMut(Letter) -> Option<T>,
-    ) -> Result<Vec<T>, Failure> {
+        mut select: impl FnMut(DeadLetter) -> Option<T>,
+    ) -> Result<Vec<T>> {
         let (mut found, mut seen) = (Vec::new(), Seen::default());
-        let looked = async {
+        let result = async {
             while found.len() < limit {
-                let new = self.round(&mut seen).await?;
+                let new = self.receive_new(&mut seen).await?;
                 if new.is_empty() {
                     break;
                 }
-                found.extend(new.into_iter().filter_map(&mut wanted));
+                found.extend(new.into_iter().filter_map(&mut select));
             }
-            Ok::<_, Failure>(())
+            Ok::<_, CliError>(())
         };
-        let looked = looked.await;
-        self.show_again(seen).await;
-        looked?;
+        let result = result.await;
+        self.make_visible(seen).await;
+        result?;
         found.truncate(limit);
         Ok(found)
     }
 
-    /// Does it with the letters of these ids; `progress` hears of every page how many it has finished with. Letters
-    /// that are not there any more are nowhere counted.
+    /// Redrives or purges the dead letters with these ids; `progress` gets the number of each finished batch. Ids that
+    /// are no longer in the queue are not counted.
     ///
-    /// What comes while this runs has other ids, so letters that fail again at once are not picked up a second time.
-    /// A redriven letter is deleted only after its queue has it: to die in between makes a copy, and the ledger drops
-    /// that.
-    pub(crate) async fn act(
+    /// A message that fails again at once has a new id, so it is not picked up a second time. A redriven message is
+    /// deleted only after its queue has it: a crash in between leaves a copy, which the ledger recognises.
+    pub(crate) async fn apply(
         &self,
-        deed: Deed,
+        action: DlqAction,
         ids: &HashSet<String>,
         mut progress: impl FnMut(usize),
-    ) -> Result<Done, Failure> {
-        let (mut done, mut seen) = (Done::default(), Seen::default());
-        let acted = async {
+    ) -> Result<DlqResult> {
+        let (mut total, mut seen) = (DlqResult::default(), Seen::default());
+        let result = async {
             let mut left = ids.len();
             while left > 0 {
-                let new = self.round(&mut seen).await?;
+                let new = self.receive_new(&mut seen).await?;
                 if new.is_empty() {
                     break;
                 }
                 let chosen: Vec<_> = new.into_iter().filter(|letter| ids.contains(&letter.id)).collect();
                 left = left.saturating_sub(chosen.len());
                 let mut calls = JoinSet::new();
-                for page in pages(chosen) {
-                    let letters = self.clone();
-                    calls.spawn(async move { (page.len(), letters.page(deed, page).await) });
+                for batch in batches(chosen) {
+                    let queue = self.clone();
+                    calls.spawn(async move { (batch.len(), queue.apply_batch(action, batch).await) });
                 }
-                let mut fault = None;
-                while let Some(page) = calls.join_next().await {
-                    match page {
-                        Ok((size, Ok(page))) => {
-                            done.add(page, &mut seen);
+                let mut failure = None;
+                while let Some(batch) = calls.join_next().await {
+                    match batch {
+                        Ok((size, Ok(batch))) => {
+                            total.add(batch, &mut seen);
                             progress(size);
                         }
-                        Ok((_, Err(error))) => fault = Some(error),
-                        Err(error) => fault = Some(Failure::no(error.to_string())),
+                        Ok((_, Err(error))) => failure = Some(error),
+                        Err(error) => failure = Some(CliError::failed(error.to_string())),
                     }
                 }
-                if let Some(fault) = fault {
-                    return Err(fault);
+                if let Some(failure) = failure {
+                    return Err(failure);
                 }
             }
             Ok(())
         };
-        let acted = acted.await;
-        self.show_again(seen).await;
-        acted.map(|()| done)
+        let result = result.await;
+        self.make_visible(seen).await;
+        result.map(|()| total)
     }
 
-    /// Receives some letters, several pages at a time, and answers those that were not seen before. None when there
-    /// are no others.
-    async fn round(&self, seen: &mut Seen) -> Result<Vec<Letter>, Failure> {
-        // The number is approximate, and none of those that are hidden already counts.
-        let visible = usize::try_from(self.count().await?.visible).unwrap_or(usize::MAX);
+    /// Receives several batches at a time, and returns the messages that were not seen before; none at the end.
+    async fn receive_new(&self, seen: &mut Seen) -> Result<Vec<DeadLetter>> {
+        // The number is approximate, and does not include those that are invisible already.
+        let visible = usize::try_from(self.depth().await?.visible).unwrap_or(usize::MAX);
         let mut calls = JoinSet::new();
-        for _ in 0..visible.div_ceil(PAGE).clamp(1, PARALLEL_CALLS) {
-            let letters = self.clone();
-            calls.spawn(async move { letters.receive().await });
+        for _ in 0..visible.div_ceil(BATCH_SIZE).clamp(1, PARALLEL_CALLS) {
+            let queue = self.clone();
+            calls.spawn(async move { queue.receive().await });
         }
-        let (mut new, mut fault) = (Vec::new(), None);
-        while let Some(page) = calls.join_next().await {
-            match page {
-                Ok(Ok(page)) => new.extend(page.into_iter().filter(|letter| seen.is_new(letter))),
-                Ok(Err(error)) => fault = Some(error),
-                Err(error) => fault = Some(Failure::no(error.to_string())),
+        let (mut new, mut failure) = (Vec::new(), None);
+        while let Some(batch) = calls.join_next().await {
+            match batch {
+                Ok(Ok(batch)) => new.extend(batch.into_iter().filter(|letter| seen.is_new(letter))),
+                Ok(Err(error)) => failure = Some(error),
+                Err(error) => failure = Some(CliError::failed(error.to_string())),
             }
         }
-        fault.map_or(Ok(new), Err)
+        failure.map_or(Ok(new), Err)
     }
 }
 
-/// The letters of a walk through the queue.
+/// Messages received so far.
 #[derive(Default)]
 struct Seen {
     ids: HashSet<String>,
-    /// The receipts of those that are hidden, by id.
-    hidden: HashMap<String, String>,
+    /// Receipts of those that are invisible now, by id.
+    invisible: HashMap<String, String>,
 }
 
 impl Seen {
-    fn is_new(&mut self, letter: &Letter) -> bool {
-        // The latest receipt is the one that counts.
-        self.hidden.insert(letter.id.clone(), letter.receipt.clone());
+    fn is_new(&mut self, letter: &DeadLetter) -> bool {
+        // Only the latest receipt is valid.
+        self.invisible.insert(letter.id.clone(), letter.receipt.clone());
         self.ids.insert(letter.id.clone())
     }
 }
 
-impl Done {
-    fn add(&mut self, page: Page, seen: &mut Seen) {
-        self.letters += page.done.letters;
-        self.copied += page.done.copied;
-        self.refused += page.done.refused;
-        self.cause = self.cause.take().or(page.done.cause);
-        for id in page.gone {
-            seen.hidden.remove(&id);
+impl DlqResult {
+    fn add(&mut self, batch: BatchResult, seen: &mut Seen) {
+        self.merge(batch.result);
+        for id in batch.deleted {
+            seen.invisible.remove(&id);
         }
     }
 
-    /// Adds what became of the letters of another category.
+    /// Adds the result of another category.
     pub(crate) fn merge(&mut self, other: Self) {
-        self.add(Page { done: other, gone: Vec::new() }, &mut Seen::default());
+        self.letters += other.letters;
+        self.copied += other.copied;
+        self.refused += other.refused;
+        self.cause = self.cause.take().or(other.cause);
     }
 }

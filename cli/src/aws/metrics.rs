@@ -1,6 +1,4 @@
-//! What `CloudWatch` has counted, for people who want to know how it goes.
-//!
-//! Needs `cloudwatch:ListMetrics` and `cloudwatch:GetMetricData`, which know no resources.
+//! `CloudWatch` metrics. Needs `cloudwatch:ListMetrics` and `cloudwatch:GetMetricData`, which take no resources.
 
 use std::collections::BTreeMap;
 use std::time::{Duration, SystemTime};
@@ -12,19 +10,19 @@ use aws_smithy_types::DateTime;
 use hooks_aws::Config;
 
 use super::failed;
-use crate::failure::Failure;
+use crate::error::Result;
 
-/// How long one try of a call may take.
-const TRY_TIMEOUT: Duration = Duration::from_secs(10);
+/// Time limit of one attempt of a call.
+const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// How many metrics `GetMetricData` takes in one call. Of one name there are never as many here.
+/// Maximum number of metrics in one call of `GetMetricData`. A metric of ours has fewer dimensions than that.
 const MAX_QUERIES: usize = 500;
 
-/// The age of a queue's oldest message is looked up in the last so many seconds.
-const AGE_SECONDS: u64 = 900;
+/// Window in which the age of a queue's oldest message is looked up.
+const AGE_WINDOW: Duration = Duration::from_mins(15);
 
-/// A metric with its values.
-type Named = (BTreeMap<String, String>, f64);
+/// A metric's dimensions and the sum of its values.
+type Sum = (BTreeMap<String, String>, f64);
 
 /// The metrics of the account and region. Cheap to clone.
 #[derive(Clone)]
@@ -33,15 +31,14 @@ pub(crate) struct Metrics {
 }
 
 impl Metrics {
-    /// Those of the account and region of `config`.
     pub(crate) fn new(config: &Config) -> Self {
-        let timeouts = TimeoutConfig::builder().operation_attempt_timeout(TRY_TIMEOUT).build();
+        let timeouts = TimeoutConfig::builder().operation_attempt_timeout(ATTEMPT_TIMEOUT).build();
         let config = aws_sdk_cloudwatch::config::Builder::from(config.sdk()).timeout_config(timeouts).build();
         Self { client: Client::from_conf(config) }
     }
 
-    /// The sums of a metric in the last `window`, by its dimensions. Nothing at all when nothing was counted.
-    pub(crate) async fn sums(&self, namespace: &str, name: &str, window: Duration) -> Result<Vec<Named>, Failure> {
+    /// The sums of a metric in the last `window`, by its dimensions; only those with data.
+    pub(crate) async fn sums(&self, namespace: &str, name: &str, window: Duration) -> Result<Vec<Sum>> {
         let mut metrics = Vec::new();
         let mut pages = self.client.list_metrics().namespace(namespace).metric_name(name).into_paginator().send();
         while let Some(page) = pages.next().await {
@@ -57,9 +54,8 @@ impl Metrics {
         Ok(found.map(|(metric, values)| (dimensions(metric), values.into_iter().sum())).collect())
     }
 
-    /// How old the oldest message of each queue is, in seconds; `None` without a recent word of it, as of queues that
-    /// nobody has used for hours.
-    pub(crate) async fn oldest_ages(&self, queues: &[String]) -> Result<Vec<Option<f64>>, Failure> {
+    /// The age of each queue's oldest message in seconds; `None` without recent data, as for queues that are not used.
+    pub(crate) async fn oldest_ages(&self, queues: &[String]) -> Result<Vec<Option<f64>>> {
         let metrics: Vec<_> = queues
             .iter()
             .map(|queue| {
@@ -68,18 +64,18 @@ impl Metrics {
                 metric.dimensions(dimension).build()
             })
             .collect();
-        let values = self.values(&metrics, "Maximum", Duration::from_secs(AGE_SECONDS), 60).await?;
+        let values = self.values(&metrics, "Maximum", AGE_WINDOW, 60).await?;
         Ok(values.into_iter().map(|values| values.last().copied()).collect())
     }
 
-    /// The values of each metric in the last `window`, the oldest first.
+    /// The values of each metric in the last `window`, oldest first.
     async fn values(
         &self,
         metrics: &[Metric],
         statistic: &str,
         window: Duration,
         period: i32,
-    ) -> Result<Vec<Vec<f64>>, Failure> {
+    ) -> Result<Vec<Vec<f64>>> {
         let mut values = vec![Vec::new(); metrics.len()];
         if metrics.is_empty() {
             return Ok(values);

@@ -10,32 +10,30 @@ use aws_smithy_types::error::metadata::ProvideErrorMetadata;
 use hooks_aws::Config;
 
 use super::failed;
-use crate::failure::Failure;
+use crate::error::{CliError, Result};
 
-/// One attempt gets no answer after this.
+/// Time limit of one attempt of a call.
 const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// A stack: its state, what it was deployed with, and where its parts are.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// A stack.
+#[derive(Clone, Debug)]
 pub(crate) struct Stack {
-    /// Its name.
     pub(crate) name: String,
-    /// CloudFormation's word for its state, such as `UPDATE_COMPLETE`.
+    /// CloudFormation's status, such as `UPDATE_COMPLETE`.
     pub(crate) status: String,
-    /// Its parameters with their values; those of `NoEcho` parameters are asterisks.
+    /// Parameters with their values; those of `NoEcho` parameters are asterisks.
     pub(crate) parameters: BTreeMap<String, String>,
-    /// Its outputs.
     pub(crate) outputs: BTreeMap<String, String>,
 }
 
 impl Stack {
-    /// Looks the stack up; `None` when the account has none of that name in the region.
-    pub(crate) async fn describe(config: &Config, name: &str) -> Result<Option<Self>, Failure> {
+    /// Describes the stack; `None` if the account has none of that name in the region.
+    pub(crate) async fn describe(config: &Config, name: &str) -> Result<Option<Self>> {
         let timeouts = TimeoutConfig::builder().operation_attempt_timeout(ATTEMPT_TIMEOUT).build();
         let client = Client::from_conf(Builder::from(config.sdk()).timeout_config(timeouts).build());
         match client.describe_stacks().stack_name(name).send().await {
             Ok(output) => Ok(output.stacks.unwrap_or_default().into_iter().next().map(Self::from)),
-            // CloudFormation has no code of its own for this.
+            // CloudFormation has no error code of its own for a missing stack.
             Err(error)
                 if error.as_service_error().is_some_and(|error| {
                     error.code() == Some("ValidationError")
@@ -47,6 +45,14 @@ impl Stack {
             Err(error) => Err(failed(&format!("look up the stack {name}"), &error)
                 .hint("Your AWS identity needs cloudformation:DescribeStacks on the stack.")),
         }
+    }
+
+    /// An output.
+    pub(crate) fn output(&self, name: &str) -> Result<&str> {
+        self.outputs.get(name).map(String::as_str).ok_or_else(|| {
+            CliError::failed(format!("the stack {} has no output {name}", self.name))
+                .hint("If it is a stack of this project, update it with `make deploy`.")
+        })
     }
 }
 

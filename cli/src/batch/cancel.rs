@@ -1,4 +1,4 @@
-//! `batch cancel`: asks OpenAI to stop a batch.
+//! `batch cancel`.
 
 use clap::Args;
 use hooks_openai::BatchStatus;
@@ -6,30 +6,30 @@ use serde_json::json;
 
 use super::{check_id, counts_document, counts_text};
 use crate::context::{Context, deadline};
-use crate::failure::{Exit, Failure};
-use crate::output::{Consent, Decision};
+use crate::error::{CliError, Exit, Result};
+use crate::output::{ConfirmArgs, Decision};
 
 /// Cancel a batch
 ///
-/// That takes OpenAI up to ten minutes. The requests that were done by then are billed, and their results kept.
+/// OpenAI takes up to ten minutes. Requests that are completed by then are billed, and their results kept.
 #[derive(Args, Debug)]
 pub(crate) struct CancelArgs {
-    /// The batch, such as `batch_123`
+    /// Id of the batch, such as `batch_123`
     id: String,
     #[command(flatten)]
-    consent: Consent,
+    confirm: ConfirmArgs,
 }
 
-pub(crate) async fn run(args: &CancelArgs, context: &Context) -> Result<Exit, Failure> {
+pub(crate) async fn run(args: &CancelArgs, context: &Context) -> Result {
     check_id(&args.id)?;
     let openai = context.openai().await?;
     let batch = openai.batch(&args.id, deadline()).await?;
     if batch.status.is_terminal() {
-        return Err(Failure::no(format!("{} is {} and cannot be cancelled", batch.id, batch.status))
+        return Err(CliError::failed(format!("{} is {} and cannot be cancelled", batch.id, batch.status))
             .hint(format!("Fetch its results: openai-webhooks batch watch {}", batch.id)));
     }
-    let dry_run = args.consent.dry_run;
-    let told = |batch: &hooks_openai::Batch| {
+    let dry_run = args.confirm.dry_run;
+    let report = |batch: &hooks_openai::Batch| {
         let document = json!({
             "dry_run": dry_run,
             "batch_id": batch.id,
@@ -41,21 +41,19 @@ pub(crate) async fn run(args: &CancelArgs, context: &Context) -> Result<Exit, Fa
                 return format!("{} would be cancelled: {}, {}.", batch.id, batch.status, counts_text(batch));
             }
             format!(
-                "{} is {}, which takes up to ten minutes. What was done until then is billed, and its results are kept \
-                 as at any other end.",
+                "{} is {}, which takes up to ten minutes. Requests that are completed by then are billed, and their \
+                 results kept.",
                 batch.id, batch.status
             )
         })
     };
     if batch.status == BatchStatus::Cancelling {
-        told(&batch)?;
-        return Ok(Exit::Yes);
+        return report(&batch);
     }
     let question = format!("Cancel {} ({}, {})?", batch.id, batch.status, counts_text(&batch));
-    match context.out.consent(args.consent, &question)? {
-        Decision::Go => told(&openai.cancel_batch(&args.id, deadline()).await?)?,
-        Decision::Rehearse => told(&batch)?,
-        Decision::Stop => return Ok(Exit::No),
+    match context.out.confirm(args.confirm, &question)? {
+        Decision::Proceed => report(&openai.cancel_batch(&args.id, deadline()).await?),
+        Decision::DryRun => report(&batch),
+        Decision::Declined => Ok(Exit::Failure),
     }
-    Ok(Exit::Yes)
 }

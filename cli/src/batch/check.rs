@@ -1,5 +1,5 @@
-//! The check of an input file, line by line, before anything of it is sent. OpenAI checks a file only when it has it
-//! all, and fails the batch for its first fault.
+//! Check of an input file, line by line, before it is uploaded. OpenAI checks a file only after the upload, and fails the
+//! batch at its first error.
 
 use std::collections::HashMap;
 use std::collections::hash_map::{Entry, RandomState};
@@ -10,75 +10,75 @@ use std::io::{self, BufRead};
 use hooks_openai::for_display;
 use serde_json::{Map, Value};
 
-/// The largest input file that OpenAI takes, in bytes.
+/// OpenAI's limit for an input file, in bytes.
 pub(super) const MAX_BYTES: u64 = 200 * 1024 * 1024;
 
-/// The most requests that a batch may have.
+/// OpenAI's limit for the number of requests.
 const MAX_LINES: u64 = 50_000;
 
-/// How many faults are kept to be shown. One mistake in a program that writes such files is in every line.
+/// Maximum number of errors that are shown. A mistake of the program that writes the file is in every line.
 const MAX_SHOWN: usize = 20;
 
 const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
 
-/// What a file without faults has.
+/// Summary of a file without errors.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct Checked {
+pub(super) struct InputSummary {
     pub(super) lines: u64,
-    /// The path that all requests go to.
+    /// Path of all requests.
     pub(super) endpoint: String,
-    /// The model that all requests ask.
+    /// Model of all requests.
     pub(super) model: String,
 }
 
-/// What is wrong with a file.
+/// Errors of a file.
 #[derive(Debug, Default, PartialEq, Eq)]
-pub(super) struct Faults {
-    /// The first of them.
-    pub(super) shown: Vec<Fault>,
-    /// How many there are.
+pub(super) struct InputErrors {
+    /// The first errors.
+    pub(super) shown: Vec<LineError>,
+    /// Number of all errors.
     pub(super) count: u64,
 }
 
-/// What is wrong with a line.
+/// Error of a line.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct Fault {
-    /// From 1.
+pub(super) struct LineError {
+    /// Line number, from 1.
     line: u64,
-    reason: Reason,
+    problem: Problem,
 }
 
 #[derive(Debug, PartialEq, Eq)]
-enum Reason {
+enum Problem {
     Empty,
     ByteOrderMark,
     TooManyLines,
     BlankLine,
     InvalidJson(String),
-    NoObject,
-    NoCustomId,
+    NotAnObject,
+    MissingCustomId,
     RepeatedCustomId { id: String, first: u64 },
     NotPost,
-    NoUrl,
+    MissingUrl,
     OtherUrl { url: String, endpoint: String },
-    NoBody,
-    NoModel,
+    MissingBody,
+    MissingModel,
     OtherModel { model: String, first: String },
 }
 
-/// Checks the lines of a file, telling `progress` how many bytes have been read. With `endpoint` every line must go
-/// there, else to where the first one goes.
+/// Checks the lines of a file; `progress` gets the number of bytes read. All requests must have the path `endpoint`, or
+/// else that of the first.
 pub(super) fn check(
     mut file: impl BufRead,
     endpoint: Option<&str>,
     progress: impl Fn(u64),
-) -> io::Result<Result<Checked, Faults>> {
+) -> io::Result<Result<InputSummary, InputErrors>> {
     let mut check = Check { endpoint: endpoint.map(str::to_owned), ..Check::default() };
     let (mut line, mut bytes) = (Vec::new(), 0);
     while file.read_until(b'\n', &mut line)? > 0 {
         check.line += 1;
         if check.line > MAX_LINES {
-            check.fault(Reason::TooManyLines);
+            check.error(Problem::TooManyLines);
             break;
         }
         check.read(&line);
@@ -88,48 +88,50 @@ pub(super) fn check(
     }
     if check.line == 0 {
         check.line = 1;
-        check.fault(Reason::Empty);
+        check.error(Problem::Empty);
     }
-    let Check { line: lines, faults, endpoint, model, .. } = check;
+    let Check { line: lines, errors, endpoint, model, .. } = check;
     Ok(match (endpoint, model) {
-        (Some(endpoint), Some(model)) if faults.count == 0 => Ok(Checked { lines, endpoint, model }),
-        _ => Err(faults),
+        (Some(endpoint), Some(model)) if errors.count == 0 => Ok(InputSummary { lines, endpoint, model }),
+        _ => Err(errors),
     })
 }
 
 #[derive(Default)]
 struct Check {
-    /// The number of the line that is checked.
+    /// Number of the current line.
     line: u64,
-    faults: Faults,
+    errors: InputErrors,
     endpoint: Option<String>,
     model: Option<String>,
-    /// Where an id was first seen, by its hash: an id may be long, and there may be many.
+    /// Line of each id, by its hash: ids can be long and many.
     ids: HashMap<u64, u64>,
     hasher: RandomState,
 }
 
 impl Check {
-    fn fault(&mut self, reason: Reason) {
-        self.faults.count += 1;
-        if self.faults.shown.len() < MAX_SHOWN {
-            self.faults.shown.push(Fault { line: self.line, reason });
+    fn error(&mut self, problem: Problem) {
+        self.errors.count += 1;
+        if self.errors.shown.len() < MAX_SHOWN {
+            self.errors.shown.push(LineError { line: self.line, problem });
         }
     }
 
     fn read(&mut self, mut line: &[u8]) {
         if let Some(rest) = line.strip_prefix(BYTE_ORDER_MARK).filter(|_| self.line == 1) {
-            self.fault(Reason::ByteOrderMark);
+            self.error(Problem::ByteOrderMark);
             line = rest;
         }
         if line.trim_ascii().is_empty() {
-            return self.fault(Reason::BlankLine);
+            return self.error(Problem::BlankLine);
         }
         match serde_json::from_slice(line) {
             Ok(Value::Object(request)) => self.request(&request),
-            Ok(_) => self.fault(Reason::NoObject),
-            // The line of the error is always 1; the column is in it.
-            Err(error) => self.fault(Reason::InvalidJson(error.to_string().replace(" at line 1 column", " at column"))),
+            Ok(_) => self.error(Problem::NotAnObject),
+            // The JSON error's own line is always 1.
+            Err(error) => {
+                self.error(Problem::InvalidJson(error.to_string().replace(" at line 1 column", " at column")))
+            }
         }
     }
 
@@ -142,51 +144,51 @@ impl Check {
                 }
                 Entry::Occupied(entry) => {
                     let first = *entry.get();
-                    self.fault(Reason::RepeatedCustomId { id: for_display(id), first });
+                    self.error(Problem::RepeatedCustomId { id: for_display(id), first });
                 }
             },
-            None => self.fault(Reason::NoCustomId),
+            None => self.error(Problem::MissingCustomId),
         }
         if text("method") != Some("POST") {
-            self.fault(Reason::NotPost);
+            self.error(Problem::NotPost);
         }
         match text("url") {
             Some(url) if is_path(url) => {
                 let endpoint = self.endpoint.get_or_insert_with(|| url.to_owned());
                 if endpoint != url {
-                    let reason = Reason::OtherUrl { url: for_display(url), endpoint: for_display(endpoint) };
-                    self.fault(reason);
+                    let problem = Problem::OtherUrl { url: for_display(url), endpoint: for_display(endpoint) };
+                    self.error(problem);
                 }
             }
-            _ => self.fault(Reason::NoUrl),
+            _ => self.error(Problem::MissingUrl),
         }
         let Some(body) = request.get("body").and_then(Value::as_object) else {
-            return self.fault(Reason::NoBody);
+            return self.error(Problem::MissingBody);
         };
         match body.get("model").and_then(Value::as_str).filter(|model| !model.is_empty()) {
             Some(model) => {
                 let first = self.model.get_or_insert_with(|| model.to_owned());
                 if first != model {
-                    let reason = Reason::OtherModel { model: for_display(model), first: for_display(first) };
-                    self.fault(reason);
+                    let problem = Problem::OtherModel { model: for_display(model), first: for_display(first) };
+                    self.error(problem);
                 }
             }
-            None => self.fault(Reason::NoModel),
+            None => self.error(Problem::MissingModel),
         }
     }
 }
 
-/// Whether it is a path of the API, such as `/v1/responses`. Which of them take batches, OpenAI knows.
+/// Whether it is a path of the API, such as `/v1/responses`. OpenAI decides which paths take batches.
 pub(super) fn is_path(url: &str) -> bool {
     url.strip_prefix("/v1/").is_some_and(|rest| {
         !rest.is_empty() && rest.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"/_-.".contains(&byte))
     })
 }
 
-impl fmt::Display for Faults {
+impl fmt::Display for InputErrors {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for Fault { line, reason } in &self.shown {
-            writeln!(f, "  line {line}: {reason} ({})", reason.name())?;
+        for LineError { line, problem } in &self.shown {
+            writeln!(f, "  line {line}: {problem} ({})", problem.name())?;
         }
         match self.count - self.shown.len() as u64 {
             0 => Ok(()),
@@ -195,7 +197,7 @@ impl fmt::Display for Faults {
     }
 }
 
-impl Reason {
+impl Problem {
     const fn name(&self) -> &'static str {
         match self {
             Self::Empty => "empty",
@@ -203,37 +205,37 @@ impl Reason {
             Self::TooManyLines => "too_many_lines",
             Self::BlankLine => "blank_line",
             Self::InvalidJson(_) => "invalid_json",
-            Self::NoObject => "no_object",
-            Self::NoCustomId => "no_custom_id",
+            Self::NotAnObject => "not_an_object",
+            Self::MissingCustomId => "missing_custom_id",
             Self::RepeatedCustomId { .. } => "repeated_custom_id",
             Self::NotPost => "not_post",
-            Self::NoUrl => "no_url",
+            Self::MissingUrl => "missing_url",
             Self::OtherUrl { .. } => "other_url",
-            Self::NoBody => "no_body",
-            Self::NoModel => "no_model",
+            Self::MissingBody => "missing_body",
+            Self::MissingModel => "missing_model",
             Self::OtherModel { .. } => "other_model",
         }
     }
 }
 
-impl fmt::Display for Reason {
+impl fmt::Display for Problem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Empty => write!(f, "the file has no request"),
+            Self::Empty => write!(f, "the file has no requests"),
             Self::ByteOrderMark => write!(f, "begins with a byte order mark; save the file as UTF-8 without one"),
-            Self::TooManyLines => write!(f, "a batch has {MAX_LINES} requests at most; split the file"),
+            Self::TooManyLines => write!(f, "a batch has at most {MAX_LINES} requests; split the file"),
             Self::BlankLine => write!(f, "is blank"),
-            Self::InvalidJson(error) => write!(f, "is no JSON: {error}"),
-            Self::NoObject => write!(f, "is no JSON object"),
-            Self::NoCustomId => write!(f, "has no custom_id that is a text"),
-            Self::RepeatedCustomId { id, first } => write!(f, "its custom_id {id} is that of line {first}"),
+            Self::InvalidJson(error) => write!(f, "is not JSON: {error}"),
+            Self::NotAnObject => write!(f, "is not a JSON object"),
+            Self::MissingCustomId => write!(f, "its custom_id is missing or not a string"),
+            Self::RepeatedCustomId { id, first } => write!(f, "its custom_id {id} is also on line {first}"),
             Self::NotPost => write!(f, "its method is not \"POST\""),
-            Self::NoUrl => write!(f, "its url is no path such as /v1/responses"),
+            Self::MissingUrl => write!(f, "its url is missing or not a path such as /v1/responses"),
             Self::OtherUrl { url, endpoint } => write!(f, "its url {url} is not the batch's endpoint {endpoint}"),
-            Self::NoBody => write!(f, "has no body that is an object"),
-            Self::NoModel => write!(f, "its body names no model"),
+            Self::MissingBody => write!(f, "its body is missing or not an object"),
+            Self::MissingModel => write!(f, "its body has no model"),
             Self::OtherModel { model, first } => {
-                write!(f, "its model {model} is not {first}; a batch has one, so split the file")
+                write!(f, "its model {model} is not {first}; a batch has one model, so split the file")
             }
         }
     }
@@ -247,14 +249,14 @@ mod tests {
         format!(r#"{{"custom_id":"{id}","method":"POST","url":"{url}","body":{{"model":"{model}"}}}}"#)
     }
 
-    fn checked(content: &str, endpoint: Option<&str>) -> Result<Checked, Faults> {
+    fn checked(content: &str, endpoint: Option<&str>) -> Result<InputSummary, InputErrors> {
         check(content.as_bytes(), endpoint, |_| ()).unwrap()
     }
 
     #[test]
-    fn a_file_without_faults_says_what_it_asks() {
+    fn a_file_without_errors_is_summarised() {
         let (one, two) = (line("a", "/v1/responses", "m"), line("b", "/v1/responses", "m"));
-        let good = Checked { lines: 2, endpoint: "/v1/responses".to_owned(), model: "m".to_owned() };
+        let good = InputSummary { lines: 2, endpoint: "/v1/responses".to_owned(), model: "m".to_owned() };
         for content in [format!("{one}\n{two}\n"), format!("{one}\n{two}"), format!("{one}\r\n {two} \r\n")] {
             assert_eq!(checked(&content, None).as_ref(), Ok(&good), "{content}");
             assert_eq!(checked(&content, Some("/v1/responses")).as_ref(), Ok(&good), "{content}");
@@ -262,20 +264,20 @@ mod tests {
     }
 
     #[test]
-    fn the_first_faults_are_shown_and_all_are_counted() {
-        let faults = checked(&"x\n".repeat(25), None).unwrap_err();
-        assert_eq!((faults.shown.len(), faults.count), (MAX_SHOWN, 25));
-        assert!(faults.to_string().ends_with("  and 5 more\n"), "{faults}");
+    fn the_first_errors_are_shown_and_all_are_counted() {
+        let errors = checked(&"x\n".repeat(25), None).unwrap_err();
+        assert_eq!((errors.shown.len(), errors.count), (MAX_SHOWN, 25));
+        assert!(errors.to_string().ends_with("  and 5 more\n"), "{errors}");
     }
 
     #[test]
-    fn a_line_beyond_the_most_stops_the_check() {
+    fn a_line_beyond_the_limit_stops_the_check() {
         let lines = |count: u64| {
             (0..count)
                 .fold(String::new(), |text, number| text + &line(&number.to_string(), "/v1/embeddings", "m") + "\n")
         };
         assert_eq!(checked(&lines(MAX_LINES), None).unwrap().lines, MAX_LINES);
-        let faults = checked(&lines(MAX_LINES + 2), None).unwrap_err();
-        assert_eq!(faults.shown, [Fault { line: MAX_LINES + 1, reason: Reason::TooManyLines }]);
+        let errors = checked(&lines(MAX_LINES + 2), None).unwrap_err();
+        assert_eq!(errors.shown, [LineError { line: MAX_LINES + 1, problem: Problem::TooManyLines }]);
     }
 }

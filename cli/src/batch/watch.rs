@@ -1,4 +1,4 @@
-//! `batch watch`: follows a batch to its end, and fetches its results.
+//! `batch watch`: wait for a batch to end, and download its results.
 
 use std::fmt::Write as _;
 use std::io::{IsTerminal as _, stderr};
@@ -14,67 +14,67 @@ use tokio::time::sleep;
 use super::results::Results;
 use super::{check_id, counts_document, counts_text};
 use crate::context::{Context, deadline};
-use crate::failure::{Exit, Failure};
-use crate::output::pairs;
+use crate::error::{CliError, Exit, Result};
+use crate::output::key_values;
 
-/// The first and the longest pause between two looks.
-const PAUSES: (Duration, Duration) = (Duration::from_secs(2), Duration::from_mins(1));
+/// The first and the longest interval of requests.
+const INTERVALS: (Duration, Duration) = (Duration::from_secs(2), Duration::from_mins(1));
 
-/// How many looks in a row may fail before it is given up. Hours go by here, and so do disturbances.
+/// Maximum number of failed requests in a row. Watching takes hours, and disturbances pass.
 const MAX_FAILURES: u32 = 10;
 
-/// How many of the errors of a failed batch are shown.
+/// Maximum number of a failed batch's errors that are shown.
 const MAX_ERRORS: usize = 20;
 
-/// Watch a batch to its end and fetch its results
+/// Wait for a batch to end and download its results
 ///
-/// Exits with 0 when it has completed without a failed request. Ctrl-C stops the watching and not the batch.
+/// Exits with 0 if it has completed without a failed request. Ctrl-C stops watching, not the batch.
 #[derive(Args, Debug)]
 pub(crate) struct WatchArgs {
-    /// The batch, such as `batch_123`
+    /// Id of the batch, such as `batch_123`
     id: String,
-    /// The folder for output.jsonl, errors.jsonl and summary.json [default: one named like the batch]
+    /// Folder for output.jsonl, errors.jsonl and summary.json [default: the batch's id]
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
-    /// Seconds between two looks [default: 2, growing to 60]
+    /// Seconds between two requests [default: 2, growing to 60]
     #[arg(long, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(1..=3600))]
     interval: Option<u64>,
-    /// Do without a stack: take the results from OpenAI
+    /// Use no stack: download the results from OpenAI
     #[arg(long)]
     no_stack: bool,
 }
 
 impl WatchArgs {
-    pub(super) const fn of(id: String, out: Option<PathBuf>, no_stack: bool) -> Self {
+    pub(super) const fn new(id: String, out: Option<PathBuf>, no_stack: bool) -> Self {
         Self { id, out, interval: None, no_stack }
     }
 }
 
-pub(crate) async fn run(args: &WatchArgs, context: &Context) -> Result<Exit, Failure> {
+pub(crate) async fn run(args: &WatchArgs, context: &Context) -> Result {
     let id = &args.id;
     check_id(id)?;
     let results = Results::new(id.clone(), args.out.clone().unwrap_or_else(|| PathBuf::from(id)));
     let watched = async {
         let openai = context.openai().await?;
-        // Where the results will be must be known before hours are spent on waiting for them.
+        // Find the bucket before waiting for hours.
         let bucket = if args.no_stack { None } else { Some(context.output("BucketName").await?) };
         let batch = follow(openai, args, context).await?;
         let files = match bucket {
-            Some(bucket) => results.fetch_kept(bucket, context).await?,
+            Some(bucket) => results.fetch_from_stack(bucket, context).await?,
             None => results.fetch_from_openai(openai, &batch, context).await?,
         };
         report(&batch, &results, &files, context)
     };
     tokio::select! {
         exit = watched => exit,
-        _ = ctrl_c() => Err(Failure::no(format!("stopped watching {id}, which goes on at OpenAI"))
+        _ = ctrl_c() => Err(CliError::failed(format!("stopped watching {id}, which continues at OpenAI"))
             .hint(format!("Watch it again: openai-webhooks batch watch {id}"))),
     }
 }
 
-/// Looks at the batch again and again until it has ended.
-async fn follow(openai: &Client, args: &WatchArgs, context: &Context) -> Result<Batch, Failure> {
-    let (first, longest) = args.interval.map_or(PAUSES, |seconds| (Duration::from_secs(seconds), Duration::ZERO));
+/// Requests the batch until it has ended.
+async fn follow(openai: &Client, args: &WatchArgs, context: &Context) -> Result<Batch> {
+    let (first, longest) = args.interval.map_or(INTERVALS, |seconds| (Duration::from_secs(seconds), Duration::ZERO));
     let (mut pause, mut failures, mut seen) = (first, 0, None);
     let bar = context.out.bar(args.id.as_str(), 0);
     loop {
@@ -82,10 +82,10 @@ async fn follow(openai: &Client, args: &WatchArgs, context: &Context) -> Result<
             Ok(batch) if batch.status.is_terminal() => return Ok(batch),
             Ok(batch) => {
                 failures = 0;
-                bar.say(format!("{} {}", args.id, batch.status));
+                bar.set_message(format!("{} {}", args.id, batch.status));
                 if let Some(counts) = batch.request_counts {
-                    bar.of(counts.total);
-                    bar.at(counts.completed + counts.failed);
+                    bar.set_total(counts.total);
+                    bar.set_position(counts.completed + counts.failed);
                 }
                 if seen.as_ref() != Some(&batch.status) {
                     if !stderr().is_terminal() {
@@ -97,7 +97,7 @@ async fn follow(openai: &Client, args: &WatchArgs, context: &Context) -> Result<
             }
             Err(error) if error.class() == ErrorClass::Retry && failures < MAX_FAILURES => {
                 failures += 1;
-                bar.say(format!("{} (look {failures} of {MAX_FAILURES} failed)", args.id));
+                bar.set_message(format!("{} (failed requests: {failures} of at most {MAX_FAILURES})", args.id));
             }
             Err(error) => return Err(error.into()),
         }
@@ -106,7 +106,7 @@ async fn follow(openai: &Client, args: &WatchArgs, context: &Context) -> Result<
     }
 }
 
-fn report(batch: &Batch, results: &Results, files: &[&str], context: &Context) -> Result<Exit, Failure> {
+fn report(batch: &Batch, results: &Results, files: &[&str], context: &Context) -> Result {
     let failed = batch.request_counts.is_some_and(|counts| counts.failed > 0);
     let errors: Vec<Value> = batch
         .errors
@@ -122,7 +122,7 @@ fn report(batch: &Batch, results: &Results, files: &[&str], context: &Context) -
         "files": files,
     });
     context.out.result(&document, || {
-        let mut text = pairs(&[
+        let mut text = key_values(&[
             ("batch", batch.id.clone()),
             ("status", batch.status.to_string()),
             ("requests", counts_text(batch)),
@@ -139,5 +139,5 @@ fn report(batch: &Batch, results: &Results, files: &[&str], context: &Context) -
         }
         text
     })?;
-    Ok(Exit::when(batch.status == BatchStatus::Completed && !failed))
+    Ok(Exit::success_if(batch.status == BatchStatus::Completed && !failed))
 }

@@ -1,275 +1,272 @@
-//! What changes endpoints.
+//! Commands that change endpoints.
 
 use std::path::PathBuf;
 
 use clap::Args;
 use hooks_aws::secrets::Stage;
-use hooks_openai::{EndpointChange, WebhookEndpoint};
+use hooks_openai::{Client, EndpointChange, WebhookEndpoint};
 use serde_json::json;
 
-use super::kept::Keeper;
-use super::{document, endpoints, not_done, of_stack};
+use super::secret_sink::SecretSink;
+use super::{DASHBOARD, all_endpoints, document, id_or_of_stack, not_done, of_stack};
 use crate::context::{Context, deadline};
-use crate::failure::{Exit, Failure};
-use crate::output::{Consent, Decision, visible};
-use crate::signing::{Endpoint, stack_version};
+use crate::error::{CliError, Result};
+use crate::output::{ConfirmArgs, Decision, printable};
+use crate::stack_endpoints::{PROJECT, StackEndpoint, endpoint_name};
+
+/// Prefixes of the types that a new endpoint does not get by default: OpenAI ends the Evals API, and nothing handles videos.
+const NOT_BY_DEFAULT: [&str; 2] = ["eval.", "video."];
 
 /// Create an endpoint that delivers to the stack, and store its secret there
 #[derive(Args, Debug)]
 pub(super) struct CreateArgs {
-    /// What people call it [default: the stack's name]
+    /// Endpoint of the stack that it delivers to
+    #[arg(long, value_name = "NAME", default_value = PROJECT, value_parser = endpoint_name)]
+    endpoint: String,
+    /// Display name [default: the stack's name]
     #[arg(long)]
     name: Option<String>,
-    /// Where it delivers to [default: the stack's URL]
+    /// URL to deliver to [default: the stack's]
     #[arg(long, requires = "secret_out")]
     url: Option<String>,
-    /// What it delivers, with commas in between, or `all` that OpenAI offers
-    #[arg(long, value_delimiter = ',', default_value = "all", value_name = "TYPES")]
-    event_types: Vec<String>,
-    /// Put the secret into a new file (mode 0600) instead of the stack
+    /// Event types, separated by commas, or `all` that OpenAI offers [default: all except eval.* and video.*]
+    #[arg(long, value_delimiter = ',', value_name = "TYPES")]
+    event_types: Option<Vec<String>>,
+    /// Write the secret to a new file (mode 0600) instead of the stack
     #[arg(long, value_name = "FILE")]
     secret_out: Option<PathBuf>,
     #[command(flatten)]
-    consent: Consent,
+    confirm: ConfirmArgs,
 }
 
-/// Change an endpoint; what is not given stays
+/// Change an endpoint; options that are not given stay unchanged
 #[derive(Args, Debug)]
 #[command(group = clap::ArgGroup::new("change").required(true).multiple(true))]
 pub(super) struct UpdateArgs {
-    /// The endpoint [default: the one that delivers to the stack]
+    /// Id of the endpoint [default: the one that delivers to the stack]
     id: Option<String>,
-    /// Another name
+    /// New display name
     #[arg(long, group = "change")]
     name: Option<String>,
-    /// Another URL
+    /// New URL
     #[arg(long, group = "change")]
     url: Option<String>,
-    /// All that it delivers from now on, with commas in between, or `all` that OpenAI offers
+    /// New list of event types, separated by commas, or `all` that OpenAI offers
     #[arg(long, value_delimiter = ',', value_name = "TYPES", group = "change")]
     event_types: Option<Vec<String>>,
-    /// Show what would be done, and do nothing
+    /// Show what would be done, and change nothing
     #[arg(long)]
     dry_run: bool,
 }
 
-/// Delete an endpoint: OpenAI delivers nothing to it any more
+/// Delete an endpoint: OpenAI stops delivering to it
 #[derive(Args, Debug)]
 pub(super) struct DeleteArgs {
-    /// The endpoint
+    /// Id of the endpoint
     id: String,
     #[command(flatten)]
-    consent: Consent,
+    confirm: ConfirmArgs,
 }
 
-/// Have OpenAI make a new secret, and store it; the old one goes on for 24 hours
+/// Have OpenAI create a new secret, and store it; the old one is valid for another 24 hours
 #[derive(Args, Debug)]
 pub(super) struct RotateArgs {
-    /// The endpoint [default: the one that delivers to the stack]
+    /// Id of the endpoint [default: the one that delivers to the stack]
     id: Option<String>,
+    /// Endpoint of the stack that it delivers to
+    #[arg(long, value_name = "NAME", default_value = PROJECT, value_parser = endpoint_name)]
+    endpoint: String,
     /// End the old secret at once, because it leaked
     #[arg(long)]
     now: bool,
-    /// Put the secret into a new file (mode 0600) instead of the stack
+    /// Write the secret to a new file (mode 0600) instead of the stack
     #[arg(long, value_name = "FILE")]
     secret_out: Option<PathBuf>,
     #[command(flatten)]
-    consent: Consent,
+    confirm: ConfirmArgs,
 }
 
-pub(super) async fn create(args: CreateArgs, context: &Context) -> Result<Exit, Failure> {
+pub(super) async fn create(args: CreateArgs, context: &Context) -> Result {
     let openai = context.openai().await?;
-    let url = match args.url {
-        Some(url) => url,
-        None => context.output(Endpoint::Project.url_output()).await?.to_owned(),
+    let (of_stack, url) = match args.url {
+        Some(url) => (None, url),
+        None => {
+            let endpoint = context.stack().await?.endpoint(&args.endpoint)?;
+            (Some(endpoint.clone()), endpoint.url)
+        }
     };
     let name = args.name.unwrap_or_else(|| context.options.stack.clone());
-    let spinner = context.out.spinner("Asking OpenAI");
-    // Another endpoint for the same URL has another secret: every event would come twice, once refused.
-    if let Some(present) = endpoints(openai, usize::MAX).await?.into_iter().find(|endpoint| endpoint.url == url) {
-        return Err(Failure::no(format!("the endpoint {} delivers to {url} already", present.id)).hint(format!(
-            "Change it with `endpoints update`. If its secret is not known, get a new one with `endpoints rotate {}`.",
-            present.id
+    let spinner = context.out.spinner("Calling OpenAI");
+    // A second endpoint for the URL has another secret: each event would be delivered twice, and refused once.
+    if let Some(present) = all_endpoints(openai, usize::MAX).await?.into_iter().find(|endpoint| endpoint.url == url) {
+        let id = present.id;
+        return Err(CliError::failed(format!("the endpoint {id} already delivers to {url}")).hint(format!(
+            "Change it with `openai-webhooks endpoints update`. If its secret is lost, create a new one: openai-webhooks \
+             endpoints rotate {id}"
         )));
     }
     let event_types = event_types(args.event_types, openai).await?;
     drop(spinner);
-    let replaces =
-        args.secret_out.is_none() && stack_version(context, Endpoint::Project, Stage::Current).await?.is_some();
-    let decision = if replaces || args.consent.dry_run {
+    let replaces = match (&args.secret_out, &of_stack) {
+        (None, Some(of_stack)) => of_stack.version(context, Stage::Current).await?.is_some(),
+        _ => false,
+    };
+    let decision = if replaces || args.confirm.dry_run {
         let question = format!(
-            "The stack {} has the signing secret of another endpoint; that endpoint's deliveries will be refused in 24 \
-             hours. Replace it?",
+            "The stack {} has the signing secret of another endpoint, whose deliveries will be refused after 24 hours. \
+             Replace it?",
             context.options.stack
         );
-        context.out.consent(args.consent, &question)?
+        context.out.confirm(args.confirm, &question)?
     } else {
-        Decision::Go
+        Decision::Proceed
     };
-    if decision != Decision::Go {
+    if decision != Decision::Proceed {
+        let action = format!("create an endpoint for {url} ({} types)", event_types.len());
         let document = json!({ "name": name, "url": url, "event_types": event_types });
-        return not_done(
-            context,
-            decision,
-            document,
-            &format!("create an endpoint for {url} ({} types)", event_types.len()),
-        );
+        return not_done(context, decision, document, &action);
     }
-    let keeper = keeper(args.secret_out, context).await?;
+    let sink = SecretSink::new(args.secret_out, of_stack, context).await?;
     let (endpoint, secret) = match openai.create_webhook_endpoint(&name, &url, &event_types, deadline()).await {
         Ok(created) => created,
         Err(error) => {
-            keeper.discard();
+            sink.discard();
             return Err(error.into());
         }
     };
-    let kept = keeper.keep(&endpoint.id, &secret).await?;
-    context.out.result(&json!({ "endpoint": document(&endpoint), "kept": kept.document() }), || {
+    let stored = sink.store(&endpoint.id, &secret).await?;
+    context.out.result(&json!({ "endpoint": document(&endpoint), "stored": stored.document() }), || {
         let WebhookEndpoint { id, url, event_types, .. } = &endpoint;
         format!(
-            "Created {id}, which delivers {} types to {url}. {}\nTry it: openai-webhooks endpoints test {id}",
+            "Created {id}, which delivers {} types to {url}. {}\nTest it: openai-webhooks endpoints test {id}",
             event_types.len(),
-            kept.text()
+            stored.text()
         )
-    })?;
-    Ok(Exit::Yes)
+    })
 }
 
-pub(super) async fn update(args: UpdateArgs, context: &Context) -> Result<Exit, Failure> {
+pub(super) async fn update(args: UpdateArgs, context: &Context) -> Result {
     let openai = context.openai().await?;
     let id = id_or_of_stack(args.id, context).await?;
     let event_types = match args.event_types {
-        Some(given) => Some(event_types(given, openai).await?),
+        Some(given) => Some(event_types(Some(given), openai).await?),
         None => None,
     };
     if args.dry_run {
         let change = json!({ "id": id, "name": args.name, "url": args.url, "event_types": event_types });
-        return not_done(context, Decision::Rehearse, change, &format!("change the endpoint {id}"));
+        return not_done(context, Decision::DryRun, change, &format!("change the endpoint {id}"));
     }
     let change =
         EndpointChange { name: args.name.as_deref(), url: args.url.as_deref(), event_types: event_types.as_deref() };
     let endpoint = openai.update_webhook_endpoint(&id, change, deadline()).await?;
     context.out.result(&json!({ "endpoint": document(&endpoint) }), || {
         let WebhookEndpoint { name, url, event_types, .. } = &endpoint;
-        visible(&format!("{id} ({name}) delivers {} types to {url}.", event_types.len()))
-    })?;
-    Ok(Exit::Yes)
+        printable(&format!("{id} ({name}) delivers {} types to {url}.", event_types.len()))
+    })
 }
 
-pub(super) async fn delete(args: DeleteArgs, context: &Context) -> Result<Exit, Failure> {
+pub(super) async fn delete(args: DeleteArgs, context: &Context) -> Result {
     let openai = context.openai().await?;
     let endpoint = openai.webhook_endpoint(&args.id, deadline()).await?;
-    let question = format!("Delete {} ({}), which delivers to {}?", endpoint.id, endpoint.name, endpoint.url);
-    let decision = context.out.consent(args.consent, &question)?;
-    if decision != Decision::Go {
+    let WebhookEndpoint { id, name, url, .. } = &endpoint;
+    let decision = context.out.confirm(args.confirm, &format!("Delete {id} ({name}), which delivers to {url}?"))?;
+    if decision != Decision::Proceed {
         let document = json!({ "endpoint": document(&endpoint) });
-        return not_done(
-            context,
-            decision,
-            document,
-            &format!("delete {}, which delivers to {}", endpoint.id, endpoint.url),
-        );
+        return not_done(context, decision, document, &format!("delete {id}, which delivers to {url}"));
     }
-    openai.delete_webhook_endpoint(&args.id, deadline()).await?;
-    context.out.result(&json!({ "deleted": args.id }), || {
-        format!("Deleted {}. OpenAI drops the events that it had not delivered yet.", args.id)
-    })?;
-    Ok(Exit::Yes)
+    openai.delete_webhook_endpoint(id, deadline()).await?;
+    context.out.result(&json!({ "deleted": id }), || {
+        format!("Deleted {id}. OpenAI drops the events that it had not delivered yet.")
+    })
 }
 
-pub(super) async fn rotate(args: RotateArgs, context: &Context) -> Result<Exit, Failure> {
+pub(super) async fn rotate(args: RotateArgs, context: &Context) -> Result {
     let openai = context.openai().await?;
-    let endpoint = match args.id {
-        Some(id) => openai.webhook_endpoint(&id, deadline()).await?,
-        None => of_stack(context).await?,
+    let endpoint = match &args.id {
+        Some(id) => openai.webhook_endpoint(id, deadline()).await?,
+        None => of_stack(&args.endpoint, context).await?,
     };
-    if args.secret_out.is_none() {
-        stack_can_take(&endpoint, context).await?;
-    }
+    let of_stack = match args.secret_out {
+        Some(_) => None,
+        None => Some(rotatable(&endpoint, &args.endpoint, context).await?),
+    };
     let WebhookEndpoint { id, url, .. } = &endpoint;
-    let decision = if args.now || args.consent.dry_run {
+    let decision = if args.now || args.confirm.dry_run {
         let question = format!(
-            "End the old secret of {id} at once? Until the receiver at {url} has read the new one, seconds later, it \
+            "End the old secret of {id} at once? Until the receiver at {url} has read the new one, within a minute, it \
              refuses deliveries, which OpenAI repeats."
         );
-        context.out.consent(args.consent, &question)?
+        context.out.confirm(args.confirm, &question)?
     } else {
-        Decision::Go
+        Decision::Proceed
     };
-    if decision != Decision::Go {
+    if decision != Decision::Proceed {
         let document = json!({ "endpoint": id, "old_secret_ends": if args.now { "now" } else { "in 24 hours" } });
-        return not_done(context, decision, document, &format!("give {id} a new secret"));
+        return not_done(context, decision, document, &format!("create a new secret for {id}"));
     }
-    let keeper = keeper(args.secret_out, context).await?;
+    let sink = SecretSink::new(args.secret_out, of_stack, context).await?;
     let (endpoint, secret) = match openai.rotate_webhook_secret(id, !args.now, deadline()).await {
         Ok(rotated) => rotated,
         Err(error) => {
-            keeper.discard();
+            sink.discard();
             return Err(error.into());
         }
     };
-    let kept = keeper.keep(&endpoint.id, &secret).await?;
-    context.out.result(&json!({ "endpoint": document(&endpoint), "kept": kept.document() }), || {
-        let old = if args.now { "has ended at OpenAI" } else { "goes on for 24 hours" };
+    let stored = sink.store(&endpoint.id, &secret).await?;
+    context.out.result(&json!({ "endpoint": document(&endpoint), "stored": stored.document() }), || {
+        let old = if args.now { "has ended at OpenAI" } else { "is valid for another 24 hours" };
         let leaked = if args.now { LEAKED } else { "" };
-        format!("{} has a new secret; the old one {old}. {}{leaked}", endpoint.id, kept.text())
-    })?;
-    Ok(Exit::Yes)
+        format!("{} has a new secret; the old one {old}. {}{leaked}", endpoint.id, stored.text())
+    })
 }
 
 const LEAKED: &str = "\nThe stack itself accepts the old one for another 24 hours. If it leaked, remove its version: see \
                       docs/security.md, \"If a secret leaked\".";
 
-/// The stack's secret is that of the endpoint that delivers to it. Any other's would lock that one out; and so would a
-/// second rotation in the midst of the stack's own.
-async fn stack_can_take(endpoint: &WebhookEndpoint, context: &Context) -> Result<(), Failure> {
-    let url = context.output(Endpoint::Project.url_output()).await?;
-    if endpoint.url != url {
-        return Err(Failure::usage(format!("{} delivers to {}, not to the stack's {url}", endpoint.id, endpoint.url))
-            .hint("Its secret does not belong into this stack. Put it elsewhere with --secret-out FILE."));
+/// The stack's endpoint that takes the secret. Fails if the secret does not belong there, or if the stack is rotating it
+/// itself: the endpoint that delivers to the stack would be locked out.
+async fn rotatable(endpoint: &WebhookEndpoint, name: &str, context: &Context) -> Result<StackEndpoint> {
+    let of_stack = context.stack().await?.endpoint(name)?;
+    let WebhookEndpoint { id, url, .. } = endpoint;
+    if *url != of_stack.url {
+        return Err(CliError::usage(format!("{id} delivers to {url}, not to the stack's {}", of_stack.url))
+            .hint("Its secret does not belong into this stack. Write it to a file with --secret-out FILE."));
     }
-    let pending = stack_version(context, Endpoint::Project, Stage::Pending).await?;
-    let current = stack_version(context, Endpoint::Project, Stage::Current).await?;
+    let pending = of_stack.version(context, Stage::Pending).await?;
+    let current = of_stack.version(context, Stage::Current).await?;
     match pending {
         Some(pending) if current.is_none_or(|current| current.id != pending.id) => {
-            Err(Failure::no("the stack is in the midst of a rotation of this secret").hint(
-                "Wait until it is over. If it hangs: aws secretsmanager cancel-rotate-secret, with the stack's \
-                 ProjectSigningSecretArn.",
-            ))
+            Err(CliError::failed("the stack is rotating this secret itself").hint(format!(
+                "Wait until that rotation is over. If it does not end: aws secretsmanager cancel-rotate-secret \
+                 --secret-id {}",
+                of_stack.secret_id
+            )))
         }
-        _ => Ok(()),
+        _ => Ok(of_stack),
     }
 }
 
-async fn keeper(secret_out: Option<PathBuf>, context: &Context) -> Result<Keeper, Failure> {
-    match secret_out {
-        Some(path) => Keeper::file(path),
-        None => Keeper::stack(context).await,
-    }
-}
-
-async fn id_or_of_stack(id: Option<String>, context: &Context) -> Result<String, Failure> {
-    match id {
-        Some(id) => Ok(id),
-        None => Ok(of_stack(context).await?.id),
-    }
-}
-
-/// The types that were given, checked against those that OpenAI offers; `all` stands for these.
-async fn event_types(given: Vec<String>, openai: &hooks_openai::Client) -> Result<Vec<String>, Failure> {
-    let offered = openai.webhook_event_types(deadline()).await?;
-    if given == ["all"] {
+/// Event types from an argument, checked against those that OpenAI offers.
+async fn event_types(given: Option<Vec<String>>, openai: &Client) -> Result<Vec<String>> {
+    let mut offered = openai.webhook_event_types(deadline()).await?;
+    let Some(mut types) = given else {
+        offered.retain(|name| !NOT_BY_DEFAULT.iter().any(|prefix| name.starts_with(prefix)));
+        return Ok(offered);
+    };
+    if types == ["all"] {
         return Ok(offered);
     }
-    let mut types: Vec<String> = given.iter().map(|name| name.trim().to_owned()).collect();
+    for name in &mut types {
+        *name = name.trim().to_owned();
+    }
     types.sort();
     types.dedup();
     match types.iter().find(|name| !offered.contains(name)) {
         None => Ok(types),
-        Some(unknown) if unknown.starts_with("live.") || unknown.starts_with("safety.") => {
-            Err(Failure::usage(format!("{unknown} is not offered over OpenAI's API")).hint(super::DASHBOARD))
+        Some(name) if name.starts_with("live.") || name.starts_with("safety.") => {
+            Err(CliError::usage(format!("OpenAI's API does not offer {name}")).hint(DASHBOARD))
         }
-        Some(unknown) => Err(Failure::usage(format!("OpenAI offers no event type {}", visible(unknown)))
-            .hint("`openai-webhooks endpoints types` lists them.")),
+        Some(name) => Err(CliError::usage(format!("{} is not an event type of OpenAI's", printable(name)))
+            .hint("List them: openai-webhooks endpoints types")),
     }
 }

@@ -1,4 +1,4 @@
-//! `events replay`: events go through their queue again and are handled as if they had just come.
+//! `events replay`: send stored events to their queues again.
 
 use std::collections::BTreeMap;
 
@@ -8,105 +8,100 @@ use hooks_webhook::{Category, Event};
 use serde_json::{Value, json};
 use tokio::task::JoinSet;
 
-use super::show::no_body;
-use super::{Filter, event_log, find};
+use super::show::body_not_stored;
+use super::{FilterArgs, find};
 use crate::aws::{Entry, EventLog};
 use crate::context::Context;
-use crate::dlq::queue_url;
-use crate::failure::{Exit, Failure};
-use crate::output::{Consent, Decision, table};
-use crate::when::Moment;
+use crate::error::{CliError, Exit, Result};
+use crate::output::{ConfirmArgs, Decision, counted, or_dash, table};
 
-/// How many events are sent at a time.
+/// Number of events that are sent at a time.
 const PARALLEL: usize = 8;
 
-/// Have events handled again, also those that are completed
+/// Handle events again, even those that are completed
 ///
-/// The stored bodies are put into their queues, the oldest first. Consumers act again, and the outcomes say
+/// The stored bodies are sent to their queues, oldest first. Consumers act again, and the outcomes have
 /// `"source": "replay"`.
 #[derive(Args, Debug)]
 pub(crate) struct ReplayArgs {
-    /// Webhook ids (wh_...) or event ids (evt_...); instead of ids, a filter with at least --since
+    /// Webhook ids (wh_...) or event ids (evt_...); without ids, a filter with at least --since
     #[arg(value_name = "ID")]
     ids: Vec<String>,
     #[command(flatten)]
-    filter: Filter,
-    /// Replay so many at most, the newest ones
+    filter: FilterArgs,
+    /// Replay at most N events, the newest ones
     #[arg(long, value_name = "N", default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..))]
     limit: u32,
     #[command(flatten)]
-    consent: Consent,
+    confirm: ConfirmArgs,
 }
 
-/// What is to be replayed, and what cannot be.
+/// Events to replay, and those that are left out.
 #[derive(Default)]
 struct Plan {
     events: Vec<Entry>,
-    /// Their bodies are not kept.
+    /// Events whose bodies are not stored.
     refused: Vec<Entry>,
-    /// How many are left out, because another event acted for them.
+    /// Number of duplicates, which another event was handled for.
     duplicates: usize,
     /// Whether the limit left some out.
     more: bool,
 }
 
-pub(crate) async fn run(args: &ReplayArgs, context: &Context) -> Result<Exit, Failure> {
-    let log = event_log(context).await?;
+pub(crate) async fn run(args: &ReplayArgs, context: &Context) -> Result {
+    let log = context.event_log().await?;
     let plan = plan(args, context, &log).await?;
     if !context.out.json {
         for entry in &plan.refused {
-            context.out.note(&format!("Left out: {}.", no_body(entry).message));
+            context.out.note(&format!("Left out: {}.", body_not_stored(entry).message));
         }
         if plan.duplicates > 0 {
             context.out.note(&format!("Left out: {} duplicates of other events.", plan.duplicates));
         }
         if plan.more {
-            context.out.note("More events match: these are the newest ones. Raise --limit to have them all.");
+            context.out.note("More events match; these are the newest. Raise --limit to replay all.");
         }
     }
     let decision = match plan.events.as_slice() {
-        [] => Decision::Rehearse,
-        events => context.out.consent(args.consent, &question(events))?,
+        [] => Decision::DryRun,
+        events => context.out.confirm(args.confirm, &question(events))?,
     };
+    let exit = Exit::success_if(plan.refused.is_empty());
     match decision {
-        Decision::Go => {}
-        Decision::Rehearse => {
+        Decision::Proceed => {}
+        Decision::DryRun => {
             report(context, &plan, &plan.events, true)?;
-            return Ok(Exit::when(plan.refused.is_empty()));
+            return Ok(exit);
         }
-        Decision::Stop => return Ok(Exit::No),
+        Decision::Declined => return Ok(Exit::Failure),
     }
-    let (replayed, failure) = send(context, &log, &plan.events).await?;
+    let (replayed, error) = send(context, &log, &plan.events).await?;
     report(context, &plan, &replayed, false)?;
-    match failure {
-        None => Ok(Exit::when(plan.refused.is_empty())),
-        Some(failure) => {
-            let (done, all) = (replayed.len(), plan.events.len());
-            Err(Failure::remote(format!("{done} of {all} events are replayed, then: {failure}"))
-                .hint("Replay the others by their ids: what is replayed twice is handled twice."))
-        }
-    }
+    let Some(error) = error else { return Ok(exit) };
+    let (done, all) = (replayed.len(), plan.events.len());
+    Err(CliError::service(format!("{done} of {all} events are replayed, then: {error}"))
+        .hint("Replay the others by their ids: an event that is replayed twice is handled twice."))
 }
 
-/// Finds the events, without their bodies where they may be many.
-async fn plan(args: &ReplayArgs, context: &Context, log: &EventLog) -> Result<Plan, Failure> {
-    let (mut plan, limit) = (Plan::default(), args.limit as usize);
+/// Finds the events. With a filter, bodies are read later: there may be many.
+async fn plan(args: &ReplayArgs, context: &Context, log: &EventLog) -> Result<Plan> {
+    let mut plan = Plan::default();
     match (args.ids.is_empty(), args.filter.is_given()) {
-        (false, true) => return Err(Failure::usage("give ids or a filter, not both")),
+        (false, true) => return Err(CliError::usage("give ids or a filter, not both")),
         (true, _) if args.filter.since.is_none() => {
-            return Err(Failure::usage("say which events: their ids, or a filter with --since")
+            return Err(CliError::usage("no events selected: give ids, or a filter with --since")
                 .hint("For example `openai-webhooks events replay --since 24h --state failed --dry-run`."));
         }
         (true, _) => {
             let _spinner = context.out.spinner("Reading the ledger");
-            let mut entries = log.entries(args.filter.wanted()?);
+            let mut entries = log.entries(args.filter.to_filter()?);
             while let Some(entry) = entries.next().await? {
-                plan.more = plan.events.len() >= limit;
+                plan.more = plan.events.len() >= args.limit as usize;
                 if plan.more {
                     break;
                 }
                 match (&entry.duplicate_of, entry.body_omitted) {
-                    // The event that acted for it comes by itself, or is left out on purpose.
+                    // The filter decides about the event that was handled in its place.
                     (Some(_), _) => plan.duplicates += 1,
                     (None, Some(_)) => plan.refused.push(entry),
                     (None, None) => plan.events.push(entry),
@@ -117,9 +112,10 @@ async fn plan(args: &ReplayArgs, context: &Context, log: &EventLog) -> Result<Pl
             for id in &args.ids {
                 let entry = find(context, log, id).await?;
                 if entry.body.is_none() {
-                    return Err(no_body(&entry));
+                    return Err(body_not_stored(&entry));
                 }
-                if !plan.events.iter().any(|other| is_same(other, &entry)) {
+                let key = |entry: &Entry| (entry.endpoint.clone(), entry.webhook_id.clone());
+                if !plan.events.iter().any(|other| key(other) == key(&entry)) {
                     plan.events.push(entry);
                 }
             }
@@ -129,29 +125,24 @@ async fn plan(args: &ReplayArgs, context: &Context, log: &EventLog) -> Result<Pl
     Ok(plan)
 }
 
-fn is_same(one: &Entry, other: &Entry) -> bool {
-    (&one.endpoint, &one.webhook_id) == (&other.endpoint, &other.webhook_id)
-}
-
 fn question(events: &[Entry]) -> String {
     let mut by_state = BTreeMap::<&str, usize>::new();
     for entry in events {
         *by_state.entry(&entry.state).or_default() += 1;
     }
     let states: Vec<_> = by_state.iter().map(|(state, count)| format!("{count} {state}")).collect();
-    let (count, s) = (events.len(), if events.len() == 1 { "" } else { "s" });
-    format!("Replay {count} event{s} ({}), so that they are handled again?", states.join(", "))
+    format!("Replay {} ({}), so that they are handled again?", counted(events.len() as u64, "event"), states.join(", "))
 }
 
-/// Sends the events. Answers those that were sent, and why it stopped if it did.
-async fn send(context: &Context, log: &EventLog, events: &[Entry]) -> Result<(Vec<Entry>, Option<Failure>), Failure> {
+/// Sends the events. Returns those that were sent, and the error that stopped it.
+async fn send(context: &Context, log: &EventLog, events: &[Entry]) -> Result<(Vec<Entry>, Option<CliError>)> {
     let sender = QueueSender::new(context.aws().await?);
     let mut queues = BTreeMap::new();
-    for entry in events {
-        let category: Category = entry.category.parse().map_err(|_| {
-            Failure::no(format!("{} is of the category {}, which has no queue", entry.webhook_id, entry.category))
-        })?;
-        queues.insert(entry.category.as_str(), queue_url(context, category).await?);
+    for Entry { category, webhook_id, .. } in events {
+        let parsed: Category = category
+            .parse()
+            .map_err(|_| CliError::failed(format!("{webhook_id} has the category {category}, which has no queue")))?;
+        queues.insert(category.as_str(), context.queue_url(parsed).await?);
     }
     let bar = context.out.bar("Replaying", events.len() as u64);
     let (mut sent, mut failure) = (Vec::new(), None);
@@ -165,29 +156,26 @@ async fn send(context: &Context, log: &EventLog, events: &[Entry]) -> Result<(Ve
         }
         match calls.join_next().await {
             None => break,
-            Some(Ok(Ok(entry))) => {
-                sent.push(entry);
-                bar.step();
-            }
+            Some(Ok(Ok(entry))) => sent.push(entry),
             Some(Ok(Err(error))) => failure = Some(error),
-            Some(Err(error)) => failure = Some(Failure::no(error.to_string())),
+            Some(Err(error)) => failure = Some(CliError::failed(error.to_string())),
         }
+        bar.set_position(sent.len() as u64);
     }
     sent.sort_by_key(|entry| entry.received_at);
     Ok((sent, failure))
 }
 
-/// Puts one event into its queue, with the body that the ledger has now.
-async fn replay(log: &EventLog, sender: &QueueSender, queue: &str, entry: &Entry) -> Result<(), Failure> {
-    let body = if let Some(body) = &entry.body {
-        body.clone()
-    } else {
-        let found = log.entry(&entry.endpoint, &entry.webhook_id).await?;
-        found.and_then(|entry| entry.body).ok_or_else(|| no_body(entry))?
+/// Sends one event to its queue, with the body that the ledger has now.
+async fn replay(log: &EventLog, sender: &QueueSender, queue: &str, entry: &Entry) -> Result<()> {
+    let body = match &entry.body {
+        Some(body) => Some(body.clone()),
+        None => log.entry(&entry.endpoint, &entry.webhook_id).await?.and_then(|entry| entry.body),
     };
+    let body = body.ok_or_else(|| body_not_stored(entry))?;
     let key = Event::parse(&body).ok().map(|event| event.idempotency_key().to_string());
     let record = match &key {
-        Some(key) => log.record(key).await?,
+        Some(key) => log.idempotency_record(key).await?,
         None => None,
     };
     let message = Message {
@@ -196,7 +184,7 @@ async fn replay(log: &EventLog, sender: &QueueSender, queue: &str, entry: &Entry
         webhook_timestamp: entry.webhook_timestamp.clone(),
         endpoint: entry.endpoint.clone(),
         event_type: entry.event_type.clone(),
-        received_at: entry.received_at.cast_unsigned(),
+        received_at: entry.received_at.0.cast_unsigned(),
         source: Source::Replay,
         failure: None,
         seen_token: record.map(|record| record.token),
@@ -205,49 +193,43 @@ async fn replay(log: &EventLog, sender: &QueueSender, queue: &str, entry: &Entry
     Ok(sender.send(queue, &message).await?)
 }
 
-/// Who asks, as this machine knows them.
+/// The user who asks, as this machine knows them.
 fn asked_by() -> Option<String> {
     let name = ["USER", "LOGNAME", "USERNAME"].into_iter().find_map(|name| std::env::var(name).ok())?;
     Some(name.chars().filter(|character| !character.is_control()).take(64).collect())
 }
 
-fn report(context: &Context, plan: &Plan, events: &[Entry], dry_run: bool) -> Result<(), Failure> {
-    let named = |entry: &Entry| {
+fn report(context: &Context, plan: &Plan, events: &[Entry], dry_run: bool) -> Result {
+    let summary = |entry: &Entry| {
         json!({
             "webhook_id": entry.webhook_id, "endpoint": entry.endpoint, "type": entry.event_type,
             "object_id": entry.object_id, "state": entry.state,
         })
     };
     let refused = plan.refused.iter().map(|entry| {
-        let mut named = named(entry);
-        named["why"] = no_body(entry).message.into();
-        named
+        let mut summary = summary(entry);
+        summary["why"] = body_not_stored(entry).message.into();
+        summary
     });
     let document = json!({
         "dry_run": dry_run,
-        "events": events.iter().map(named).collect::<Vec<Value>>(),
+        "events": events.iter().map(summary).collect::<Vec<Value>>(),
         "refused": refused.collect::<Vec<Value>>(),
         "duplicates": plan.duplicates,
         "more": plan.more,
     });
+    let count = counted(events.len() as u64, "event");
     context.out.result(&document, || match (events, dry_run) {
         ([], _) => "There is no event to replay.".to_owned(),
-        (events, false) => format!("Replayed {}. `openai-webhooks events list` shows how they end.", count(events)),
+        (_, false) => format!("Replayed {count}. Their results: openai-webhooks events list"),
         (events, true) => {
-            let rows: Vec<_> = events
-                .iter()
-                .map(|entry| {
-                    let object = entry.object_id.clone().unwrap_or_else(|| "-".to_owned());
-                    let received = Moment(entry.received_at).text();
-                    [received, entry.state.clone(), entry.event_type.clone(), object, entry.webhook_id.clone()]
-                })
-                .collect();
+            let row = |entry: &Entry| {
+                let (received, object) = (entry.received_at.text(), or_dash(entry.object_id.as_deref()));
+                [received, entry.state.clone(), entry.event_type.clone(), object, entry.webhook_id.clone()]
+            };
+            let rows: Vec<_> = events.iter().map(row).collect();
             let list = table(["RECEIVED (UTC)", "STATE", "TYPE", "OBJECT", "ID"], &rows);
-            format!("{list}\n{} would be replayed.", count(events))
+            format!("{list}\n{count} would be replayed.")
         }
     })
-}
-
-fn count(events: &[Entry]) -> String {
-    format!("{} event{}", events.len(), if events.len() == 1 { "" } else { "s" })
 }

@@ -1,13 +1,13 @@
-//! A request as somebody has kept it.
+//! A captured request.
 
 use http::{HeaderMap, HeaderName, HeaderValue};
 
-use crate::failure::Failure;
+use crate::error::{CliError, Result};
 
-/// More header lines than any request has that a server takes.
+/// Maximum number of header lines.
 const MAX_HEADERS: usize = 1000;
 
-/// The headers and the body of a request.
+/// Headers and body of a request.
 #[derive(Debug, Default)]
 pub(super) struct Capture {
     pub(super) headers: HeaderMap,
@@ -15,15 +15,15 @@ pub(super) struct Capture {
 }
 
 impl Capture {
-    /// Reads header lines, an empty line, and the body, as `curl --include`, `nc` and proxies write them. The line of
-    /// the request or the status, and the marks of `curl --verbose`, may stand there.
-    pub(super) fn of_dump(dump: &[u8]) -> Result<Self, Failure> {
+    /// Parses header lines, an empty line, and the body, as `curl --include`, `nc` and proxies write them. Request and
+    /// status lines, and the marks of `curl --verbose`, are skipped.
+    pub(super) fn from_request(request: &[u8]) -> Result<Self> {
         let mut capture = Self::default();
-        let mut rest = dump;
+        let mut rest = request;
         loop {
             let (line, after) = first_line(rest).ok_or_else(|| {
-                Failure::usage("the capture has no empty line between the headers and the body")
-                    .hint("With headers and body in files of their own, use --headers and --body.")
+                CliError::usage("the capture has no empty line between the headers and the body")
+                    .hint("For headers and body in separate files, use --headers and --body.")
             })?;
             rest = after;
             if line.is_empty() {
@@ -36,7 +36,7 @@ impl Capture {
     }
 
     /// Adds header lines.
-    pub(super) fn add_lines(&mut self, lines: &[u8]) -> Result<(), Failure> {
+    pub(super) fn add_lines(&mut self, lines: &[u8]) -> Result<()> {
         let mut rest = lines;
         while let Some((line, after)) = first_line(rest) {
             rest = after;
@@ -47,7 +47,7 @@ impl Capture {
         if rest.is_empty() { Ok(()) } else { self.add_line(rest) }
     }
 
-    /// Adds a header; `None` when it cannot be one.
+    /// Adds a header; `None` if it is not valid.
     pub(super) fn add(&mut self, name: &str, value: &[u8]) -> Option<()> {
         let name = HeaderName::from_bytes(name.trim().as_bytes()).ok()?;
         let value = HeaderValue::from_bytes(value.trim_ascii()).ok()?;
@@ -57,24 +57,24 @@ impl Capture {
         self.headers.try_append(name, value).ok().map(drop)
     }
 
-    fn add_line(&mut self, line: &[u8]) -> Result<(), Failure> {
-        let is_no_header = line.starts_with(b"HTTP/") || line.starts_with(b"* ") || is_request_line(line);
-        if is_no_header {
+    fn add_line(&mut self, line: &[u8]) -> Result<()> {
+        let is_skipped = line.starts_with(b"HTTP/") || line.starts_with(b"* ") || is_request_line(line);
+        if is_skipped {
             return Ok(());
         }
         let added = line.iter().position(|byte| *byte == b':').and_then(|colon| {
             let name = str::from_utf8(&line[..colon]).ok()?;
             self.add(name, &line[colon + 1..])
         });
-        // Not the line itself: it may be a part of the body.
+        // The line is not shown: it may be part of the body.
         added.ok_or_else(|| {
-            Failure::usage("a line of the headers is not `name: value`")
-                .hint("The headers come first, one a line, then an empty line, then the body.")
+            CliError::usage("a line of the headers is not `name: value`")
+                .hint("A capture has header lines, an empty line, and the body.")
         })
     }
 }
 
-/// The first line without its end and without the marks of `curl --verbose`, and what follows it.
+/// The first line, without its end and the marks of `curl --verbose`, and the rest.
 fn first_line(text: &[u8]) -> Option<(&[u8], &[u8])> {
     let end = text.iter().position(|byte| *byte == b'\n')?;
     let line = &text[..end];
@@ -99,7 +99,7 @@ mod tests {
             "POST /webhooks/project HTTP/1.1\r\nHost: a\r\nWebhook-Id:wh_1\r\n\r\n{}\r\n",
             "* Connected to a\n> POST / HTTP/1.1\r\n> webhook-id: wh_1\r\n>\r\n{}\r\n",
         ] {
-            let capture = Capture::of_dump(dump.as_bytes()).unwrap();
+            let capture = Capture::from_request(dump.as_bytes()).unwrap();
             assert_eq!(capture.headers["webhook-id"], "wh_1", "{dump}");
             assert_eq!(capture.body, b"{}\r\n", "{dump}");
         }
@@ -107,14 +107,14 @@ mod tests {
 
     #[test]
     fn a_repeated_header_is_there_twice() {
-        let capture = Capture::of_dump(b"webhook-id: a\nwebhook-id: b\n\n").unwrap();
+        let capture = Capture::from_request(b"webhook-id: a\nwebhook-id: b\n\n").unwrap();
         assert_eq!(capture.headers.get_all("webhook-id").iter().count(), 2);
     }
 
     #[test]
-    fn what_is_no_request_is_refused_without_showing_it() {
+    fn other_text_is_refused_without_showing_it() {
         for dump in ["", "{\"secret\": 1}", "webhook-id: a\n{\"secret\" 1}\n\n", "no header\n\n", "a b: c\n\n"] {
-            let failure = Capture::of_dump(dump.as_bytes()).unwrap_err();
+            let failure = Capture::from_request(dump.as_bytes()).unwrap_err();
             assert!(!failure.to_string().contains("secret"), "{dump:?}");
         }
     }

@@ -18,7 +18,7 @@ pub(crate) struct Published {
     pub(crate) left_out: usize,
 }
 
-/// What programs need to act, as far as it fits: first the ids of every action, then the fields that can be large, each
+/// Fields that programs need to act, as far as they fit: first the ids of every action, then the fields that can be large, each
 /// action's complete or left out. The session's artifact has everything.
 pub(crate) fn published(actions: &[Value]) -> Published {
     let mut left = MAX_PUBLISHED;

@@ -32,13 +32,13 @@ struct Run {
     looked_up: usize,
     sent: usize,
     overdue: usize,
-    /// What OpenAI says of the responses that were looked up and are still waited for.
+    /// OpenAI's view of the responses that were looked up and are still awaited.
     known: HashMap<String, Known>,
     /// Why responses were not looked up.
     skipped: Option<String>,
 }
 
-/// What OpenAI says of a response.
+/// OpenAI's view of a response.
 enum Known {
     /// It has ended, and its event is queued now.
     Sent,

@@ -14,7 +14,7 @@ use crate::reconciler::ScanStore;
 /// nothing worked. Effects are kept for 35 days, so none of these has been forgotten.
 const LOOK_BACK: i64 = 7 * 24 * 60 * 60;
 
-/// The same for the very first scan: a new stack does not announce what ended long before it existed.
+/// Age limit of the very first scan: a new stack does not announce what ended long before it existed.
 const FIRST_LOOK_BACK: i64 = 24 * 60 * 60;
 
 /// Youngest missed event, in seconds before now: until then its webhook may still arrive.

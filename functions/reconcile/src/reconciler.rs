@@ -25,7 +25,7 @@ pub(crate) struct Reconciler {
     pub(crate) queues: Queues,
 }
 
-/// What a scan needs beside OpenAI.
+/// Services that a scan needs besides OpenAI.
 pub(crate) trait ScanStore {
     /// Whether the event was handled, is being handled, or has failed.
     async fn is_known(&self, event: &MissedEvent) -> Result<bool, ReconcileError>;

@@ -7,7 +7,7 @@ use hooks_function::{ApiKeySecret, Config, Environment, Faults};
 
 use crate::reconciler::{Queues, Reconciler};
 
-/// What the tasks work with.
+/// Services of the tasks.
 pub(crate) struct Services {
     pub(crate) reconciler: Reconciler,
     pub(crate) outcomes: Outcomes,

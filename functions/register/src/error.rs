@@ -61,7 +61,7 @@ fn key_advice(error: &ApiKeySecretError) -> String {
     }
 }
 
-/// What to do about an answer of OpenAI, and the answer.
+/// Next step after an answer of OpenAI's, and the answer.
 fn openai_advice(error: &hooks_openai::OpenAiError) -> String {
     let to_do = match (error.class(), error.status()) {
         (ErrorClass::Unauthorized, Some(403)) => {

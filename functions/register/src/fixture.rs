@@ -12,7 +12,7 @@ use crate::custom_resource::CustomResource;
 pub(crate) const URL: &str = "https://hooks.example.com/webhooks/project";
 pub(crate) const SECRET: &str = "arn:aws:secretsmanager:eu-central-1:123456789012:secret:project";
 
-/// What a call gets instead of its answer.
+/// Replacement for the answer to a call.
 #[derive(Clone, Copy)]
 pub(crate) enum Fault {
     /// This status, and nothing is done.

@@ -269,7 +269,7 @@ impl State {
         Reply::json(&json!({}))
     }
 
-    /// What the verifier does once it has read the secrets.
+    /// Behaviour of the verifier once it has read the secrets.
     fn accepts(&self, headers: &HeaderMap, body: &[u8]) -> bool {
         let live = ["AWSCURRENT", "AWSPENDING", "AWSPREVIOUS"].into_iter().filter_map(|stage| {
             let mut all = self.versions.values();

@@ -164,7 +164,7 @@ impl<S: Source + Sync> SigningSecret<S> {
     fn parse(&self, stage: Stage, version: &Version) -> Option<Secret> {
         let (endpoint, id) = (self.endpoint.as_str(), self.id.as_str());
         if version.text.trim() == PLACEHOLDER {
-            // The placeholder is what every secret was before it was set, so as an older value it is no fault.
+            // The placeholder is what every secret was before it was set, so it is not a fault as an older value.
             if stage == Stage::Current {
                 tracing::error!(
                     endpoint,

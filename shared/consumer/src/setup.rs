@@ -1,4 +1,4 @@
-//! What a function does once, when it starts.
+//! Start of a consumer function.
 
 use aws_lambda_events::sqs::SqsEvent;
 use hooks_aws::artifacts::Artifacts;
@@ -11,7 +11,7 @@ use hooks_webhook::Category;
 use crate::harness::Services;
 use crate::{Handler, HandlerError, Harness, OpenAi};
 
-/// What a handler is made from.
+/// Parts that a handler is made from.
 pub struct Setup<'a> {
     environment: &'a mut Environment,
     config: Option<&'a Config>,

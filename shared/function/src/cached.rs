@@ -43,7 +43,7 @@ pub enum Refresh<T> {
     Same(Duration),
 }
 
-/// What is known now.
+/// Current value or error.
 #[derive(Debug)]
 pub struct Last<T, E> {
     /// The last good value.
@@ -73,7 +73,7 @@ impl<T, E: Clone, I: Copy + Ord + Add<Duration, Output = I>> Cached<T, E, I> {
         Self { rules, state: Mutex::new(state), reading: tokio::sync::Mutex::default() }
     }
 
-    /// What is known, without a read.
+    /// Current value or error, without a read.
     pub fn last(&self) -> Last<T, E> {
         self.state().last.clone()
     }
@@ -83,7 +83,7 @@ impl<T, E: Clone, I: Copy + Ord + Add<Duration, Output = I>> Cached<T, E, I> {
         self.state().due.is_none_or(|due| due <= now)
     }
 
-    /// What is known, after a read if one is due. `read` gets what was known before.
+    /// Current value or error, after a read if one is due. `read` gets the previous value.
     pub async fn get<F>(&self, now: I, read: impl FnOnce(Last<T, E>) -> F) -> Last<T, E>
     where
         F: Future<Output = Result<Refresh<T>, E>>,
@@ -96,7 +96,7 @@ impl<T, E: Clone, I: Copy + Ord + Add<Duration, Output = I>> Cached<T, E, I> {
         self.last()
     }
 
-    /// What is known after `seen` turned out to be of no use: somebody else's read since then, or a read of its own,
+    /// Current value after `seen` turned out to be useless: somebody else's read since then, or a read of its own,
     /// unless the cooldown of the last one is not over.
     pub async fn replace<F>(&self, seen: &Arc<T>, now: I, read: impl FnOnce(Last<T, E>) -> F) -> Last<T, E>
     where

@@ -1,4 +1,4 @@
-//! What every function shares.
+//! Parts that every function shares.
 //!
 //! | module or type | purpose |
 //! |---|---|

@@ -34,7 +34,7 @@ pub struct AgentSession {
     pub last_active_at: Option<i64>,
     /// The whole object as OpenAI sent it. `environment.remote_url` may hold credentials.
     pub raw: Value,
-    /// The same, byte for byte.
+    /// Answer of OpenAI, byte for byte.
     pub json: Bytes,
 }
 

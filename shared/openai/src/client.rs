@@ -17,7 +17,7 @@ use tokio::time::{Instant, timeout_at};
 use crate::error::OpenAiError;
 use crate::key::ApiKey;
 
-/// The same as in OpenAI's own clients.
+/// Value of OpenAI's own clients.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// How long one object may take. A metadata look-up usually answers within a second.
@@ -93,7 +93,7 @@ impl Client {
         Self::new(config).map_err(|error| format!("cannot be used: {error}"))
     }
 
-    /// The same client, with the same connections and another key.
+    /// Client with the same connections and another key.
     #[must_use]
     pub fn with_api_key(&self, api_key: ApiKey) -> Self {
         Self { api_key, ..self.clone() }
@@ -246,7 +246,7 @@ impl Answer {
         self.read_with_bytes(what, |raw, _| from(raw))
     }
 
-    /// The same for a type that keeps the answer's bytes.
+    /// Sends a request whose answer's bytes are kept.
     pub(crate) fn read_with_bytes<T>(
         self,
         what: &'static str,

@@ -10,7 +10,7 @@ use serde_json::Value;
 
 use crate::text::for_display;
 
-/// What a failed call means for the caller.
+/// Meaning of a failed call for the caller.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum ErrorClass {
     /// A retry may help: a failed connection, 408, 409, 429, 5xx, or an unreadable answer.

@@ -35,7 +35,7 @@ pub struct FineTuningJob {
     pub finished_at: Option<i64>,
     /// The whole object as OpenAI sent it.
     pub raw: Value,
-    /// The same, byte for byte.
+    /// Answer of OpenAI, byte for byte.
     pub json: Bytes,
 }
 

@@ -104,7 +104,7 @@ pub struct Response {
     pub completed_at: Option<i64>,
     /// The whole object as OpenAI sent it.
     pub raw: Value,
-    /// The same, byte for byte.
+    /// Answer of OpenAI, byte for byte.
     pub json: Bytes,
 }
 

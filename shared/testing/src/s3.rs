@@ -29,7 +29,7 @@ struct State {
     uploads: HashMap<String, BTreeMap<u32, Part>>,
     begun: usize,
     requests: Vec<String>,
-    /// What the next requests of this kind are refused with.
+    /// Refusals for the next requests of this kind.
     faults: Vec<(&'static str, u16, &'static str)>,
     parts_under_way: usize,
     most_parts_under_way: usize,
@@ -58,7 +58,7 @@ impl S3 {
         (s3, Artifacts::new(&aws_config(&url), BUCKET))
     }
 
-    /// What is stored under a key.
+    /// Object under a key.
     pub fn object(&self, key: &str) -> Option<Object> {
         self.0.lock().unwrap().objects.get(key).cloned()
     }

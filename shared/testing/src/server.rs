@@ -119,7 +119,7 @@ impl Reply {
         Self { end: End::Never, ..Self::status(200) }
     }
 
-    /// The same with another header.
+    /// Reply with another header.
     #[must_use]
     pub fn header(mut self, name: &str, value: impl ToString) -> Self {
         self.headers.push((name.to_owned(), value.to_string()));
@@ -163,7 +163,7 @@ impl Server {
         Self::start_async(move |request| std::future::ready(answer(&request))).await
     }
 
-    /// The same for an answer that takes time.
+    /// Reply that takes time.
     pub async fn start_async<F>(answer: impl Fn(Request) -> F + Send + Sync + 'static) -> Self
     where
         F: Future<Output = Reply> + Send + 'static,

@@ -8,7 +8,7 @@ use thiserror::Error;
 /// Declares [`Category`] and everything that lists the categories: the variant, its name, the prefixes of its types.
 macro_rules! categories {
     ($($(#[$doc:meta])+ $variant:ident = $name:literal: $($prefix:literal)*;)+) => {
-        /// What an event is about. Every category has a queue and a consumer of its own.
+        /// Category of an event, by its type. Every category has a queue and a consumer of its own.
         #[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
         pub enum Category {
             $($(#[$doc])+ $variant,)+
@@ -77,7 +77,7 @@ impl fmt::Display for Category {
 
 /// The text names none of the categories.
 #[derive(Clone, Debug, Eq, Error, PartialEq)]
-#[error("`{0}` is no category; the categories are {categories}", categories = Category::ALL.map(Category::as_str).join(", "))]
+#[error("`{0}` is not a category; the categories are {categories}", categories = Category::ALL.map(Category::as_str).join(", "))]
 pub struct CategoryError(String);
 
 impl FromStr for Category {

@@ -103,6 +103,14 @@ impl Secret {
         format!("v1,{}", STANDARD.encode(tag.into_bytes()))
     }
 
+    /// Signs a delivery under [`Scheme::TimestampedHex`]: the value of `x-openai-signature`.
+    #[must_use]
+    pub fn sign_timestamped(&self, timestamp: u64, body: &[u8]) -> String {
+        let timestamp = timestamp.to_string();
+        let tag = self.key.tag([timestamp.as_bytes(), body]);
+        tag.into_bytes().iter().fold(String::new(), |hex, byte| hex + &format!("{byte:02x}"))
+    }
+
     /// Scheme of the secret.
     #[must_use]
     pub const fn scheme(&self) -> Scheme {

@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use aws_sdk_sqs::types::{Message, MessageAttributeValue, QueueAttributeName, SendMessageBatchRequestEntry};
 use hooks_aws::{Config, Environment};
 
-use super::{DeadLetters, Deed, Depth, Done};
+use super::{DeadLetterQueue, DlqAction, DlqResult, QueueDepth};
 
 /// The local AWS that `make test` starts.
 fn config() -> Config {
@@ -34,14 +34,14 @@ async fn next(sqs: &aws_sdk_sqs::Client, url: &str) -> Option<Message> {
     request.send().await.unwrap().messages.unwrap_or_default().pop()
 }
 
-/// The letters of a category of its own, with so many in the dead-letter queue; and its queue's URL.
-async fn letters(count: usize) -> (DeadLetters, aws_sdk_sqs::Client, String) {
+/// A dead-letter queue with `count` messages, and the URL of its queue.
+async fn letters(count: usize) -> (DeadLetterQueue, aws_sdk_sqs::Client, String) {
     let (letters, sqs, queue_url, _) = queues(count).await;
     (letters, sqs, queue_url)
 }
 
-/// The same with the URL of the dead-letter queue.
-async fn queues(count: usize) -> (DeadLetters, aws_sdk_sqs::Client, String, String) {
+/// Test stack with the URL of the dead-letter queue.
+async fn queues(count: usize) -> (DeadLetterQueue, aws_sdk_sqs::Client, String, String) {
     let config = config();
     let sqs = aws_sdk_sqs::Client::new(config.sdk());
     let (queue_url, dead_url) = (queue(&sqs).await, queue(&sqs).await);
@@ -55,40 +55,40 @@ async fn queues(count: usize) -> (DeadLetters, aws_sdk_sqs::Client, String, Stri
         });
         sqs.send_message_batch().queue_url(&dead_url).set_entries(Some(entries.collect())).send().await.unwrap();
     }
-    (DeadLetters::new(&config, &queue_url, &dead_url), sqs, queue_url, dead_url)
+    (DeadLetterQueue::new(&config, &queue_url, &dead_url), sqs, queue_url, dead_url)
 }
 
-fn waiting(visible: u64) -> Depth {
-    Depth { visible, in_flight: 0, delayed: 0 }
+fn waiting(visible: u64) -> QueueDepth {
+    QueueDepth { visible, in_flight: 0, delayed: 0 }
 }
 
 #[tokio::test]
-async fn of_a_thousand_letters_each_is_seen_once_and_hidden_from_nobody_afterwards() {
+async fn a_thousand_letters_are_each_seen_once_and_visible_afterwards() {
     let (letters, _, _) = letters(1000).await;
-    let found = letters.look(usize::MAX, |letter| Some(letter.body)).await.unwrap();
+    let found = letters.peek(usize::MAX, |letter| Some(letter.body)).await.unwrap();
     assert_eq!(found.len(), 1000);
     assert_eq!(found.into_iter().collect::<HashSet<_>>().len(), 1000);
-    assert_eq!(letters.count().await.unwrap(), waiting(1000));
+    assert_eq!(letters.depth().await.unwrap(), waiting(1000));
 }
 
 #[tokio::test]
-async fn a_look_ends_with_what_was_looked_for() {
+async fn a_peek_ends_at_its_limit() {
     let (letters, _, _) = letters(45).await;
-    let odd = letters.look(3, |letter| (letter.reason() == Some("odd")).then_some(letter.id)).await.unwrap();
+    let odd = letters.peek(3, |letter| (letter.reason() == Some("odd")).then_some(letter.id)).await.unwrap();
     assert_eq!(odd.len(), 3);
-    assert_eq!(letters.count().await.unwrap(), waiting(45));
+    assert_eq!(letters.depth().await.unwrap(), waiting(45));
 }
 
 #[tokio::test]
-async fn the_letters_that_were_chosen_move_with_all_their_attributes_and_no_others() {
+async fn only_the_chosen_letters_move_with_all_their_attributes() {
     let (letters, sqs, queue_url) = letters(250).await;
-    let even = letters.look(usize::MAX, |letter| (letter.reason() == Some("even")).then_some(letter.id)).await.unwrap();
+    let even = letters.peek(usize::MAX, |letter| (letter.reason() == Some("even")).then_some(letter.id)).await.unwrap();
     let ids: HashSet<_> = even.into_iter().chain(["gone".to_owned()]).collect();
     let mut heard = 0;
-    let done = letters.act(Deed::Redrive, &ids, |count| heard += count).await.unwrap();
-    assert_eq!((done, heard), (Done { letters: 125, ..Done::default() }, 125));
-    assert_eq!((letters.waiting().await.unwrap(), letters.count().await.unwrap()), (waiting(125), waiting(125)));
-    let left = letters.look(usize::MAX, |letter| letter.reason().map(str::to_owned)).await.unwrap();
+    let done = letters.apply(DlqAction::Redrive, &ids, |count| heard += count).await.unwrap();
+    assert_eq!((done, heard), (DlqResult { letters: 125, ..DlqResult::default() }, 125));
+    assert_eq!((letters.queue_depth().await.unwrap(), letters.depth().await.unwrap()), (waiting(125), waiting(125)));
+    let left = letters.peek(usize::MAX, |letter| letter.reason().map(str::to_owned)).await.unwrap();
     assert_eq!(left, vec!["odd"; 125]);
     let moved = next(&sqs, &queue_url).await.unwrap().message_attributes.unwrap();
     assert_eq!(moved["failure-reason"].string_value.as_deref(), Some("even"));
@@ -102,25 +102,25 @@ async fn a_letter_that_sqs_refuses_stays_and_its_neighbours_move() {
     let large = large.send().await.unwrap().message_id.unwrap();
     let smaller = sqs.set_queue_attributes().queue_url(&queue_url);
     smaller.attributes(QueueAttributeName::MaximumMessageSize, "1024").send().await.unwrap();
-    let ids: HashSet<_> = letters.look(usize::MAX, |letter| Some(letter.id)).await.unwrap().into_iter().collect();
+    let ids: HashSet<_> = letters.peek(usize::MAX, |letter| Some(letter.id)).await.unwrap().into_iter().collect();
 
-    let done = letters.act(Deed::Redrive, &ids, |_| {}).await.unwrap();
+    let done = letters.apply(DlqAction::Redrive, &ids, |_| {}).await.unwrap();
 
     assert_eq!((done.letters, done.copied, done.refused), (9, 0, 1));
     assert!(done.cause.unwrap().contains("1024"));
-    let left = letters.look(usize::MAX, |letter| Some(letter.id)).await.unwrap();
+    let left = letters.peek(usize::MAX, |letter| Some(letter.id)).await.unwrap();
     assert_eq!(left, [large]);
 }
 
 #[tokio::test]
 async fn letters_that_their_queue_refuses_stay() {
     let (all, sqs, queue_url) = letters(12).await;
-    let ids: HashSet<_> = all.look(usize::MAX, |letter| Some(letter.id)).await.unwrap().into_iter().collect();
+    let ids: HashSet<_> = all.peek(usize::MAX, |letter| Some(letter.id)).await.unwrap().into_iter().collect();
     sqs.delete_queue().queue_url(queue_url).send().await.unwrap();
-    let refused = all.act(Deed::Redrive, &ids, |_| {}).await.unwrap_err().to_string();
+    let refused = all.apply(DlqAction::Redrive, &ids, |_| {}).await.unwrap_err().to_string();
     assert!(refused.starts_with("could not put dead letters back into their queue: "), "{refused}");
-    assert_eq!(all.count().await.unwrap(), waiting(12));
-    let done = all.act(Deed::Purge, &ids, |_| {}).await.unwrap();
+    assert_eq!(all.depth().await.unwrap(), waiting(12));
+    let done = all.apply(DlqAction::Purge, &ids, |_| {}).await.unwrap();
     assert_eq!(done.letters, 12);
-    assert_eq!(all.count().await.unwrap(), waiting(0));
+    assert_eq!(all.depth().await.unwrap(), waiting(0));
 }

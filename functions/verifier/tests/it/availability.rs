@@ -1,4 +1,4 @@
-//! What the sender is told when AWS fails: to come again. And what is tried before that.
+//! Answers while AWS fails: the sender is told to try again, after the verifier has tried.
 
 use crate::stand::{BODY, LONG_AGO, PROJECT, Stand, pairs, signed};
 use hooks_testing::lambda::{Fault, http_event};

@@ -13,7 +13,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 pub(crate) const ID: &str = "wh_685c059ae39c8190af8c71ed1022a24d";
 pub(crate) const BODY: &str = r#"{"id":"evt_685c059ae3a481909bdc86819b066fb6","object":"event","created_at":1750861210,"type":"batch.completed","data":{"id":"batch_123"}}"#;
 
-/// What the endpoints sign with, unless a test changes it.
+/// Signing secret of the endpoints, unless a test changes it.
 pub(crate) const PROJECT: &str = "whsec_cHJvamVjdHByb2plY3Rwcm9qZWN0";
 pub(crate) const TEAM_2: &str = "whsec_dGVhbS0yLXRlYW0tMi10ZWFtLTI=";
 pub(crate) const RELAY: &str = "a relay's text of some length";

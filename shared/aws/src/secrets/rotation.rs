@@ -23,7 +23,7 @@ const ATTEMPTS: u32 = 6;
 /// The label of the value that [`Rotation::try_writing`] stores.
 const WRITE_TEST: &str = "WRITE_TEST";
 
-/// What a secret's versions are.
+/// Versions of a secret.
 #[derive(Clone, Debug)]
 pub struct Versions {
     /// Whether Secrets Manager is to rotate the secret.
@@ -52,7 +52,7 @@ impl Versions {
     }
 }
 
-/// What became of a value that was to be stored.
+/// Result of storing a value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Put {
     /// It is stored.

@@ -15,7 +15,7 @@ const ATTEMPT_TIMEOUT: Duration = Duration::from_millis(800);
 /// A read gives up after this, all attempts included: somebody waits for the delivery's answer.
 const READ_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// The same for a person: connecting to another continent alone takes longer than a function may.
+/// Connection timeout for a person: connecting to another continent alone takes longer than a function may.
 const PATIENT_ATTEMPT_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// All attempts of a person's call.
@@ -90,7 +90,7 @@ impl Store {
         Self::with_timeouts(config, ATTEMPT_TIMEOUT, READ_TIMEOUT)
     }
 
-    /// The same for a person, who may be far from the region and has time.
+    /// A store for a person, who may be far from the region and has time.
     #[must_use]
     pub fn patient(config: &Config) -> Self {
         Self::with_timeouts(config, PATIENT_ATTEMPT_TIMEOUT, PATIENT_TIMEOUT)

@@ -1,4 +1,4 @@
-//! What is expected, met, overdue and remembered.
+//! Expectations: written, met, overdue, kept.
 
 use aws_sdk_dynamodb::types::AttributeValue;
 use hooks_aws::ledger::{Bookmark, ExpectError, Expectation, Job, MAX_CONTEXT};

@@ -128,7 +128,7 @@ fn answer(state: &Mutex<State>, request: &Request) -> Option<Response> {
     }
 }
 
-/// What SQS says to a message it took.
+/// Answer of SQS to an accepted message.
 const SENT: &str = "{\"MD5OfMessageBody\":\"6a204bd89f3c8348afd5c77c717a097a\",\
     \"MD5OfMessageAttributes\":\"3ae8f24a165a8cedc005670c81a27295\",\
     \"MessageId\":\"219f8380-5770-4cc2-8c3e-5c715e145f5e\"}";

@@ -20,7 +20,7 @@ pub struct Function {
     log: PathBuf,
 }
 
-/// What a process has used so far.
+/// Resources that a process has used so far.
 #[derive(Debug, Clone, Copy)]
 pub struct Usage {
     /// Time on a processor, of all threads, in user and kernel mode.
@@ -98,7 +98,7 @@ impl Function {
         self.started.elapsed()
     }
 
-    /// What the process has used so far, as the kernel counts it.
+    /// Resources that the process has used so far, as the kernel counts them.
     #[must_use]
     pub fn usage(&self) -> Usage {
         let process = format!("/proc/{}", self.child.id());
@@ -113,7 +113,7 @@ impl Function {
         Usage { cpu: Duration::from_nanos(cpu), peak_memory: kibibytes * 1_024 }
     }
 
-    /// What was written to standard output and standard error so far, line by line.
+    /// Lines of standard output and standard error so far.
     #[must_use]
     pub fn log(&self) -> Vec<String> {
         fs::read_to_string(&self.log).unwrap().lines().map(str::to_owned).collect()

@@ -23,7 +23,7 @@ impl Request {
     }
 }
 
-/// What to answer with.
+/// Answer to a request.
 pub(crate) struct Response {
     pub(crate) status: u16,
     pub(crate) headers: Vec<(&'static str, String)>,

@@ -13,7 +13,7 @@ pub(crate) const INVOCATION_TIMEOUT: Duration = Duration::from_secs(10);
 /// How much longer than an invocation may take is waited for its answer.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// What a function posted.
+/// Result that a function posted.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Answer {
     /// The answer to an event.

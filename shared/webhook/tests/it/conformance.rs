@@ -3,7 +3,7 @@
 use crate::corpus::{SECTIONS, Vector, sections, vectors};
 use hooks_webhook::{Secret, verify};
 
-/// What we say of a vector.
+/// Verdict on a vector.
 fn verdict(vector: &Vector) -> String {
     let parse = |text: &String| Secret::parse_for(vector.scheme(), text);
     let Ok(secrets) = vector.secrets.iter().map(parse).collect::<Result<Vec<_>, _>>() else {

@@ -1,4 +1,4 @@
-//! What the check does, said once more and in the plainest way, with other means than the code under test.
+//! The signature check, written a second time in the plainest way and with other means than the code under test.
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;

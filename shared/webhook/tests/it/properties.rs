@@ -23,7 +23,7 @@ fn headers(id: &str, timestamp: &str, signatures: &str) -> Option<HeaderMap> {
     Some(headers)
 }
 
-/// What may stand in the place of one signature.
+/// Values in the place of one signature.
 #[derive(Clone, Debug)]
 enum Item {
     Right { key: Index },

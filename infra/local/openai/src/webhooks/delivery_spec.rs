@@ -1,4 +1,4 @@
-//! What a delivery carries, and its HTTP request.
+//! Contents of a delivery, and its HTTP request.
 
 use axum::http::header::{CONTENT_TYPE, USER_AGENT};
 use axum::http::{HeaderName, HeaderValue, Request};
@@ -11,13 +11,13 @@ use super::event::Event;
 
 const OPENAI_USER_AGENT: &str = "OpenAI/1.0 (+https://platform.openai.com/docs/webhooks)";
 
-/// What a delivery carries. What is not given is made as OpenAI makes it.
+/// Contents of a delivery. Missing fields are made as OpenAI makes them.
 #[derive(Debug, Clone)]
 pub(super) struct DeliverySpec {
     pub(super) event_id: Option<String>,
     pub(super) event_type: Option<String>,
     pub(super) body: String,
-    /// The same for every attempt, whether given or made.
+    /// Identical for every attempt, whether given or made.
     pub(super) webhook_id: Option<String>,
     /// Instead of each attempt's time.
     pub(super) timestamp: Option<String>,

@@ -1,4 +1,4 @@
-//! The calls to SQS that look at letters, put them back and delete them.
+//! SQS's batch calls: receive, send, delete, change visibility.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -10,82 +10,81 @@ use aws_sdk_sqs::types::{
 use hooks_aws::cause;
 use tokio::task::JoinSet;
 
-use super::{DeadLetters, Deed, Done, Letter, PAGE, PARALLEL_CALLS, Seen};
-use crate::failure::{Failure, QUEUE_PERMISSIONS};
+use super::{BATCH_SIZE, DeadLetter, DeadLetterQueue, DlqAction, DlqResult, PARALLEL_CALLS, Seen};
+use crate::error::{CliError, QUEUE_PERMISSIONS, Result};
 
-/// For how long a letter that is looked at is hidden from others, in seconds. It is shown again as soon as the look is
-/// over; this is for a look that dies.
-const HIDDEN_SECONDS: i32 = 60;
+/// Visibility timeout of a received message, in seconds. It is made visible again earlier, unless this process dies.
+const VISIBILITY_SECONDS: i32 = 60;
 
-/// How long an empty queue is waited for, in seconds. With a wait SQS asks all of its servers, without one only some.
+/// Wait time of a receive call, in seconds. Without a wait SQS asks only some of its servers.
 const WAIT_SECONDS: i32 = 1;
 
-/// The largest call that sends several messages, in bytes: what SQS has always taken.
-const MAX_CALL: usize = 256 * 1024;
+/// Maximum size of a batch that is sent, in bytes.
+const MAX_BATCH_BYTES: usize = 256 * 1024;
 
-/// What became of a page.
+/// Result of one batch.
 #[derive(Default)]
-pub(super) struct Page {
-    pub(super) done: Done,
-    pub(super) gone: Vec<String>,
+pub(super) struct BatchResult {
+    pub(super) result: DlqResult,
+    /// Ids of the messages that are no longer in the dead-letter queue.
+    pub(super) deleted: Vec<String>,
 }
 
-impl DeadLetters {
-    /// A page of letters, hidden from others.
-    pub(super) async fn receive(&self) -> Result<Vec<Letter>, Failure> {
+impl DeadLetterQueue {
+    /// Receives a batch, which makes its messages invisible.
+    pub(super) async fn receive(&self) -> Result<Vec<DeadLetter>> {
         let request = self.client.receive_message().queue_url(&self.dead_letter_queue_url);
         let request = request
-            .max_number_of_messages(i32::try_from(PAGE).unwrap_or(1))
-            .visibility_timeout(HIDDEN_SECONDS)
+            .max_number_of_messages(i32::try_from(BATCH_SIZE).unwrap_or(1))
+            .visibility_timeout(VISIBILITY_SECONDS)
             .wait_time_seconds(WAIT_SECONDS)
             .message_attribute_names("All")
             .message_system_attribute_names(MessageSystemAttributeName::SentTimestamp);
-        let received = request.send().await.map_err(|error| failed("receive dead letters", &error))?;
-        Ok(received.messages.unwrap_or_default().into_iter().filter_map(Letter::received).collect())
+        let received = request.send().await.map_err(|error| sqs_error("receive dead letters", &error))?;
+        Ok(received.messages.unwrap_or_default().into_iter().filter_map(DeadLetter::from_message).collect())
     }
 
-    /// Does it with a page of letters.
-    pub(super) async fn page(&self, deed: Deed, page: Vec<Letter>) -> Result<Page, Failure> {
-        let mut result = Page::default();
-        let receipts: Vec<_> = page.iter().map(|letter| (letter.id.clone(), letter.receipt.clone())).collect();
-        let mut refused = match deed {
-            Deed::Redrive => self.send(page).await?,
-            Deed::Purge => HashMap::new(),
+    /// Redrives or purges a batch.
+    pub(super) async fn apply_batch(&self, action: DlqAction, batch: Vec<DeadLetter>) -> Result<BatchResult> {
+        let (mut total, mut deleted) = (DlqResult::default(), Vec::new());
+        let receipts: Vec<_> = batch.iter().map(|letter| (letter.id.clone(), letter.receipt.clone())).collect();
+        let mut refused = match action {
+            DlqAction::Redrive => self.send(batch).await?,
+            DlqAction::Purge => HashMap::new(),
         };
         let sent: Vec<_> = receipts.into_iter().enumerate().filter(|(at, _)| !refused.contains_key(at)).collect();
-        let kept = self.delete(&sent).await;
+        let not_deleted = self.delete(&sent).await;
         for (at, (id, _)) in sent {
-            match (kept.get(&at), deed) {
-                (None, _) => result.gone.push(id),
-                (Some(_), Deed::Redrive) => result.done.copied += 1,
-                (Some(cause), Deed::Purge) => {
+            match (not_deleted.get(&at), action) {
+                (None, _) => deleted.push(id),
+                (Some(_), DlqAction::Redrive) => total.copied += 1,
+                (Some(cause), DlqAction::Purge) => {
                     refused.insert(at, cause.clone());
                 }
             }
         }
-        result.done.letters = result.gone.len();
-        result.done.refused = refused.len();
-        result.done.cause = refused.into_values().next();
-        Ok(result)
+        let (letters, count) = (deleted.len(), refused.len());
+        let result = DlqResult { letters, refused: count, cause: refused.into_values().next(), ..total };
+        Ok(BatchResult { result, deleted })
     }
 
-    /// Puts a page of letters into the category's queue. Answers what SQS said of those that it refused, by position.
-    async fn send(&self, page: Vec<Letter>) -> Result<HashMap<usize, String>, Failure> {
+    /// Sends a batch to the category's queue. Returns SQS's errors for refused messages, by position.
+    async fn send(&self, batch: Vec<DeadLetter>) -> Result<HashMap<usize, String>> {
         const ACTION: &str = "put dead letters back into their queue";
         let mut request = self.client.send_message_batch().queue_url(&self.queue_url);
-        for (at, letter) in page.into_iter().enumerate() {
+        for (at, letter) in batch.into_iter().enumerate() {
             let entry = SendMessageBatchRequestEntry::builder()
                 .id(at.to_string())
                 .message_body(letter.body)
                 .set_message_attributes(Some(letter.attributes))
                 .build();
-            request = request.entries(entry.map_err(|error| Failure::no(error.to_string()))?);
+            request = request.entries(entry.map_err(|error| CliError::failed(error.to_string()))?);
         }
-        let sent = request.send().await.map_err(|error| failed(ACTION, &error))?;
+        let sent = request.send().await.map_err(|error| sqs_error(ACTION, &error))?;
         Ok(by_position(&sent.failed))
     }
 
-    /// Deletes letters, given by position, id and receipt. Answers why not of those that it could not delete.
+    /// Deletes messages, given by position, id and receipt. Returns the errors of those that are not deleted.
     async fn delete(&self, letters: &[(usize, (String, String))]) -> HashMap<usize, String> {
         if letters.is_empty() {
             return HashMap::new();
@@ -100,12 +99,12 @@ impl DeadLetters {
         }
     }
 
-    /// Lets others have what was received. What that fails for shows up by itself after [`HIDDEN_SECONDS`].
-    pub(super) async fn show_again(&self, seen: Seen) {
-        let receipts: Vec<_> = seen.hidden.into_values().collect();
+    /// Makes received messages visible again. If a call fails, they become visible after [`VISIBILITY_SECONDS`].
+    pub(super) async fn make_visible(&self, seen: Seen) {
+        let receipts: Vec<_> = seen.invisible.into_values().collect();
         let mut calls = JoinSet::new();
-        for page in receipts.chunks(PAGE) {
-            let entries = page.iter().enumerate().filter_map(|(at, receipt)| {
+        for batch in receipts.chunks(BATCH_SIZE) {
+            let entries = batch.iter().enumerate().filter_map(|(at, receipt)| {
                 let entry = ChangeMessageVisibilityBatchRequestEntry::builder().id(at.to_string());
                 entry.receipt_handle(receipt).visibility_timeout(0).build().ok()
             });
@@ -120,8 +119,8 @@ impl DeadLetters {
     }
 }
 
-impl Letter {
-    fn received(message: aws_sdk_sqs::types::Message) -> Option<Self> {
+impl DeadLetter {
+    fn from_message(message: aws_sdk_sqs::types::Message) -> Option<Self> {
         let sent_at = message.attributes.as_ref().and_then(|all| all.get(&MessageSystemAttributeName::SentTimestamp));
         Some(Self {
             sent_at: sent_at.and_then(|sent_at| sent_at.parse().ok()).unwrap_or(0),
@@ -133,31 +132,31 @@ impl Letter {
     }
 }
 
-/// Letters by ten, or fewer where they are large.
-pub(super) fn pages(letters: Vec<Letter>) -> Vec<Vec<Letter>> {
-    let (mut pages, mut size) = (Vec::<Vec<Letter>>::new(), 0);
+/// Batches of ten messages, or of fewer large ones.
+pub(super) fn batches(letters: Vec<DeadLetter>) -> Vec<Vec<DeadLetter>> {
+    let (mut batches, mut size) = (Vec::<Vec<DeadLetter>>::new(), 0);
     for letter in letters {
         size += letter.size();
-        match pages.last_mut() {
-            Some(page) if page.len() < PAGE && size <= MAX_CALL => page.push(letter),
+        match batches.last_mut() {
+            Some(batch) if batch.len() < BATCH_SIZE && size <= MAX_BATCH_BYTES => batch.push(letter),
             _ => {
                 size = letter.size();
-                pages.push(vec![letter]);
+                batches.push(vec![letter]);
             }
         }
     }
-    pages
+    batches
 }
 
 fn by_position(failed: &[BatchResultErrorEntry]) -> HashMap<usize, String> {
-    let said = |entry: &BatchResultErrorEntry| match &entry.message {
+    let text = |entry: &BatchResultErrorEntry| match &entry.message {
         Some(message) => format!("{}: {message}", entry.code),
         None => entry.code.clone(),
     };
-    failed.iter().filter_map(|entry| Some((entry.id.parse().ok()?, said(entry)))).collect()
+    failed.iter().filter_map(|entry| Some((entry.id.parse().ok()?, text(entry)))).collect()
 }
 
-pub(super) fn failed<E, R>(action: &'static str, error: &aws_sdk_sqs::error::SdkError<E, R>) -> Failure
+pub(super) fn sqs_error<E, R>(action: &'static str, error: &aws_sdk_sqs::error::SdkError<E, R>) -> CliError
 where
     E: aws_sdk_sqs::error::ProvideErrorMetadata + std::error::Error + 'static,
     R: fmt::Debug + 'static,
@@ -172,9 +171,9 @@ mod tests {
     use super::*;
     use hooks_aws::queue::FAILURE_REASON;
 
-    fn letter(body: &str) -> Letter {
+    fn letter(body: &str) -> DeadLetter {
         let reason = MessageAttributeValue::builder().data_type("String").string_value("unauthorized").build().unwrap();
-        Letter {
+        DeadLetter {
             id: "1".to_owned(),
             body: body.to_owned(),
             sent_at: 0,
@@ -184,8 +183,8 @@ mod tests {
     }
 
     #[test]
-    fn a_call_has_ten_letters_at_most_and_fewer_large_ones() {
-        let sizes = |letters| pages(letters).iter().map(Vec::len).collect::<Vec<_>>();
+    fn a_batch_has_at_most_ten_messages_and_fewer_large_ones() {
+        let sizes = |letters| batches(letters).iter().map(Vec::len).collect::<Vec<_>>();
         assert_eq!(sizes(vec![letter("{}"); 25]), [10, 10, 5]);
         let large = letter(&"x".repeat(100 * 1024));
         assert_eq!(sizes(vec![large; 5]), [2, 2, 1]);

@@ -1,26 +1,28 @@
-//! Moments as people give them and read them.
+//! Points in time, as arguments and in output.
 
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use serde::{Serialize, Serializer};
 use time::format_description::well_known::{Iso8601, Rfc3339};
 use time::{Date, OffsetDateTime};
 
-use crate::context::now;
-
 /// Milliseconds since the Unix epoch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) struct Moment(pub(crate) i64);
+pub(crate) struct Timestamp(pub(crate) i64);
 
-impl Moment {
-    /// Now.
+impl Serialize for Timestamp {
+    /// As in [`Timestamp::json`].
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(&self.json())
+    }
+}
+
+impl Timestamp {
     pub(crate) fn now() -> Self {
-        Self::of_seconds(now().try_into().unwrap_or(i64::MAX))
+        Self::from_seconds(now().try_into().unwrap_or(i64::MAX))
     }
 
-    /// So many seconds before now.
-    pub(crate) fn ago(seconds: i64) -> Self {
-        Self(Self::now().0.saturating_sub(seconds.saturating_mul(1000)))
-    }
-
-    pub(crate) const fn of_seconds(seconds: i64) -> Self {
+    pub(crate) const fn from_seconds(seconds: i64) -> Self {
         Self(seconds.saturating_mul(1000))
     }
 
@@ -35,17 +37,22 @@ impl Moment {
 
     /// `2026-11-21T03:15:15.042Z`
     pub(crate) fn json(self) -> String {
-        let moment = OffsetDateTime::from_unix_timestamp_nanos(i128::from(self.0) * 1_000_000);
-        moment.ok().and_then(|moment| moment.format(&Rfc3339).ok()).unwrap_or_else(|| self.0.to_string())
+        let timestamp = OffsetDateTime::from_unix_timestamp_nanos(i128::from(self.0) * 1_000_000);
+        timestamp.ok().and_then(|timestamp| timestamp.format(&Rfc3339).ok()).unwrap_or_else(|| self.0.to_string())
     }
 
-    /// How long before now that was: `45 s ago`, `3 min ago`, `2 h ago`, `3 d ago`.
-    pub(crate) fn since(self) -> String {
+    /// Time since then: `45 s ago`, `3 min ago`, `2 h ago`, `3 d ago`.
+    pub(crate) fn ago(self) -> String {
         format!("{} ago", duration(Self::now().seconds() - self.seconds()))
     }
 }
 
-/// `45 s`, `3 min`, `2 h`, `3 d`
+/// The current time in Unix seconds.
+pub(crate) fn now() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs()
+}
+
+/// A number of seconds in one unit: `45 s`, `3 min`, `2 h`, `3 d`.
 pub(crate) fn duration(seconds: i64) -> String {
     let units = [(86_400, "d"), (3_600, "h"), (60, "min")];
     let fitting = units.into_iter().find(|(size, _)| seconds >= 2 * size || (seconds >= *size && seconds % size == 0));
@@ -53,30 +60,29 @@ pub(crate) fn duration(seconds: i64) -> String {
     format!("{} {unit}", seconds.max(0) / size)
 }
 
-/// A moment in the past: `30m`, `24h` or `7d` ago, a date or a time.
-pub(crate) fn past(text: &str) -> Result<Moment, String> {
+/// Parses a time in the past: `30m`, `24h` or `7d` ago, a date or a time.
+pub(crate) fn past(text: &str) -> Result<Timestamp, String> {
     parse(text, -1)
 }
 
-/// A moment to come: in `30m`, `2h` or `7d`, a date or a time.
-pub(crate) fn future(text: &str) -> Result<Moment, String> {
+/// Parses a time in the future: in `30m`, `2h` or `7d`, a date or a time.
+pub(crate) fn future(text: &str) -> Result<Timestamp, String> {
     parse(text, 1)
 }
 
-fn parse(text: &str, direction: i64) -> Result<Moment, String> {
+fn parse(text: &str, direction: i64) -> Result<Timestamp, String> {
     let date = || Date::parse(text, &Iso8601::DATE).ok().map(|date| date.midnight().assume_utc());
     let absolute = || OffsetDateTime::parse(text, &Rfc3339).ok().or_else(date);
     span(text)
-        .and_then(|seconds| Moment::now().seconds().checked_add(direction * seconds))
+        .and_then(|seconds| Timestamp::now().seconds().checked_add(direction * seconds))
         .or_else(|| absolute().map(OffsetDateTime::unix_timestamp))
-        .map(Moment::of_seconds)
+        .map(Timestamp::from_seconds)
         .ok_or_else(|| {
-            "give a time span like 30m, 24h or 7d, a date like 2026-11-21, or a time like 2026-11-21T03:15:00Z"
-                .to_owned()
+            "a time is a span (30m, 24h, 7d), a date (2026-11-21) or RFC 3339 (2026-11-21T03:15:00Z)".to_owned()
         })
 }
 
-/// The seconds of `30m`, `24h` or `7d`, up to some hundred years.
+/// Seconds of a span such as `30m`, `24h` or `7d`, bounded at about a hundred years.
 fn span(text: &str) -> Option<i64> {
     let units = [('s', 1), ('m', 60), ('h', 3_600), ('d', 86_400)];
     let (number, size) = units.into_iter().find_map(|(unit, size)| Some((text.strip_suffix(unit)?, size)))?;
@@ -89,12 +95,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_moment_is_a_span_from_now_a_date_or_a_time() {
-        let now = Moment::now().seconds();
+    fn a_timestamp_is_a_span_from_now_a_date_or_a_time() {
+        let now = Timestamp::now().seconds();
         assert!((now - 86_401..=now - 86_399).contains(&past("24h").unwrap().seconds()));
         assert!((now + 119..=now + 122).contains(&future("2m").unwrap().seconds()));
-        assert_eq!(past("2026-11-21"), Ok(Moment(1_795_219_200_000)));
-        assert_eq!(past("2026-11-21T03:15:15+01:00"), Ok(Moment(1_795_227_315_000)));
+        assert_eq!(past("2026-11-21"), Ok(Timestamp(1_795_219_200_000)));
+        assert_eq!(past("2026-11-21T03:15:15+01:00"), Ok(Timestamp(1_795_227_315_000)));
         for text in ["", "h", "-1h", "+1h", "1.5h", "1w", "24", "yesterday", "2026-13-01", "9999999999d", "999999999d"]
         {
             assert!(past(text).is_err(), "{text}");
@@ -102,13 +108,13 @@ mod tests {
     }
 
     #[test]
-    fn a_moment_is_written_for_people_and_for_programs() {
-        let moment = Moment(1_795_230_915_042);
+    fn a_timestamp_is_written_for_people_and_for_programs() {
+        let timestamp = Timestamp(1_795_230_915_042);
         assert_eq!(
-            (moment.text().as_str(), moment.json().as_str()),
+            (timestamp.text().as_str(), timestamp.json().as_str()),
             ("2026-11-21 03:15:15", "2026-11-21T03:15:15.042Z")
         );
-        assert_eq!(Moment(i64::MAX).text(), i64::MAX.to_string());
+        assert_eq!(Timestamp(i64::MAX).text(), i64::MAX.to_string());
     }
 
     #[test]
