@@ -188,7 +188,7 @@ def test_a_call_that_is_gone_is_recorded_and_nobody_is_alerted(stack: Stack, ope
     event = handled(stack, delivery)
 
     assert event["outcome"]["status"] == "not_found"
-    assert openai.calls("POST", "/v1/realtime/calls/rtc_gone/accept") == 1
+    assert openai.calls("POST", "/v1/realtime/calls/rtc_gone/accept") == 3, "it may not be visible yet"
     stays("nobody is alerted", lambda: watch.alerts() == [], seconds=0.3)
 
 

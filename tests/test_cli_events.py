@@ -301,7 +301,7 @@ def test_a_context_may_come_from_a_file(stack: Stack, cli: Cli, tmp_path: Path) 
         (("batch", "batch_1", "--by", "2020-01-01"), "in the past"),
         (("batch", "", "--by", "1h"), "not an OpenAI object id"),
         (("batch", "batch 1", "--by", "1h"), "not an OpenAI object id"),
-        (("batch", "batch_1", "--by", "1h", "--context", "[]"), "no JSON object"),
+        (("batch", "batch_1", "--by", "1h", "--context", "[]"), "not a JSON object"),
         (("batch", "batch_1", "--by", "1h", "--context", json.dumps({"a": "x" * 4096})), "larger than 4096 bytes"),
         (("batch", "batch_1", "--by", "1h", "--context", "@/nonexistent/file"), "/nonexistent/file"),
     ],

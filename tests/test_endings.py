@@ -7,7 +7,7 @@ import pytest
 from infra.local.stack import Item, Stack
 from infra.local.stand_in import StandIn
 from infra.local.watch import Alert, Watch
-from tests.batches import content, finish, handled, kept, new_batch, summary
+from tests.batches import content, finish, handled, kept, new_batch, of_age, summary
 from tests.waiting import stays, wait_until
 
 
@@ -156,9 +156,7 @@ def test_progress_is_recorded_and_the_end_replaces_it(stack: Stack, openai: Stan
     assert [outcome.detail_type for outcome in watch.outcomes()] == ["batch.in_progress", "batch.completed"]
 
 
-def test_people_are_told_of_a_batch_that_never_was(
-    stack: Stack, openai: StandIn, watch: Watch
-) -> None:
+def test_people_are_told_of_a_batch_that_never_was(stack: Stack, openai: StandIn, watch: Watch) -> None:
     batch_id = f"batch_{uuid.uuid4().hex}"
 
     (delivery,) = openai.deliver("batch.completed", {"id": batch_id}, created_at=of_age())
@@ -171,4 +169,5 @@ def test_people_are_told_of_a_batch_that_never_was(
     assert watch.outcomes()[0].detail["note"] == event["outcome"]["note"]
     assert stack.artifacts() == {}
     assert stack.dead_letters("batch") == []
-    no_alert(watch)
+    (alert,) = wait_until("people are told", watch.alerts)
+    assert alert.subject == "batch.completed: its object was not found"
