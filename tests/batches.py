@@ -1,6 +1,7 @@
 """Batches at OpenAI for tests, and the records of their events."""
 
 import json
+import time
 from typing import Any
 
 from infra.local.stack import Item, Stack
@@ -55,14 +56,19 @@ def summary(stack: Stack, batch_id: str) -> Json:
     return json.loads(found)
 
 
+def of_age() -> int:
+    """The `created_at` of an event so old that an object which is not there is believed to be missing."""
+    return int(time.time()) - 11 * 60
+
+
 def handled(stack: Stack, delivery: Json, timeout: float = DEFAULT_TIMEOUT_SECONDS) -> Item:
     """Wait until the delivery's event is done and return its record."""
-    return _ended(stack, delivery, "done", timeout)
+    return _ended(stack, delivery, ("completed", "not_found"), timeout)
 
 
 def given_up(stack: Stack, delivery: Json, timeout: float = DEFAULT_TIMEOUT_SECONDS) -> Item:
     """Wait until the delivery's event has failed and return its record."""
-    return _ended(stack, delivery, "failed", timeout)
+    return _ended(stack, delivery, ("failed",), timeout)
 
 
 def tried(stack: Stack, delivery: Json, timeout: float = DEFAULT_TIMEOUT_SECONDS) -> Item:
@@ -75,15 +81,15 @@ def tried(stack: Stack, delivery: Json, timeout: float = DEFAULT_TIMEOUT_SECONDS
     return wait_until("the first attempt has failed", failed_once, timeout)
 
 
-def _ended(stack: Stack, delivery: Json, state: str, timeout: float) -> Item:
+def _ended(stack: Stack, delivery: Json, states: tuple[str, ...], timeout: float) -> Item:
     webhook_id, endpoint = delivery["webhook_id"], delivery["endpoint"]
 
     def ended() -> Item | None:
         event = stack.event(webhook_id, endpoint)
-        return event if event is not None and event["state"] == state else None
+        return event if event is not None and event["state"] in states else None
 
     try:
-        return wait_until(f"the event of {webhook_id} is {state}", ended, timeout)
+        return wait_until(f"the event of {webhook_id} is {states[0]}", ended, timeout)
     except AssertionError as error:
         waiting = [(message.attributes, message.receives, message.visible) for message in stack.messages("batch")]
         raise AssertionError(f"{error}\nevent: {stack.event(webhook_id, endpoint)}\nqueue: {waiting}") from None

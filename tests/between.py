@@ -3,6 +3,7 @@
 import http.client
 import io
 import threading
+import time
 import zipfile
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -43,6 +44,7 @@ class Between:
         self._stack = stack
         self._refusals: list[_Refusal] = []
         self._changes: list[tuple[Callable[[Request], bool], Callable[[bytes], bytes]]] = []
+        self._delays: list[tuple[Callable[[Request], bool], float]] = []
         self._lock = threading.Lock()
         self.seen: list[Request] = []
         """Every request so far."""
@@ -72,6 +74,10 @@ class Between:
     def refuse(self, fits: Callable[[Request], bool], times: int, *, status: int, answer: bytes) -> None:
         """Answer the next `times` requests that fit with this, and pass none of them on."""
         self._refusals.append(_Refusal(fits, status, answer, times))
+
+    def delay(self, fits: Callable[[Request], bool], seconds: float) -> None:
+        """Pass every request that fits on only after this time."""
+        self._delays.append((fits, seconds))
 
     def change(self, fits: Callable[[Request], bool], change: Callable[[bytes], bytes]) -> None:
         """Change the body of every successful answer to a request that fits. A later change replaces earlier ones."""
@@ -103,6 +109,11 @@ class Between:
                     return refusal
         return None
 
+    def _wait(self, request: Request) -> None:
+        for fits, seconds in self._delays:
+            if fits(request):
+                time.sleep(seconds)
+
     def _changed(self, request: Request, status: int, body: bytes) -> bytes:
         if status == 200:
             for fits, change in self._changes:
@@ -123,6 +134,7 @@ def _handler(between: Between, port: int) -> type[BaseHTTPRequestHandler]:
             if (refusal := between._refusal(request)) is not None:
                 self._answer(refusal.status, {"content-type": "application/xml"}, refusal.answer)
                 return
+            between._wait(request)
             onward = http.client.HTTPConnection("127.0.0.1", port, timeout=_PASSING_ON_TIMEOUT_SECONDS)
             # The host is signed, so it goes on as the function wrote it.
             onward.request(self.command, self.path, body, dict(self.headers.items()))

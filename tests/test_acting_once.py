@@ -55,7 +55,7 @@ def test_an_endpoint_that_is_registered_twice_acts_once(stack: Stack, openai: St
     assert len({delivery["webhook_id"] for delivery in deliveries}) == 2
     events = [handled(stack, delivery, timeout=60) for delivery in deliveries]
     acted, spared = sorted(events, key=lambda event: "duplicate_of" in event)
-    assert spared["duplicate_of"] == acted["pk"]
+    assert f"event#{spared['duplicate_of']}" == acted["pk"]
     assert "outcome" not in spared
     assert acted["outcome"]["status"] == "completed"
     wait_until("both are acknowledged", lambda: stack.messages("batch") == [])
@@ -74,6 +74,8 @@ def test_a_replay_acts_again(stack: Stack, openai: StandIn, watch: Watch) -> Non
         "event-type": "batch.completed",
         "received-at": str(event["received_at"]),
         "source": "replay",
+        "seen-token": event["token"],
+        "asked-by": "ada",
     }
 
     stack.send("batch", event["body"], attributes)
@@ -84,7 +86,12 @@ def test_a_replay_acts_again(stack: Stack, openai: StandIn, watch: Watch) -> Non
     wait_until("the replay is acknowledged", lambda: stack.messages("batch") == [])
     replayed = stack.event(delivery["webhook_id"])
     assert replayed is not None
-    assert (replayed["state"], replayed["attempts"]) == ("done", 2)
+    assert (replayed["state"], replayed["attempts"]) == ("completed", 2)
+    assert replayed["history"][-1]["asked_by"] == "ada"
+    # A second copy of it, also one that comes late, is none that was asked for anew.
+    stack.send("batch", event["body"], attributes)
+    wait_until("the copy is acknowledged", lambda: stack.messages("batch") == [])
+    assert len(watch.outcomes()) == 2
 
 
 def test_an_older_event_never_overwrites_a_newer_state(stack: Stack, openai: StandIn) -> None:

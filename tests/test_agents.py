@@ -8,7 +8,7 @@ import pytest
 from infra.local.stack import Item, Stack
 from infra.local.stand_in import Json, StandIn
 from infra.local.watch import Outcome, Watch
-from tests.batches import given_up, handled, tried
+from tests.batches import given_up, handled, of_age, tried
 from tests.waiting import stays, wait_until
 
 CALL = {"type": "function_call", "call_id": "call_1", "turn_id": "turn_1", "name": "pay", "arguments": {"amount": 3}}
@@ -228,12 +228,13 @@ def test_a_failure_that_is_ahead_of_the_session_is_retried(stack: Stack, openai:
 def test_a_missing_object_and_an_unknown_type_are_recorded(
     stack: Stack, openai: StandIn, watch: Watch, event_type: str, id: str, status: str
 ) -> None:
-    (delivery,) = openai.deliver(event_type, {"id": id})
+    (delivery,) = openai.deliver(event_type, {"id": id}, created_at=of_age())
 
     event = handled(stack, delivery)
 
     assert (event["outcome"]["status"], published(watch, event_type).detail["object_id"]) == (status, id)
-    assert (stack.artifacts("agent/"), watch.alerts()) == ({}, [])
+    assert stack.artifacts("agent/") == {}
+    wait_until("people are told of what is missing", lambda: len(watch.alerts()) == (status == "not_found"))
 
 
 def test_a_refused_key_is_not_taken_for_a_missing_session(stack: Stack, openai: StandIn) -> None:

@@ -166,7 +166,7 @@ def test_a_submitted_batch_is_expected_watched_and_its_kept_results_are_fetched(
     batch = openai.sdk().batches.retrieve(batch_id)
     assert (batch.endpoint, batch.metadata) == (URL, {"team": "ops"})
     assert openai.sdk().files.content(batch.input_file_id).read() == good.read_bytes()
-    (expected,) = [item for item in stack.ledger() if item["pk"] == f"expected#batch#{batch_id}"]
+    (expected,) = [item for item in stack.ledger() if item["pk"] == f"job#batch#{batch_id}"]
     assert (expected["waiting"], json.loads(expected["context"])) == ("batch", {"run": 7})
     assert expected["due_at"] - expected["created_at"] in range(30 * 3600 - 60, 30 * 3600 + 1)
 

@@ -64,7 +64,7 @@ def test_five_hundred_dead_letters_are_redriven_after_the_fault_is_gone_and_each
     assert stack.dead_letters("file") == []
 
     def all_done() -> bool:
-        return Counter(event["state"] for event in stack.ledger("event")) == {"done": LETTERS}
+        return Counter(event["state"] for event in stack.ledger("event")) == {"completed": LETTERS}
 
     wait_until("all are handled", all_done, timeout=120)
     wait_until("none is left in the queue", lambda: stack.messages("file") == [])

@@ -35,7 +35,7 @@ def record(stack: Stack, received_at: int, **changed: Any) -> str:
     item: Json = {
         "pk": f"event#project#{webhook_id}",
         "sk": "event",
-        "day": datetime.fromtimestamp(received_at / 1000, UTC).strftime("%Y-%m-%d"),
+        "day": datetime.fromtimestamp(received_at / 1000, UTC).strftime("%Y-%m-%d#7"),
         "received_at": received_at,
         "endpoint": "project",
         "source": "openai",
@@ -44,8 +44,9 @@ def record(stack: Stack, received_at: int, **changed: Any) -> str:
         "event_type": "file.processed",
         "category": "file",
         "object_id": "file-1",
-        "state": "done",
-        "attempts": 1,
+        "state": "completed",
+        "claims": 1,
+        "result": "processed",
         "handled_at": received_at + 1500,
         "body": "{}",
         **changed,
@@ -100,7 +101,7 @@ def test_a_list_is_a_table_for_people(stack: Stack, openai: StandIn, cli: Cli) -
     result = cli.run("events", "list")
     heading, row = result.out.splitlines()
     assert heading.split()[:2] == ["RECEIVED", "(UTC)"]
-    assert row.split()[2:4] == ["done", "file.processed"]
+    assert row.split()[2:4] == ["completed", "file.processed"]
     assert row.endswith(f"1         processed  {delivery['webhook_id']}")
     empty = cli.run("events", "list", "--category", "batch")
     assert (empty.code, "No event matches" in empty.err) == (0, True)
@@ -116,19 +117,21 @@ def test_an_event_is_shown_with_its_history(stack: Stack, openai: StandIn, cli: 
 
     shown = cli.ok("events", "show", delivery["webhook_id"])
 
-    assert (shown["type"], shown["object_id"], shown["state"]) == ("batch.completed", batch_id, "done")
+    assert (shown["type"], shown["object_id"], shown["state"]) == ("batch.completed", batch_id, "completed")
     assert (shown["source"], shown["attempts"], shown["error"]) == ("openai", 1, None)
     assert shown["outcome"]["status"] == "completed"
     assert f"s3://{stack.outputs['BucketName']}/batch/{batch_id}/output.jsonl" in shown["artifacts"]
     assert shown["job"]["status"] == "completed"
     assert shown["idempotency"]["key"] == f"batch.completed/{batch_id}"
-    assert shown["idempotency"]["record"]["event"] == f"event#project#{delivery['webhook_id']}"
+    assert (shown["idempotency"]["status"], shown["idempotency"]["claims"]) == ("completed", 1)
+    assert shown["idempotency"]["event"] == f"project/{delivery['webhook_id']}"
+    assert [attempt["result"] for attempt in shown["history"]] == ["completed"]
     assert "body" not in shown
     # By the id that outcomes have, too.
     assert cli.ok("events", "show", event["event_id"]) == shown
     text = cli.run("events", "show", event["event_id"]).out
-    assert "done since" in text
-    assert f"project/{delivery['webhook_id']}, done (idempotency key batch.completed/{batch_id})" in text
+    assert "completed since" in text
+    assert f"project/{delivery['webhook_id']}, completed (idempotency key batch.completed/{batch_id})" in text
     assert json.loads(cli.run("events", "show", delivery["webhook_id"], "--body").out)["data"] == {"id": batch_id}
     assert json.loads(cli.ok("events", "show", delivery["webhook_id"], "--body")["body"])["id"] == event["event_id"]
 
@@ -187,10 +190,10 @@ def test_a_replayed_event_is_handled_again_and_its_outcome_says_so(
     s3.delete_object(Bucket=stack.outputs["BucketName"], Key=f"batch/{batch_id}/output.jsonl")
 
     (rehearsed,) = cli.ok("events", "replay", event["event_id"], "--dry-run")["events"]
-    assert (rehearsed["webhook_id"], rehearsed["state"]) == (delivery["webhook_id"], "done")
+    assert (rehearsed["webhook_id"], rehearsed["state"]) == (delivery["webhook_id"], "completed")
     stays("nothing is done", lambda: len(watch.outcomes()) == 1, 0.3)
     asked = cli.run("events", "replay", event["event_id"])
-    assert (asked.code, "Replay 1 event (1 done)" in asked.err) == (2, True)
+    assert (asked.code, "Replay 1 event (1 completed)" in asked.err) == (2, True)
 
     (replayed,) = cli.ok("events", "replay", event["event_id"], "--yes")["events"]
 
@@ -210,7 +213,7 @@ def test_what_failed_in_a_time_is_replayed_together_and_duplicates_are_left_out(
     deliveries = [openai.deliver("file.processed", {"id": file}, wait=True)[0] for file in files]
     for delivery in deliveries:
         given_up(stack, delivery)
-    record(stack, now(), state="failed", duplicate_of=f"event#project#{deliveries[0]['webhook_id']}")
+    record(stack, now(), state="failed", duplicate_of=f"project#{deliveries[0]['webhook_id']}")
     openai.clear_faults()
 
     limited = cli.ok("events", "replay", "--since", "1h", "--state", "failed", "--limit", "3", "--dry-run")
@@ -251,7 +254,7 @@ def test_bad_usage_is_told(stack: Stack, cli: Cli, arguments: tuple[str, ...], s
 
 
 def expectation(stack: Stack, category: str, object_id: str) -> Json:
-    return next(item for item in stack.ledger() if item["pk"] == f"expected#{category}#{object_id}")
+    return next(item for item in stack.ledger() if item["pk"] == f"job#{category}#{object_id}")
 
 
 @pytest.mark.parametrize(
@@ -277,7 +280,7 @@ def test_what_has_ended_already_is_not_expected_any_more(stack: Stack, openai: S
     result = cli.run("expect", "batch", batch_id, "--by", "1h")
     assert (result.code, result.out) == (1, "")
     assert f"{batch_id} has already ended: completed" in result.err
-    assert [item for item in stack.ledger() if item["sk"] == "expected"] == []
+    assert not any("waiting" in item for item in stack.ledger("job"))
 
 
 def test_a_context_may_come_from_a_file(stack: Stack, cli: Cli, tmp_path: Path) -> None:
@@ -298,7 +301,7 @@ def test_a_context_may_come_from_a_file(stack: Stack, cli: Cli, tmp_path: Path) 
         (("batch", "batch_1", "--by", "2020-01-01"), "in the past"),
         (("batch", "", "--by", "1h"), "not an OpenAI object id"),
         (("batch", "batch 1", "--by", "1h"), "not an OpenAI object id"),
-        (("batch", "batch_1", "--by", "1h", "--context", "[]"), "no JSON object"),
+        (("batch", "batch_1", "--by", "1h", "--context", "[]"), "not a JSON object"),
         (("batch", "batch_1", "--by", "1h", "--context", json.dumps({"a": "x" * 4096})), "larger than 4096 bytes"),
         (("batch", "batch_1", "--by", "1h", "--context", "@/nonexistent/file"), "/nonexistent/file"),
     ],

@@ -54,7 +54,7 @@ def test_the_state_of_a_stack_is_shown_at_a_glance(stack: Stack, openai: StandIn
     ]
     assert {"category": "file", "outcome": "done", "count": 39} in found["handled"]
     categories = {line["category"]: line for line in found["categories"]}
-    assert categories["file"]["today"] == {"done": 1, "in_progress": 0, "failed": 1}
+    assert categories["file"]["today"] == {"completed": 1, "in_progress": 0, "failed": 1}
     assert (categories["file"]["enabled"], categories["file"]["dead_letters"]) == (True, 1)
     assert (categories["batch"]["enabled"], categories["batch"]["waiting"]) == (False, 1)
     assert (categories["batch"]["oldest_seconds"], categories["response"]["oldest_seconds"]) == (7300, None)

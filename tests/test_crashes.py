@@ -27,15 +27,16 @@ def test_a_consumer_that_is_killed_while_it_downloads_leaves_nothing_half_done(
     wait_until("a part of the download is in S3", stack.unfinished_uploads)
     assert stack.kill("batch") == 1
 
-    event = stack.event(delivery["webhook_id"])
-    assert event is not None
-    assert (event["state"], event["attempts"]) == ("in_progress", 1)
+    record = stack.record(f"batch.completed/{batch_id}")
+    assert record is not None
+    assert (record["status"], record["claims"]) == ("in_progress", 1)
+    assert stack.event(delivery["webhook_id"]) is None, "an attempt is written at its end"
     assert stack.artifacts() == {}
     assert watch.outcomes() == []
 
     event = handled(stack, delivery, timeout=60)
 
-    assert event["attempts"] == 2
+    assert [attempt["result"] for attempt in event["history"]] == ["interrupted", "completed"]
     assert kept(stack, batch_id) == content(openai, batch_id)
     job = stack.job("batch", batch_id)
     assert job is not None

@@ -7,7 +7,7 @@ import pytest
 from infra.local.stack import Item, Stack
 from infra.local.stand_in import StandIn
 from infra.local.watch import Alert, Watch
-from tests.batches import content, finish, handled, kept, new_batch, summary
+from tests.batches import content, finish, handled, kept, new_batch, of_age, summary
 from tests.waiting import stays, wait_until
 
 
@@ -156,19 +156,18 @@ def test_progress_is_recorded_and_the_end_replaces_it(stack: Stack, openai: Stan
     assert [outcome.detail_type for outcome in watch.outcomes()] == ["batch.in_progress", "batch.completed"]
 
 
-def test_a_test_delivery_names_a_batch_that_never_was_and_is_no_failure(
-    stack: Stack, openai: StandIn, watch: Watch
-) -> None:
+def test_people_are_told_of_a_batch_that_never_was(stack: Stack, openai: StandIn, watch: Watch) -> None:
     batch_id = f"batch_{uuid.uuid4().hex}"
 
-    (delivery,) = openai.deliver("batch.completed", {"id": batch_id})
+    (delivery,) = openai.deliver("batch.completed", {"id": batch_id}, created_at=of_age())
     event = handled(stack, delivery)
 
-    assert event["outcome"]["status"] == "not_found"
+    assert (event["state"], event["outcome"]["status"]) == ("not_found", "not_found")
     assert batch_id in event["outcome"]["note"]
     assert job_of(stack, batch_id)["status"] == "not_found"
     assert [outcome.detail["status"] for outcome in watch.outcomes()] == ["not_found"]
     assert watch.outcomes()[0].detail["note"] == event["outcome"]["note"]
     assert stack.artifacts() == {}
     assert stack.dead_letters("batch") == []
-    no_alert(watch)
+    (alert,) = wait_until("people are told", watch.alerts)
+    assert alert.subject == "batch.completed: its object was not found"

@@ -175,12 +175,12 @@ def body_of(event_type: str, object_id: str) -> bytes:
 
 def all_ended(stack: Stack, expected: dict[str, tuple[str, str, str]]) -> bool:
     events = (stack.event(webhook_id, endpoint) for webhook_id, (_, endpoint, _) in expected.items())
-    return all(event is not None and event["state"] in ("done", "failed") for event in events)
+    return all(event is not None and event["state"] in ("completed", "failed") for event in events)
 
 
 def result_of(event: Item) -> str:
     """The result of an event: the status of its outcome, or its error."""
-    return event["outcome"]["status"] if event["state"] == "done" else f"{event['state']}: {event.get('error')}"
+    return event["outcome"]["status"] if event["state"] == "completed" else f"{event['state']}: {event.get('error')}"
 
 
 def test_every_sample_is_among_them() -> None:

@@ -8,13 +8,11 @@ import pytest
 from infra.local.stack import Stack
 from infra.local.stand_in import Json, StandIn
 from infra.local.watch import Watch
-from tests.batches import given_up, handled, tried
+from tests.batches import given_up, handled, of_age, tried
 from tests.waiting import stays, wait_until
 
 MODEL = "gpt-4.1-mini-2025-04-14"
 ASK = "POST /v1/responses"
-LAST_ATTEMPT = 6
-"""The attempt at which a model that is not ready fails its test."""
 
 
 def new_job(openai: StandIn, **options: Any) -> str:
@@ -185,20 +183,25 @@ def test_a_model_that_is_not_ready_yet_is_asked_again(stack: Stack, openai: Stan
 
 
 def test_a_model_that_never_gets_ready_fails(stack: Stack, openai: StandIn, watch: Watch) -> None:
-    openai.fault(ASK, "status", status=503)
-    job_id, delivery = ended(openai)
-    event = tried(stack, delivery)
-    stack.emulator.client("dynamodb").update_item(
-        TableName=stack.outputs["TableName"],
-        Key={"pk": {"S": event["pk"]}, "sk": {"S": event["sk"]}},
-        UpdateExpression="SET attempts = :attempts",
-        ExpressionAttributeValues={":attempts": {"N": str(LAST_ATTEMPT - 1)}},
-    )
+    openai.fault(ASK, "status", status=404)
+    job_id = new_job(openai)
+    openai.finish_fine_tuning(job_id, deliver=False)
+    # The event came eleven minutes ago.
+    attributes = {
+        "webhook-id": f"wh_{job_id}",
+        "webhook-timestamp": str(of_age()),
+        "endpoint": "project",
+        "event-type": "fine_tuning.job.succeeded",
+        "received-at": str(of_age() * 1000),
+        "source": "openai",
+    }
+    body = {"id": "evt_1", "created_at": of_age(), "type": "fine_tuning.job.succeeded", "data": {"id": job_id}}
+    stack.send("fine-tuning", json.dumps(body), attributes)
 
-    event = handled(stack, delivery)
+    event = handled(stack, {"webhook_id": f"wh_{job_id}", "endpoint": "project"})
 
-    assert (event["attempts"], promoted(stack)) == (LAST_ATTEMPT, [])
-    assert "OpenAI answered 503" in recorded(stack, job_id)["summary"]["smoke_test"]["reason"]
+    assert (event["attempts"], promoted(stack)) == (1, [])
+    assert "OpenAI answered 404" in recorded(stack, job_id)["summary"]["smoke_test"]["reason"]
     assert len(wait_until("people are alerted", watch.alerts)) == 1
 
 
@@ -349,14 +352,15 @@ def test_an_event_that_is_ahead_of_the_job_is_retried(stack: Stack, openai: Stan
 
 
 def test_a_test_delivery_ends_as_not_found(stack: Stack, openai: StandIn, watch: Watch) -> None:
-    (delivery,) = openai.deliver("fine_tuning.job.succeeded", {"id": "ftjob-abc123"})
+    (delivery,) = openai.deliver("fine_tuning.job.succeeded", {"id": "ftjob-abc123"}, created_at=of_age())
 
     event = handled(stack, delivery)
 
     assert event["outcome"]["status"] == "not_found"
     (outcome,) = wait_until("the outcome is published", lambda: watch.outcomes("fine_tuning.job.succeeded"))
     assert "a test delivery" in outcome.detail["note"]
-    assert (stack.artifacts("fine-tuning/"), watch.alerts()) == ({}, [])
+    assert stack.artifacts("fine-tuning/") == {}
+    assert len(wait_until("people are told", watch.alerts)) == 1
 
 
 def test_the_key_of_another_project_is_not_taken_for_a_missing_job(stack: Stack, openai: StandIn) -> None:

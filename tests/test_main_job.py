@@ -81,7 +81,7 @@ def test_a_finished_batch_becomes_artifacts_a_job_and_an_outcome(stack: Stack, o
     assert job["counts"] == {"total": 40, "completed": 35, "failed": 5}
     assert job["artifacts"] == artifacts
     assert job["times"]["completed_at"] == openai.sdk().batches.retrieve(batch_id).completed_at
-    assert len(stack.ledger("event")) == len(stack.ledger("effect")) == len(stack.ledger("job")) == 1
+    assert len(stack.ledger("event")) == len(stack.ledger("record")) == len(stack.ledger("job")) == 1
 
     # On the bus: one outcome, and no alert.
     (outcome,) = wait_until("the outcome is on the bus", watch.outcomes)

@@ -100,7 +100,7 @@ def test_a_deployed_stack_handles_events_and_is_upgraded_in_place(
     delivery = openai.deliver("video.completed", {"id": "video_1"}, wait=True)[0]
 
     def handled() -> bool:
-        return (stack.event(delivery["webhook_id"]) or {}).get("state") == "done"
+        return (stack.event(delivery["webhook_id"]) or {}).get("state") == "completed"
 
     wait_until("the event is handled", handled)
 

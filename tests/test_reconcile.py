@@ -79,7 +79,7 @@ def caught(stack: Stack, event_type: str, object_id: str) -> Item:
 
     def done() -> Item | None:
         made = [item for item in stack.ledger("event") if (item["event_type"], item.get("object_id")) == wanted]
-        return made[0] if made and made[0]["state"] == "done" else None
+        return made[0] if made and made[0]["state"] == "completed" else None
 
     wanted = (event_type, object_id)
     return wait_until(f"{event_type} of {object_id} is handled", done)

@@ -8,7 +8,7 @@ import pytest
 from infra.local.stack import Stack
 from infra.local.stand_in import Json, StandIn
 from infra.local.watch import Watch
-from tests.batches import given_up, handled, tried
+from tests.batches import given_up, handled, of_age, tried
 from tests.waiting import stays, wait_until
 
 
@@ -83,14 +83,14 @@ def test_a_partial_response_is_stored_and_nobody_is_alerted(
 def test_a_response_that_is_gone_is_recorded_with_its_age_and_alerted_once(
     stack: Stack, openai: StandIn, watch: Watch
 ) -> None:
-    (delivery,) = openai.deliver("response.completed", {"id": "resp_gone"})
+    (delivery,) = openai.deliver("response.completed", {"id": "resp_gone"}, created_at=of_age())
 
     event = handled(stack, delivery)
 
     assert event["outcome"]["status"] == "not_found"
     (outcome,) = wait_until("the outcome is published", lambda: watch.outcomes("response.completed"))
-    assert 0 <= outcome.detail["summary"]["age_seconds"] < 60
-    (again,) = openai.deliver("response.completed", {"id": "resp_gone"})
+    assert 660 <= outcome.detail["summary"]["age_seconds"] < 720
+    (again,) = openai.deliver("response.completed", {"id": "resp_gone"}, created_at=of_age())
     handled(stack, again)
     assert [alert.subject for alert in watch.alerts()] == ["Response resp_gone is gone"]
     assert stack.artifacts("response/") == {}

@@ -200,7 +200,7 @@ def test_the_test_delivery_is_recorded_once_and_neither_asks_nor_alerts_anybody(
 
     event = wait_until(
         "the event is handled",
-        lambda: (found := it.stack.event(f"wh_{version}")) and found["state"] == "done" and found,
+        lambda: (found := it.stack.event(f"wh_{version}")) and found["state"] == "completed" and found,
     )
     assert (event["event_type"], event["object_id"]) == ("realtime.signing_secret.tested", version)
     assert event["outcome"]["status"] == "recorded"

@@ -8,7 +8,7 @@ import pytest
 from infra.local.stack import Stack
 from infra.local.stand_in import API_KEY, Json, StandIn
 from infra.local.watch import Alert, Outcome, Watch
-from tests.batches import handled, tried
+from tests.batches import handled, of_age, tried
 from tests.waiting import stays, wait_until
 
 IDENTIFIER = "user_04f8996da763b7a9"
@@ -141,7 +141,7 @@ def test_a_rotated_key_is_used_at_once(stack: Stack, openai: StandIn, watch: Wat
     ("event_type", "id"), [("safety.alert.created", "alert_1"), ("safety.deactivation_issued", "C-1")]
 )
 def test_a_test_delivery_is_recognised(stack: Stack, openai: StandIn, watch: Watch, event_type: str, id: str) -> None:
-    (delivery,) = openai.deliver(event_type, {"id": id})
+    (delivery,) = openai.deliver(event_type, {"id": id}, created_at=of_age())
 
     event = handled(stack, delivery)
 

@@ -125,8 +125,8 @@ impl From<hooks_aws::ledger::LedgerError> for CliError {
     }
 }
 
-impl From<hooks_aws::queue::InboxError> for CliError {
-    fn from(error: hooks_aws::queue::InboxError) -> Self {
+impl From<hooks_aws::queue::QueueError> for CliError {
+    fn from(error: hooks_aws::queue::QueueError) -> Self {
         Self::service(error.to_string()).hint(QUEUE_PERMISSIONS)
     }
 }

@@ -71,9 +71,12 @@ enum State {
     #[value(name = "in_progress", alias = "in-progress")]
     InProgress,
     /// Handled
-    Done,
+    Completed,
     /// Given up; its message is a dead letter
     Failed,
+    /// Its object does not exist
+    #[value(name = "not_found", alias = "not-found")]
+    NotFound,
 }
 
 pub(crate) async fn run(args: &EventsArgs, context: &Context) -> Result {
@@ -154,8 +157,12 @@ async fn find(context: &Context, log: &EventLog, id: &str) -> Result<Entry> {
         }
     }
     let _spinner = context.out.spinner(format!("Searching the ledger for {id}"));
-    let filter = EventFilter { until: i64::MAX, event_id: Some(id.to_owned()), bodies: true, ..EventFilter::default() };
-    log.entries(filter).next().await?.ok_or_else(|| {
+    let filter = EventFilter { until: i64::MAX, event_id: Some(id.to_owned()), ..EventFilter::default() };
+    let found = match log.entries(filter).next().await? {
+        Some(entry) => log.entry(&entry.endpoint, &entry.webhook_id).await?,
+        None => None,
+    };
+    found.ok_or_else(|| {
         CliError::failed(format!("the ledger of {} has no event {id}", context.options.stack)).hint(
             "Give a webhook id (wh_...) or an event id (evt_...), as in `openai-webhooks events list`. Events expire 35 \
              days after they were last handled.",

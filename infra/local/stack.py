@@ -140,16 +140,16 @@ class Stack:
     # The ledger ------------------------------------------------------------------------------------------------------
 
     def event(self, webhook_id: str, endpoint: str = "project") -> Item | None:
-        """Record of a delivery, or `None`."""
-        return self._item(f"event#{endpoint}#{webhook_id}", "event")
+        """Record of a delivery with its history, or `None`."""
+        return _event(self._item(f"event#{endpoint}#{webhook_id}", "event"))
 
     def job(self, category: str, object_id: str) -> Item | None:
         """Record of an object, such as a batch, or `None`."""
         return self._item(f"job#{category}#{object_id}", "job")
 
-    def effect(self, key: str) -> Item | None:
-        """Record of an effect, such as `batch.completed/batch_1`, or `None`."""
-        return self._item(f"effect#{key}", "effect")
+    def record(self, key: str) -> Item | None:
+        """Record of an idempotency key, such as `batch.completed/batch_1`, or `None`."""
+        return self._item(f"idempotency#{key}", "record")
 
     def expect(
         self, category: str, object_id: str, *, due_in: float | None = None, age: float = 0, **attributes: str
@@ -158,24 +158,26 @@ class Stack:
 
         With `due_in` (seconds) it has a deadline, and was recorded `age` seconds ago.
         """
-        item = {name: {"S": value} for name, value in attributes.items()}
-        item |= {"pk": {"S": f"expected#{category}#{object_id}"}, "sk": {"S": "expected"}}
+        values = {name: {"S": value} for name, value in attributes.items()}
         if due_in is not None:
             now = int(time.time())
-            item |= {"category": {"S": category}, "object_id": {"S": object_id}, "waiting": {"S": category}}
+            values |= {"category": {"S": category}, "object_id": {"S": object_id}, "waiting": {"S": category}}
             numbers = {"due_at": now + due_in, "created_at": now - age, "expires_at": now + due_in + 30 * 24 * 3600}
-            item |= {name: {"N": str(value)} for name, value in numbers.items()}
-        self.emulator.client("dynamodb").put_item(TableName=self.outputs["TableName"], Item=item)
+            values |= {name: {"N": str(value)} for name, value in numbers.items()}
+        self.emulator.client("dynamodb").update_item(
+            TableName=self.outputs["TableName"],
+            Key={"pk": {"S": f"job#{category}#{object_id}"}, "sk": {"S": "job"}},
+            UpdateExpression="SET " + ", ".join(f"#{name} = :{name}" for name in values),
+            ExpressionAttributeNames={f"#{name}": name for name in values},
+            ExpressionAttributeValues={f":{name}": value for name, value in values.items()},
+        )
 
-    def expected(self, category: str, object_id: str) -> Item | None:
-        """Expectation of an object, or `None`."""
-        return self._item(f"expected#{category}#{object_id}", "expected")
-
-    def ledger(self, kind: Literal["event", "effect", "job"] | None = None) -> list[Item]:
-        """All records, or those of a kind."""
+    def ledger(self, kind: Literal["event", "record", "job"] | None = None) -> list[Item]:
+        """All items, or those of a kind."""
         pages = self.emulator.client("dynamodb").get_paginator("scan").paginate(TableName=self.outputs["TableName"])
         items = [_plain(item) for page in pages for item in page["Items"]]
-        return [item for item in items if kind in (None, item["sk"])]
+        found = [item for item in items if kind in (None, item["sk"])]
+        return [_event(item) or item for item in found] if kind == "event" else found
 
     # The bucket ------------------------------------------------------------------------------------------------------
 
@@ -319,6 +321,21 @@ def messages_in(emulator: Emulator, queue_url: str) -> list[Message]:
         )
         for message in emulator.messages(queue_url)
     ]
+
+
+def _event(item: Item | None) -> Item | None:
+    """Group what an event's item says: `outcome`, `error`, the number of `attempts`, and the `history` of them."""
+    if item is None:
+        return None
+    found = {name: item[name] for name in ("artifacts", "summary", "note") if name in item}
+    event = {name: value for name, value in item.items() if name not in {*found, "result", "reason", "message"}}
+    event["history"] = item["attempts"]
+    event["attempts"] = sum(attempt["result"] not in ("duplicate", "kept") for attempt in item["attempts"])
+    if "result" in item:
+        event["outcome"] = {"status": item["result"], **found}
+    if "reason" in item:
+        event["error"] = {"reason": item["reason"], "message": item["message"]}
+    return event
 
 
 def _plain(item: Mapping[str, Any]) -> Item:

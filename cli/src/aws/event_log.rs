@@ -5,42 +5,41 @@ use std::fmt;
 
 use aws_sdk_dynamodb::types::AttributeValue;
 use hooks_aws::ledger::value::{number, plain, plain_object, read_number, read_text, text};
-use hooks_aws::ledger::{Item, Ledger};
+use hooks_aws::ledger::{IdempotencyRecord, Item, Ledger, SHARDS, day_of};
 use serde::Serialize;
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
+use tokio::task::JoinSet;
 
 use super::failed;
 use crate::error::{CliError, LEDGER_PERMISSIONS, Result};
 use crate::timestamp::Timestamp;
 
-/// The index over the events' `day` and `received_at`.
+/// The index over the events' `day` and `received_at`. A day is spread over [`SHARDS`] keys.
 const BY_DAY: &str = "by-day";
 
-/// Maximum number of events in a page. `DynamoDB` also ends a page at 1 MB.
-const PAGE: i32 = 500;
+/// Maximum number of events in a page of a shard. `DynamoDB` also ends a page at 1 MB.
+const PAGE: i32 = 200;
 
 const DAY_MILLIS: i64 = 86_400_000;
 
 /// How far back events are read. Each is kept for 35 days after it was last handled, and may be replayed until then.
 const OLDEST_MILLIS: i64 = 2 * 35 * DAY_MILLIS;
 
-/// Attributes that are read of an event besides its body.
-const ATTRIBUTES: [&str; 18] = [
+/// Attributes of an event in the index.
+const ATTRIBUTES: [&str; 16] = [
     "pk",
     "received_at",
     "source",
-    "endpoint",
     "webhook_timestamp",
     "event_id",
     "event_type",
     "category",
     "object_id",
     "state",
-    "attempts",
-    "lease_until",
+    "claims",
     "handled_at",
-    "outcome",
-    "error",
+    "result",
+    "reason",
     "duplicate_of",
     "body_omitted",
     "expires_at",
@@ -69,22 +68,22 @@ pub(crate) struct Entry {
     pub(crate) source: String,
     /// Time of receipt.
     pub(crate) received_at: Timestamp,
-    /// `in_progress`, `done` or `failed`.
+    /// `in_progress`, `completed`, `failed` or `not_found`.
     pub(crate) state: String,
     /// Number of attempts.
     pub(crate) attempts: i64,
-    /// End of the present lease; 0 without one.
-    #[serde(skip)]
-    pub(crate) lease_until: Timestamp,
     /// When handling ended.
     pub(crate) handled_at: Option<Timestamp>,
-    /// Outcome: `status`, `artifacts`, `summary` and, if nothing was done, `note`.
+    /// Outcome: `status` and, if the whole item was read, `artifacts`, `summary` and `note`.
     pub(crate) outcome: Option<Value>,
+    /// Attempts, oldest first, if the whole item was read.
+    #[serde(skip)]
+    pub(crate) history: Vec<Value>,
     /// The last error.
     pub(crate) error: Option<EntryError>,
     /// The event that was handled in its place.
     pub(crate) duplicate_of: Option<EventKey>,
-    /// The body, if it was requested and is stored.
+    /// The body, if the whole item was read and it is stored.
     #[serde(skip)]
     pub(crate) body: Option<String>,
     /// Size in bytes of a body that was too large to store.
@@ -106,8 +105,8 @@ pub(crate) struct EventKey {
 pub(crate) struct EntryError {
     /// Short code, as on the dead letter; `retry` while it is tried again.
     pub(crate) reason: String,
-    /// The reason in words.
-    pub(crate) message: String,
+    /// The reason in words, if the whole item was read.
+    pub(crate) message: Option<String>,
 }
 
 /// Which events to list. A field that is `None` does not restrict.
@@ -121,14 +120,12 @@ pub(crate) struct EventFilter {
     pub(crate) category: Option<String>,
     /// Type; with `*` at its end, a prefix.
     pub(crate) event_type: Option<String>,
-    /// `in_progress`, `done` or `failed`.
+    /// `in_progress`, `completed`, `failed` or `not_found`.
     pub(crate) state: Option<String>,
     /// Id of the object.
     pub(crate) object_id: Option<String>,
     /// The body's `id`.
     pub(crate) event_id: Option<String>,
-    /// Whether bodies are read, too.
-    pub(crate) bodies: bool,
 }
 
 /// The ledger as a log of events. Cheap to clone.
@@ -141,9 +138,17 @@ pub(crate) struct Entries {
     filter: EventFilter,
     /// A time within the day that is being read, in milliseconds since the Unix epoch.
     day_at: i64,
-    /// Start of the next page of that day.
-    next_page: Option<Item>,
+    /// The day's shards. `None` before its first page.
+    shards: Option<Vec<Shard>>,
+}
+
+/// Events of a day under one key of the index, newest first.
+#[derive(Clone, Default)]
+struct Shard {
     buffer: VecDeque<Entry>,
+    /// Start of the next page.
+    next_page: Option<Item>,
+    is_over: bool,
 }
 
 impl EventLog {
@@ -160,7 +165,7 @@ impl EventLog {
         // The verifier's clock may be ahead of this one.
         filter.until = filter.until.min(now.saturating_add(DAY_MILLIS));
         let day_at = filter.until;
-        Entries { ledger: self.0.clone(), filter, day_at, next_page: None, buffer: VecDeque::new() }
+        Entries { ledger: self.0.clone(), filter, day_at, shards: None }
     }
 
     /// An event with its body. Needs `dynamodb:GetItem` on the table.
@@ -175,32 +180,56 @@ impl EventLog {
         Ok(item.as_ref().map(without_keys))
     }
 
-    /// The idempotency record of this key: `event`, `state`, `lease_until`, `handled_at`.
-    pub(crate) async fn idempotency_record(&self, key: &str) -> Result<Option<Map<String, Value>>> {
-        let item = self.0.item("read the idempotency record", &format!("effect#{key}"), "effect").await?;
-        Ok(item.as_ref().map(without_keys))
+    /// The record of this idempotency key.
+    pub(crate) async fn idempotency_record(&self, key: &str) -> Result<Option<IdempotencyRecord>> {
+        Ok(self.0.idempotency_record(key).await?)
     }
 }
 
 impl Entries {
     /// The next event; `None` after the last.
     pub(crate) async fn next(&mut self) -> Result<Option<Entry>> {
-        while self.buffer.is_empty() && !self.is_over() {
-            self.page().await?;
-        }
-        Ok(self.buffer.pop_front())
-    }
-
-    /// Whether all days have been read.
-    fn is_over(&self) -> bool {
         let first_day = self.filter.since.div_euclid(DAY_MILLIS);
-        self.filter.until < self.filter.since || self.day_at.div_euclid(DAY_MILLIS) < first_day
+        while self.filter.until >= self.filter.since && self.day_at.div_euclid(DAY_MILLIS) >= first_day {
+            self.fill().await?;
+            let shards = self.shards.iter_mut().flatten().filter(|shard| !shard.buffer.is_empty());
+            if let Some(newest) = shards.max_by_key(|shard| shard.buffer[0].received_at.0) {
+                return Ok(newest.buffer.pop_front());
+            }
+            self.shards = None;
+            self.day_at -= DAY_MILLIS;
+        }
+        Ok(None)
     }
 
-    /// Reads the next page of the day; after its last page, continues with the day before.
-    async fn page(&mut self) -> Result<()> {
-        let query = Query::new(&self.filter, self.day_at);
-        let request = self.ledger.client().query().table_name(self.ledger.table()).index_name(BY_DAY);
+    /// Reads the next page of each shard whose buffer is empty, all at a time.
+    async fn fill(&mut self) -> Result<()> {
+        let shards = self.shards.get_or_insert_with(|| vec![Shard::default(); SHARDS]);
+        let mut pages = JoinSet::new();
+        for (number, shard) in shards.iter().enumerate().filter(|(_, shard)| shard.buffer.is_empty() && !shard.is_over)
+        {
+            let (ledger, filter) = (self.ledger.clone(), self.filter.clone());
+            let (day, mut shard) = (day_of(self.day_at, number), shard.clone());
+            pages.spawn(async move {
+                // A page may have no event that the filter selects.
+                while shard.buffer.is_empty() && !shard.is_over {
+                    shard.page(&ledger, &filter, &day).await?;
+                }
+                Ok::<_, CliError>((number, shard))
+            });
+        }
+        while let Some(page) = pages.join_next().await {
+            let (number, shard) = page.map_err(|error| CliError::failed(error.to_string()))??;
+            shards[number] = shard;
+        }
+        Ok(())
+    }
+}
+
+impl Shard {
+    async fn page(&mut self, ledger: &Ledger, filter: &EventFilter, day: &str) -> Result<()> {
+        let query = Query::new(filter, day);
+        let request = ledger.client().query().table_name(ledger.table()).index_name(BY_DAY);
         let request = request
             .key_condition_expression("#day = :day AND #received_at BETWEEN :since AND :until")
             .set_filter_expression(query.filter())
@@ -215,9 +244,7 @@ impl Entries {
             self.buffer.push_back(Entry::read(&item)?);
         }
         self.next_page = page.last_evaluated_key;
-        if self.next_page.is_none() {
-            self.day_at -= DAY_MILLIS;
-        }
+        self.is_over = self.next_page.is_none();
         Ok(())
     }
 }
@@ -231,11 +258,10 @@ struct Query {
 }
 
 impl Query {
-    fn new(filter: &EventFilter, day_at: i64) -> Self {
-        let read = ATTRIBUTES.into_iter().chain(filter.bodies.then_some("body"));
-        let names: HashMap<_, _> = read.map(|name| (format!("#{name}"), name.to_owned())).collect();
+    fn new(filter: &EventFilter, day: &str) -> Self {
+        let names: HashMap<_, _> = ATTRIBUTES.into_iter().map(|name| (format!("#{name}"), name.to_owned())).collect();
         let projection = names.keys().map(String::as_str).collect::<Vec<_>>().join(", ");
-        let values = [(":day", text(day(day_at))), (":since", number(filter.since)), (":until", number(filter.until))];
+        let values = [(":day", text(day)), (":since", number(filter.since)), (":until", number(filter.until))];
         let mut query = Self {
             conditions: Vec::new(),
             projection,
@@ -272,7 +298,7 @@ impl Entry {
     fn read(item: &Item) -> Result<Self> {
         let said = |name| read_text(item, name).map(str::to_owned);
         let (Some(EventKey { endpoint, webhook_id }), Some(state)) =
-            (read_text(item, "pk").and_then(key), said("state"))
+            (read_text(item, "pk").and_then(|pk| key(pk.strip_prefix("event#")?)), said("state"))
         else {
             return Err(CliError::service("could not read the event: its item has no state"));
         };
@@ -287,14 +313,23 @@ impl Entry {
             source: said("source").unwrap_or_default(),
             received_at: Timestamp(read_number(item, "received_at").unwrap_or(0)),
             state,
-            attempts: read_number(item, "attempts").unwrap_or(0),
-            lease_until: Timestamp(read_number(item, "lease_until").unwrap_or(0)),
+            attempts: read_number(item, "claims").unwrap_or(0),
             handled_at: read_number(item, "handled_at").map(Timestamp),
-            outcome: item.get("outcome").map(plain),
-            error: item.get("error").and_then(|error| error.as_m().ok()).map(|error| EntryError {
-                reason: read_text(error, "reason").unwrap_or_default().to_owned(),
-                message: read_text(error, "message").unwrap_or_default().to_owned(),
+            outcome: said("result").map(|status| {
+                let mut outcome = json!({ "status": status });
+                for name in ["artifacts", "summary", "note"] {
+                    if let Some(value) = item.get(name) {
+                        outcome[name] = plain(value);
+                    }
+                }
+                outcome
             }),
+            history: item
+                .get("attempts")
+                .and_then(|list| list.as_l().ok())
+                .map(|list| list.iter().map(plain).collect())
+                .unwrap_or_default(),
+            error: said("reason").map(|reason| EntryError { reason, message: said("message") }),
             duplicate_of: read_text(item, "duplicate_of").and_then(key),
             body: said("body"),
             body_omitted: read_number(item, "body_omitted"),
@@ -315,14 +350,9 @@ impl fmt::Debug for Entry {
     }
 }
 
-/// The day of a time in UTC: `2026-11-21`.
-fn day(millis: i64) -> String {
-    Timestamp(millis).json().chars().take(10).collect()
-}
-
-/// The key in an event's `pk`.
-fn key(pk: &str) -> Option<EventKey> {
-    let (endpoint, webhook_id) = pk.strip_prefix("event#")?.split_once('#')?;
+/// Endpoint and webhook id, joined by `#`.
+fn key(key: &str) -> Option<EventKey> {
+    let (endpoint, webhook_id) = key.split_once('#')?;
     Some(EventKey { endpoint: endpoint.to_owned(), webhook_id: webhook_id.to_owned() })
 }
 
@@ -339,7 +369,7 @@ mod tests {
     use super::*;
 
     fn query(filter: &EventFilter) -> Query {
-        Query::new(filter, 1_795_305_600_000)
+        Query::new(filter, "2026-11-22#7")
     }
 
     #[test]
@@ -347,7 +377,7 @@ mod tests {
         let query = query(&EventFilter::default());
         assert_eq!(query.filter(), None);
         assert_eq!(query.values.len(), 3);
-        assert_eq!(query.values[":day"], text("2026-11-22"));
+        assert_eq!(query.values[":day"], text("2026-11-22#7"));
         assert!(!query.projection.contains("#body,") && !query.projection.ends_with("#body"));
     }
 
@@ -368,14 +398,14 @@ mod tests {
     fn an_item_without_a_state_is_not_an_event() {
         let mut item = Item::from([("pk".to_owned(), text("event#project#wh#1"))]);
         assert!(Entry::read(&item).is_err());
-        item.insert("state".to_owned(), text("done"));
+        item.insert("state".to_owned(), text("completed"));
         let entry = Entry::read(&item).unwrap();
         assert_eq!((entry.endpoint.as_str(), entry.webhook_id.as_str()), ("project", "wh#1"));
     }
 
     #[test]
     fn debug_shows_no_body() {
-        let item = [("pk", "event#project#wh_1"), ("state", "done"), ("body", "{\"secret\":1}")];
+        let item = [("pk", "event#project#wh_1"), ("state", "completed"), ("body", "{\"secret\":1}")];
         let item = item.map(|(name, value)| (name.to_owned(), text(value))).into();
         assert!(!format!("{:?}", Entry::read(&item).unwrap()).contains("secret"));
     }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use clap::Args;
 use hooks_aws::queue::{Message, QueueSender, Source};
-use hooks_webhook::Category;
+use hooks_webhook::{Category, Event};
 use serde_json::{Value, json};
 use tokio::task::JoinSet;
 
@@ -18,7 +18,7 @@ use crate::output::{ConfirmArgs, Decision, counted, or_dash, table};
 /// Number of events that are sent at a time.
 const PARALLEL: usize = 8;
 
-/// Handle events again, even those that are done
+/// Handle events again, even those that are completed
 ///
 /// The stored bodies are sent to their queues, oldest first. Consumers act again, and the outcomes have
 /// `"source": "replay"`.
@@ -172,8 +172,14 @@ async fn replay(log: &EventLog, sender: &QueueSender, queue: &str, entry: &Entry
         Some(body) => Some(body.clone()),
         None => log.entry(&entry.endpoint, &entry.webhook_id).await?.and_then(|entry| entry.body),
     };
+    let body = body.ok_or_else(|| body_not_stored(entry))?;
+    let key = Event::parse(&body).ok().map(|event| event.idempotency_key().to_string());
+    let record = match &key {
+        Some(key) => log.idempotency_record(key).await?,
+        None => None,
+    };
     let message = Message {
-        body: body.ok_or_else(|| body_not_stored(entry))?,
+        body,
         webhook_id: entry.webhook_id.clone(),
         webhook_timestamp: entry.webhook_timestamp.clone(),
         endpoint: entry.endpoint.clone(),
@@ -181,8 +187,16 @@ async fn replay(log: &EventLog, sender: &QueueSender, queue: &str, entry: &Entry
         received_at: entry.received_at.0.cast_unsigned(),
         source: Source::Replay,
         failure: None,
+        seen_token: record.map(|record| record.token),
+        asked_by: asked_by(),
     };
     Ok(sender.send(queue, &message).await?)
+}
+
+/// The user who asks, as this machine knows them.
+fn asked_by() -> Option<String> {
+    let name = ["USER", "LOGNAME", "USERNAME"].into_iter().find_map(|name| std::env::var(name).ok())?;
+    Some(name.chars().filter(|character| !character.is_control()).take(64).collect())
 }
 
 fn report(context: &Context, plan: &Plan, events: &[Entry], dry_run: bool) -> Result {

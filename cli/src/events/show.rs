@@ -1,6 +1,7 @@
 //! `events show`: one event with its history.
 
 use clap::Args;
+use hooks_aws::ledger::IdempotencyRecord;
 use hooks_webhook::Event;
 use serde_json::{Map, Value, json};
 
@@ -25,7 +26,7 @@ pub(crate) struct ShowArgs {
 struct Related {
     job: Option<Map<String, Value>>,
     /// Idempotency key and record.
-    idempotency: Option<(String, Map<String, Value>)>,
+    idempotency: Option<(String, IdempotencyRecord)>,
 }
 
 pub(crate) async fn run(args: &ShowArgs, context: &Context) -> Result {
@@ -40,8 +41,8 @@ pub(crate) async fn run(args: &ShowArgs, context: &Context) -> Result {
     let mut shown = json!(entry);
     shown["artifacts"] = artifacts(&entry, bucket).into();
     shown["job"] = related.job.clone().into();
-    shown["idempotency"] =
-        related.idempotency.as_ref().map(|(key, record)| json!({"key": key, "record": record})).into();
+    shown["history"] = entry.history.clone().into();
+    shown["idempotency"] = related.idempotency.as_ref().map(|(key, record)| idempotency(key, record)).into();
     shown["expires_at"] = entry.expires_at.json().into();
     if args.body {
         shown["body"] = entry.body.clone().into();
@@ -92,13 +93,20 @@ fn text(entry: &Entry, related: &Related, bucket: &str) -> String {
         ("source", Some(entry.source.clone())),
         ("received", Some(utc(entry.received_at))),
         ("attempts", Some(entry.attempts.to_string())),
-        ("state", Some(state(entry))),
-        ("error", entry.error.as_ref().map(|error| format!("{}: {}", error.reason, error.message))),
+        ("state", Some(state(entry, related))),
+        (
+            "error",
+            entry
+                .error
+                .as_ref()
+                .map(|error| format!("{}: {}", error.reason, error.message.as_deref().unwrap_or_default())),
+        ),
         ("duplicate of", entry.duplicate_of.as_ref().map(|key| at_endpoint(&key.webhook_id, &key.endpoint))),
         ("outcome", of_outcome("status")),
         ("note", of_outcome("note")),
         ("summary", of_outcome("summary")),
     ];
+    rows.extend(entry.history.iter().map(|attempt| ("attempt", Some(attempt_line(attempt)))));
     rows.extend(artifacts(entry, bucket).into_iter().map(|uri| ("artifact", Some(uri))));
     rows.extend([
         ("job now", related.job.as_ref().map(job)),
@@ -110,14 +118,15 @@ fn text(entry: &Entry, related: &Related, bucket: &str) -> String {
     key_values(&rows)
 }
 
-fn state(entry: &Entry) -> String {
+fn state(entry: &Entry, related: &Related) -> String {
+    let lease_until = related.idempotency.as_ref().map_or(0, |(_, record)| record.lease_until);
     match (entry.handled_at, entry.state.as_str()) {
         (Some(handled_at), state) => {
             let took = duration((handled_at.0 - entry.received_at.0) / 1000);
             format!("{state} since {} UTC, {took} after receipt", handled_at.text())
         }
-        (None, state) if entry.lease_until > Timestamp::now() => {
-            format!("{state}: being handled, until {} UTC at the latest", entry.lease_until.text())
+        (None, state) if lease_until > Timestamp::now().0 => {
+            format!("{state}: being handled, until {} UTC at the latest", Timestamp(lease_until).text())
         }
         (None, state) => format!("{state}: waits for its next attempt, or is a dead letter"),
     }
@@ -131,11 +140,31 @@ fn job(job: &Map<String, Value>) -> String {
     format!("{status} ({finality}{}){error}", as_of.unwrap_or_default())
 }
 
-fn handled_by(key: &str, record: &Map<String, Value>) -> String {
-    let event = record.get("event").and_then(Value::as_str).unwrap_or_default();
-    let event = event.strip_prefix("event#").unwrap_or(event).replacen('#', "/", 1);
-    let state = if record.get("state").and_then(Value::as_str) == Some("done") { "done" } else { "in progress" };
-    format!("{event}, {state} (idempotency key {key})")
+/// The idempotency record for programs.
+fn idempotency(key: &str, record: &IdempotencyRecord) -> Value {
+    let lease_until = Some(record.lease_until).filter(|until| *until > 0);
+    json!({
+        "key": key,
+        "status": record.status.as_str(),
+        "event": record.event.replacen('#', "/", 1),
+        "claims": record.claims,
+        "claimed_at": Timestamp(record.claimed_at).json(),
+        "ended_at": record.ended_at.map(|at| Timestamp(at).json()),
+        "lease_until": lease_until.map(|until| Timestamp(until).json()),
+    })
+}
+
+fn handled_by(key: &str, record: &IdempotencyRecord) -> String {
+    format!("{}, {} (idempotency key {key})", record.event.replacen('#', "/", 1), record.status.as_str())
+}
+
+/// An attempt in one line: `2026-11-21 03:15:15 UTC openai: retry (OpenAI is busy)`.
+fn attempt_line(attempt: &Value) -> String {
+    let said = |name: &str| attempt.get(name).filter(|value| !value.is_null()).map(plain);
+    let begun = attempt.get("begun").and_then(Value::as_i64).map(|at| Timestamp(at).text()).unwrap_or_default();
+    let who = said("asked_by").map(|who| format!(" by {who}")).unwrap_or_default();
+    let why = said("message").map(|why| format!(" ({why})")).unwrap_or_default();
+    format!("{begun} UTC {}{who}: {}{why}", said("source").unwrap_or_default(), said("result").unwrap_or_default())
 }
 
 fn utc(at: Timestamp) -> String {

@@ -14,7 +14,7 @@ use crate::output::{key_values, or_dash, table};
 use crate::queue_status::QueueStatus;
 use crate::timestamp::{Timestamp, duration};
 
-const STATES: [&str; 3] = ["done", "in_progress", "failed"];
+const STATES: [&str; 3] = ["completed", "in_progress", "failed"];
 
 /// Outcome of a delivery that is not refused.
 const ACCEPTED: &str = "accepted";
@@ -124,10 +124,10 @@ fn categories(status: &StackStatus) -> String {
         let number = |count: Option<u64>| count.map_or_else(|| "?".to_owned(), |count| count.to_string());
         let dead = depths.map(|depths| depths.dead.visible + depths.dead.in_flight);
         let waiting = depths.map(|depths| depths.queue.visible + depths.queue.delayed);
-        let [done, in_progress, failed] = STATES.map(|state| today(status, queue.category, state));
+        let [completed, in_progress, failed] = STATES.map(|state| today(status, queue.category, state));
         let row = [
             format!("{}{}", queue.category, if queue.is_handled { "" } else { " (off)" }),
-            done.to_string(),
+            completed.to_string(),
             in_progress.to_string(),
             failed.to_string(),
             number(waiting),
@@ -138,7 +138,7 @@ fn categories(status: &StackStatus) -> String {
         (row, failed > 0 || dead.is_some_and(|dead| dead > 0))
     };
     let headings =
-        ["CATEGORY", "DONE", "IN PROGRESS", "FAILED", "WAITING", "IN FLIGHT", "OLDEST WAITS", "DEAD LETTERS"];
+        ["CATEGORY", "COMPLETED", "IN PROGRESS", "FAILED", "WAITING", "IN FLIGHT", "OLDEST WAITS", "DEAD LETTERS"];
     red_table(headings, status.queues.iter().map(row).collect())
 }
 

@@ -51,7 +51,8 @@ fn seen(file: &File, as_of: i64) -> Outcome {
 fn gone(event: &Event, id: &str, as_of: i64) -> Outcome {
     let outcome = Outcome::not_found(id, as_of);
     if event.event_type == "file.deleted" {
-        return Outcome { note: Some(format!("OpenAI has no file {id} any more, as the event says")), ..outcome };
+        let note = Some(format!("OpenAI has no file {id} any more, as the event says"));
+        return Outcome { note, is_missing: false, ..outcome };
     }
     outcome
 }

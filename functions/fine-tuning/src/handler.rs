@@ -11,6 +11,9 @@ use crate::promotion::Promoter;
 use crate::smoke_test::{self, SmokeTest};
 use crate::{alert, alias};
 
+/// Maximum time after its event came in which a new model may be unknown, in milliseconds.
+const READY_WITHIN: i64 = 10 * 60 * 1000;
+
 /// Keeps jobs, and tries and promotes their models.
 pub(crate) struct FineTuningHandler {
     openai: OpenAi,
@@ -82,7 +85,10 @@ impl FineTuningHandler {
         let artifacts = &context.artifacts;
         let (test_key, promotion_key) = (key(id, "smoke-test.json")?, key(id, "promotion.json")?);
         let test = match &job.fine_tuned_model {
-            Some(model) => smoke_test::run(openai, model, &self.prompt, context.deadline, context.attempt).await?,
+            Some(model) => {
+                let is_young = clock::now_ms() - context.received_at < READY_WITHIN;
+                smoke_test::run(openai, model, &self.prompt, context.deadline, is_young).await?
+            }
             None => SmokeTest::without_model(),
         };
         store(artifacts, &test_key, test.artifact(), outcome).await?;

@@ -7,10 +7,6 @@ use hooks_openai::{Client, ErrorClass, NewResponse, Response};
 use serde_json::{Map, Value, json};
 use tokio::time::Instant;
 
-/// Maximum number of attempts at a model that may not be ready yet. With the queue's growing delays they take five to
-/// ten minutes.
-const MAX_ATTEMPTS: u32 = 6;
-
 /// Maximum time for the answer, unless the invocation ends sooner.
 const TIMEOUT: Duration = Duration::from_mins(1);
 
@@ -30,17 +26,17 @@ pub(crate) struct SmokeTest<'a> {
     pub(crate) result: Result<String, String>,
 }
 
-/// Asks the model, leaving time for what follows before the deadline. `attempt` is 1 at first.
+/// Asks the model, leaving time for what follows before the deadline. `is_young`: the model may not be ready yet.
 ///
 /// # Errors
 ///
-/// A retry, when the model may not be ready yet and attempts are left.
+/// A retry, when the model may not be ready yet, or could not be asked now, which says nothing about the model.
 pub(crate) async fn run<'a>(
     openai: &Client,
     model: &'a str,
     prompt: &'a str,
     deadline: Instant,
-    attempt: u32,
+    is_young: bool,
 ) -> Result<SmokeTest<'a>, HandlerError> {
     let started = Instant::now();
     let left = deadline.saturating_duration_since(started);
@@ -54,7 +50,7 @@ pub(crate) async fn run<'a>(
             let result = evaluate(&response);
             (Some(response), result)
         }
-        Err(error) if attempt < MAX_ATTEMPTS && may_recover(&error) => {
+        Err(error) if error.class() == ErrorClass::Retry || (is_young && is_unknown(&error)) => {
             return Err(HandlerError::Retry { after: error.retry_after(), message: error.to_string() });
         }
         Err(error) => (None, Err(error.to_string())),
@@ -62,9 +58,9 @@ pub(crate) async fn run<'a>(
     Ok(SmokeTest { model, prompt, milliseconds, response, result })
 }
 
-/// A new model is unknown or overloaded for a moment. OpenAI reports an unknown model in two ways.
-fn may_recover(error: &hooks_openai::OpenAiError) -> bool {
-    matches!(error.class(), ErrorClass::Retry | ErrorClass::NotFound) || error.code() == Some("model_not_found")
+/// OpenAI reports an unknown model in two ways.
+fn is_unknown(error: &hooks_openai::OpenAiError) -> bool {
+    error.class() == ErrorClass::NotFound || error.code() == Some("model_not_found")
 }
 
 fn evaluate(response: &Response) -> Result<String, String> {
@@ -133,7 +129,7 @@ mod tests {
     /// Tests a model with this answer, or with none at all.
     async fn tested(
         answer: Option<(u16, Value)>,
-        attempt: u32,
+        is_young: bool,
         left: Duration,
     ) -> Result<SmokeTest<'static>, HandlerError> {
         let server = Server::start(move |_| match &answer {
@@ -141,13 +137,13 @@ mod tests {
             None => Reply::never(),
         })
         .await;
-        run(&server.openai(), "ft:gpt:acme::1", "Say hello.", Instant::now() + left, attempt).await
+        run(&server.openai(), "ft:gpt:acme::1", "Say hello.", Instant::now() + left, is_young).await
     }
 
     async fn result(fields: Value) -> Result<String, String> {
         let mut response = json!({"id": "resp_1", "status": "completed"});
         response.as_object_mut().unwrap().extend(fields.as_object().unwrap().clone());
-        tested(Some((200, response)), 1, TIMEOUT).await.unwrap().result
+        tested(Some((200, response)), true, TIMEOUT).await.unwrap().result
     }
 
     fn said(kind: &str, name: &str, text: &str) -> Value {
@@ -181,27 +177,35 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_model_that_may_not_be_ready_is_asked_a_few_times() {
-        for (status, code) in [(404, "not_found"), (400, "model_not_found"), (429, "rate_limit_exceeded"), (500, "x")] {
+    async fn a_model_that_may_not_be_ready_is_asked_again_while_it_is_young() {
+        for (status, code) in [(404, "not_found"), (400, "model_not_found")] {
             let answer = || Some((status, refusal(code)));
-            let failure = tested(answer(), MAX_ATTEMPTS - 1, TIMEOUT).await.err();
+            let failure = tested(answer(), true, TIMEOUT).await.err();
             assert!(matches!(failure, Some(HandlerError::Retry { .. })), "{status}: {failure:?}");
-            let reason = tested(answer(), MAX_ATTEMPTS, TIMEOUT).await.unwrap().result.unwrap_err();
+            let reason = tested(answer(), false, TIMEOUT).await.unwrap().result.unwrap_err();
             assert!(reason.contains(&format!("OpenAI answered {status} {code}")), "{reason}");
+        }
+    }
+
+    #[tokio::test]
+    async fn an_answer_that_says_nothing_about_the_model_is_never_its_fault() {
+        for (status, code) in [(429, "rate_limit_exceeded"), (500, "x"), (503, "x")] {
+            let failure = tested(Some((status, refusal(code))), false, TIMEOUT).await.err();
+            assert!(matches!(failure, Some(HandlerError::Retry { .. })), "{status}: {failure:?}");
         }
     }
 
     #[tokio::test]
     async fn a_model_that_must_not_be_asked_fails_at_once() {
         for (status, code) in [(401, "x"), (403, "x"), (429, "insufficient_quota"), (400, "x"), (422, "x")] {
-            assert!(tested(Some((status, refusal(code))), 1, TIMEOUT).await.unwrap().result.is_err(), "{status}");
+            assert!(tested(Some((status, refusal(code))), true, TIMEOUT).await.unwrap().result.is_err(), "{status}");
         }
     }
 
     #[tokio::test]
     async fn a_silent_model_is_left_before_the_invocation_ends() {
         let (began, left) = (Instant::now(), Duration::from_millis(800));
-        let failure = tested(None, 1, left).await.err();
+        let failure = tested(None, true, left).await.err();
         assert!(matches!(failure, Some(HandlerError::Retry { .. })), "{failure:?}");
         assert!(began.elapsed() < left, "{:?}", began.elapsed());
     }
@@ -210,7 +214,7 @@ mod tests {
     async fn the_outcome_has_a_part_of_a_long_reply_and_the_artifact_all_of_it() {
         let reply = "\u{e4}".repeat(1000);
         let response = json!({"id": "r", "status": "completed", "output": said("output_text", "text", &reply)});
-        let test = tested(Some((200, response)), 1, TIMEOUT).await.unwrap();
+        let test = tested(Some((200, response)), true, TIMEOUT).await.unwrap();
         assert_eq!(test.summary()["reply"].as_str().unwrap().chars().count(), MAX_SHOWN);
         let artifact: Value = serde_json::from_slice(&test.artifact()).unwrap();
         assert_eq!((&artifact["reply"], &artifact["passed"]), (&json!(reply), &json!(true)));

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use hooks_consumer::HandlerError;
+use hooks_consumer::{Context, HandlerError};
 use hooks_openai::{Client, ErrorClass, OpenAiError};
 use tokio::time::{Instant, sleep};
 
@@ -28,31 +28,38 @@ pub(crate) enum AnswerResult {
 
 /// Answers a call, with up to two retries until `until`.
 ///
-/// The requests are not idempotent. `may_be_done` says that an earlier request may have reached OpenAI: then a call that
-/// is not found counts as answered, because a rejected call, for example, does not exist any more.
+/// The requests are not idempotent, so the ledger notes before that one may be sent. If one may have reached OpenAI, a
+/// call that is not found is [`AnswerResult::PerhapsDone`]. Otherwise it may not be visible yet, and is tried again.
 pub(crate) async fn answer(
     client: &Client,
     call: &Call<'_>,
     action: &Action,
-    mut may_be_done: bool,
+    context: &Context,
     until: Instant,
 ) -> Result<AnswerResult, HandlerError> {
+    context.acting().await?;
+    let mut may_be_done = context.acted;
     let mut delays = RETRY_DELAYS.into_iter();
     loop {
         let Err(error) = request(client, call, action, until).await else { return Ok(AnswerResult::Done) };
         match (error.status(), error.class()) {
             (Some(409), _) => return Ok(AnswerResult::DoneBefore),
             (_, ErrorClass::NotFound) if may_be_done => return Ok(AnswerResult::PerhapsDone),
-            (_, ErrorClass::NotFound) => return Ok(AnswerResult::NotFound),
-            (_, ErrorClass::Retry) => {}
+            (_, ErrorClass::NotFound | ErrorClass::Retry) => {}
             _ => return Err(error.into()),
         }
         // A rate limit refuses the request before it has an effect. A lost response or a server error proves nothing.
-        may_be_done |= error.status() != Some(429);
+        may_be_done |= !matches!(error.status(), Some(404 | 429));
         let delay = delays.next().map(|delay| delay.max(error.retry_after().unwrap_or_default()));
         match delay {
             Some(delay) if delay < until.saturating_duration_since(Instant::now()) => sleep(delay).await,
-            _ => return Err(error.into()),
+            _ if error.class() == ErrorClass::NotFound => return Ok(AnswerResult::NotFound),
+            _ => {
+                if !may_be_done {
+                    context.not_acting().await?;
+                }
+                return Err(error.into());
+            }
         }
     }
 }

@@ -69,7 +69,7 @@ impl CallHandler {
         let client = self.openai.client().await?;
         let left = Duration::from_millis(u64::try_from(self.maximum_age - age_ms).unwrap_or_default());
         let until = context.deadline.min(Instant::now() + left);
-        let result = answer(&client, &call, decision.action, context.attempt > 1, until).await;
+        let result = answer(&client, &call, decision.action, context, until).await;
         let result = result.map_err(|failure| mask_numbers(failure, &call))?;
         Ok(outcome::answered(&call, &decision, result, age_ms, clock::now_ms()))
     }

@@ -68,15 +68,20 @@ pub(crate) fn answered(
             Some("OpenAI says that the call was answered before: by an earlier attempt, or by another program")
         }
         AnswerResult::PerhapsDone => Some(
-            "OpenAI has no such call any more. An earlier attempt got no response and counts as successful; the caller \
-             may also have hung up",
+            "OpenAI has no such call any more. An earlier attempt got no response: it may have been successful, or the \
+             caller has hung up",
         ),
         AnswerResult::NotFound => Some(
             "OpenAI has no such call: the caller has hung up, this is a test delivery, or the API key belongs to \
              another project",
         ),
     };
-    let is_found = result != AnswerResult::NotFound;
+    // A call that was rejected or referred is gone; one that was accepted would be there.
+    let is_accept = matches!(decision.action, Action::Accept { .. });
+    let is_found = match result {
+        AnswerResult::PerhapsDone => !is_accept,
+        result => result != AnswerResult::NotFound,
+    };
     Outcome {
         object_id: Some(call.id.to_owned()),
         terminal: is_found,

@@ -2,7 +2,7 @@
 
 use hooks_aws::ledger::LedgerError;
 use hooks_aws::outcomes::OutcomesError;
-use hooks_aws::queue::InboxError;
+use hooks_aws::queue::QueueError;
 use hooks_function::ApiKeySecretError;
 
 /// Why a list or an expectation could not be processed, in words that may be logged.
@@ -15,7 +15,7 @@ pub(crate) enum ReconcileError {
     #[error("{0}")]
     Ledger(#[from] LedgerError),
     #[error("{0}")]
-    Queue(#[from] InboxError),
+    Queue(#[from] QueueError),
     #[error("{0}")]
     Outcomes(#[from] OutcomesError),
     #[cfg(test)]

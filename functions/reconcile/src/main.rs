@@ -10,7 +10,7 @@
 //! # If the process dies
 //!
 //! Nothing takes effect twice. The id of a queued event is made from what it announces, so a second one is recognised as
-//! the first; an event of OpenAI's that arrives after all has the same effect key. A bookmark that was not moved means
+//! the first; an event of OpenAI's that arrives after all has the same idempotency key. A bookmark that was not moved means
 //! that the same pages are scanned again. People are alerted before an expectation is marked as overdue: twice rather
 //! than never. For the same reasons two runs may overlap.
 

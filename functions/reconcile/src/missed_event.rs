@@ -115,6 +115,8 @@ impl MissedEvent {
             received_at: now.cast_unsigned(),
             source: Source::Reconcile,
             failure: None,
+            seen_token: None,
+            asked_by: None,
         }
     }
 }

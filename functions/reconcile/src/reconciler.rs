@@ -3,6 +3,7 @@
 use hooks_aws::ledger::{Bookmark, Ledger};
 use hooks_aws::queue::QueueSender;
 use hooks_function::clock::now_ms;
+use hooks_protocol::Status;
 use hooks_webhook::Category;
 
 use crate::error::ReconcileError;
@@ -49,13 +50,14 @@ impl Reconciler {
 }
 
 impl ScanStore for Reconciler {
-    /// An effect exists from the first claim on. One that was given back belongs to an event that waits for its retry, or
-    /// that failed for good, of which people were told.
+    /// An idempotency record exists from the first claim on. A released one belongs to an event that waits for its retry,
+    /// or that failed for good, of which people were told. An object that was not found then is there now.
     ///
-    /// An agent's session comes to rest again and again, each time with an event whose effect is its own. So there it
-    /// also counts whether the session was looked at since.
+    /// An agent's session comes to rest again and again, each time with an event of its own. So there it also counts
+    /// whether the session was looked at since.
     async fn is_known(&self, event: &MissedEvent) -> Result<bool, ReconcileError> {
-        if self.ledger.is_key_known(&event.idempotency_key()).await? {
+        let record = self.ledger.idempotency_record(&event.idempotency_key()).await?;
+        if record.is_some_and(|record| record.status != Status::NotFound) {
             return Ok(true);
         }
         if event.category() != Category::Agent {

@@ -1,5 +1,7 @@
 //! The handler of `safety.*` and `safety_identifier.*` events. Every event ends in an alert to people.
 
+use std::time::Duration;
+
 use hooks_consumer::artifacts::{JSON, Key};
 use hooks_consumer::object::present;
 use hooks_consumer::{Context, Event, EventData, Handler, HandlerError, OpenAi, Outcome, clock};
@@ -27,6 +29,9 @@ pub(crate) struct SafetyHandler {
 }
 
 impl Handler for SafetyHandler {
+    /// People are told soon, whatever is missing.
+    const PATIENCE: Duration = Duration::from_millis(LAST_ATTEMPT_AGE.cast_unsigned());
+
     async fn handle(&self, event: &Event, context: &Context) -> Result<Outcome, HandlerError> {
         let subject = Subject::of(event);
         let as_of = clock::now_ms();

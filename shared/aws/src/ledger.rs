@@ -1,90 +1,70 @@
-//! Which events, effects and jobs are where (`DynamoDB`).
+//! Who works on which event, what became of it, and what objects are now (`DynamoDB`).
 //!
 //! One table with the keys `pk` and `sk`, a time-to-live attribute `expires_at`, and two indexes: `by-day` over the
-//! events' `day` and `received_at`, and `by-due` over the `waiting` and `due_at` of the expectations that wait:
+//! events' `day` and `received_at`, and `by-due` over the `waiting` and `due_at` of the jobs that are expected to end.
 //!
-//! | item | `pk` | says |
-//! |---|---|---|
-//! | event | `event#{endpoint}#{webhook-id}` | what a delivery said and what became of it |
-//! | effect | `effect#{effect key}` | which event acts, or has acted, for everything that means the same |
-//! | job | `job#{category}#{object id}` | what an object is now |
-//! | lease | `lease#{name}` | who does something that only one may do at a time |
-//! | expectation | `expected#{category}#{object id}`, `sk` = `expected` | that an object will end, by when, and what its outcome shall carry |
-//! | bookmark | `reconcile#{kind}`, `sk` = `bookmark` | how far reconciliation got in a list of OpenAI's |
+//! | item | `pk` | `sk` | says |
+//! |---|---|---|---|
+//! | idempotency record | `idempotency#{key}` | `record` | who works, or has worked, on everything that means the same: the only lock |
+//! | event | `event#{endpoint}#{webhook-id}` | `event` | what a delivery said, and the history of its attempts |
+//! | job | `job#{category}#{object id}` | `job` | what an object is now, by when it is expected to end, and what its outcome shall carry |
+//! | lease | `lease#{name}` | `lease` | who does something that only one may do at a time |
+//! | bookmark | `reconcile#{kind}` | `bookmark` | how far reconciliation got in a list of OpenAI's |
 //!
-//! # One write decides
+//! # One lock
 //!
-//! Whoever wants to handle an event writes its item under a condition and learns from `DynamoDB` alone whether it may.
-//! Reading first and writing then would let two deliveries that arrive together both read "nobody is on it". When the
-//! condition fails, `DynamoDB` returns the item that stood in the way with the refusal, so the loser knows why without
-//! a read either.
-//!
-//! The condition has three branches. Somebody may take an event up when
-//!
-//! 1. **nobody has seen it**: there is no item,
-//! 2. **nobody is on it any more**: it is in progress, but its lease is over,
-//! 3. **somebody asked for it again**: it has ended, and this message was put into the queue after that, by a redrive
-//!    from the dead-letter queue (for a failed event) or by a replay (for any).
+//! [`hooks_protocol`] has the rules. A claim is one conditional write: the record is still what was decided upon. When
+//! the condition fails, `DynamoDB` returns the record with the refusal, and the decision is made anew from that. So the
+//! rules exist once, in [`hooks_protocol::decide`], and no condition repeats them.
 //!
 //! ```text
-//! time ─────────────────────────────────────────────────────────────────────────────────────────────────────▶
+//! time ──────────────────────────────────────────────────────────────────────────────────────────────▶
 //!
-//! delivery A   claims (1)  works ─────────── done
-//! delivery B        refused: busy until the lease ends          refused: done, acknowledged
+//! delivery A   claims  works ─────────── completed
+//! delivery B        busy until the lease ends          acknowledged as a duplicate
 //!
-//! delivery A   claims (1)  works ── the process dies            ┆ lease ends
-//! its retry                    refused: busy until the lease ends ┆ claims (2)  works ───── done
+//! delivery A   claims  works ── the process dies            ┆ lease ends
+//! its retry                    busy until the lease ends    ┆ claims  works ───── completed
 //!
-//! delivery A   claims (1)  works ── fails for now, releases
-//! its retry                            claims (2) at once: a released lease is over
-//!
-//! delivery A   claims (1)  works ── can never work: dead letter, failed
-//! its retry                                        refused: failed, acknowledged
-//! its redrive                                                  claims (3)  works ───── done
-//! redrive's retry                                                              refused: done, acknowledged
-//! a replay                                                                            claims (3)  works ── done
+//! delivery A   claims  works ── can never work: dead letter, failed
+//! its copy                                         acknowledged
+//! its redrive                                               claims  works ───── completed
+//! a replay                                                                   claims  works ── completed
 //! ```
 //!
 //! A lease lasts until the invocation that took it is over, so a living holder never loses it. Should one write late
-//! all the same (its clock was wrong, or it was frozen), every later write names the claim it was made under and is
-//! refused when the event has another holder by then: a late answer changes nothing.
+//! all the same (its clock was wrong, or it was frozen), its token is not the record's any more, and the write is
+//! refused. The SDK repeats a write whose answer got lost; the token shows that the first try was made.
 //!
-//! The third branch compares with the moment the message was queued, not just with its being a redrive: the same
-//! message may be handed out twice, and its second copy finds the event ended after the redrive, not before it.
+//! # Writes
 //!
-//! The SDK repeats a write whose answer got lost. The repeated claim then finds the item that its first try wrote, and
-//! recognises it by the claim's random token: it is granted, not refused as busy with itself.
+//! An event that goes well costs five write units, if no item of it is larger than 1 KB: the claim, the job, the end of
+//! the record, the event's history, and that in the index `by-day`. The index has what a list of events shows, and
+//! sixteen keys for each day (`2026-11-21#7`).
 //!
 //! # Bounds
 //!
 //! An item holds 400 KB. A verified body has at most 256 KiB, and a little more once characters that SQS refuses are
 //! escaped; up to 300 KiB of it are kept (a larger one is left out, and `body_omitted` says how large it was). Messages
-//! are cut at 1 KiB. That leaves 90 KB for an outcome, so a caller bounds outcomes and jobs at 32 KiB of JSON, which
-//! is no more than twice that in `DynamoDB`'s measure.
+//! are cut at 1 KiB, and of attempts the last forty are kept at most. A caller bounds outcomes and jobs at 32 KiB of
+//! JSON, which is no more than twice that in `DynamoDB`'s measure.
 //!
-//! Everything but the bookmarks expires after 35 days, an expectation 35 days after its time: longer than OpenAI retries (72 hours) and queues keep (14 days, twice with a
-//! redrive), so that no late copy of an event ever finds its item gone.
-//!
-//! # Expectations
-//!
-//! An expectation waits while it has the attribute `waiting`, and only then it is in the index `by-due`. One write takes
-//! it away: of whoever handles the object's end ([`Ledger::meet`]), or of whoever told people that it is overdue
-//! ([`Ledger::overdue`], which is refused once it was met). What it carries stays until it expires: an end that comes
-//! late, or is replayed, is announced with it, too.
+//! Everything but the bookmarks expires after 35 days, a job that has not ended after 70 or 35 days after the time by
+//! which it is expected: longer than OpenAI retries (72 hours) and queues keep (14 days, twice with a redrive), so that
+//! no late copy of an event ever finds its record gone.
 //!
 //! # Permissions
 //!
-//! `dynamodb:UpdateItem` on the table; `dynamodb:GetItem`, `dynamodb:PutItem` and `dynamodb:Query` where a function says
-//! so.
+//! `dynamodb:UpdateItem` on the table; `dynamodb:GetItem` and `dynamodb:Query` where a function says so.
 
 mod bookmark;
 mod change;
 mod error;
-mod event;
 mod expectation;
-mod idempotency;
+mod history;
 mod job;
 mod lease;
+mod record;
 pub mod value;
 
 use std::time::Duration;
@@ -98,11 +78,11 @@ use crate::clock::now_ms as now;
 pub use bookmark::Bookmark;
 pub use change::Item;
 pub use error::LedgerError;
-pub use event::{Claim, ClaimResult, Completion, Delivery, Reclaim, RecordResult};
-pub use expectation::{ExpectError, Expectation, Expected, MAX_CONTEXT, Waiting, WaitingPage, check_context};
-pub use idempotency::KeyClaim;
-pub use job::{Job, JobRecord};
+pub use expectation::{ExpectError, Expectation, MAX_CONTEXT, Waiting, WaitingPage, check_context};
+pub use history::{AttemptEnd, Completion, Delivery, SHARDS, day_of};
+pub use job::{Job, JobRecord, JobResult};
 pub use lease::Lease;
+pub use record::{Claim, ClaimResult, IdempotencyRecord, RecordResult};
 
 /// How long anything stays in the table after it was last claimed or written.
 const LIFETIME: Duration = Duration::from_hours(35 * 24);

@@ -50,6 +50,8 @@ pub struct Announcement<'a> {
     pub event_type: &'a str,
     /// Id of the event.
     pub id: &'a str,
+    /// Idempotency key, which all events that mean the same share.
+    pub idempotency_key: &'a str,
     /// Id of the event's object.
     pub object_id: Option<&'a str>,
     /// Endpoint that received the event.
@@ -158,6 +160,7 @@ impl Outcomes {
 fn detail(announcement: &Announcement<'_>) -> String {
     let mut detail = Map::new();
     detail.insert("id".to_owned(), announcement.id.into());
+    detail.insert("idempotency_key".to_owned(), announcement.idempotency_key.into());
     detail.insert("object_id".to_owned(), announcement.object_id.into());
     detail.insert("endpoint".to_owned(), announcement.endpoint.into());
     detail.insert("source".to_owned(), announcement.source.into());
@@ -202,6 +205,7 @@ mod tests {
         Announcement {
             event_type: "batch.completed",
             id: "evt_1",
+            idempotency_key: "batch.completed/batch_1",
             object_id: Some("batch_1"),
             endpoint: "project",
             source: "openai",
@@ -220,7 +224,7 @@ mod tests {
         let artifacts = ["batch/batch_1/output.jsonl".to_owned()];
         let detail: Value = serde_json::from_str(&detail(&announcement(&summary, &artifacts))).unwrap();
         let expected = json!({
-            "id": "evt_1", "object_id": "batch_1", "endpoint": "project", "source": "openai", "status": "completed",
+            "id": "evt_1", "idempotency_key": "batch.completed/batch_1", "object_id": "batch_1", "endpoint": "project", "source": "openai", "status": "completed",
             "artifacts": ["batch/batch_1/output.jsonl"], "bucket": "results", "summary": {"lines": 3},
         });
         assert_eq!(detail, expected);

@@ -4,6 +4,7 @@ use std::future::Future;
 use std::time::Duration;
 
 use hooks_aws::artifacts::Artifacts;
+use hooks_aws::ledger::{Claim, Ledger, RecordResult};
 use hooks_webhook::Event;
 use serde_json::{Map, Value};
 use tokio::time::Instant;
@@ -14,6 +15,10 @@ use tokio::time::Instant;
 /// event or the same effect. What it returns decides everything that follows; a handler never acknowledges, retries
 /// or records anything itself. A panic counts as [`HandlerError::Retry`].
 pub trait Handler: Send + Sync + 'static {
+    /// For how long after an event was created its object may not be visible yet. [`Outcome::not_found`] counts from
+    /// then on; before, the event is tried again.
+    const PATIENCE: Duration = Duration::from_mins(10);
+
     /// Does the work and says what the object is now.
     ///
     /// It may be called again for an event whose work was done, when the process died before that could be recorded
@@ -33,19 +38,54 @@ pub trait Handler: Send + Sync + 'static {
 pub struct Context {
     /// When the handler will be stopped and its event retried. A little earlier than the invocation's own deadline.
     pub deadline: Instant,
-    /// How many times this event has been taken up, this time included: 1 at first.
+    /// How many times the event was claimed, this time included: 1 at first. It says nothing about what was done then.
     pub attempt: u32,
+    /// Whether an earlier attempt may have sent a request that cannot be taken back: it has called
+    /// [`acting`](Self::acting).
+    pub acted: bool,
     /// When the event came into this system, in milliseconds since the Unix epoch.
     pub received_at: i64,
     /// Where to keep what is worth keeping.
     pub artifacts: Artifacts,
+    claim: Option<(Ledger, Claim)>,
 }
 
 impl Context {
     /// A context of its own, as a handler's tests need it.
     #[must_use]
     pub fn new(deadline: Instant, attempt: u32, received_at: i64, artifacts: Artifacts) -> Self {
-        Self { deadline, attempt, received_at, artifacts }
+        Self { deadline, attempt, acted: false, received_at, artifacts, claim: None }
+    }
+
+    pub(crate) fn of_claim(self, ledger: Ledger, claim: Claim) -> Self {
+        Self { acted: claim.acted, claim: Some((ledger, claim)), ..self }
+    }
+
+    /// Notes that a request that cannot be taken back may be sent from now on. To be called before it is.
+    ///
+    /// # Errors
+    ///
+    /// A retry, when that cannot be noted, or when another invocation has the event by now: then it must not be sent.
+    pub async fn acting(&self) -> Result<(), HandlerError> {
+        if self.acted { Ok(()) } else { self.note_acting(true).await }
+    }
+
+    /// Takes [`acting`](Self::acting) back: no request that this attempt sent has got through, for certain.
+    ///
+    /// # Errors
+    ///
+    /// As of [`acting`](Self::acting).
+    pub async fn not_acting(&self) -> Result<(), HandlerError> {
+        self.note_acting(false).await
+    }
+
+    async fn note_acting(&self, acting: bool) -> Result<(), HandlerError> {
+        let Some((ledger, claim)) = &self.claim else { return Ok(()) };
+        match ledger.acting(claim, acting).await {
+            Ok(RecordResult::Written) => Ok(()),
+            Ok(RecordResult::Superseded) => Err(HandlerError::retry("another invocation works on it by now")),
+            Err(error) => Err(HandlerError::retry(error.to_string())),
+        }
     }
 }
 
@@ -79,6 +119,8 @@ pub struct Outcome {
     pub error: Option<String>,
     /// What a person should be told at once.
     pub alert: Option<Alert>,
+    /// Whether the event's own object is missing: the event is tried again while it is young, and then people are told.
+    pub is_missing: bool,
 }
 
 impl Outcome {
@@ -100,11 +142,13 @@ impl Outcome {
             note: None,
             error: None,
             alert: None,
+            is_missing: false,
         }
     }
 
-    /// The normal end of an event whose object does not exist: OpenAI's test deliveries name such objects, and what
-    /// was deleted or has expired looks the same.
+    /// The end of an event whose object does not exist: OpenAI's test deliveries name such objects, and what was deleted,
+    /// has expired or is another project's looks the same. While the event is young it is tried again
+    /// ([`Handler::PATIENCE`]); then people are told.
     ///
     /// It is not final, so a job that was recorded while its object still existed stays as it is.
     pub fn not_found(object_id: impl Into<String>, as_of: i64) -> Self {
@@ -113,7 +157,7 @@ impl Outcome {
             "OpenAI has no object {object_id}: a test delivery, an object that was deleted or has expired, or one of \
              another project than the API key's"
         );
-        Self { object_id: Some(object_id), note: Some(note), ..Self::new(Self::NOT_FOUND, as_of) }
+        Self { object_id: Some(object_id), note: Some(note), is_missing: true, ..Self::new(Self::NOT_FOUND, as_of) }
     }
 }
 

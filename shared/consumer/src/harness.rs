@@ -6,22 +6,22 @@ use std::time::Duration;
 use aws_lambda_events::sqs::{SqsBatchResponse, SqsEvent, SqsMessage};
 use futures::{FutureExt, StreamExt, stream};
 use hooks_aws::artifacts::Artifacts;
-use hooks_aws::ledger::{
-    Claim, ClaimResult, Completion, Delivery, Expected, Job, KeyClaim, Ledger, Reclaim, RecordResult,
-};
-use hooks_aws::outcomes::{Announcement, Notice, Outcomes};
-use hooks_aws::queue::{ConsumerQueue, Rejection, Source};
+use hooks_aws::ledger::{Claim, ClaimResult, Ledger};
+use hooks_aws::outcomes::Outcomes;
+use hooks_aws::queue::ConsumerQueue;
 use hooks_function::clock::now_ms;
 use hooks_function::text::moment;
+use hooks_protocol::{AFTER_LOST_CLAIM, DUPLICATE, Ending, REJECT, steps};
 use hooks_webhook::Category;
 use tokio::time::{Instant, timeout, timeout_at};
 
 use crate::backoff::{backoff, until};
 use crate::bounds::bounded;
 use crate::deadline::Deadline;
-use crate::record::{Delivered, decode, receives, sent_at};
+use crate::record::{Delivered, decode, receives};
 use crate::report::{Report, Verdict};
-use crate::{Alert, Context, Handler, HandlerError, OpenAi, Outcome, Severity};
+use crate::walk::Walk;
+use crate::{Context, Handler, HandlerError, OpenAi, Outcome};
 
 /// How many records of one batch are worked on at a time. Their work is waiting for others, so one thread serves them
 /// all; the bound keeps a full batch from opening a connection per record to everything at once.
@@ -51,27 +51,6 @@ pub struct Harness<H> {
     handler: H,
     services: Services,
     max_receives: u32,
-}
-
-/// How the work on a record ended, before that is acted upon.
-enum End {
-    /// The event is marked as done.
-    Done,
-    /// There was nothing to do.
-    Duplicate,
-    /// Somebody else is on it, until then (milliseconds since the Unix epoch).
-    Busy { until: i64 },
-    /// Somebody else has it by now.
-    Superseded,
-    /// It did not work.
-    Failed(HandlerError),
-}
-
-/// What is held of the ledger while a record is worked on, and given back when it fails.
-#[derive(Default)]
-struct Claims {
-    event: Option<Claim>,
-    effect: Option<String>,
 }
 
 impl<H: Handler> Harness<H> {
@@ -127,104 +106,102 @@ impl<H: Handler> Harness<H> {
     }
 
     async fn record(&self, record: &SqsMessage, deadline: Deadline, report: &mut Report) -> Verdict {
-        let mut claims = Claims::default();
-        let (delivered, end) = match decode(record) {
-            Ok(delivered) => {
-                report.identify(&delivered);
-                let end = self.event(record, &delivered, deadline, &mut claims, report).await;
-                (Some(delivered), end)
+        let delivered = match decode(record) {
+            Ok(delivered) => delivered,
+            Err(error) => {
+                let mut walk = Walk::new(self.category, &self.services, record, None, report);
+                return walk.reject(UNDECODABLE_MESSAGE, error.to_string()).go(REJECT).await;
             }
-            Err(problem) => (None, End::Failed(HandlerError::permanent(UNDECODABLE_MESSAGE, problem.to_string()))),
         };
-        let failure = match end {
-            End::Done => return Verdict::Done,
-            End::Duplicate => return Verdict::Duplicate,
-            End::Superseded => return Verdict::Superseded,
-            End::Busy { until: lease_until } => {
-                self.change_visibility(record, until(lease_until - now_ms(), &mut fastrand::Rng::new())).await;
-                return Verdict::Busy;
+        report.identify(&delivered);
+        let mut walk = Walk::new(self.category, &self.services, record, Some(&delivered), report);
+        walk.last_receive = receives(record) >= self.max_receives;
+        if Instant::now() >= deadline.handler {
+            return self.end(walk, Err(HandlerError::retry("the invocation had no time left to begin with it"))).await;
+        }
+        let Delivered { message, event } = &delivered;
+        let claim = Claim::new(event.idempotency_key().as_str(), &message.endpoint, &message.webhook_id);
+        walk.lease_until = deadline.lease_until;
+        match self.services.ledger.claim(claim.clone(), &message.kind(), deadline.lease_until).await {
+            Ok(ClaimResult::Granted(claim)) => {
+                walk.report.attempt = Some(claim.claims);
+                let result = self.call(&delivered, &claim, deadline).await;
+                walk.claim = Some(claim);
+                self.end(walk, result).await
             }
-            End::Failed(failure) => failure,
-        };
-        match failure {
-            HandlerError::Retry { after, message } if receives(record) < self.max_receives => {
-                report.because("retry", &message);
-                self.give_back(&claims, "retry", &message).await;
-                self.change_visibility(record, backoff(receives(record), after, &mut fastrand::Rng::new())).await;
-                Verdict::Retry
+            Ok(ClaimResult::Busy { until: lease_until }) if walk.last_receive => {
+                let message = format!(
+                    "received {} times; at last: another invocation works on it until {}",
+                    receives(record),
+                    moment(lease_until / 1000)
+                );
+                walk.reject(RETRIES_EXHAUSTED, message).go(REJECT).await
             }
-            HandlerError::Retry { message, .. } => {
-                let message = format!("received {} times; at last: {message}", receives(record));
-                self.give_up(record, delivered.as_ref(), &claims, RETRIES_EXHAUSTED, &message, report).await
+            Ok(ClaimResult::Busy { until: lease_until }) => {
+                walk.hide_for(until(lease_until - now_ms(), &mut fastrand::Rng::new()));
+                walk.give_back(Verdict::Busy).await
             }
-            HandlerError::Permanent { reason, message } => {
-                self.give_up(record, delivered.as_ref(), &claims, reason, &message, report).await
+            Ok(ClaimResult::Ended(ended)) => {
+                walk.ended = Some(ended);
+                walk.go(DUPLICATE).await
             }
+            // It may have been made all the same, and would then keep everybody waiting until its lease ends.
+            Err(error) if !walk.last_receive => {
+                walk.claim = Some(claim);
+                walk.retry(error.to_string(), backoff(receives(record), None, &mut fastrand::Rng::new()));
+                walk.go(AFTER_LOST_CLAIM).await
+            }
+            Err(error) => self.end(walk, Err(HandlerError::retry(error.to_string()))).await,
         }
     }
 
-    /// Claims the event and the effect, lets the handler work, and records what came of it.
-    async fn event(
-        &self,
-        record: &SqsMessage,
-        delivered: &Delivered,
-        deadline: Deadline,
-        claims: &mut Claims,
-        report: &mut Report,
-    ) -> End {
-        let Delivered { message, event } = delivered;
-        if Instant::now() >= deadline.handler {
-            return End::Failed(HandlerError::retry("the invocation had no time left to begin with it"));
-        }
-        let ledger = &self.services.ledger;
-        let delivery = Delivery {
-            endpoint: &message.endpoint,
-            webhook_id: &message.webhook_id,
-            webhook_timestamp: &message.webhook_timestamp,
-            event_id: &event.id,
-            event_type: &event.event_type,
-            category: self.category.as_str(),
-            object_id: event.object_id(),
-            source: message.source.as_str(),
-            body: &message.body,
-            received_at: message.received_at.cast_signed(),
-        };
-        let again = again(record, delivered);
-        let claim = match ledger.claim(&delivery, again, deadline.lease_until).await {
-            Ok(ClaimResult::Granted(claim)) => claim,
-            Ok(ClaimResult::Busy { until }) => return End::Busy { until },
-            Ok(ClaimResult::Done | ClaimResult::Failed) => return End::Duplicate,
-            Err(error) => return End::Failed(HandlerError::retry(error.to_string())),
-        };
-        report.attempt = Some(claim.attempt());
-        claims.event = Some(claim.clone());
-
-        let effect = event.idempotency_key().to_string();
-        match ledger.claim_key(&effect, &claim, again, deadline.lease_until).await {
-            Ok(KeyClaim::Granted) => claims.effect = Some(effect.clone()),
-            Ok(KeyClaim::Busy { until }) => {
-                self.give_back(claims, "busy", "another event that means the same is being handled").await;
-                return End::Busy { until };
+    /// Decides how the attempt ended, and walks the steps that follow from that.
+    async fn end(&self, mut walk: Walk<'_>, result: Result<Outcome, HandlerError>) -> Verdict {
+        let receives = receives(walk.record);
+        let replaying = walk.claim.as_ref().is_some_and(|claim| claim.replaying);
+        let result = match result {
+            Ok(outcome) if outcome.is_missing && !walk.last_receive && walk.is_young(H::PATIENCE) => {
+                let note = outcome.note.unwrap_or_default();
+                Err(HandlerError::retry(format!("{note}; the event is young, so it is looked for again")))
             }
-            Ok(KeyClaim::Done { by }) => return ended(ledger.duplicate(&claim, &by).await, End::Duplicate),
-            Err(error) => return End::Failed(HandlerError::retry(error.to_string())),
-        }
-
-        match self.call(delivered, &claim, deadline).await {
+            result => result,
+        };
+        let ending = match result {
             Ok(outcome) => {
                 let outcome = bounded(outcome);
-                report.status = Some(outcome.status.clone());
-                report.artifact_bytes = outcome.artifact_bytes;
-                self.conclude(delivered, &claim, &effect, &outcome).await.unwrap_or_else(End::Failed)
+                walk.report.status = Some(outcome.status.clone());
+                walk.report.artifact_bytes = outcome.artifact_bytes;
+                let found_less = replaying && walk.finds_less(&outcome);
+                let ending = if found_less || outcome.is_missing { Ending::NotFound } else { Ending::Done };
+                walk.outcome = Some(outcome);
+                ending
             }
-            Err(failure) => End::Failed(failure),
+            Err(HandlerError::Retry { after, message }) if !walk.last_receive => {
+                walk.retry(message, backoff(receives, after, &mut fastrand::Rng::new()));
+                Ending::Later
+            }
+            Err(HandlerError::Retry { message, .. }) => {
+                walk.reject(RETRIES_EXHAUSTED, format!("received {receives} times; at last: {message}"));
+                Ending::GivenUp
+            }
+            Err(HandlerError::Permanent { reason, message }) => {
+                walk.reject(reason, message);
+                Ending::GivenUp
+            }
+        };
+        walk.ending = ending;
+        match (&walk.claim, ending) {
+            (Some(_), _) => walk.go(steps(ending, replaying)).await,
+            (None, Ending::Later) => walk.give_back(Verdict::Retry).await,
+            (None, _) => walk.go(REJECT).await,
         }
     }
 
     /// Lets the handler work, until its deadline.
     async fn call(&self, delivered: &Delivered, claim: &Claim, deadline: Deadline) -> Result<Outcome, HandlerError> {
         let received_at = delivered.message.received_at.cast_signed();
-        let context = Context::new(deadline.handler, claim.attempt(), received_at, self.services.artifacts.clone());
+        let context = Context::new(deadline.handler, claim.claims, received_at, self.services.artifacts.clone());
+        let context = context.of_claim(self.services.ledger.clone(), claim.clone());
         let key = match &self.services.openai {
             Some(openai) => Some((openai, openai.generation().await)),
             None => None,
@@ -249,207 +226,4 @@ impl<H: Handler> Harness<H> {
             (result, _) => result,
         }
     }
-
-    /// Records and announces an outcome. The order is what makes it safe to die in between: whatever comes first is
-    /// done again, and the event is marked as done when nothing is left to do.
-    async fn conclude(
-        &self,
-        delivered: &Delivered,
-        claim: &Claim,
-        effect: &str,
-        outcome: &Outcome,
-    ) -> Result<End, HandlerError> {
-        let Services { ledger, outcomes, artifacts, .. } = &self.services;
-        let Delivered { message, event } = delivered;
-        if let Some(object_id) = &outcome.object_id {
-            let job = Job {
-                category: self.category.as_str(),
-                object_id,
-                status: &outcome.status,
-                terminal: outcome.terminal,
-                as_of: outcome.as_of,
-                counts: &outcome.counts,
-                times: &outcome.times,
-                summary: &outcome.summary,
-                artifacts: &outcome.artifacts,
-                error: outcome.error.as_deref(),
-            };
-            ledger.record_job(&job, claim).await.map_err(retry)?;
-        }
-        let expected = self.meet(outcome).await?;
-        let announcement = Announcement {
-            event_type: &event.event_type,
-            id: &event.id,
-            object_id: outcome.object_id.as_deref(),
-            endpoint: &message.endpoint,
-            source: message.source.as_str(),
-            status: &outcome.status,
-            artifacts: &outcome.artifacts,
-            bucket: artifacts.bucket(),
-            summary: &outcome.summary,
-            note: outcome.note.as_deref(),
-            context: expected.as_ref().and_then(|expected| expected.context.as_ref()),
-        };
-        outcomes.announce(&announcement).await.map_err(retry)?;
-        if let Some(alert) = &outcome.alert {
-            self.alert(&event.event_type, alert).await.map_err(retry)?;
-        }
-        ledger.complete_key(effect, claim).await.map_err(retry)?;
-        let ending = Completion {
-            status: &outcome.status,
-            artifacts: &outcome.artifacts,
-            summary: &outcome.summary,
-            note: outcome.note.as_deref(),
-        };
-        Ok(ended(ledger.done(claim, &ending).await, End::Done))
-    }
-
-    /// What somebody expects of the outcome's object. A final state meets that.
-    async fn meet(&self, outcome: &Outcome) -> Result<Option<Expected>, HandlerError> {
-        match &outcome.object_id {
-            Some(id) if self.category.can_be_expected() && outcome.status != Outcome::NOT_FOUND => {
-                self.services.ledger.meet(self.category.as_str(), id, outcome.terminal).await.map_err(retry)
-            }
-            _ => Ok(None),
-        }
-    }
-
-    /// Sends a message that can never be handled to the dead-letter queue, tells people, and marks its event as
-    /// failed, in this order: whoever finds an event failed may rely on its dead letter.
-    async fn give_up(
-        &self,
-        record: &SqsMessage,
-        delivered: Option<&Delivered>,
-        claims: &Claims,
-        reason: &'static str,
-        message: &str,
-        report: &mut Report,
-    ) -> Verdict {
-        report.because(reason, message);
-        let letter = Rejection { body: record.body.as_deref().unwrap_or_default(), reason, message };
-        let attribute = |name: &'static str| record.message_attributes.get(name)?.string_value.as_deref();
-        if let Err(error) = self.services.queue.reject(letter, attribute).await {
-            tracing::error!("{error}; the message stays in its queue");
-            self.give_back(claims, reason, message).await;
-            self.change_visibility(record, backoff(receives(record), None, &mut fastrand::Rng::new())).await;
-            return Verdict::Retry;
-        }
-        let event_type = delivered.map_or("", |delivered| delivered.event.event_type.as_str());
-        let alert = give_up_alert(self.category, record, delivered, reason, message);
-        if let Err(error) = self.alert(event_type, &alert).await {
-            // The dead letter is what counts, and its queue has an alarm of its own.
-            tracing::error!("{error}");
-        }
-        let Some(claim) = &claims.event else { return Verdict::Failed };
-        self.give_back_effect(claims).await;
-        match self.services.ledger.failed(claim, reason, message).await {
-            Ok(RecordResult::Yes) => Verdict::Failed,
-            Ok(RecordResult::Superseded) => Verdict::Superseded,
-            Err(error) => {
-                tracing::warn!("{error}; the message is handled once more");
-                self.change_visibility(record, backoff(receives(record), None, &mut fastrand::Rng::new())).await;
-                Verdict::Retry
-            }
-        }
-    }
-
-    async fn alert(&self, event_type: &str, alert: &Alert) -> Result<(), hooks_aws::outcomes::OutcomesError> {
-        let notice = Notice {
-            category: self.category.as_str(),
-            event_type,
-            severity: alert.severity.as_str(),
-            subject: &alert.subject,
-            message: &alert.message,
-        };
-        self.services.outcomes.alert(&notice).await
-    }
-
-    /// Gives event and effect back, so that the next try need not wait for the lease to end. If that fails, it waits.
-    async fn give_back(&self, claims: &Claims, reason: &str, message: &str) {
-        self.give_back_effect(claims).await;
-        if let Some(claim) = &claims.event
-            && let Err(error) = self.services.ledger.release(claim, reason, message).await
-        {
-            tracing::warn!("{error}; it is free again when its lease ends");
-        }
-    }
-
-    async fn give_back_effect(&self, claims: &Claims) {
-        if let (Some(claim), Some(effect)) = (&claims.event, &claims.effect)
-            && let Err(error) = self.services.ledger.release_key(effect, claim).await
-        {
-            tracing::warn!("{error}; it is free again when its lease ends");
-        }
-    }
-
-    /// Hides a record's message for this long. If that fails, the queue's own time applies.
-    async fn change_visibility(&self, record: &SqsMessage, time: Duration) {
-        let Some(receipt_handle) = record.receipt_handle.as_deref() else { return };
-        if let Err(error) = self.services.queue.change_visibility(receipt_handle, time).await {
-            tracing::warn!("{error}; it comes back after the queue's visibility timeout");
-        }
-    }
-}
-
-/// Whether the record may bring back an event that has ended.
-fn again(record: &SqsMessage, delivered: &Delivered) -> Reclaim {
-    let sent_at = sent_at(record).unwrap_or_else(now_ms);
-    match (&delivered.message.source, &delivered.message.failure) {
-        (Source::Replay, _) => Reclaim::Replayed { sent_at },
-        (_, Some(_)) => Reclaim::Redriven { sent_at },
-        (_, None) => Reclaim::No,
-    }
-}
-
-/// What the last write about an event makes of its end.
-fn ended(recorded: Result<RecordResult, hooks_aws::ledger::LedgerError>, end: End) -> End {
-    match recorded {
-        Ok(RecordResult::Yes) => end,
-        Ok(RecordResult::Superseded) => End::Superseded,
-        Err(error) => End::Failed(retry(error)),
-    }
-}
-
-/// Whatever AWS did not do now, it may do later.
-#[expect(clippy::needless_pass_by_value, reason = "it stands in `map_err`")]
-fn retry(error: impl ToString) -> HandlerError {
-    HandlerError::retry(error.to_string())
-}
-
-/// What people are told of a message that was given up.
-fn give_up_alert(
-    category: Category,
-    record: &SqsMessage,
-    delivered: Option<&Delivered>,
-    reason: &str,
-    why: &str,
-) -> Alert {
-    let (kind, what, when) = match delivered {
-        Some(Delivered { message, event }) => (
-            event.event_type.as_str(),
-            format!(
-                "{} about {}, event {}, delivered to the endpoint {} as {}",
-                event.event_type,
-                event.object_id().unwrap_or("no object"),
-                event.id,
-                message.endpoint,
-                message.webhook_id
-            ),
-            format!("created {}, received", moment(event.created_at)),
-        ),
-        None => ("a message", "a message that is no event of ours".to_owned(), "received".to_owned()),
-    };
-    let message = format!(
-        "{kind} could not be handled, and is not tried again.\n\n\
-         What   {what}\n\
-         When   {when} {} times from its queue\n\
-         Why    {reason}: {why}\n\
-         To do  Remove the cause, then redrive the dead-letter queue: the event is handled as if it had just come. \
-         docs/operations.md says for each reason what helps.\n\
-         Where  the dead-letter queue of {category}, message {}\n",
-        receives(record),
-        record.message_id.as_deref().unwrap_or("unknown"),
-    );
-    let subject = format!("{kind} could not be handled: {reason}");
-    Alert { severity: Severity::Critical, subject, message }
 }

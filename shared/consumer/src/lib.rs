@@ -119,6 +119,7 @@ pub mod object;
 mod record;
 mod report;
 mod setup;
+mod walk;
 
 pub use handler::{Alert, Context, Handler, HandlerError, Outcome, Severity, found, object_id};
 pub use harness::Harness;

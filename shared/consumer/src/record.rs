@@ -84,11 +84,6 @@ pub(crate) fn receives(record: &SqsMessage) -> u32 {
     record.attributes.get("ApproximateReceiveCount").and_then(|count| count.parse().ok()).unwrap_or(1)
 }
 
-/// When SQS accepted the record's message, in milliseconds since the Unix epoch.
-pub(crate) fn sent_at(record: &SqsMessage) -> Option<i64> {
-    record.attributes.get("SentTimestamp")?.parse().ok()
-}
-
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
@@ -115,7 +110,7 @@ mod tests {
     fn record(body: &str, attributes: &Value) -> SqsMessage {
         let record = json!({
             "messageId": "1", "receiptHandle": "handle", "body": body, "messageAttributes": attributes,
-            "attributes": {"ApproximateReceiveCount": "3", "SentTimestamp": "1795300000500"},
+            "attributes": {"ApproximateReceiveCount": "3"},
         });
         serde_json::from_value(record).unwrap()
     }
@@ -136,7 +131,7 @@ mod tests {
         let Delivered { message, event } = decode(&record).unwrap();
         assert_eq!((message.webhook_id.as_str(), message.endpoint.as_str()), ("wh_1", "project"));
         assert_eq!((event.id.as_str(), event.object_id()), ("evt_1", Some("batch_1")));
-        assert_eq!((receives(&record), sent_at(&record)), (3, Some(1_795_300_000_500)));
+        assert_eq!(receives(&record), 3);
     }
 
     #[test]
@@ -208,11 +203,10 @@ mod tests {
         let mut record = record(&body().to_string(), &attributes());
         for count in ["", "-1", "many"] {
             record.attributes.insert("ApproximateReceiveCount".to_owned(), count.to_owned());
-            record.attributes.insert("SentTimestamp".to_owned(), count.to_owned());
             assert_eq!(receives(&record), 1);
         }
         record.attributes.clear();
-        assert_eq!((receives(&record), sent_at(&record)), (1, None));
+        assert_eq!(receives(&record), 1);
     }
 
     proptest! {

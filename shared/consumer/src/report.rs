@@ -16,6 +16,8 @@ pub(crate) enum Verdict {
     Done,
     /// It, or another event that means the same, had ended before: acknowledged.
     Duplicate,
+    /// A replay failed or found less, and changed nothing: acknowledged.
+    Kept,
     /// Given up, with a dead letter: acknowledged.
     Failed,
     /// Failed for now: returned.
@@ -37,6 +39,7 @@ impl Verdict {
         match self {
             Self::Done => "done",
             Self::Duplicate => "duplicate",
+            Self::Kept => "kept",
             Self::Failed => "failed",
             Self::Retry => "retry",
             Self::Busy => "busy",
@@ -51,6 +54,7 @@ impl Verdict {
             Self::Busy => Line::info("event is being handled already"),
             Self::Superseded => Line::warn("event was taken over by another invocation"),
             Self::Retry => Line::warn("event will be tried again"),
+            Self::Kept => Line::warn("replay changed nothing: it failed or found less than before"),
             Self::Failed => Line::error("event given up, it is in the dead-letter queue"),
         }
     }

@@ -186,8 +186,7 @@ impl LiveTransport {
 }
 
 fn invite(headers: Option<SipHeaders>, media_security: Option<String>) -> SipInvite {
-    let SipHeaders { kept, call_id } = headers.unwrap_or_default();
-    SipInvite { headers: kept, call_id, media_security }
+    SipInvite { headers: headers.unwrap_or_default().0, media_security }
 }
 
 #[derive(Deserialize)]

@@ -32,8 +32,6 @@ pub struct SipHeader {
 pub struct SipInvite {
     /// The headers in order, repeated ones included; at most [`MAX_SIP_HEADERS`], none longer than [`MAX_SIP_VALUE`].
     pub headers: Vec<SipHeader>,
-    /// The `Call-ID`, which is the same in every event about one call. Found at any position and of any length.
-    pub call_id: Option<String>,
     /// Protection of the call's media: `rtp`, `srtp`, or a newer value. Absent when unknown.
     pub media_security: Option<String>,
 }
@@ -48,10 +46,7 @@ impl SipInvite {
 
 /// `sip_headers`, read one by one: entries of another shape are skipped, and excess entries are never held in memory.
 #[derive(Default)]
-pub(crate) struct SipHeaders {
-    pub(crate) kept: Vec<SipHeader>,
-    pub(crate) call_id: Option<String>,
-}
+pub(crate) struct SipHeaders(pub(crate) Vec<SipHeader>);
 
 #[derive(Deserialize)]
 struct Line<'a> {
@@ -64,19 +59,10 @@ struct Line<'a> {
 impl SipHeaders {
     fn take(&mut self, line: Line<'_>) {
         let Line { name, value } = line;
-        if self.call_id.is_none() && is_call_id(&name) && !value.trim().is_empty() {
-            self.call_id = Some(value.trim().to_owned());
-        }
-        if self.kept.len() < MAX_SIP_HEADERS && name.len() <= MAX_SIP_NAME && value.len() <= MAX_SIP_VALUE {
-            self.kept.push(SipHeader { name: name.into_owned(), value: value.into_owned() });
+        if self.0.len() < MAX_SIP_HEADERS && name.len() <= MAX_SIP_NAME && value.len() <= MAX_SIP_VALUE {
+            self.0.push(SipHeader { name: name.into_owned(), value: value.into_owned() });
         }
     }
-}
-
-/// SIP header names are case-insensitive, and `i` is the short form of `Call-ID` (RFC 3261, sections 7.3.1 and 20.8).
-fn is_call_id(name: &str) -> bool {
-    let name = name.trim();
-    name.eq_ignore_ascii_case("call-id") || name.eq_ignore_ascii_case("i")
 }
 
 impl<'de> Deserialize<'de> for SipHeaders {

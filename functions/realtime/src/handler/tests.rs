@@ -44,8 +44,11 @@ impl Fixture {
     }
 
     async fn handle(&self, event: &Event, attempt: u32) -> Result<Outcome, HandlerError> {
-        let context = Context::new(Instant::now() + Duration::from_mins(1), attempt, 0, self.artifacts.clone());
-        self.handler.handle(event, &context).await
+        self.handler.handle(event, &self.context(attempt)).await
+    }
+
+    fn context(&self, attempt: u32) -> Context {
+        Context::new(Instant::now() + Duration::from_mins(1), attempt, 0, self.artifacts.clone())
     }
 
     async fn answer(&self) -> Result<Outcome, HandlerError> {
@@ -176,22 +179,34 @@ async fn a_call_that_was_answered_before_counts_as_answered() {
 }
 
 #[tokio::test]
-async fn a_call_that_is_not_found_counts_as_answered_only_after_a_request_that_may_have_arrived() {
-    let gone = Reply::Refused(404);
-    for (replies, attempt, status) in [
-        (&[gone][..], 1, "not_found"),
-        (&[Reply::Refused(429), gone], 1, "not_found"),
-        (&[Reply::Refused(500), gone], 1, "accepted"),
-        (&[Reply::Cut, gone], 1, "accepted"),
-        (&[gone], 2, "accepted"),
+async fn a_call_that_is_not_found_counts_as_ended_only_after_a_request_that_may_have_ended_it() {
+    let (gone, reject) = (Reply::Refused(404), json!({"reject": {"status_code": 486}}));
+    for (replies, acted, accepting, rejecting) in [
+        (&[gone; 3][..], false, "not_found", "not_found"),
+        (&[Reply::Refused(429), gone, gone], false, "not_found", "not_found"),
+        (&[Reply::Refused(500), gone], false, "not_found", "rejected"),
+        (&[Reply::Cut, gone], false, "not_found", "rejected"),
+        (&[gone], true, "not_found", "rejected"),
     ] {
-        let fixture = Fixture::replying(replies).await;
-        let outcome = fixture.handle(&ringing("realtime", 0), attempt).await.unwrap();
-        assert_eq!((outcome.status.as_str(), outcome.terminal), (status, status == "accepted"), "{replies:?}");
-        assert!(outcome.note.unwrap().contains("OpenAI has no such call"));
-        assert_eq!(outcome.alert, None);
-        assert_eq!(fixture.server.calls().len(), replies.len());
+        for (action, status) in [(accept(), accepting), (reject.clone(), rejecting)] {
+            let fixture = Fixture::with("realtime", &action).await;
+            fixture.server.reply(replies.iter().copied());
+            let mut context = fixture.context(1);
+            context.acted = acted;
+            let outcome = fixture.handler.handle(&ringing("realtime", 0), &context).await.unwrap();
+            assert_eq!((outcome.status.as_str(), outcome.terminal), (status, status == "rejected"), "{replies:?}");
+            assert!(outcome.note.unwrap().contains("OpenAI has no such call"));
+            assert_eq!(outcome.alert, None);
+            assert_eq!(fixture.server.calls().len(), replies.len());
+        }
     }
+}
+
+#[tokio::test]
+async fn a_call_that_is_not_visible_yet_is_answered_while_its_caller_waits() {
+    let fixture = Fixture::replying(&[Reply::Refused(404); 2]).await;
+    assert_eq!(fixture.answer().await.unwrap().status, "accepted");
+    assert_eq!(fixture.server.calls().len(), 3);
 }
 
 #[tokio::test]

@@ -51,10 +51,17 @@ impl Change {
         self.compare(name).value(name, value)
     }
 
-    /// Counts an attribute up by one, from nothing.
-    pub(super) fn count(mut self, name: &'static str) -> Self {
-        self.set.push(format!("#{name} = if_not_exists(#{name}, :zero) + :one"));
-        self.compare(name).value("zero", super::value::number(0)).value("one", super::value::number(1))
+    /// Adds to the end of a list, which begins empty.
+    pub(super) fn append(mut self, name: &'static str, entries: Vec<AttributeValue>) -> Self {
+        self.set.push(format!("#{name} = list_append(if_not_exists(#{name}, :empty), :{name})"));
+        self.compare(name).value("empty", AttributeValue::L(Vec::new())).value(name, AttributeValue::L(entries))
+    }
+
+    /// Takes the first entries of a list away.
+    pub(super) fn remove_first(mut self, name: &'static str, count: usize) -> Self {
+        // From the last one on: an implementation may renumber after each.
+        self.remove.extend((0..count).rev().map(|index| format!("#{name}[{index}]")));
+        self.compare(name)
     }
 
     /// Takes an attribute away.
@@ -76,12 +83,9 @@ impl Change {
     }
 
     fn expression(&self) -> String {
-        let mut expression = format!("SET {}", self.set.join(", "));
-        if !self.remove.is_empty() {
-            expression.push_str(" REMOVE ");
-            expression.push_str(&self.remove.join(", "));
-        }
-        expression
+        let clause = |word, parts: &[String]| (!parts.is_empty()).then(|| format!("{word} {}", parts.join(", ")));
+        let clauses = [clause("SET", &self.set), clause("REMOVE", &self.remove)];
+        clauses.into_iter().flatten().collect::<Vec<_>>().join(" ")
     }
 }
 
@@ -117,7 +121,7 @@ impl Ledger {
             .update_expression(change.expression())
             .condition_expression(condition)
             .set_expression_attribute_names(Some(change.names))
-            .set_expression_attribute_values(Some(change.values))
+            .set_expression_attribute_values((!change.values.is_empty()).then_some(change.values))
             .return_values(values)
             .return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld)
             .send()

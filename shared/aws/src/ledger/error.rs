@@ -24,6 +24,10 @@ impl LedgerError {
     }
 
     pub(super) fn unreadable(action: &'static str) -> Self {
-        Self { action, cause: "the item in the way has no state".to_owned() }
+        Self { action, cause: "the item has no status".to_owned() }
+    }
+
+    pub(super) fn contended(action: &'static str) -> Self {
+        Self { action, cause: "others kept writing the same item".to_owned() }
     }
 }

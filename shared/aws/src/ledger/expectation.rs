@@ -1,19 +1,16 @@
-//! The item of an expectation: an object will end by a certain time, and its outcome shall carry what its creator
-//! recorded.
+//! What is expected of an object: that it ends by a certain time, and what its outcome shall carry. It is a part of the
+//! job's item, so that one write records the end and meets the expectation.
 //!
-//! Whoever creates an object may write one, in any language: docs/expectations.md describes the item. So nothing in it
-//! is taken for granted here.
+//! Whoever creates an object may write it, in any language: docs/expectations.md describes the attributes. So nothing
+//! in them is taken for granted here.
 
-use aws_sdk_dynamodb::operation::put_item::builders::PutItemFluentBuilder;
-use aws_sdk_dynamodb::types::{AttributeValue, ReturnValue};
+use aws_sdk_dynamodb::types::AttributeValue;
 use serde_json::{Map, Value};
 
 use super::change::{Change, Item, WriteResult};
+use super::job::{SK, pk};
 use super::value::{number, read_text, text};
 use super::{Ledger, LedgerError, expires_at, now};
-
-/// The sort key of an expectation's item.
-const SK: &str = "expected";
 
 /// The index over what still waits.
 const INDEX: &str = "by-due";
@@ -47,13 +44,6 @@ pub enum ExpectError {
     Ledger(#[from] LedgerError),
 }
 
-/// What was expected of an object that is looked at now.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Expected {
-    /// What the outcome shall carry, or why that cannot be (`is no JSON object`, say). `None` when nothing was recorded.
-    pub context: Option<Result<Map<String, Value>, &'static str>>,
-}
-
 /// An expectation that nothing has met yet.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Waiting {
@@ -79,50 +69,36 @@ pub struct WaitingPage {
 }
 
 impl Ledger {
-    /// Writes what is expected of an object, over whatever was expected of it before. Needs `dynamodb:PutItem`.
+    /// Records what is expected of an object, over whatever was expected of it before.
     ///
-    /// It is kept for as long after its time as everything else after its end, so that a late end still finds it.
+    /// It is kept for as long after its time as everything else after its end, so that a late end still finds it. An
+    /// object that has ended is expected no more, but its context stays for events that come again.
     pub async fn expect(&self, expectation: &Expectation<'_>) -> Result<(), ExpectError> {
+        const ACTION: &str = "record what is expected";
         let Expectation { category, object_id, due_at, context, eval_id } = *expectation;
         if let Some(context) = context {
             read_context(context).map_err(ExpectError::Context)?;
         }
-        let set = |request: PutItemFluentBuilder, (name, value): (&str, Option<AttributeValue>)| match value {
-            Some(value) => request.item(name, value),
-            None => request,
+        let expected = || {
+            Change::default()
+                .set("category", text(category))
+                .set("object_id", text(object_id))
+                .set("due_at", number(due_at))
+                .set("created_at", number(now() / 1000))
+                .set_or_remove("context", context.map(text))
+                .set_or_remove("eval_id", eval_id.map(text))
         };
-        let attributes = [
-            ("pk", Some(text(pk(category, object_id)))),
-            ("sk", Some(text(SK))),
-            ("category", Some(text(category))),
-            ("object_id", Some(text(object_id))),
-            ("waiting", Some(text(category))),
-            ("due_at", Some(number(due_at))),
-            ("created_at", Some(number(now() / 1000))),
-            ("expires_at", Some(number(expires_at().saturating_add((due_at - now() / 1000).max(0))))),
-            ("context", context.map(text)),
-            ("eval_id", eval_id.map(text)),
-        ];
-        let request = attributes.into_iter().fold(self.client.put_item().table_name(&self.table), set);
-        let written = request.send().await.map(drop);
-        Ok(written.map_err(|error| LedgerError::new("write what is expected", &error))?)
-    }
-
-    /// Looks up what is expected of an object, in one write; `last` says that the object has ended, which meets the
-    /// expectation. Also one that was met before, or too late, says what it carries. `None` when nobody expects
-    /// anything.
-    pub async fn meet(&self, category: &str, object_id: &str, last: bool) -> Result<Option<Expected>, LedgerError> {
-        let mut change = Change::default().set("category", text(category));
-        if last {
-            let ended = change.keep_or_set("met_at", number(now() / 1000));
-            change = ended.keep_or_set("expires_at", number(expires_at())).remove("waiting");
+        let waiting = expected()
+            .set("waiting", text(category))
+            .set("expires_at", number(expires_at().saturating_add((due_at - now() / 1000).max(0))))
+            .remove("overdue_at")
+            .compare("terminal")
+            .value("no", number(0));
+        let (pk, condition) = (pk(category, object_id), "attribute_not_exists(#terminal) OR #terminal = :no");
+        if let WriteResult::No(_) = self.change(ACTION, &pk, SK, waiting, condition).await? {
+            self.change(ACTION, &pk, SK, expected(), "attribute_exists(pk)").await?;
         }
-        let (pk, whole) = (pk(category, object_id), ReturnValue::AllNew);
-        let written = self.change_returning("meet what is expected", &pk, SK, change, "attribute_exists(pk)", whole);
-        match written.await? {
-            WriteResult::Yes(item) => Ok(Some(Expected { context: item.get("context").map(of_attribute) })),
-            WriteResult::No(_) => Ok(None),
-        }
+        Ok(())
     }
 
     /// The expectations of a category that wait and are due before a moment (Unix seconds), behind those that were
@@ -149,6 +125,9 @@ impl Ledger {
             .expression_attribute_names("#due_at", "due_at")
             .expression_attribute_values(":waiting", text(category))
             .expression_attribute_values(":due_before", number(due_before))
+            .filter_expression("attribute_not_exists(#terminal) OR #terminal = :no")
+            .expression_attribute_names("#terminal", "terminal")
+            .expression_attribute_values(":no", number(0))
             .set_exclusive_start_key(start)
             .limit(limit.into());
         let found = request.send().await.map_err(|error| LedgerError::new("list what is expected", &error))?;
@@ -178,7 +157,7 @@ impl Waiting {
         let (pk, sk) = (read_text(item, "pk")?.to_owned(), read_text(item, "sk")?.to_owned());
         let due = item.get("due_at")?.as_n().ok()?.clone();
         Some(Self {
-            object_id: pk.strip_prefix(&format!("expected#{category}#")).unwrap_or(&pk).to_owned(),
+            object_id: pk.strip_prefix(&super::job::pk(category, "")).unwrap_or(&pk).to_owned(),
             due_at: seconds(&due),
             created_at: item.get("created_at").and_then(|at| at.as_n().ok()).map(|at| seconds(at)),
             pk,
@@ -188,18 +167,14 @@ impl Waiting {
     }
 }
 
-fn pk(category: &str, object_id: &str) -> String {
-    format!("expected#{category}#{object_id}")
-}
-
 /// A number of seconds, whose fraction does not matter.
 #[expect(clippy::cast_possible_truncation, reason = "a float beyond it becomes the greatest whole number")]
 fn seconds(number: &str) -> i64 {
     number.parse().unwrap_or_else(|_| number.parse::<f64>().unwrap_or_default() as i64)
 }
 
-fn of_attribute(context: &AttributeValue) -> Result<Map<String, Value>, &'static str> {
-    read_context(context.as_s().map_err(|_| "is no text with JSON in it")?)
+pub(super) fn of_attribute(context: &AttributeValue) -> Result<Map<String, Value>, &'static str> {
+    read_context(context.as_s().map_err(|_| "is not a text with JSON in it")?)
 }
 
 /// Says what keeps a context from being carried, if something does.
@@ -211,7 +186,7 @@ fn read_context(context: &str) -> Result<Map<String, Value>, &'static str> {
     if context.len() > MAX_CONTEXT {
         return Err("is larger than 4096 bytes");
     }
-    serde_json::from_str(context).map_err(|_| "is no JSON object")
+    serde_json::from_str(context).map_err(|_| "is not a JSON object")
 }
 
 #[cfg(test)]
@@ -224,11 +199,11 @@ mod tests {
         assert_eq!(read_context(&largest).unwrap().len(), 1);
         assert_eq!(read_context(&format!("{largest} ")), Err("is larger than 4096 bytes"));
         for other in ["", "[]", "null", "7", r#""text""#, "{", "{}{}", &"[".repeat(4000)] {
-            assert_eq!(read_context(other), Err("is no JSON object"), "{other}");
+            assert_eq!(read_context(other), Err("is not a JSON object"), "{other}");
         }
         let deep = format!(r#"{{"a":{}{}}}"#, "[".repeat(1000), "]".repeat(1000));
-        assert_eq!(read_context(&deep), Err("is no JSON object"), "too deep to be read");
-        assert_eq!(of_attribute(&number(7)), Err("is no text with JSON in it"));
+        assert_eq!(read_context(&deep), Err("is not a JSON object"), "too deep to be read");
+        assert_eq!(of_attribute(&number(7)), Err("is not a text with JSON in it"));
     }
 
     #[test]

@@ -1,13 +1,16 @@
-//! The item of a job: what an object is now.
+//! The item of a job: what an object is now, and what is expected of it.
 
+use aws_sdk_dynamodb::types::ReturnValue;
 use serde_json::{Map, Value};
 
 use super::change::{Change, WriteResult};
+use super::expectation::of_attribute;
+use super::record::Claim;
 use super::value::{number, object, read_number, read_text, text, texts};
-use super::{Claim, Ledger, LedgerError, bounded, expires_at};
+use super::{LIFETIME, Ledger, LedgerError, bounded, expires_at};
 
 /// The sort key of a job's item.
-const SK: &str = "job";
+pub(super) const SK: &str = "job";
 
 /// What an object was when it was last looked at.
 #[derive(Clone, Copy, Debug)]
@@ -45,15 +48,26 @@ pub struct JobRecord {
     pub as_of: i64,
 }
 
+/// What came of recording a job.
+#[derive(Clone, Debug, PartialEq)]
+pub struct JobResult {
+    /// Whether it was written: nothing newer was recorded before.
+    pub written: bool,
+    /// What whoever expects the object's end wants its outcome to carry, or why that cannot be (`is not a JSON object`,
+    /// say). `None` when nothing was recorded. Also an end that comes late, or again, has it.
+    pub context: Option<Result<Map<String, Value>, &'static str>>,
+}
+
 impl Ledger {
-    /// Records what an object is now, unless something newer is recorded already. Says whether it was written.
+    /// Records what an object is now, unless something newer is recorded already. A final status meets what is expected
+    /// of it, in the same write.
     ///
     /// Events arrive in any order, so the order they were looked at decides, not the order they came in: a final
     /// status stays, whatever comes later, unless that is final too and was seen later. A progress update that was
     /// held up on its way never turns a finished job back.
-    pub async fn record_job(&self, job: &Job<'_>, claim: &Claim) -> Result<bool, LedgerError> {
-        let pk = format!("job#{}#{}", job.category, job.object_id);
-        let change = Change::default()
+    pub async fn record_job(&self, job: &Job<'_>, claim: &Claim) -> Result<JobResult, LedgerError> {
+        let pk = pk(job.category, job.object_id);
+        let mut change = Change::default()
             .set("category", text(job.category))
             .set("object_id", text(job.object_id))
             .set("status", text(job.status))
@@ -64,24 +78,39 @@ impl Ledger {
             .set("summary", object(job.summary))
             .set("artifacts", texts(job.artifacts))
             .set_or_remove("error", job.error.map(|error| text(bounded(error))))
-            .set("event", text(&claim.pk))
-            .set("expires_at", number(expires_at()));
-        let condition = "attribute_not_exists(pk) \
+            .set("event", text(&claim.event));
+        // What is expected later may wait as long again as everything is kept.
+        let expires_at = expires_at() + if job.terminal { 0 } else { LIFETIME.as_secs().cast_signed() };
+        change = change.set("expires_at", number(expires_at));
+        if job.terminal {
+            change = change.remove("waiting");
+        }
+        let condition = "attribute_not_exists(#as_of) \
                          OR #terminal < :terminal \
                          OR (#terminal = :terminal AND #as_of <= :as_of)";
-        match self.change("record the job", &pk, SK, change, condition).await? {
-            WriteResult::Yes(_) => Ok(true),
-            WriteResult::No(_) => Ok(false),
-        }
+        let all = ReturnValue::AllNew;
+        let result = self.change_returning("record the job", &pk, SK, change, condition, all).await?;
+        let (written, item) = match result {
+            WriteResult::Yes(item) => (true, item),
+            WriteResult::No(item) => (false, item),
+        };
+        Ok(JobResult { written, context: item.get("context").map(of_attribute) })
     }
 
     /// What is recorded of an object, if anything. Needs `dynamodb:GetItem`.
     pub async fn job(&self, category: &str, object_id: &str) -> Result<Option<JobRecord>, LedgerError> {
-        let item = self.item("read the job", &format!("job#{category}#{object_id}"), SK).await?;
-        Ok(item.map(|item| JobRecord {
-            status: read_text(&item, "status").unwrap_or_default().to_owned(),
-            terminal: read_number(&item, "terminal") == Some(1),
-            as_of: read_number(&item, "as_of").unwrap_or_default(),
+        let item = self.item("read the job", &pk(category, object_id), SK).await?;
+        // An object that is only expected has no status yet.
+        Ok(item.and_then(|item| {
+            Some(JobRecord {
+                status: read_text(&item, "status")?.to_owned(),
+                terminal: read_number(&item, "terminal") == Some(1),
+                as_of: read_number(&item, "as_of").unwrap_or_default(),
+            })
         }))
     }
+}
+
+pub(super) fn pk(category: &str, object_id: &str) -> String {
+    format!("job#{category}#{object_id}")
 }

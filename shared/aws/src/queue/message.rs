@@ -1,5 +1,6 @@
 //! What stands in a queue: an event's body, and in attributes what its way here was.
 
+use hooks_protocol::Kind;
 use hooks_webhook::Verified;
 use std::borrow::Cow;
 use std::fmt;
@@ -16,6 +17,10 @@ pub const EVENT_TYPE: &str = "event-type";
 pub const RECEIVED_AT: &str = "received-at";
 /// Name of the attribute with where the message comes from, see [`Source`].
 pub const SOURCE: &str = "source";
+/// Name of the attribute that a replay has: the token of the idempotency record when the replay was asked for.
+pub const SEEN_TOKEN: &str = "seen-token";
+/// Name of the attribute that a replay has: who asked for it.
+pub const ASKED_BY: &str = "asked-by";
 /// Name of the attribute that a dead letter has: a short code for why. It stays when the letter is redriven.
 pub const FAILURE_REASON: &str = "failure-reason";
 /// Name of the attribute that a dead letter has: the reason in words.
@@ -67,6 +72,10 @@ pub struct Message {
     pub source: Source,
     /// Why the message was a dead letter before: there only when it was redriven from a dead-letter queue.
     pub failure: Option<String>,
+    /// Of a replay: the token of the idempotency record when it was asked for.
+    pub seen_token: Option<String>,
+    /// Of a replay: who asked for it.
+    pub asked_by: Option<String>,
 }
 
 /// A message lacks an attribute, or one says something impossible. Holds the attribute's name.
@@ -87,6 +96,8 @@ impl Message {
             received_at,
             source: Source::OpenAi,
             failure: None,
+            seen_token: None,
+            asked_by: None,
         }
     }
 
@@ -105,7 +116,20 @@ impl Message {
             received_at: required(RECEIVED_AT)?.parse().map_err(|_| MalformedMessage(RECEIVED_AT))?,
             source: Source::parse(&required(SOURCE)?).ok_or(MalformedMessage(SOURCE))?,
             failure: attribute(FAILURE_REASON).map(str::to_owned),
+            seen_token: attribute(SEEN_TOKEN).map(str::to_owned),
+            asked_by: attribute(ASKED_BY).map(str::to_owned),
         })
+    }
+
+    /// What the message is to the ledger. A replay that was redriven is redriven.
+    #[must_use]
+    pub fn kind(&self) -> Kind<String> {
+        match self.source {
+            _ if self.failure.is_some() => Kind::Redriven,
+            Source::OpenAi => Kind::Delivery,
+            Source::Reconcile => Kind::Reconciliation,
+            Source::Replay => Kind::Replay { seen: self.seen_token.clone() },
+        }
     }
 
     /// The attributes to send, by name. Their values are fit for SQS, which refuses some code points and empty values.
@@ -119,7 +143,9 @@ impl Message {
             (RECEIVED_AT, self.received_at.to_string()),
             (SOURCE, self.source.as_str().to_owned()),
         ];
-        attributes.extend(self.failure.as_deref().map(|reason| (FAILURE_REASON, attribute_text(reason))));
+        let optional = [(FAILURE_REASON, &self.failure), (SEEN_TOKEN, &self.seen_token), (ASKED_BY, &self.asked_by)];
+        let said = |(name, value): (_, &Option<String>)| Some((name, attribute_text(value.as_deref()?)));
+        attributes.extend(optional.into_iter().filter_map(said));
         attributes
     }
 }
@@ -184,6 +210,8 @@ mod tests {
             received_at: 1_750_861_210_042,
             source: Source::Replay,
             failure: Some("not_found".to_owned()),
+            seen_token: Some("token".to_owned()),
+            asked_by: Some("somebody".to_owned()),
         }
     }
 
@@ -200,11 +228,19 @@ mod tests {
 
     #[test]
     fn a_message_without_one_of_its_attributes_says_which() {
-        let all = Message { failure: None, ..message() }.attributes();
+        let all = Message { failure: None, seen_token: None, asked_by: None, ..message() }.attributes();
         for (name, _) in &all {
             let others: Vec<_> = all.iter().filter(|(other, _)| other != name).cloned().collect();
             assert_eq!(decode(&others), Err(MalformedMessage(name)));
         }
+    }
+
+    #[test]
+    fn a_redriven_replay_is_no_replay_any_more() {
+        assert_eq!(message().kind(), Kind::Redriven);
+        let replay = Message { failure: None, ..message() };
+        assert_eq!(replay.kind(), Kind::Replay { seen: Some("token".to_owned()) });
+        assert_eq!(Message { source: Source::OpenAi, ..replay }.kind(), Kind::Delivery);
     }
 
     #[test]

@@ -3,15 +3,15 @@
 //! The verifier needs `sqs:SendMessage` on the categories' queues; a consumer `sqs:ChangeMessageVisibility` on its own
 //! queue and `sqs:SendMessage` on its dead-letter queue.
 
-mod consume;
+mod consumer;
 mod message;
 mod send;
 mod sender;
 
-pub use consume::{ConsumerQueue, InboxError, Rejection};
+pub use consumer::{ConsumerQueue, QueueError, Rejection};
 pub use message::{
-    ENDPOINT, EVENT_TYPE, FAILURE_MESSAGE, FAILURE_REASON, MalformedMessage, Message, RECEIVED_AT, SOURCE, Source,
-    WEBHOOK_ID, WEBHOOK_TIMESTAMP,
+    ASKED_BY, ENDPOINT, EVENT_TYPE, FAILURE_MESSAGE, FAILURE_REASON, MalformedMessage, Message, RECEIVED_AT,
+    SEEN_TOKEN, SOURCE, Source, WEBHOOK_ID, WEBHOOK_TIMESTAMP,
 };
 pub use send::{Queues, SendError};
 pub use sender::QueueSender;

@@ -5,7 +5,7 @@ use std::time::Duration;
 use aws_sdk_sqs::config::timeout::TimeoutConfig;
 use aws_sdk_sqs::types::MessageAttributeValue;
 
-use super::consume::InboxError;
+use super::consumer::QueueError;
 use super::message::Message;
 use crate::cause::cause;
 use crate::config::Config;
@@ -29,14 +29,14 @@ impl QueueSender {
     }
 
     /// Puts a message into the queue at this URL.
-    pub async fn send(&self, queue_url: &str, message: &Message) -> Result<(), InboxError> {
+    pub async fn send(&self, queue_url: &str, message: &Message) -> Result<(), QueueError> {
         const ACTION: &str = "send the message";
         let mut request = self.client.send_message().queue_url(queue_url).message_body(&message.body);
         for (name, value) in message.attributes() {
             let value = MessageAttributeValue::builder().data_type("String").string_value(value).build();
-            let value = value.map_err(|error| InboxError { action: ACTION, cause: error.to_string() })?;
+            let value = value.map_err(|error| QueueError { action: ACTION, cause: error.to_string() })?;
             request = request.message_attributes(name, value);
         }
-        request.send().await.map(drop).map_err(|error| InboxError { action: ACTION, cause: cause(&error) })
+        request.send().await.map(drop).map_err(|error| QueueError { action: ACTION, cause: cause(&error) })
     }
 }

@@ -1,185 +1,197 @@
-//! Who may work on an event, and whose word counts.
+//! The idempotency record, the job and the leases: who may work, and whose writes count.
 
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
 
-use hooks_aws::ledger::{Claim, ClaimResult, Completion, Job, KeyClaim, Reclaim, RecordResult};
+use aws_sdk_dynamodb::types::AttributeValue;
+use hooks_aws::ledger::{Claim, ClaimResult, Completion, IdempotencyRecord, Job, Ledger, RecordResult};
+use hooks_protocol::{Decision, Kind, Status, decide};
 use serde_json::{Map, Value, json};
 use tokio::task::JoinSet;
 
-use crate::stack::{EARLIER, LATER, Table, delivery};
+use crate::stack::{EARLIER, KEY, LATER, Table, claim, config, now};
 
-fn now() -> i64 {
-    SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap().as_millis().try_into().unwrap()
+/// A claim of the event `wh_{number}`.
+async fn claims(ledger: &Ledger, number: u32, kind: &Kind<String>, lease_until: i64) -> ClaimResult {
+    ledger.claim(claim(&format!("wh_{number}")), kind, lease_until).await.unwrap()
 }
 
-/// An hour from now: any message sent then was sent after what happens here.
-fn in_an_hour() -> i64 {
-    now() + 3_600_000
+async fn complete(table: &Table, claim: &Claim) -> RecordResult {
+    let completion = Completion { status: "completed", artifacts: &[], summary: &Map::new(), note: None };
+    table.ledger.complete(claim, Status::Completed, &completion).await.unwrap()
 }
 
-async fn done(table: &Table, claim: &Claim) -> RecordResult {
-    let ending = Completion { status: "completed", artifacts: &[], summary: &Map::new(), note: None };
-    table.ledger.done(claim, &ending).await.unwrap()
-}
-
-async fn claim(table: &Table, again: Reclaim) -> ClaimResult {
-    table.ledger.claim(&delivery("wh_1"), again, LATER).await.unwrap()
+/// A replay of what was completed.
+async fn replay(table: &Table) -> Claim {
+    let seen = Some(table.record().await.token);
+    match claims(&table.ledger, 1, &Kind::Replay { seen }, LATER).await {
+        ClaimResult::Granted(claim) => claim,
+        other => panic!("{other:?}"),
+    }
 }
 
 #[tokio::test]
-async fn of_twenty_who_want_an_event_at_once_one_gets_it() {
-    let table = Arc::new(Table::new().await);
-    for round in 0..5 {
-        let mut claims = JoinSet::new();
-        for _ in 0..20 {
-            let table = Arc::clone(&table);
-            claims.spawn(async move {
-                table.ledger.claim(&delivery(&format!("wh_{round}")), Reclaim::No, LATER).await.unwrap()
-            });
+async fn every_record_and_every_kind_of_message_is_decided_as_the_rules_say() {
+    const STATUSES: [Status; 5] =
+        [Status::InProgress, Status::Replaying, Status::Completed, Status::Failed, Status::NotFound];
+    let table = Table::new().await;
+    let mut combinations = 0;
+    let mut records = vec![None];
+    for status in STATUSES {
+        for event in ["project#wh_1", "project#wh_2"] {
+            for lease_until in [0, EARLIER, LATER] {
+                records.push(Some((status, event, lease_until)));
+            }
         }
-        let claims = claims.join_all().await;
-        let claimed =
-            claims.iter().filter(|claim| matches!(claim, ClaimResult::Granted(claim) if claim.attempt() == 1)).count();
-        let busy = claims.iter().filter(|claim| matches!(claim, ClaimResult::Busy { until: LATER })).count();
-        assert_eq!((claimed, busy), (1, 19), "round {round}");
     }
+    for record in records {
+        for kind in [
+            Kind::Delivery,
+            Kind::Reconciliation,
+            Kind::Redriven,
+            Kind::Replay { seen: None },
+            Kind::Replay { seen: Some("other".to_owned()) },
+            Kind::Replay { seen: Some("token".to_owned()) },
+        ] {
+            let key = format!("combination/{combinations}");
+            combinations += 1;
+            if let Some((status, event, lease_until)) = record {
+                let text = |text: &str| AttributeValue::S(text.to_owned());
+                let item = [
+                    ("pk", text(&format!("idempotency#{key}"))),
+                    ("sk", text("record")),
+                    ("status", text(status.as_str())),
+                    ("token", text("token")),
+                    ("event", text(event)),
+                    ("lease_until", AttributeValue::N(lease_until.to_string())),
+                    ("acting", AttributeValue::N("1".to_owned())),
+                ];
+                table.put(&item).await;
+            }
+            let before = table.ledger.idempotency_record(&key).await.unwrap();
+            let lock = before.as_ref().map(|record| record.lock(now()));
+            let decision = decide(lock.as_ref(), &"project#wh_1".to_owned(), &kind);
+            let asked = Claim::new(&key, "project", "wh_1");
+            let result = table.ledger.claim(asked, &kind, LATER).await.unwrap();
+            let after = table.ledger.idempotency_record(&key).await.unwrap();
+            let what = format!("{record:?} {kind:?}: {decision:?}, {result:?}");
+            match (decision, result) {
+                (Decision::Take(status), ClaimResult::Granted(claim)) => {
+                    let after = after.unwrap();
+                    assert_eq!((after.status, after.lease_until), (status, LATER), "{what}");
+                    assert_ne!(after.token, "token", "{what}");
+                    assert_eq!(claim.replaying, status == Status::Replaying, "{what}");
+                    let again = before.as_ref().filter(|before| before.status != Status::Completed);
+                    assert_eq!((claim.acted, after.acting), (again.is_some(), again.is_some()), "{what}");
+                    assert_eq!(claim.before, before, "{what}");
+                }
+                (Decision::Busy, ClaimResult::Busy { until: LATER }) => assert_eq!(after, before, "{what}"),
+                (Decision::Acknowledge, ClaimResult::Ended(found)) => {
+                    assert_eq!((Some(found), after), (before.clone(), before), "{what}");
+                }
+                _ => panic!("{what}"),
+            }
+        }
+    }
+    assert_eq!(combinations, 31 * 6);
 }
 
 #[tokio::test]
-async fn of_twenty_who_find_a_lease_over_one_gets_the_event() {
-    let table = Arc::new(Table::new().await);
-    table.claimed("wh_1", EARLIER).await;
-    let mut claims = JoinSet::new();
-    for _ in 0..20 {
-        let table = Arc::clone(&table);
-        claims.spawn(async move { claim(&table, Reclaim::No).await });
+async fn of_twenty_who_claim_a_key_at_once_one_gets_it() {
+    for lease_until in [None, Some(EARLIER)] {
+        let table = Arc::new(Table::new().await);
+        if let Some(lease_until) = lease_until {
+            table.claimed("wh_0", lease_until).await;
+        }
+        let mut asked = JoinSet::new();
+        for number in 0..20 {
+            let table = Arc::clone(&table);
+            asked.spawn(async move { claims(&table.ledger, number, &Kind::Delivery, LATER).await });
+        }
+        let results = asked.join_all().await;
+        let granted = results.iter().filter(|result| matches!(result, ClaimResult::Granted(_))).count();
+        let busy = results.iter().filter(|result| matches!(result, ClaimResult::Busy { until: LATER })).count();
+        assert_eq!((granted, busy), (1, 19), "{lease_until:?}");
     }
-    let claims = claims.join_all().await;
-    assert_eq!(
-        claims.iter().filter(|claim| matches!(claim, ClaimResult::Granted(claim) if claim.attempt() == 2)).count(),
-        1
-    );
 }
 
 #[tokio::test]
 async fn a_holder_whose_lease_is_over_changes_nothing_any_more() {
     let table = Table::new().await;
     let first = table.claimed("wh_1", EARLIER).await;
+    let second = table.claimed("wh_2", LATER).await;
+    assert_eq!(second.claims, 2);
+    let ledger = &table.ledger;
+    assert_eq!(ledger.acting(&first, true).await.unwrap(), RecordResult::Superseded);
+    assert_eq!(ledger.release(&first).await.unwrap(), RecordResult::Superseded);
+    assert_eq!(ledger.restore(&first).await.unwrap(), RecordResult::Superseded);
+    assert_eq!(ledger.fail(&first, "late", "late").await.unwrap(), RecordResult::Superseded);
+    assert_eq!(complete(&table, &first).await, RecordResult::Superseded);
+    let record = table.record().await;
+    assert_eq!((record.status, record.lease_until, record.acting), (Status::InProgress, LATER, false));
+    assert_eq!(complete(&table, &second).await, RecordResult::Written);
+    assert_eq!(complete(&table, &second).await, RecordResult::Written, "said twice, as after a lost answer");
+    assert_eq!(ledger.fail(&second, "late", "late").await.unwrap(), RecordResult::Superseded, "it has ended");
+}
+
+#[tokio::test]
+async fn a_released_key_may_be_claimed_at_once_and_remembers_what_may_have_been_sent() {
+    let table = Table::new().await;
+    let first = table.claimed("wh_1", LATER).await;
+    assert!(!first.acted);
+    assert_eq!(table.ledger.acting(&first, true).await.unwrap(), RecordResult::Written);
+    assert_eq!(table.ledger.release(&first).await.unwrap(), RecordResult::Written);
     let second = table.claimed("wh_1", LATER).await;
-    assert_eq!(table.ledger.release(&first, "retry", "late").await.unwrap(), RecordResult::Superseded);
-    assert_eq!(table.ledger.failed(&first, "late", "late").await.unwrap(), RecordResult::Superseded);
-    assert_eq!(done(&table, &first).await, RecordResult::Superseded);
-    assert!(matches!(claim(&table, Reclaim::No).await, ClaimResult::Busy { until: LATER }));
-    assert_eq!(done(&table, &second).await, RecordResult::Yes);
-    assert_eq!(done(&table, &second).await, RecordResult::Yes, "said twice, as after a lost answer");
+    assert_eq!((second.claims, second.acted), (2, true));
+    assert_eq!(table.ledger.fail(&second, "quota_exhausted", "No credit.").await.unwrap(), RecordResult::Written);
+    assert_eq!(table.record().await.error, Some(("quota_exhausted".to_owned(), "No credit.".to_owned())));
+    let ClaimResult::Granted(third) = claims(&table.ledger, 1, &Kind::Redriven, LATER).await else { panic!() };
+    assert!(third.acted);
+    assert_eq!(table.record().await.error, None);
 }
 
 #[tokio::test]
-async fn a_released_event_may_be_taken_up_at_once() {
+async fn a_replay_that_is_restored_leaves_what_was_completed_as_it_was() {
     let table = Table::new().await;
-    let held = table.claimed("wh_1", LATER).await;
-    assert_eq!(table.ledger.release(&held, "retry", "OpenAI is busy").await.unwrap(), RecordResult::Yes);
-    assert!(matches!(claim(&table, Reclaim::No).await, ClaimResult::Granted(claim) if claim.attempt() == 2));
-}
-
-#[tokio::test]
-async fn a_done_event_comes_back_by_a_later_replay_alone() {
-    let table = Table::new().await;
-    let before = now() - 1;
-    assert_eq!(done(&table, &table.claimed("wh_1", LATER).await).await, RecordResult::Yes);
-    for again in [Reclaim::No, Reclaim::Redriven { sent_at: in_an_hour() }, Reclaim::Replayed { sent_at: before }] {
-        assert!(matches!(claim(&table, again).await, ClaimResult::Done), "{again:?}");
-    }
-    assert!(matches!(claim(&table, Reclaim::Replayed { sent_at: in_an_hour() }).await, ClaimResult::Granted(_)));
-}
-
-#[tokio::test]
-async fn a_failed_event_comes_back_by_a_later_redrive_or_replay() {
-    for again in [Reclaim::Redriven { sent_at: in_an_hour() }, Reclaim::Replayed { sent_at: in_an_hour() }] {
-        let table = Table::new().await;
-        let before = now() - 1;
-        let held = table.claimed("wh_1", LATER).await;
-        assert_eq!(table.ledger.failed(&held, "not_found", "gone").await.unwrap(), RecordResult::Yes);
-        for again in [Reclaim::No, Reclaim::Redriven { sent_at: before }, Reclaim::Replayed { sent_at: before }] {
-            assert!(matches!(claim(&table, again).await, ClaimResult::Failed), "{again:?}");
-        }
-        assert!(matches!(claim(&table, again).await, ClaimResult::Granted(_)), "{again:?}");
-    }
-}
-
-#[tokio::test]
-async fn of_twenty_events_that_mean_the_same_one_acts() {
-    let table = Arc::new(Table::new().await);
-    let mut claims = JoinSet::new();
-    for n in 0..20 {
-        let table = Arc::clone(&table);
-        claims.spawn(async move {
-            let claim = table.claimed(&format!("wh_{n}"), LATER).await;
-            table.ledger.claim_key("batch.completed/batch_1", &claim, Reclaim::No, LATER).await.unwrap()
-        });
-    }
-    let claims = claims.join_all().await;
-    assert_eq!(claims.iter().filter(|claim| **claim == KeyClaim::Granted).count(), 1);
-    assert_eq!(claims.iter().filter(|claim| **claim == KeyClaim::Busy { until: LATER }).count(), 19);
-}
-
-#[tokio::test]
-async fn an_effect_belongs_to_its_event_until_that_gives_it_back() {
-    const KEY: &str = "batch.completed/batch_1";
-    let table = Table::new().await;
-    let (first, second) = (table.claimed("wh_1", LATER).await, table.claimed("wh_2", LATER).await);
-    let wants = async |claim| table.ledger.claim_key(KEY, claim, Reclaim::No, LATER).await.unwrap();
-
-    assert_eq!(wants(&first).await, KeyClaim::Granted);
-    assert_eq!(wants(&first).await, KeyClaim::Granted, "a retry finishes what it began");
-    assert_eq!(wants(&second).await, KeyClaim::Busy { until: LATER });
-    table.ledger.release_key(KEY, &second).await.unwrap();
-    assert_eq!(wants(&second).await, KeyClaim::Busy { until: LATER }, "only its holder gives it back");
-
-    table.ledger.release_key(KEY, &first).await.unwrap();
-    assert_eq!(wants(&second).await, KeyClaim::Granted);
-    table.ledger.complete_key(KEY, &first).await.unwrap();
-    assert_eq!(wants(&first).await, KeyClaim::Busy { until: LATER }, "only its holder marks it as done");
-
-    table.ledger.complete_key(KEY, &second).await.unwrap();
-    assert_eq!(wants(&first).await, KeyClaim::Done { by: "event#project#wh_2".to_owned() });
-    assert_eq!(wants(&second).await, KeyClaim::Granted, "whoever acted may finish");
-}
-
-#[tokio::test]
-async fn an_effect_of_a_dead_event_is_free_when_its_lease_ends() {
-    let table = Table::new().await;
-    let (first, second) = (table.claimed("wh_1", EARLIER).await, table.claimed("wh_2", LATER).await);
-    assert_eq!(table.ledger.claim_key("key", &first, Reclaim::No, EARLIER).await.unwrap(), KeyClaim::Granted);
-    assert_eq!(table.ledger.claim_key("key", &second, Reclaim::No, LATER).await.unwrap(), KeyClaim::Granted);
+    let first = table.claimed("wh_1", LATER).await;
+    let artifacts = ["response/resp_1.json".to_owned()];
+    let completion = Completion { status: "completed", artifacts: &artifacts, summary: &Map::new(), note: None };
+    assert_eq!(table.ledger.complete(&first, Status::Completed, &completion).await.unwrap(), RecordResult::Written);
+    let before = table.record().await;
+    let again = replay(&table).await;
+    assert!(again.replaying && !again.acted);
+    assert_eq!(again.before.as_ref().unwrap().outcome, before.outcome);
+    assert_eq!(table.ledger.restore(&again).await.unwrap(), RecordResult::Written);
+    let after = table.record().await;
+    let unlike = |record: &IdempotencyRecord| (record.token.clone(), record.claimed_at, record.claims);
+    assert_ne!(unlike(&after), unlike(&before));
+    let claimed = |record: &IdempotencyRecord| IdempotencyRecord {
+        token: String::new(),
+        claimed_at: 0,
+        claims: 0,
+        ..record.clone()
+    };
+    assert_eq!(claimed(&after), claimed(&before));
 }
 
 #[tokio::test]
 async fn whatever_order_looks_at_a_job_are_recorded_in_the_latest_final_one_stays() {
     let table = Arc::new(Table::new().await);
-    let claim = table.claimed("wh_1", LATER).await;
     let mut looks: Vec<i64> = (0..40).collect();
     fastrand::shuffle(&mut looks);
     let mut writes = JoinSet::new();
     for as_of in looks {
-        let (table, claim) = (Arc::clone(&table), claim.clone());
+        let table = Arc::clone(&table);
         writes.spawn(async move {
             // The odd ones are final; the latest of all is not.
-            let counts = json!({"lines": as_of}).as_object().unwrap().clone();
+            let (counts, nothing) = (json!({"lines": as_of}).as_object().unwrap().clone(), Map::new());
             let job = Job {
-                category: "batch",
-                object_id: "batch_1",
                 status: if as_of == 37 { "completed" } else { "other" },
                 terminal: as_of % 2 == 1 && as_of <= 37,
                 as_of,
                 counts: &counts,
-                times: &Map::new(),
-                summary: &Map::new(),
-                artifacts: &[],
-                error: None,
+                ..job(&nothing)
             };
-            table.ledger.record_job(&job, &claim).await.unwrap();
+            table.ledger.record_job(&job, &claim("wh_1")).await.unwrap();
         });
     }
     writes.join_all().await;
@@ -188,69 +200,58 @@ async fn whatever_order_looks_at_a_job_are_recorded_in_the_latest_final_one_stay
     assert_eq!(item["counts"].as_m().unwrap()["lines"].as_n().unwrap(), "37");
 }
 
+/// A finished batch.
+pub(crate) fn job(nothing: &Map<String, Value>) -> Job<'_> {
+    Job {
+        category: "batch",
+        object_id: "batch_1",
+        status: "completed",
+        terminal: true,
+        as_of: 7,
+        counts: nothing,
+        times: nothing,
+        summary: nothing,
+        artifacts: &[],
+        error: None,
+    }
+}
+
 #[tokio::test]
 async fn an_error_of_a_job_is_gone_once_it_went_well() {
     let table = Table::new().await;
-    let claim = table.claimed("wh_1", LATER).await;
-    for (as_of, error) in [(1, Some("3 lines are no JSON")), (2, None)] {
-        let empty = Map::new();
-        let job = Job {
-            category: "batch",
-            object_id: "batch_1",
-            status: "failed",
-            terminal: true,
-            as_of,
-            counts: &empty,
-            times: &empty,
-            summary: &empty,
-            artifacts: &[],
-            error,
-        };
-        assert!(table.ledger.record_job(&job, &claim).await.unwrap());
+    for (as_of, error) in [(1, Some("3 lines are not JSON")), (2, None)] {
+        let nothing = Map::new();
+        let job = Job { as_of, error, ..job(&nothing) };
+        assert!(table.ledger.record_job(&job, &claim("wh_1")).await.unwrap().written);
         let item = table.item("job#batch#batch_1", "job").await;
         assert_eq!(item.get("error").map(|error| error.as_s().unwrap().as_str()), error);
     }
 }
 
 #[tokio::test]
-async fn a_body_that_leaves_no_room_is_left_out_with_its_size() {
+async fn a_job_is_known_from_its_record_and_not_by_being_expected() {
     let table = Table::new().await;
-    let body = "x".repeat(390 * 1024);
-    let too_large = hooks_aws::ledger::Delivery { body: &body, ..delivery("wh_1") };
-    assert!(matches!(table.ledger.claim(&too_large, Reclaim::No, LATER).await.unwrap(), ClaimResult::Granted(_)));
-    assert_eq!(table.event("wh_1", "body").await, None);
-    assert_eq!(table.event("wh_1", "body_omitted").await, Some(body.len().to_string()));
-}
-
-#[tokio::test]
-async fn an_outcome_that_json_can_say_and_dynamodb_cannot_is_kept_as_text() {
-    let table = Table::new().await;
-    let claim = table.claimed("wh_1", LATER).await;
-    let mut deep = json!("bottom");
-    for _ in 0..100 {
-        deep = json!([deep]);
-    }
-    let summary = json!({"deep": deep, "huge": 1e300, "tiny": 1e-300, "": "", "null": null});
-    let Value::Object(summary) = summary else { unreachable!() };
-    let ending = Completion { status: "completed", artifacts: &[], summary: &summary, note: None };
-    assert_eq!(table.ledger.done(&claim, &ending).await.unwrap(), RecordResult::Yes);
-}
-
-#[tokio::test]
-async fn an_event_expires_35_days_after_it_was_last_taken_up() {
-    let table = Table::new().await;
-    table.claimed("wh_1", LATER).await;
-    let expires_at: u64 = table.event("wh_1", "expires_at").await.unwrap().parse().unwrap();
-    let left = Duration::from_secs(expires_at).saturating_sub(Duration::from_millis(now().unsigned_abs()));
-    assert!(left > Duration::from_hours(35 * 24 - 1) && left <= Duration::from_hours(35 * 24), "{left:?}");
-    assert_eq!(table.event("wh_1", "day").await.unwrap(), "2026-11-21");
+    let expectation = hooks_aws::ledger::Expectation {
+        category: "batch",
+        object_id: "batch_1",
+        due_at: 7,
+        context: None,
+        eval_id: None,
+    };
+    table.ledger.expect(&expectation).await.unwrap();
+    assert_eq!(table.ledger.job("batch", "batch_1").await.unwrap(), None);
+    assert!(table.ledger.record_job(&job(&Map::new()), &claim("wh_1")).await.unwrap().written);
+    let job = table.ledger.job("batch", "batch_1").await.unwrap().unwrap();
+    assert_eq!((job.status.as_str(), job.terminal, job.as_of), ("completed", true, 7));
 }
 
 #[tokio::test]
 async fn a_table_that_is_not_there_is_an_error_that_says_so() {
-    let ledger = hooks_aws::ledger::Ledger::new(&crate::stack::config(), "no-such-table");
-    let error = ledger.claim(&delivery("wh_1"), Reclaim::No, LATER).await.unwrap_err().to_string();
-    assert!(error.starts_with("could not claim the event: ResourceNotFoundException"), "{error}");
+    let ledger = Ledger::new(&config(), "no-such-table");
+    let error = ledger.claim(claim("wh_1"), &Kind::Delivery, LATER).await.unwrap_err().to_string();
+    assert!(error.starts_with("could not claim the idempotency record: ResourceNotFoundException"), "{error}");
+    let error = ledger.idempotency_record(KEY).await.unwrap_err().to_string();
+    assert!(error.starts_with("could not read the idempotency record: "), "{error}");
 }
 
 #[tokio::test]

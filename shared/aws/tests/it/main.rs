@@ -4,6 +4,7 @@
 
 mod consumer_queue;
 mod expectations;
+mod history;
 mod ledger;
 mod outcomes;
 mod parameters;

@@ -1,6 +1,7 @@
 //! A table and queues of a test's own.
 
 use std::collections::HashMap;
+use std::time::SystemTime;
 
 use aws_sdk_dynamodb::types::{
     AttributeDefinition, AttributeValue, BillingMode, GlobalSecondaryIndex, KeySchemaElement, KeyType, Projection,
@@ -8,8 +9,12 @@ use aws_sdk_dynamodb::types::{
 };
 use aws_sdk_sqs::types::{Message, MessageSystemAttributeName, QueueAttributeName};
 use hooks_aws::Config;
-use hooks_aws::ledger::{Claim, ClaimResult, Delivery, Ledger, Reclaim};
+use hooks_aws::ledger::{Claim, ClaimResult, Delivery, IdempotencyRecord, Ledger};
+use hooks_protocol::Kind;
 use hooks_testing::aws_config;
+
+/// The idempotency key of everything here.
+pub(crate) const KEY: &str = "batch.completed/batch_1";
 
 /// The distant future, for leases.
 pub(crate) const LATER: i64 = 4_000_000_000_000;
@@ -76,13 +81,28 @@ impl Table {
         item.get(attribute).map(|value| value.as_s().cloned().unwrap_or_else(|_| value.as_n().unwrap().clone()))
     }
 
-    /// Claims an event that must be free.
+    /// The record of the key that everything here claims.
+    pub(crate) async fn record(&self) -> IdempotencyRecord {
+        self.ledger.idempotency_record(KEY).await.unwrap().expect("there is a record")
+    }
+
+    /// Claims the key, which must be free, for an event.
     pub(crate) async fn claimed(&self, webhook_id: &str, lease_until: i64) -> Claim {
-        match self.ledger.claim(&delivery(webhook_id), Reclaim::No, lease_until).await.unwrap() {
+        match self.ledger.claim(claim(webhook_id), &Kind::Delivery, lease_until).await.unwrap() {
             ClaimResult::Granted(claim) => claim,
             other => panic!("{other:?}"),
         }
     }
+}
+
+/// Milliseconds since the Unix epoch.
+pub(crate) fn now() -> i64 {
+    SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap().as_millis().try_into().unwrap()
+}
+
+/// A claim that an event is about to make.
+pub(crate) fn claim(webhook_id: &str) -> Claim {
+    Claim::new(KEY, "project", webhook_id)
 }
 
 /// A delivery with this id.
@@ -96,6 +116,7 @@ pub(crate) fn delivery(webhook_id: &str) -> Delivery<'_> {
         category: "batch",
         object_id: Some("batch_1"),
         source: "openai",
+        asked_by: None,
         body: r#"{"id":"evt_1"}"#,
         received_at: 1_795_300_000_000,
     }

@@ -9,7 +9,7 @@ use serde_json::json;
 use tokio::sync::Notify;
 
 use crate::handlers::{Does, object, outcome};
-use crate::world::{World, completed, in_seconds, millis};
+use crate::world::{World, aged, completed, eventually, in_seconds, millis};
 
 #[tokio::test]
 async fn ten_copies_of_a_delivery_in_one_batch_act_once() {
@@ -32,7 +32,7 @@ async fn ten_copies_of_a_delivery_in_one_batch_act_once() {
     }
     assert_eq!(handler.calls(), 1);
     assert!(world.queued().await.is_empty());
-    assert_eq!(world.event("wh_1").await["attempts"], 1);
+    assert_eq!(world.idempotency("batch_1").await["claims"], 1);
 }
 
 #[tokio::test]
@@ -105,8 +105,8 @@ async fn a_lease_that_is_over_lets_the_next_delivery_take_the_event_up() {
     world.send(&completed("wh_1", "batch_1")).await;
     assert_eq!(world.invoke(&harness).await, 0);
     assert_eq!(handler.calls(), 1);
-    let event = world.event("wh_1").await;
-    assert_eq!((&event["state"], &event["attempts"]), (&json!("done"), &json!(2)));
+    assert_eq!(world.event("wh_1").await["state"], "completed");
+    assert_eq!(world.attempts("wh_1").await, ["interrupted", "completed"]);
 }
 
 #[tokio::test]
@@ -120,7 +120,7 @@ async fn two_deliveries_that_mean_the_same_act_once() {
     }
     assert_eq!(handler.calls(), 1);
     let second = world.event("wh_2").await;
-    assert_eq!((&second["state"], &second["duplicate_of"]), (&json!("done"), &json!("event#project#wh_1")));
+    assert_eq!((&second["state"], &second["duplicate_of"]), (&json!("completed"), &json!("project#wh_1")));
 }
 
 #[tokio::test]
@@ -142,12 +142,12 @@ async fn of_two_deliveries_that_mean_the_same_and_come_together_one_waits_for_th
     assert_eq!(world.invoke(&harness).await, 0);
     assert_eq!(handler.calls(), 1);
     let states = [world.event("wh_1").await, world.event("wh_2").await];
-    assert!(states.iter().all(|event| event["state"] == "done"));
+    assert!(states.iter().all(|event| event["state"] == "completed"));
     assert_eq!(states.iter().filter(|event| event["duplicate_of"].is_string()).count(), 1);
 }
 
 #[tokio::test]
-async fn an_effect_whose_event_failed_for_now_is_free_for_another_that_means_the_same() {
+async fn a_key_whose_event_failed_for_now_is_free_for_another_that_means_the_same() {
     let world = World::new().await;
     world.send(&completed("wh_1", "batch_1")).await;
     assert_eq!(world.invoke(&world.harness(Does::not_now())).await, 1);
@@ -161,29 +161,38 @@ async fn an_effect_whose_event_failed_for_now_is_free_for_another_that_means_the
     world.send(&completed("wh_1", "batch_1")).await;
     assert_eq!(world.invoke(&harness).await, 0);
     assert_eq!(handler.calls(), 1);
-    assert_eq!(world.event("wh_1").await["duplicate_of"], "event#project#wh_2");
+    assert_eq!(world.event("wh_1").await["duplicate_of"], "project#wh_2");
+    assert_eq!(world.attempts("wh_1").await, ["retry", "duplicate"]);
 }
 
 #[tokio::test]
-async fn a_replay_acts_again_and_its_second_copy_does_not() {
+async fn a_replay_acts_again_and_its_copies_do_not() {
     let world = World::new().await;
     let handler = Does::well();
     let harness = world.harness(handler.clone());
-    world.send(&completed("wh_1", "batch_1")).await;
+    let sent = completed("wh_1", "batch_1");
+    world.send(&sent).await;
     world.invoke(&harness).await;
     let received_at = world.event("wh_1").await["received_at"].clone();
-    tokio::time::sleep(Duration::from_millis(10)).await;
 
-    world.send(&completed("wh_1", "batch_1").with("source", "replay")).await;
+    // Somebody asks twice before the first is handled.
+    let replay = world.replay(&sent, "batch_1").await;
+    world.send(&replay).await;
     let batch = world.receive().await;
     for _ in 0..2 {
         let response = harness.handle(batch.clone(), in_seconds(60)).await;
         assert!(response.batch_item_failures.is_empty());
     }
+    world.send(&replay).await;
+    assert_eq!(world.invoke(&harness).await, 0);
     assert_eq!(handler.calls(), 2);
     let event = world.event("wh_1").await;
-    assert_eq!((&event["state"], &event["attempts"]), (&json!("done"), &json!(2)));
+    assert_eq!((&event["state"], &event["attempts"][1]["asked_by"]), (&json!("completed"), &json!("ada")));
     assert_eq!((&event["received_at"], &event["source"]), (&received_at, &json!("openai")), "its arrival stays");
+
+    world.send(&world.replay(&sent, "batch_1").await).await;
+    assert_eq!(world.invoke(&harness).await, 0);
+    assert_eq!(handler.calls(), 3, "asked for anew");
 }
 
 #[tokio::test]
@@ -195,11 +204,60 @@ async fn a_replay_of_a_duplicate_acts_in_place_of_the_event_that_acted() {
         world.send(&completed(webhook_id, "batch_1")).await;
         world.invoke(&harness).await;
     }
-    tokio::time::sleep(Duration::from_millis(10)).await;
-    world.send(&completed("wh_2", "batch_1").with("source", "replay")).await;
+    world.send(&world.replay(&completed("wh_2", "batch_1"), "batch_1").await).await;
     assert_eq!(world.invoke(&harness).await, 0);
     assert_eq!(handler.calls(), 2);
     assert!(world.event("wh_2").await["duplicate_of"].is_null());
+    assert_eq!(world.idempotency("batch_1").await["event"], "project#wh_2");
+}
+
+#[tokio::test]
+async fn a_replay_that_fails_or_finds_less_changes_nothing() {
+    let gone = || Does::what(|event, _| async move { Ok(Outcome::not_found(object(&event).unwrap(), 100)) });
+    let nothing_done = || {
+        Does::what(|event, _| async move {
+            let note = Some("its caller has gone by now".to_owned());
+            Ok(Outcome { object_id: object(&event), note, ..outcome("too_old") })
+        })
+    };
+    for (handler, reason) in
+        [(Does::never(), "quota_exhausted"), (gone(), "found_less"), (nothing_done(), "found_less")]
+    {
+        let world = World::new().await;
+        let sent = completed("wh_1", "batch_1");
+        world.send(&sent).await;
+        world.invoke(&world.harness(Does::well())).await;
+        eventually(async || world.outcomes().await.len() == 1 && world.alerts().await.len() == 1).await;
+        let (job, event) = (world.item("job#batch#batch_1").await, world.event("wh_1").await);
+
+        world.send(&world.replay(&aged(&sent), "batch_1").await).await;
+        assert_eq!(world.invoke(&world.harness(handler)).await, 0);
+        assert!(world.queued().await.is_empty() && world.dead_letters().await.is_empty());
+        assert_eq!(world.item("job#batch#batch_1").await, job);
+        let now = world.event("wh_1").await;
+        for kept in ["state", "result", "artifacts", "summary", "handled_at"] {
+            assert_eq!(now[kept], event[kept], "{kept}");
+        }
+        assert_eq!((&now["attempts"][1]["result"], &now["attempts"][1]["reason"]), (&json!("kept"), &json!(reason)));
+        let record = world.idempotency("batch_1").await;
+        assert_eq!((&record["status"], &record["outcome"]["status"]), (&json!("completed"), &json!("completed")));
+        assert_eq!((world.outcomes().await.len(), world.alerts().await.len()), (1, 1), "nobody is told");
+    }
+}
+
+#[tokio::test]
+async fn a_dead_letter_of_what_is_completed_does_not_act_when_it_is_redriven() {
+    let world = World::new().await;
+    world.send(&completed("wh_1", "batch_1")).await;
+    world.invoke(&world.harness(Does::never())).await;
+    let handler = Does::well();
+    let harness = world.harness(handler.clone());
+    // It is replayed with success, and then its letter is redriven.
+    world.send(&world.replay(&completed("wh_1", "batch_1"), "batch_1").await).await;
+    assert_eq!(world.invoke(&harness).await, 0);
+    world.send(&completed("wh_1", "batch_1").with("failure-reason", "quota_exhausted")).await;
+    assert_eq!(world.invoke(&harness).await, 0);
+    assert_eq!(handler.calls(), 1);
 }
 
 #[tokio::test]
@@ -229,7 +287,7 @@ async fn an_answer_that_comes_after_somebody_else_took_over_changes_nothing() {
 
     assert_eq!(late.batch_item_failures.len(), 1, "its message stays, in case the new holder dies");
     let event = world.event("wh_1").await;
-    assert_eq!((&event["outcome"]["status"], &event["attempts"]), (&json!("completed"), &json!(2)));
+    assert_eq!((&event["result"], &event["claims"]), (&json!("completed"), &json!(2)));
     assert_eq!(world.item("job#batch#batch_1").await.unwrap()["status"], "completed");
     assert!(event["handled_at"].as_u64().unwrap() <= millis());
 }

@@ -46,7 +46,7 @@ async fn a_key_that_nobody_has_set_is_a_reason_to_try_again_that_says_how_to_set
     world.send(&completed("wh_1", "batch_1")).await;
     assert_eq!(world.invoke(&harness(&world, &calls, None)).await, 1);
     assert_eq!(calls.load(Ordering::SeqCst), 0);
-    let message = world.event("wh_1").await["error"]["message"].clone();
+    let message = world.event("wh_1").await["message"].clone();
     assert!(message.as_str().unwrap().contains(&format!("put-secret-value --secret-id {}", world.name)), "{message}");
 }
 
@@ -71,6 +71,6 @@ async fn a_refused_key_that_was_replaced_meanwhile_is_a_reason_to_try_again() {
     let harness = harness(&world, &calls, Some(Arc::clone(&world)));
     assert_eq!(world.invoke_until(&harness, in_seconds(120)).await, 1);
     assert!(world.dead_letters().await.is_empty());
-    let message = world.event("wh_1").await["error"]["message"].clone();
+    let message = world.event("wh_1").await["message"].clone();
     assert_eq!(message, "the API key has been replaced meanwhile; retrieve batch: 401");
 }

@@ -8,7 +8,7 @@ use hooks_consumer::{Outcome, Severity};
 use serde_json::json;
 
 use crate::handlers::{Does, object, outcome};
-use crate::world::{World, completed, eventually};
+use crate::world::{World, aged, completed, eventually};
 
 #[tokio::test]
 async fn a_handled_event_is_recorded_announced_and_acknowledged() {
@@ -24,19 +24,18 @@ async fn a_handled_event_is_recorded_announced_and_acknowledged() {
     assert!(world.dead_letters().await.is_empty());
 
     let event = world.event("wh_1").await;
-    assert_eq!((&event["state"], &event["attempts"]), (&json!("done"), &json!(1)));
+    assert_eq!((&event["state"], &event["claims"]), (&json!("completed"), &json!(1)));
     assert_eq!((&event["event_type"], &event["event_id"]), (&json!("batch.completed"), &json!("evt_wh_1")));
     assert_eq!((&event["category"], &event["object_id"]), (&json!("batch"), &json!("batch_1")));
-    assert_eq!((&event["endpoint"], &event["source"]), (&json!("project"), &json!("openai")));
-    assert_eq!(event["outcome"]["status"], "completed");
-    assert_eq!(event["outcome"]["artifacts"], json!(["batch/batch_1/output.jsonl"]));
+    assert_eq!((&event["source"], &event["result"]), (&json!("openai"), &json!("completed")));
+    assert_eq!(event["artifacts"], json!(["batch/batch_1/output.jsonl"]));
     assert!(event["body"].as_str().unwrap().contains("evt_wh_1"));
     assert!(event["handled_at"].as_i64().unwrap() >= event["received_at"].as_i64().unwrap());
     let days = (event["expires_at"].as_i64().unwrap() - event["received_at"].as_i64().unwrap() / 1000) / 86_400;
     assert!((34..=35).contains(&days), "{days} days");
 
-    let effect = world.item("effect#batch.completed/batch_1").await.unwrap();
-    assert_eq!((&effect["state"], &effect["event"]), (&json!("done"), &json!("event#project#wh_1")));
+    let record = world.idempotency("batch_1").await;
+    assert_eq!((&record["status"], &record["event"]), (&json!("completed"), &json!("project#wh_1")));
 
     let job = world.item("job#batch#batch_1").await.unwrap();
     assert_eq!(
@@ -44,7 +43,7 @@ async fn a_handled_event_is_recorded_announced_and_acknowledged() {
         (&json!("completed"), &json!(1), &json!(1000))
     );
     assert_eq!(job["summary"]["tokens"]["gpt-6-luna"]["output"], 34);
-    assert_eq!(job["event"], "event#project#wh_1");
+    assert_eq!(job["event"], "project#wh_1");
 }
 
 #[tokio::test]
@@ -60,7 +59,7 @@ async fn an_outcome_reaches_whoever_listens_to_the_bus_and_an_alert_reaches_peop
         (&json!("openai.webhooks"), &json!("batch.completed"))
     );
     let expected = json!({
-        "id": "evt_wh_1", "object_id": "batch_1", "endpoint": "project", "source": "openai", "status": "completed",
+        "id": "evt_wh_1", "idempotency_key": "batch.completed/batch_1", "object_id": "batch_1", "endpoint": "project", "source": "openai", "status": "completed",
         "artifacts": ["batch/batch_1/output.jsonl"], "bucket": world.name,
         "summary": {"tokens": {"gpt-6-luna": {"input": 12, "output": 34}}},
     });
@@ -97,25 +96,25 @@ async fn an_older_event_never_turns_a_job_back() {
         ("7", Does::what(|event, _| async move { Ok(Outcome::not_found(object(&event).unwrap(), 100)) }), "cancelled"),
     ] {
         let mut sent = completed(id, "batch_1");
-        // A type without an effect of its own, so that every event acts.
+        // A type without a key of its own, so that every event acts.
         sent.body = sent.body.replace("batch.completed", "batch.in_progress");
-        world.send(&sent).await;
+        world.send(&aged(&sent)).await;
         assert_eq!(world.invoke(&world.harness(handler)).await, 0);
         assert_eq!(world.item("job#batch#batch_1").await.unwrap()["status"], expected, "after event {id}");
-        assert_eq!(world.event(id).await["state"], "done");
     }
 }
 
 #[tokio::test]
-async fn an_object_that_openai_does_not_know_is_a_normal_end() {
+async fn people_are_told_of_an_object_that_openai_does_not_know() {
     let world = World::new().await;
-    world.send(&completed("wh_1", "batch_of_a_test_delivery")).await;
+    world.send(&aged(&completed("wh_1", "batch_of_a_test_delivery"))).await;
     let handler = Does::what(|event, _| async move { Ok(Outcome::not_found(object(&event).unwrap(), 100)) });
     assert_eq!(world.invoke(&world.harness(handler)).await, 0);
     let event = world.event("wh_1").await;
-    assert_eq!((&event["state"], &event["outcome"]["status"]), (&json!("done"), &json!("not_found")));
-    assert!(event["outcome"]["note"].as_str().unwrap().contains("batch_of_a_test_delivery"));
-    assert!(world.alerts().await.is_empty());
+    assert_eq!((&event["state"], &event["result"]), (&json!("not_found"), &json!("not_found")));
+    assert!(event["note"].as_str().unwrap().contains("batch_of_a_test_delivery"));
+    eventually(async || world.alerts().await.len() == 1).await;
+    assert_eq!(world.alerts().await[0]["Subject"], "batch.completed: its object was not found");
     assert!(world.dead_letters().await.is_empty());
 }
 
@@ -128,12 +127,12 @@ async fn an_expected_end_is_announced_with_its_context_each_time() {
             Ok(Outcome { object_id: object(&event), terminal, alert: None, ..outcome("completed") })
         });
         let mut sent = completed(id, "batch_1");
-        // A type without an effect of its own, so that every event acts.
+        // A type without a key of its own, so that every event acts.
         sent.body = sent.body.replace("batch.completed", "batch.in_progress");
         world.send(&sent).await;
         assert_eq!(world.invoke(&world.harness(handler)).await, 0);
-        let item = world.item("expected#batch#batch_1").await.unwrap();
-        assert_eq!((item.get("waiting").is_none(), item.get("met_at").is_some()), (terminal, terminal), "{id}");
+        let item = world.item("job#batch#batch_1").await.unwrap();
+        assert_eq!(item.get("waiting").is_none(), terminal, "{id}");
     }
     eventually(async || world.outcomes().await.len() == 3).await;
     for outcome in world.outcomes().await {
@@ -145,10 +144,10 @@ async fn an_expected_end_is_announced_with_its_context_each_time() {
 async fn an_object_that_openai_does_not_know_meets_nothing() {
     let world = World::new().await;
     world.expect("batch", "batch_1", "{}").await;
-    world.send(&completed("wh_1", "batch_1")).await;
+    world.send(&aged(&completed("wh_1", "batch_1"))).await;
     let handler = Does::what(|event, _| async move { Ok(Outcome::not_found(object(&event).unwrap(), 100)) });
     assert_eq!(world.invoke(&world.harness(handler)).await, 0);
-    assert_eq!(world.item("expected#batch#batch_1").await.unwrap()["waiting"], "batch");
+    assert_eq!(world.item("job#batch#batch_1").await.unwrap()["waiting"], "batch");
     eventually(async || world.outcomes().await.len() == 1).await;
     assert_eq!(world.outcomes().await[0]["detail"].get("context"), None);
 }
@@ -159,7 +158,7 @@ async fn a_context_that_cannot_be_carried_is_no_obstacle() {
     world.expect("batch", "batch_1", &"[".repeat(200_000)).await;
     world.send(&completed("wh_1", "batch_1")).await;
     assert_eq!(world.invoke(&world.harness(Does::well())).await, 0);
-    assert_eq!(world.event("wh_1").await["state"], "done");
+    assert_eq!(world.event("wh_1").await["state"], "completed");
     eventually(async || world.outcomes().await.len() == 1).await;
     assert_eq!(world.outcomes().await[0]["detail"]["context_omitted"], "is larger than 4096 bytes");
 }
@@ -179,9 +178,9 @@ async fn an_event_of_the_largest_size_with_the_largest_outcome_fits_into_its_ite
     });
     assert_eq!(world.invoke(&world.harness(handler)).await, 0);
     let event = world.event("wh_1").await;
-    assert_eq!(event["state"], "done");
+    assert_eq!(event["state"], "completed");
     assert!(event["body"].as_str().unwrap().len() > 250_000);
-    assert!(event["outcome"]["summary"]["entries_left_out"].as_u64().unwrap() > 90_000);
+    assert!(event["summary"]["entries_left_out"].as_u64().unwrap() > 90_000);
     eventually(async || world.outcomes().await.len() == 1).await;
 }
 

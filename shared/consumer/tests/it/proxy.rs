@@ -34,6 +34,12 @@ struct State {
     aws: String,
     client: reqwest::Client,
     plan: Mutex<Option<(usize, Strike)>>,
+    /// Calls of this name are throttled.
+    refused: Mutex<Option<String>>,
+    /// From this request on every one is throttled.
+    throttled_from: AtomicUsize,
+    /// So many answers more get lost.
+    lost: AtomicUsize,
     requests: AtomicUsize,
     names: Mutex<Vec<String>>,
     died: Notify,
@@ -46,6 +52,9 @@ impl Proxy {
             aws: aws.to_owned(),
             client: http(),
             plan: Mutex::new(None),
+            refused: Mutex::new(None),
+            throttled_from: AtomicUsize::new(usize::MAX),
+            lost: AtomicUsize::new(0),
             requests: AtomicUsize::new(0),
             names: Mutex::new(Vec::new()),
             died: Notify::new(),
@@ -59,6 +68,21 @@ impl Proxy {
     pub(crate) fn strike(&self, n: usize, strike: Strike) {
         let next = self.state.requests.load(Ordering::SeqCst) + n;
         *self.state.plan.lock().unwrap() = Some((next, strike));
+    }
+
+    /// Refuses every call of this name from now on.
+    pub(crate) fn refuse(&self, name: &str) {
+        *self.state.refused.lock().unwrap() = Some(name.to_owned());
+    }
+
+    /// Refuses the `n`th request from now, counted from 1, and all that follow.
+    pub(crate) fn throttle_from(&self, n: usize) {
+        self.state.throttled_from.store(self.state.requests.load(Ordering::SeqCst) + n, Ordering::SeqCst);
+    }
+
+    /// Loses the answers of the next `count` requests.
+    pub(crate) fn lose(&self, count: usize) {
+        self.state.lost.store(count, Ordering::SeqCst);
     }
 
     /// Waits until the process should be dead.
@@ -80,6 +104,10 @@ async fn answer(state: Arc<State>, request: Request) -> Reply {
     let operation = request.header("x-amz-target").and_then(|target| target.split('.').nth(1));
     let name = operation.or(action).unwrap_or(&request.path);
     state.names.lock().unwrap().push(name.to_owned());
+    let is_refused = state.refused.lock().unwrap().as_deref() == Some(name);
+    if is_refused || number >= state.throttled_from.load(Ordering::SeqCst) {
+        return Reply::new(503, "");
+    }
 
     let plan = *state.plan.lock().unwrap();
     let strike = plan.and_then(|(at, strike)| match strike {
@@ -110,7 +138,8 @@ async fn answer(state: Arc<State>, request: Request) -> Reply {
     {
         answer = answer.header(name.as_str(), value.to_str().unwrap());
     }
-    match strike {
+    let lost = state.lost.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |left| left.checked_sub(1)).is_ok();
+    match strike.or(lost.then_some(Strike::LoseAnswer)) {
         Some(Strike::DieAfter) => {
             state.died.notify_one();
             std::future::pending().await

@@ -58,6 +58,13 @@ pub(crate) fn completed(webhook_id: &str, object: &str) -> Sent {
     }
 }
 
+/// The delivery of an event that is eleven minutes old: an object that is not there is believed to be missing.
+pub(crate) fn aged(sent: &Sent) -> Sent {
+    let mut body: Value = serde_json::from_str(&sent.body).unwrap();
+    body["created_at"] = (body["created_at"].as_u64().unwrap() - 660).into();
+    Sent { body: body.to_string(), attributes: sent.attributes.clone() }
+}
+
 impl Sent {
     /// With an attribute set to something else, or added.
     pub(crate) fn with(mut self, name: &'static str, value: &str) -> Self {
@@ -251,8 +258,8 @@ impl World {
     pub(crate) async fn expect(&self, category: &str, object_id: &str, context: &str) {
         let mut request = self.dynamodb.put_item().table_name(&self.name);
         let attributes = [
-            ("pk", &*format!("expected#{category}#{object_id}")),
-            ("sk", "expected"),
+            ("pk", &*format!("job#{category}#{object_id}")),
+            ("sk", "job"),
             ("waiting", category),
             ("context", context),
         ];
@@ -260,6 +267,24 @@ impl World {
             request = request.item(name, AttributeValue::S(value.to_owned()));
         }
         request.send().await.unwrap();
+    }
+
+    /// The idempotency record of a batch's end.
+    pub(crate) async fn idempotency(&self, object_id: &str) -> Value {
+        self.item(&format!("idempotency#batch.completed/{object_id}")).await.expect("the key was claimed")
+    }
+
+    /// The results of the attempts at an event.
+    pub(crate) async fn attempts(&self, webhook_id: &str) -> Vec<String> {
+        let event = self.event(webhook_id).await;
+        let attempts = event["attempts"].as_array().unwrap().iter();
+        attempts.map(|attempt| attempt["result"].as_str().unwrap().to_owned()).collect()
+    }
+
+    /// A replay of a delivery, asked for now.
+    pub(crate) async fn replay(&self, sent: &Sent, object_id: &str) -> Sent {
+        let token = self.idempotency(object_id).await["token"].as_str().unwrap().to_owned();
+        sent.clone().with("source", "replay").with("seen-token", &token).with("asked-by", "ada")
     }
 
     /// Everything in the table.
@@ -339,7 +364,7 @@ async fn create_table(dynamodb: &aws_sdk_dynamodb::Client, name: &str) {
         .index_name("by-day")
         .key_schema(key("day", KeyType::Hash))
         .key_schema(key("received_at", KeyType::Range))
-        .projection(Projection::builder().projection_type(ProjectionType::All).build())
+        .projection(Projection::builder().projection_type(ProjectionType::KeysOnly).build())
         .build()
         .unwrap();
     let request = dynamodb.create_table().table_name(name).billing_mode(BillingMode::PayPerRequest);

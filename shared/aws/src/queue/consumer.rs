@@ -1,4 +1,4 @@
-//! What a consumer does with a message besides handling it: hiding it for a while, and giving it up.
+//! What a consumer does with a message besides handling it: changing its visibility, and rejecting it.
 
 use std::time::Duration;
 
@@ -31,7 +31,7 @@ pub struct ConsumerQueue {
     dead_letter_queue_url: String,
 }
 
-/// A message that can never be handled, with why.
+/// A message that is given up, with the reason.
 #[derive(Clone, Copy)]
 pub struct Rejection<'a> {
     /// The message's body, as it came.
@@ -45,7 +45,7 @@ pub struct Rejection<'a> {
 /// SQS did not do it, after the SDK's own retries. It may work later.
 #[derive(Debug, thiserror::Error)]
 #[error("could not {action}: {cause}")]
-pub struct InboxError {
+pub struct QueueError {
     pub(super) action: &'static str,
     pub(super) cause: String,
 }
@@ -63,16 +63,16 @@ impl ConsumerQueue {
         }
     }
 
-    /// Hides a received message for this long from now, whole seconds; after that the queue hands it out again.
+    /// Hides a received message for this long from now, in whole seconds; after that the queue hands it out again.
     ///
     /// SQS takes no more than 12 hours, counted from when the message was received.
-    pub async fn change_visibility(&self, receipt_handle: &str, time: Duration) -> Result<(), InboxError> {
+    pub async fn change_visibility(&self, receipt_handle: &str, time: Duration) -> Result<(), QueueError> {
         let request = self.client.change_message_visibility().queue_url(&self.queue_url);
         let request = request
             .receipt_handle(receipt_handle)
             .visibility_timeout(i32::try_from(time.as_secs()).unwrap_or(i32::MAX));
         let result = request.send().await;
-        result.map(drop).map_err(|error| InboxError { action: "change the message's visibility", cause: cause(&error) })
+        result.map(drop).map_err(|error| QueueError { action: "change the message's visibility", cause: cause(&error) })
     }
 
     /// Sends a message to the dead-letter queue, with the attributes it came with (`attribute` looks one up by name)
@@ -81,7 +81,7 @@ impl ConsumerQueue {
         &self,
         rejection: Rejection<'_>,
         attribute: impl Fn(&'static str) -> Option<&'a str>,
-    ) -> Result<(), InboxError> {
+    ) -> Result<(), QueueError> {
         const ACTION: &str = "send the dead letter";
         let why = [(FAILURE_REASON, rejection.reason), (FAILURE_MESSAGE, rejection.message)];
         let kept = KEPT.into_iter().filter_map(|name| Some((name, attribute(name)?)));
@@ -90,9 +90,9 @@ impl ConsumerQueue {
         for (name, value) in kept.chain(why) {
             let value = attribute_text(&value[..value.floor_char_boundary(MAX_ATTRIBUTE)]);
             let value = MessageAttributeValue::builder().data_type("String").string_value(value).build();
-            let value = value.map_err(|error| InboxError { action: ACTION, cause: error.to_string() })?;
+            let value = value.map_err(|error| QueueError { action: ACTION, cause: error.to_string() })?;
             request = request.message_attributes(name, value);
         }
-        request.send().await.map(drop).map_err(|error| InboxError { action: ACTION, cause: cause(&error) })
+        request.send().await.map(drop).map_err(|error| QueueError { action: ACTION, cause: cause(&error) })
     }
 }

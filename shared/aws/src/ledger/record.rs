@@ -1,0 +1,313 @@
+//! The idempotency record: the only lock. Its rules are those of [`hooks_protocol`].
+
+use aws_sdk_dynamodb::types::AttributeValue;
+use hooks_protocol::{Decision, Kind, Record, Status, decide};
+
+use super::change::{Change, Item, WriteResult};
+use super::value::{number, read_number, read_text, text, texts};
+use super::{Completion, Ledger, LedgerError, bounded, expires_at, now};
+
+/// The sort key of a record's item.
+const SK: &str = "record";
+
+/// How often a claim is decided anew because somebody else wrote in between.
+const RACES: usize = 8;
+
+/// A claim on an idempotency key. Every later write names its token, and is refused once the record has another one.
+#[derive(Clone, Debug)]
+pub struct Claim {
+    key: String,
+    pub(super) event: String,
+    pub(super) token: String,
+    /// When it was made, in milliseconds since the Unix epoch.
+    pub claimed_at: i64,
+    /// How many times the key was claimed, this time included.
+    pub claims: u32,
+    /// Whether it is a replay's claim on what was completed before.
+    pub replaying: bool,
+    /// Whether a request that cannot be taken back may have been sent before.
+    pub acted: bool,
+    /// The record before this claim.
+    pub before: Option<IdempotencyRecord>,
+}
+
+/// What became of a claim.
+#[derive(Debug)]
+pub enum ClaimResult {
+    /// The record is ours until its lease ends.
+    Granted(Claim),
+    /// Somebody else holds it.
+    Busy {
+        /// When their lease ends, in milliseconds since the Unix epoch.
+        until: i64,
+    },
+    /// There is nothing to do. The record says why.
+    Ended(IdempotencyRecord),
+}
+
+/// Whether a holder's write counted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[must_use]
+pub enum RecordResult {
+    /// It is written.
+    Written,
+    /// Somebody else has claimed the record meanwhile, and theirs is the word that counts.
+    Superseded,
+}
+
+/// An idempotency record.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct IdempotencyRecord {
+    /// Its state.
+    pub status: Status,
+    /// The token of the latest claim.
+    pub token: String,
+    /// The event of the latest claim that was not a replay's, or of the replay that completed it: endpoint and webhook
+    /// id, joined by `#`.
+    pub event: String,
+    /// When the lease ends, in milliseconds since the Unix epoch; 0 when it was ended.
+    pub lease_until: i64,
+    /// When it was claimed last, in milliseconds since the Unix epoch.
+    pub claimed_at: i64,
+    /// How many times it was claimed.
+    pub claims: u32,
+    /// When it ended, in milliseconds since the Unix epoch.
+    pub ended_at: Option<i64>,
+    /// Whether a request that cannot be taken back may have been sent.
+    pub acting: bool,
+    /// How it was completed: the object's status, the artifacts, and why nothing was done, if nothing was.
+    pub outcome: Option<(String, Vec<String>, Option<String>)>,
+    /// Why it failed: a short code, and the reason in words.
+    pub error: Option<(String, String)>,
+}
+
+impl Claim {
+    /// A claim that is to be made, on this key for the event of this delivery.
+    #[must_use]
+    pub fn new(key: impl Into<String>, endpoint: &str, webhook_id: &str) -> Self {
+        Self {
+            key: key.into(),
+            event: format!("{endpoint}#{webhook_id}"),
+            token: format!("{:032x}", fastrand::u128(..)),
+            claimed_at: now(),
+            claims: 1,
+            replaying: false,
+            acted: false,
+            before: None,
+        }
+    }
+
+    /// The idempotency key.
+    #[must_use]
+    pub fn key(&self) -> &str {
+        &self.key
+    }
+
+    fn granted(mut self, before: Option<IdempotencyRecord>, status: Status) -> ClaimResult {
+        let again = before.as_ref().filter(|before| before.status != Status::Completed);
+        self.acted = again.is_some_and(|before| before.acting);
+        self.claims = claims(before.as_ref());
+        self.replaying = status == Status::Replaying;
+        self.before = before;
+        ClaimResult::Granted(self)
+    }
+
+    fn pk(&self) -> String {
+        pk(&self.key)
+    }
+}
+
+impl Ledger {
+    /// Claims the record until `lease_until` (milliseconds since the Unix epoch), if [`decide`] says so.
+    ///
+    /// Each try is one write under the condition that the record is still the one that was decided upon, of which
+    /// nothing but the first guess (there is none) costs more than that write. After an error the claim may have been
+    /// made: [`release`](Self::release) ends it.
+    pub async fn claim(&self, claim: Claim, kind: &Kind<String>, lease_until: i64) -> Result<ClaimResult, LedgerError> {
+        const ACTION: &str = "claim the idempotency record";
+        let mut found: Option<IdempotencyRecord> = None;
+        for _ in 0..RACES {
+            let lock = found.as_ref().map(|record| record.lock(now()));
+            let status = match (decide(lock.as_ref(), &claim.event, kind), found.clone()) {
+                (Decision::Take(status), _) => status,
+                (Decision::Busy, record) => {
+                    return Ok(ClaimResult::Busy { until: record.map_or(0, |record| record.lease_until) });
+                }
+                (Decision::Acknowledge, Some(record)) => return Ok(ClaimResult::Ended(record)),
+                (Decision::Acknowledge, None) => return Err(LedgerError::unreadable(ACTION)),
+            };
+            match self.write_claim(ACTION, &claim, found.as_ref(), status, lease_until).await? {
+                WriteResult::Yes(_) => return Ok(claim.granted(found, status)),
+                WriteResult::No(item) => {
+                    let record = IdempotencyRecord::read(&item).ok_or_else(|| LedgerError::unreadable(ACTION))?;
+                    // The SDK tried twice: the first try was made, but its answer got lost.
+                    if record.token == claim.token {
+                        return Ok(claim.granted(found, status));
+                    }
+                    found = Some(record);
+                }
+            }
+        }
+        Err(LedgerError::contended(ACTION))
+    }
+
+    async fn write_claim(
+        &self,
+        action: &'static str,
+        claim: &Claim,
+        found: Option<&IdempotencyRecord>,
+        status: Status,
+        lease_until: i64,
+    ) -> Result<WriteResult, LedgerError> {
+        let mut change = Change::default()
+            .set("status", text(status.as_str()))
+            .set("token", text(&claim.token))
+            .set("lease_until", number(lease_until))
+            .set("claimed_at", number(claim.claimed_at))
+            .set("claims", number(claims(found).into()))
+            .set("expires_at", number(expires_at()));
+        if status == Status::InProgress {
+            change = change.set("event", text(&claim.event)).remove("ended_at").remove("outcome").remove("error");
+        }
+        let Some(found) = found else {
+            return self.change(action, &claim.pk(), SK, change, "attribute_not_exists(pk)").await;
+        };
+        if found.status == Status::Completed {
+            change = change.remove("acting");
+        }
+        let change = change
+            .value("found_token", text(&found.token))
+            .value("found_status", text(found.status.as_str()))
+            .value("found_lease", number(found.lease_until));
+        let condition = "#token = :found_token AND #status = :found_status AND #lease_until = :found_lease";
+        self.change(action, &claim.pk(), SK, change, condition).await
+    }
+
+    /// Remembers that a request that cannot be taken back may have been sent (to be written before it is), or that none
+    /// was.
+    pub async fn acting(&self, claim: &Claim, acting: bool) -> Result<RecordResult, LedgerError> {
+        let change = Change::default().set_or_remove("acting", acting.then(|| number(1)));
+        self.as_holder(claim, change, None, "note the request").await
+    }
+
+    /// Ends the record as completed, or as `NotFound` when the event's own object does not exist.
+    pub async fn complete(
+        &self,
+        claim: &Claim,
+        status: Status,
+        completion: &Completion<'_>,
+    ) -> Result<RecordResult, LedgerError> {
+        let outcome = [
+            Some(("status", text(completion.status))),
+            Some(("artifacts", texts(completion.artifacts))),
+            completion.note.map(|note| ("note", text(bounded(note)))),
+        ];
+        let outcome = outcome.into_iter().flatten().map(|(name, value)| (name.to_owned(), value)).collect();
+        let change = Change::default()
+            .set("event", text(&claim.event))
+            .set("outcome", AttributeValue::M(outcome))
+            .set("ended_at", number(now()))
+            .remove("error");
+        self.as_holder(claim, change, Some(status), "complete the idempotency record").await
+    }
+
+    /// Ends the record as failed. Only once the dead letter is sent: whoever finds a record failed relies on that.
+    pub async fn fail(&self, claim: &Claim, reason: &str, message: &str) -> Result<RecordResult, LedgerError> {
+        let error = [("reason", text(reason)), ("message", text(bounded(message)))];
+        let error = error.map(|(name, value)| (name.to_owned(), value)).into();
+        let change = Change::default().set("error", AttributeValue::M(error)).set("ended_at", number(now()));
+        self.as_holder(claim, change, Some(Status::Failed), "mark the idempotency record as failed").await
+    }
+
+    /// Ends a replay's claim: the record is what it was before, completed.
+    pub async fn restore(&self, claim: &Claim) -> Result<RecordResult, LedgerError> {
+        self.as_holder(claim, Change::default(), Some(Status::Completed), "restore the idempotency record").await
+    }
+
+    /// Ends the lease, so that whoever comes next may claim the record at once.
+    pub async fn release(&self, claim: &Claim) -> Result<RecordResult, LedgerError> {
+        let change = Change::default().set("lease_until", number(0));
+        self.as_holder(claim, change, None, "release the idempotency record").await
+    }
+
+    /// Writes to the record if the claim still holds it. A new status ends the claim.
+    async fn as_holder(
+        &self,
+        claim: &Claim,
+        change: Change,
+        status: Option<Status>,
+        action: &'static str,
+    ) -> Result<RecordResult, LedgerError> {
+        let change = match status {
+            Some(status) => change.set("status", text(status.as_str())).set("lease_until", number(0)),
+            None => change.compare("status"),
+        };
+        let change = change
+            .compare("token")
+            .value("holder", text(&claim.token))
+            .value("in_progress", text(Status::InProgress.as_str()))
+            .value("replaying", text(Status::Replaying.as_str()));
+        let condition = "#token = :holder AND #status IN (:in_progress, :replaying)";
+        Ok(match self.change(action, &claim.pk(), SK, change, condition).await? {
+            WriteResult::Yes(_) => RecordResult::Written,
+            // The SDK tried twice: the first try was made, but its answer got lost.
+            WriteResult::No(item)
+                if read_text(&item, "token") == Some(&claim.token)
+                    && read_text(&item, "status") == status.map(Status::as_str) =>
+            {
+                RecordResult::Written
+            }
+            WriteResult::No(_) => RecordResult::Superseded,
+        })
+    }
+
+    /// The record of a key. Needs `dynamodb:GetItem`.
+    pub async fn idempotency_record(&self, key: &str) -> Result<Option<IdempotencyRecord>, LedgerError> {
+        let item = self.item("read the idempotency record", &pk(key), SK).await?;
+        Ok(item.as_ref().and_then(IdempotencyRecord::read))
+    }
+}
+
+impl IdempotencyRecord {
+    pub(super) fn read(item: &Item) -> Option<Self> {
+        let said = |item: &Item, name| read_text(item, name).map(str::to_owned);
+        let map = |name| item.get(name).and_then(|value| value.as_m().ok());
+        Some(Self {
+            status: read_text(item, "status").and_then(Status::parse)?,
+            token: said(item, "token")?,
+            event: said(item, "event")?,
+            lease_until: read_number(item, "lease_until").unwrap_or_default(),
+            claimed_at: read_number(item, "claimed_at").unwrap_or_default(),
+            claims: read_number(item, "claims").and_then(|claims| claims.try_into().ok()).unwrap_or(1),
+            ended_at: read_number(item, "ended_at"),
+            acting: item.contains_key("acting"),
+            outcome: map("outcome").map(|outcome| {
+                let artifacts = outcome.get("artifacts").and_then(|artifacts| artifacts.as_l().ok());
+                let artifacts = artifacts.into_iter().flatten().filter_map(|key| key.as_s().ok().cloned()).collect();
+                (said(outcome, "status").unwrap_or_default(), artifacts, said(outcome, "note"))
+            }),
+            error: map("error")
+                .map(|error| (said(error, "reason").unwrap_or_default(), said(error, "message").unwrap_or_default())),
+        })
+    }
+
+    /// What decides of it at a moment (milliseconds since the Unix epoch).
+    #[must_use]
+    pub fn lock(&self, now: i64) -> Record<String> {
+        Record {
+            status: self.status,
+            token: self.token.clone(),
+            event: self.event.clone(),
+            leased: self.lease_until >= now,
+        }
+    }
+}
+
+fn pk(key: &str) -> String {
+    format!("idempotency#{key}")
+}
+
+/// How many claims there are with the next one.
+fn claims(before: Option<&IdempotencyRecord>) -> u32 {
+    before.map_or(1, |before| before.claims.saturating_add(1))
+}

@@ -1,0 +1,163 @@
+//! What is kept of an event and of its attempts.
+
+use std::time::Duration;
+
+use aws_sdk_dynamodb::types::AttributeValue;
+use hooks_aws::ledger::{AttemptEnd, Claim, Completion, Delivery};
+use hooks_protocol::Status;
+use serde_json::{Map, Value, json};
+
+use crate::stack::{EARLIER, LATER, Table, claim, delivery, now};
+
+/// The results of an event's attempts, the oldest first.
+async fn results(table: &Table) -> Vec<String> {
+    let item = table.item("event#project#wh_1", "event").await;
+    let attempts = item["attempts"].as_l().unwrap();
+    attempts.iter().map(|attempt| attempt.as_m().unwrap()["result"].as_s().unwrap().clone()).collect()
+}
+
+async fn log(table: &Table, claim: &Claim, end: &AttemptEnd<'_>) -> bool {
+    table.ledger.log(&delivery("wh_1"), claim, end).await.unwrap()
+}
+
+/// A claim that was made at a moment.
+fn claimed(at: i64) -> Claim {
+    let mut claim = claim("wh_1");
+    claim.claimed_at = at;
+    claim
+}
+
+#[tokio::test]
+async fn every_attempt_is_kept_once_in_order() {
+    let table = Table::new().await;
+    let nothing = Map::new();
+    let completion = Completion { status: "completed", artifacts: &[], summary: &nothing, note: None };
+    let ends = [
+        (AttemptEnd::Later("OpenAI is busy"), "in_progress"),
+        (AttemptEnd::Failed("quota_exhausted", "No credit."), "failed"),
+        (AttemptEnd::Found(Status::Completed, completion), "completed"),
+        (AttemptEnd::Kept("unauthorized", "No."), "completed"),
+    ];
+    for (number, (end, state)) in ends.iter().enumerate() {
+        let claim = claimed(1_000 + i64::try_from(number).unwrap());
+        assert!(log(&table, &claim, end).await);
+        assert!(!log(&table, &claim, end).await, "written twice, as after a lost answer");
+        assert_eq!(table.event("wh_1", "state").await.as_deref(), Some(*state));
+    }
+    assert_eq!(results(&table).await, ["retry", "failed", "completed", "kept"]);
+    assert_eq!(table.event("wh_1", "reason").await, None);
+}
+
+#[tokio::test]
+async fn what_a_late_holder_writes_covers_nothing() {
+    let table = Table::new().await;
+    assert!(log(&table, &claimed(2_000), &AttemptEnd::Failed("later", "later")).await);
+    assert!(!log(&table, &claimed(1_000), &AttemptEnd::Later("earlier")).await);
+    assert_eq!(table.event("wh_1", "state").await.as_deref(), Some("failed"));
+    assert_eq!(results(&table).await, ["failed", "retry"]);
+}
+
+#[tokio::test]
+async fn an_attempt_whose_process_died_is_told_by_the_next_one() {
+    let table = Table::new().await;
+    table.claimed("wh_1", EARLIER).await;
+    let second = table.claimed("wh_1", LATER).await;
+    assert!(log(&table, &second, &AttemptEnd::Later("OpenAI is busy")).await);
+    assert_eq!(results(&table).await, ["interrupted", "retry"]);
+}
+
+#[tokio::test]
+async fn an_end_that_was_not_written_is_repaired_from_the_record() {
+    let table = Table::new().await;
+    let claim = table.claimed("wh_1", LATER).await;
+    let (artifacts, nothing) = (["batch/batch_1/output.jsonl".to_owned()], Map::new());
+    let completion = Completion { status: "expired", artifacts: &artifacts, summary: &nothing, note: Some("late") };
+    let _ = table.ledger.complete(&claim, Status::Completed, &completion).await.unwrap();
+    let record = table.record().await;
+    for _ in 0..2 {
+        table.ledger.repair_log(&delivery("wh_1"), &record).await.unwrap();
+        let item = table.item("event#project#wh_1", "event").await;
+        let text = |name: &str| item[name].as_s().unwrap().as_str();
+        assert_eq!((text("state"), text("result"), text("note")), ("completed", "expired", "late"));
+        assert_eq!(item["artifacts"].as_l().unwrap().len(), 1);
+        assert_eq!(results(&table).await, ["expired"]);
+    }
+}
+
+#[tokio::test]
+async fn an_event_that_means_the_same_is_a_duplicate_unless_it_acted_itself() {
+    let table = Table::new().await;
+    let claim = table.claimed("wh_2", LATER).await;
+    let completion = Completion { status: "completed", artifacts: &[], summary: &Map::new(), note: None };
+    let _ = table.ledger.complete(&claim, Status::Completed, &completion).await.unwrap();
+    let record = table.record().await;
+    for _ in 0..2 {
+        table.ledger.repair_log(&delivery("wh_1"), &record).await.unwrap();
+        assert_eq!(table.event("wh_1", "duplicate_of").await.as_deref(), Some("project#wh_2"));
+        assert_eq!(results(&table).await, ["duplicate"]);
+    }
+    // It is replayed, and acts; then the other one is replayed.
+    let again = claimed(now() + 10);
+    assert!(log(&table, &again, &AttemptEnd::Found(Status::Completed, completion)).await);
+    table.ledger.repair_log(&delivery("wh_1"), &record).await.unwrap();
+    assert_eq!(table.event("wh_1", "duplicate_of").await, None);
+}
+
+#[tokio::test]
+async fn at_least_the_last_twenty_attempts_are_kept() {
+    let table = Table::new().await;
+    for number in 0..45 {
+        assert!(log(&table, &claimed(1_000 + number), &AttemptEnd::Later(&format!("try {number}"))).await);
+    }
+    let item = table.item("event#project#wh_1", "event").await;
+    let attempts = item["attempts"].as_l().unwrap();
+    assert_eq!(attempts.len(), 25);
+    assert_eq!(attempts[24].as_m().unwrap()["message"].as_s().unwrap(), "try 44");
+    assert_eq!(attempts[0].as_m().unwrap()["message"].as_s().unwrap(), "try 20");
+}
+
+#[tokio::test]
+async fn a_body_that_leaves_no_room_is_left_out_with_its_size() {
+    let table = Table::new().await;
+    let body = "x".repeat(390 * 1024);
+    let too_large = Delivery { body: &body, ..delivery("wh_1") };
+    assert!(table.ledger.log(&too_large, &claim("wh_1"), &AttemptEnd::Later("later")).await.unwrap());
+    assert_eq!(table.event("wh_1", "body").await, None);
+    assert_eq!(table.event("wh_1", "body_omitted").await, Some(body.len().to_string()));
+}
+
+#[tokio::test]
+async fn an_outcome_that_json_can_say_and_dynamodb_cannot_is_kept_as_text() {
+    let table = Table::new().await;
+    let mut deep = json!("bottom");
+    for _ in 0..100 {
+        deep = json!([deep]);
+    }
+    let summary = json!({"deep": deep, "huge": 1e300, "tiny": 1e-300, "": "", "null": null});
+    let Value::Object(summary) = summary else { unreachable!() };
+    let completion = Completion { status: "completed", artifacts: &[], summary: &summary, note: None };
+    assert!(log(&table, &claim("wh_1"), &AttemptEnd::Found(Status::Completed, completion)).await);
+}
+
+#[tokio::test]
+async fn an_event_expires_35_days_after_its_last_attempt_and_is_found_by_its_day() {
+    let table = Table::new().await;
+    assert!(log(&table, &claim("wh_1"), &AttemptEnd::Later("later")).await);
+    let expires_at: u64 = table.event("wh_1", "expires_at").await.unwrap().parse().unwrap();
+    let left = Duration::from_secs(expires_at).saturating_sub(Duration::from_millis(now().unsigned_abs()));
+    assert!(left > Duration::from_hours(35 * 24 - 1) && left <= Duration::from_hours(35 * 24), "{left:?}");
+    assert!(table.event("wh_1", "day").await.unwrap().starts_with("2026-11-21#"));
+}
+
+#[tokio::test]
+async fn who_asked_for_a_replay_is_kept() {
+    let table = Table::new().await;
+    let asked = Delivery { source: "replay", asked_by: Some("ada"), ..delivery("wh_1") };
+    let claim = table.claimed("wh_1", LATER).await;
+    assert!(table.ledger.log(&asked, &claim, &AttemptEnd::Later("later")).await.unwrap());
+    let item = table.item("event#project#wh_1", "event").await;
+    let attempt = item["attempts"].as_l().unwrap()[0].as_m().unwrap();
+    let text = |name: &str| attempt.get(name).map(|value| value.as_s().unwrap().as_str());
+    assert_eq!((text("source"), text("asked_by")), (Some("replay"), Some("ada")));
+    assert!(matches!(attempt["begun"], AttributeValue::N(_)) && matches!(attempt["ended"], AttributeValue::N(_)));
+}
