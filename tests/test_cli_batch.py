@@ -133,7 +133,7 @@ def test_what_is_no_file_or_too_large_is_refused(tmp_path: Path, cli: Cli) -> No
         (["--endpoint", "responses"], "/v1/responses"),
         (["--expect-by", "soon"], "24h"),
         (["--expect-by", "2020-01-01"], "in the past"),
-        (["--context", "[]"], "is no JSON object"),
+        (["--context", "[]"], "is not a JSON object"),
         (["--context", json.dumps({"a": "x" * 4096})], "larger than 4096 bytes"),
         (["--context", "{}", "--no-stack"], "--no-stack"),
     ],

@@ -55,7 +55,9 @@ def test_a_context_comes_back_with_the_outcome(stack: Stack, openai: StandIn, wa
 def test_the_documented_item_is_an_expectation(stack: Stack, openai: StandIn, watch: Watch) -> None:
     text = (ROOT / "docs" / "expectations.md").read_text()
     batch_id = new_batch(openai)
-    options = dict(re.findall(r"--([a-z-]+) '(.*?)'", text.partition("update-item")[2], re.DOTALL))
+    options = dict(
+        re.findall(r"--([a-z-]+) '(.*?)'", text.partition("update-item")[2].partition("\n| attr")[0], re.DOTALL)
+    )
     stack.emulator.client("dynamodb").update_item(
         TableName=stack.outputs["TableName"],
         Key=json.loads(options["key"].replace("BATCH_ID", batch_id)),

@@ -3,6 +3,8 @@
 import json
 import threading
 
+import pytest
+
 from infra.local.stack import Stack
 from infra.local.stand_in import StandIn
 from infra.local.watch import Watch
@@ -17,6 +19,11 @@ TIMEOUTS = {"seconds": 8, "visibility": 12}
 THROTTLED = (
     b'{"__type":"com.amazonaws.dynamodb.v20120810#ProvisionedThroughputExceededException","message":"slow down"}'
 )
+
+
+@pytest.fixture
+def cli(stack: Stack) -> Cli:
+    return Cli(stack)
 
 
 def ends(status: str, request: Request) -> bool:

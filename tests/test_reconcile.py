@@ -105,7 +105,7 @@ def test_a_lost_webhook_is_caught_once_whatever_else_happens(stack: Stack, opena
     assert {it.detail["source"] for it in watch.outcomes()} == {"reconcile"}
     (of_response,) = watch.outcomes("response.completed")
     assert of_response.detail["context"] == {"order": 7}
-    assert "waiting" not in (stack.expected("response", response_id) or {"waiting": "no item"})
+    assert "waiting" not in (stack.job("response", response_id) or {"waiting": "no item"})
 
     # Again, twice at once, and then what was thought lost comes after all.
     with ThreadPoolExecutor(4) as pool:

@@ -9,6 +9,7 @@ from infra.local.stack import Stack
 from infra.local.stand_in import Json, StandIn
 from infra.local.watch import Watch
 from tests.batches import given_up, handled, of_age, tried
+from tests.between import Between
 from tests.waiting import stays, wait_until
 
 
@@ -90,8 +91,8 @@ def test_a_response_that_is_gone_is_recorded_with_its_age_and_alerted_once(
     assert event["outcome"]["status"] == "not_found"
     (outcome,) = wait_until("the outcome is published", lambda: watch.outcomes("response.completed"))
     assert 660 <= outcome.detail["summary"]["age_seconds"] < 720
-    (again,) = openai.deliver("response.completed", {"id": "resp_gone"}, created_at=of_age())
-    handled(stack, again)
+    openai.deliver("response.completed", {"id": "resp_gone"}, webhook_id=delivery["webhook_id"], wait=True)
+    wait_until("the copy is acknowledged", lambda: stack.messages("response") == [])
     assert [alert.subject for alert in watch.alerts()] == ["Response resp_gone is gone"]
     assert stack.artifacts("response/") == {}
 
@@ -126,3 +127,37 @@ def test_an_event_that_is_ahead_of_the_response_is_retried(stack: Stack, openai:
     handled(stack, delivery)
 
     assert stack.artifact(f"response/{created.id}.txt") == b"Now"
+
+
+def size(value: Any) -> int:
+    """The size of an attribute value, as DynamoDB measures it."""
+    ((kind, content),) = value.items()
+    match kind:
+        case "S":
+            return len(content.encode())
+        case "N":
+            return (len(content.strip("-.")) + 1) // 2 + 1
+        case "M":
+            return 3 + sum(len(name) + size(inner) + 1 for name, inner in content.items())
+        case "L":
+            return 3 + sum(size(inner) + 1 for inner in content)
+        case _:
+            return 1
+
+
+def test_a_response_costs_five_write_units(stack: Stack, openai: StandIn) -> None:
+    with Between(stack) as between:
+        between.take("response")
+        response_id = openai.sdk().responses.create(model="gpt-6-luna", input="Hello", background=True).id
+        (delivery,) = openai.finish_response(response_id)["deliveries"]
+        handled(stack, delivery)
+        wait_until("it is acknowledged", lambda: stack.messages("response") == [])
+
+        # The claim, the job, the end, the history. The last one is written to the index by-day, too.
+        writes = [request for request in between.seen if request.operation.startswith("DynamoDB_")]
+    assert len(writes) == 4
+    items = stack.emulator.client("dynamodb").scan(TableName=stack.outputs["TableName"])["Items"]
+    sizes = {item["sk"]["S"]: sum(len(name) + size(value) for name, value in item.items()) for item in items}
+    assert sizes.keys() == {"record", "job", "event"}
+    assert max(sizes.values()) <= 1024, sizes
+    print(sizes)

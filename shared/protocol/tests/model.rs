@@ -675,15 +675,9 @@ fn no_event_is_lost_nobody_acts_twice_and_every_message_ends() {
     ];
     let mut states = 0;
     for budget in budgets {
-        let begun = std::time::Instant::now();
-        let Ok(explored) = std::panic::catch_unwind(|| {
-            Explored::run(&RULES, budget, 5_000_000).unwrap_or_else(|broken| panic!("{budget:?}: {broken}"))
-        }) else {
-            println!("FAILED {budget:?}");
-            continue;
-        };
+        let explored = Explored::run(&RULES, budget, 5_000_000).unwrap_or_else(|broken| panic!("{budget:?}: {broken}"));
         assert_eq!(explored.stuck(), 0, "{budget:?}: messages that never end");
-        println!("{} states in {:?} with {budget:?}", explored.parents.len(), begun.elapsed());
+        println!("{} states with {budget:?}", explored.parents.len());
         states += explored.parents.len();
     }
     println!("{states} states");
