@@ -16,7 +16,7 @@ pub(crate) struct StatusArgs {}
 pub(crate) async fn run(_: &StatusArgs, context: &Context) -> Result {
     let stack = context.stack().await?;
     let spinner = context.out.spinner("Reading the stack's state");
-    let status = StackStatus::collect(context).await?;
+    let status = Box::pin(StackStatus::collect(context)).await?;
     drop(spinner);
     context.out.result(&render::document(stack, &status), || render::text(stack, &status))?;
     match status.unreadable.first() {

@@ -35,7 +35,7 @@ const PARALLEL_CALLS: usize = 8;
 pub(crate) struct DeadLetterQueue {
     client: Client,
     queue_url: String,
-    dead_letter_queue_url: String,
+    url: String,
 }
 
 /// A message in a dead-letter queue.
@@ -127,7 +127,7 @@ impl DeadLetterQueue {
         Self {
             client: Client::from_conf(config),
             queue_url: queue_url.to_owned(),
-            dead_letter_queue_url: dead_letter_queue_url.to_owned(),
+            url: dead_letter_queue_url.to_owned(),
         }
     }
 
@@ -143,7 +143,7 @@ impl DeadLetterQueue {
 
     /// Depth of the dead-letter queue.
     pub(crate) async fn depth(&self) -> Result<QueueDepth> {
-        self.depth_of(&self.dead_letter_queue_url).await
+        self.depth_of(&self.url).await
     }
 
     async fn depth_of(&self, queue_url: &str) -> Result<QueueDepth> {

@@ -130,7 +130,7 @@ impl Check {
             Ok(_) => self.error(Problem::NotAnObject),
             // The JSON error's own line is always 1.
             Err(error) => {
-                self.error(Problem::InvalidJson(error.to_string().replace(" at line 1 column", " at column")))
+                self.error(Problem::InvalidJson(error.to_string().replace(" at line 1 column", " at column")));
             }
         }
     }

@@ -88,12 +88,11 @@ pub(super) struct RotateArgs {
 
 pub(super) async fn create(args: CreateArgs, context: &Context) -> Result {
     let openai = context.openai().await?;
-    let (of_stack, url) = match args.url {
-        Some(url) => (None, url),
-        None => {
-            let endpoint = context.stack().await?.endpoint(&args.endpoint)?;
-            (Some(endpoint.clone()), endpoint.url)
-        }
+    let (of_stack, url) = if let Some(url) = args.url {
+        (None, url)
+    } else {
+        let endpoint = context.stack().await?.endpoint(&args.endpoint)?;
+        (Some(endpoint.clone()), endpoint.url)
     };
     let name = args.name.unwrap_or_else(|| context.options.stack.clone());
     let spinner = context.out.spinner("Calling OpenAI");

@@ -28,16 +28,18 @@ pub(crate) enum Topic {
 
 impl Topic {
     pub(crate) fn of(event_type: &str, status: &str) -> Self {
-        match (event_type, status) {
-            ("agent.session.created" | "agent.session.in_progress", _) => Self::Progress,
-            ("agent.session.action_required", _) => Self::Action,
-            ("agent.session.idle", _) => Self::Turn,
-            ("agent.session.failed", _) => Self::Failure,
+        match event_type {
+            "agent.session.created" | "agent.session.in_progress" => Self::Progress,
+            "agent.session.action_required" => Self::Action,
+            "agent.session.idle" => Self::Turn,
+            "agent.session.failed" => Self::Failure,
             // An unknown type has the topic of the session's status.
-            (_, "requires_action") => Self::Action,
-            (_, "idle") => Self::Turn,
-            (_, "failed") => Self::Failure,
-            _ => Self::Progress,
+            _ => match status {
+                "requires_action" => Self::Action,
+                "idle" => Self::Turn,
+                "failed" => Self::Failure,
+                _ => Self::Progress,
+            },
         }
     }
 }

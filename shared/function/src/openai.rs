@@ -98,7 +98,7 @@ pub struct OpenAi(Arc<Kind>);
 
 enum Kind {
     Fixed(Client),
-    Keyed(Keyed<Store>),
+    Keyed(Box<Keyed<Store>>),
 }
 
 impl OpenAi {
@@ -142,7 +142,7 @@ impl OpenAi {
 
 impl From<ApiKeySecret> for OpenAi {
     fn from(secret: ApiKeySecret) -> Self {
-        Self(Arc::new(Kind::Keyed(Keyed::new(secret))))
+        Self(Arc::new(Kind::Keyed(Box::new(Keyed::new(secret)))))
     }
 }
 

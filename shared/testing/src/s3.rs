@@ -59,26 +59,31 @@ impl S3 {
     }
 
     /// Object under a key.
+    #[must_use]
     pub fn object(&self, key: &str) -> Option<Object> {
         self.0.lock().unwrap().objects.get(key).cloned()
     }
 
     /// All keys with an object.
+    #[must_use]
     pub fn keys(&self) -> Vec<String> {
         self.0.lock().unwrap().objects.keys().cloned().collect()
     }
 
     /// The requests so far by kind: `get`, `put`, `begin`, `part`, `complete`, `abort`.
+    #[must_use]
     pub fn requests(&self) -> Vec<String> {
         self.0.lock().unwrap().requests.clone()
     }
 
     /// How many uploads are neither complete nor aborted.
+    #[must_use]
     pub fn open_uploads(&self) -> usize {
         self.0.lock().unwrap().uploads.len()
     }
 
     /// How many parts came in at the same time at most.
+    #[must_use]
     pub fn most_parts_under_way(&self) -> usize {
         self.0.lock().unwrap().most_parts_under_way
     }

@@ -33,7 +33,7 @@ pub(super) struct BatchResult {
 impl DeadLetterQueue {
     /// Receives a batch, which makes its messages invisible.
     pub(super) async fn receive(&self) -> Result<Vec<DeadLetter>> {
-        let request = self.client.receive_message().queue_url(&self.dead_letter_queue_url);
+        let request = self.client.receive_message().queue_url(&self.url);
         let request = request
             .max_number_of_messages(i32::try_from(BATCH_SIZE).unwrap_or(1))
             .visibility_timeout(VISIBILITY_SECONDS)
@@ -92,7 +92,7 @@ impl DeadLetterQueue {
         let entries = letters.iter().filter_map(|(at, (_, receipt))| {
             DeleteMessageBatchRequestEntry::builder().id(at.to_string()).receipt_handle(receipt).build().ok()
         });
-        let request = self.client.delete_message_batch().queue_url(&self.dead_letter_queue_url);
+        let request = self.client.delete_message_batch().queue_url(&self.url);
         match request.set_entries(Some(entries.collect())).send().await {
             Ok(deleted) => by_position(&deleted.failed),
             Err(error) => letters.iter().map(|(at, _)| (*at, cause(&error))).collect(),
@@ -108,7 +108,7 @@ impl DeadLetterQueue {
                 let entry = ChangeMessageVisibilityBatchRequestEntry::builder().id(at.to_string());
                 entry.receipt_handle(receipt).visibility_timeout(0).build().ok()
             });
-            let request = self.client.change_message_visibility_batch().queue_url(&self.dead_letter_queue_url);
+            let request = self.client.change_message_visibility_batch().queue_url(&self.url);
             let request = request.set_entries(Some(entries.collect()));
             if calls.len() >= PARALLEL_CALLS {
                 let _ = calls.join_next().await;

@@ -336,7 +336,7 @@ async fn a_refusal_by_openai_is_a_failure_of_its_class() {
     let fixture = Fixture::with(json!({"output_file_id": "file-out"})).await;
     fixture.file("file-out", &[success("row-1")]);
     for path in ["/v1/batches/batch_1", "/v1/files/file-out", "/v1/files/file-out/content"] {
-        let before = fixture.server.reply_at(path, Reply::status(429).header("retry-after", 7)).unwrap();
+        let before = fixture.server.reply_at(path, Reply::status(429).header("retry-after", "7")).unwrap();
         assert_eq!(retry(fixture.handle("batch.completed").await).0, Some(Duration::from_secs(7)), "{path}");
         fixture.server.reply_at(path, Reply::status(401));
         assert_eq!(permanent(fixture.handle("batch.completed").await).0, HandlerError::UNAUTHORIZED, "{path}");

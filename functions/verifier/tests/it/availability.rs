@@ -36,9 +36,10 @@ fn a_malformed_secret_is_503_and_the_log_names_the_endpoint_but_not_the_value() 
     assert!(!log.contains("whsek_oops"), "{log}");
 }
 
+/// Each of the four endpoints reads its secret at init.
 #[test]
 fn a_secret_that_cannot_be_read_at_init_is_503_until_it_can() {
-    let stand = Stand::start_with(|aws| aws.fail(READ, Fault::Answer(400, "AccessDeniedException"), 3));
+    let stand = Stand::start_with(|aws| aws.fail(READ, Fault::Answer(400, "AccessDeniedException"), 4));
     assert_eq!(deliver(&stand), (503, "secret_unavailable".into()));
     let deadline = Instant::now() + Duration::from_secs(15);
     while deliver(&stand) != (200, "accepted".into()) {

@@ -1,5 +1,6 @@
 //! Between JSON and `DynamoDB`'s attribute values.
 
+use super::change::Item;
 use std::collections::HashMap;
 
 use aws_sdk_dynamodb::types::AttributeValue;
@@ -62,13 +63,13 @@ fn json_number(value: &Number) -> AttributeValue {
 
 /// The text under `name`, if there is one.
 #[must_use]
-pub fn read_text<'a>(item: &'a HashMap<String, AttributeValue>, name: &str) -> Option<&'a str> {
+pub fn read_text<'a>(item: &'a Item, name: &str) -> Option<&'a str> {
     item.get(name)?.as_s().ok().map(String::as_str)
 }
 
 /// The whole number under `name`, if there is one.
 #[must_use]
-pub fn read_number(item: &HashMap<String, AttributeValue>, name: &str) -> Option<i64> {
+pub fn read_number(item: &Item, name: &str) -> Option<i64> {
     item.get(name)?.as_n().ok()?.parse().ok()
 }
 
@@ -87,7 +88,7 @@ pub fn plain(value: &AttributeValue) -> Value {
 
 /// The JSON object that a map of attributes stands for.
 #[must_use]
-pub fn plain_object(map: &HashMap<String, AttributeValue>) -> Map<String, Value> {
+pub fn plain_object(map: &Item) -> Map<String, Value> {
     map.iter().map(|(name, value)| (name.clone(), plain(value))).collect()
 }
 
