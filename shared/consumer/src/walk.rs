@@ -126,13 +126,12 @@ impl<'a> Walk<'a> {
                 }
                 Step::Return => return self.give_back(Verdict::Retry).await,
                 _ => match self.make(step).await {
-                    Ok(RecordResult::Written) => continue,
                     // Somebody else has it by now. The message stays, in case that one dies.
                     Ok(RecordResult::Superseded) if step != Step::Release => {
                         self.hidden_for = None;
                         return self.give_back(Verdict::Superseded).await;
                     }
-                    Ok(RecordResult::Superseded) => continue,
+                    Ok(_) => continue,
                     Err(error) => error,
                 },
             };

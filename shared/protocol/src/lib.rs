@@ -109,11 +109,10 @@ pub fn decide<Id: PartialEq>(record: Option<&Record<Id>>, event: &Id, kind: &Kin
     let Some(record) = record else { return Decision::Take(InProgress) };
     let own = record.event == *event;
     match (record.status, kind) {
-        (InProgress, _) if record.leased => Decision::Busy,
+        (InProgress, _) | (Replaying, Replay { .. }) if record.leased => Decision::Busy,
         (Failed, Delivery | Reconciliation) | (NotFound, Delivery) if own => Decision::Acknowledge,
         (InProgress | Failed | NotFound, _) => Decision::Take(InProgress),
         (Completed, Replay { seen }) if seen.as_ref() == Some(&record.token) => Decision::Take(Replaying),
-        (Replaying, Replay { .. }) if record.leased => Decision::Busy,
         (Replaying, Replay { .. }) => Decision::Take(Replaying),
         (Completed | Replaying, _) => Decision::Acknowledge,
     }

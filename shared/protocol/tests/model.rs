@@ -5,9 +5,10 @@
 //! fails, made or not; a message is received twice; OpenAI delivers once more; a lease ends, also of a holder that
 //! lives on; somebody redrives a dead letter or replays an event. Each of these as often as the budget says.
 
-#![expect(clippy::expect_used, clippy::panic, clippy::unwrap_used, reason = "a test fails by panicking")]
+#![expect(clippy::expect_used, clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::collections::{HashMap, VecDeque};
+use std::fmt::Write as _;
 use std::hash::{BuildHasherDefault, DefaultHasher, Hash, Hasher};
 
 use hooks_protocol::{
@@ -128,7 +129,7 @@ struct State {
 /// The rules that are explored.
 #[derive(Clone, Copy)]
 struct Rules {
-    decide: fn(&State, &Message) -> Decision,
+    decide: fn(&State, Message) -> Decision,
     steps: fn(Ending, bool) -> &'static [Step],
     /// Whether the holder's writes name its token.
     fenced: bool,
@@ -186,14 +187,14 @@ impl State {
     }
 
     /// Forgets a message, or lets it come again.
-    fn settle(&mut self, message: &Message, again: bool) {
+    fn settle(&mut self, message: Message, again: bool) {
         // What another receive of it has deleted does not come back, and what another one has returned may be deleted.
-        let place = |in_flight| self.queue.iter().position(|queued| *queued == (*message, in_flight));
+        let place = |in_flight| self.queue.iter().position(|queued| *queued == (message, in_flight));
         let place = if again { place(true) } else { place(true).or_else(|| place(false)) };
         if let Some(position) = place {
             self.queue.remove(position);
             if again {
-                self.queue.push((*message, false));
+                self.queue.push((message, false));
             }
         }
     }
@@ -299,7 +300,7 @@ impl State {
             if self.budget.crashes > 0 {
                 let mut next = base.clone();
                 next.budget.crashes -= 1;
-                next.settle(&process.message, true);
+                next.settle(process.message, true);
                 moves.push(("crash", false, Ok(next)));
             }
             match process.at {
@@ -369,8 +370,8 @@ impl State {
         }
         if let Some(record) = self.record.filter(|record| record.leased && self.is_held()) {
             let lives = self.processes.iter().any(|process| match process.at {
-                At::Work { token, .. } => token == record.token,
-                At::Walk { list: List::After { token, .. } | List::LostClaim { token }, .. } => token == record.token,
+                At::Work { token, .. }
+                | At::Walk { list: List::After { token, .. } | List::LostClaim { token }, .. } => token == record.token,
                 _ => false,
             });
             if !lives || budget.frozen > 0 {
@@ -400,7 +401,7 @@ impl State {
     }
 
     fn claim(&self, message: Message, rules: &Rules, moves: &mut Vec<Move>) {
-        match (rules.decide)(self, &message) {
+        match (rules.decide)(self, message) {
             Decision::Take(status) => {
                 let mut next = self.clone();
                 let token = next.next_token;
@@ -421,7 +422,7 @@ impl State {
             }
             Decision::Busy => {
                 let mut next = self.clone();
-                next.settle(&message, true);
+                next.settle(message, true);
                 moves.push(("busy", true, Ok(next)));
                 if self.budget.rejects > 0 {
                     let mut next = self.clone();
@@ -520,8 +521,8 @@ impl State {
             }
             Step::Release => self.record.as_mut().expect("it is held").leased = false,
             Step::Log => self.log(event, list),
-            Step::Acknowledge => self.settle(&message, back),
-            Step::Return => self.settle(&message, true),
+            Step::Acknowledge => self.settle(message, back),
+            Step::Return => self.settle(message, true),
         }
         true
     }
@@ -542,12 +543,14 @@ impl State {
                 };
                 *history = Some((token, History::Of(says)));
             }
-            List::Duplicate(record) if usize::from(record.event) == event => {
-                if record.token > written && record.status != Status::Replaying {
-                    *history = Some((record.token, History::Of(record.status)));
-                }
+            List::Duplicate(record)
+                if usize::from(record.event) == event
+                    && record.token > written
+                    && record.status != Status::Replaying =>
+            {
+                *history = Some((record.token, History::Of(record.status)));
             }
-            List::Duplicate(record) if !is_completed => {
+            List::Duplicate(record) if usize::from(record.event) != event && !is_completed => {
                 *history = Some((record.token, History::DuplicateOfAnother));
             }
             _ => {}
@@ -667,11 +670,14 @@ fn no_event_is_lost_nobody_acts_twice_and_every_message_ends() {
     let budgets = [
         Budget { crashes: 1, errors: 1, redrives: 1, ..none },
         Budget { errors: 1, redrives: 1, replays: 1, ..none },
-        Budget { crashes: 1, copies: 1, redrives: 1, replays: 1, ..none },
-        Budget { crashes: 1, frozen: 1, redrives: 1, replays: 1, ..none },
-        Budget { retries: 1, copies: 1, redrives: 1, replays: 1, ..none },
-        Budget { deliveries: 1, reconciliations: 1, redrives: 1, rejects: 1, ..none },
-        Budget { crashes: 2, redrives: 2, replays: 1, ..none },
+        Budget { crashes: 1, redrives: 1, replays: 1, ..none },
+        Budget { crashes: 1, copies: 1, redrives: 1, ..none },
+        Budget { crashes: 1, copies: 1, replays: 1, ..none },
+        Budget { crashes: 1, frozen: 1, redrives: 1, ..none },
+        Budget { crashes: 1, frozen: 1, replays: 1, ..none },
+        Budget { retries: 1, copies: 1, redrives: 1, ..none },
+        Budget { reconciliations: 1, deliveries: 1, redrives: 1, rejects: 1, ..none },
+        Budget { reconciliations: 1, crashes: 1, replays: 1, ..none },
     ];
     let mut states = 0;
     for budget in budgets {
@@ -686,7 +692,7 @@ fn no_event_is_lost_nobody_acts_twice_and_every_message_ends() {
 
 /// The rules before: what came back was told by comparing the time at which a message was sent with the time at which
 /// its event ended, and a replay was like a first try.
-fn decide_by_times(state: &State, message: &Message) -> Decision {
+fn decide_by_times(state: &State, message: Message) -> Decision {
     let Some(record) = state.record else { return Decision::Take(Status::InProgress) };
     let asked_later = state.ended_at < message.sent_at;
     match (record.status, message.kind) {
@@ -797,7 +803,7 @@ fn the_table_in_the_documentation_says_what_is_decided() {
             Decision::Busy => "busy",
             Decision::Acknowledge => "acknowledge",
         });
-        table += &format!("//! | {name} | {} |\n", cells.join(" | "));
+        let _ = writeln!(table, "//! | {name} | {} |", cells.join(" | "));
     }
     assert!(include_str!("../src/lib.rs").contains(&table), "the table should be:\n{table}");
 }
