@@ -117,7 +117,7 @@ def test_a_lost_webhook_is_caught_once_whatever_else_happens(stack: Stack, opena
         if not event_type.startswith("agent."):
             (delivery,) = openai.deliver(event_type, {"id": object_id})
             late = handled(stack, delivery)
-            assert late["duplicate_of"] == f"event#project#{events[event_type]['event_id']}"
+            assert late["duplicate_of"] == f"project#{events[event_type]['event_id']}"
     stays("nothing is announced twice", lambda: len(watch.outcomes()) == len(lost))
 
 

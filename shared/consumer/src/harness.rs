@@ -160,7 +160,7 @@ impl<H: Handler> Harness<H> {
         let receives = receives(walk.record);
         let replaying = walk.claim.as_ref().is_some_and(|claim| claim.replaying);
         let result = match result {
-            Ok(outcome) if outcome.is_missing && !walk.last_receive && walk.is_young(H::PATIENCE) => {
+            Ok(outcome) if outcome.is_missing && !replaying && !walk.last_receive && walk.is_young(H::PATIENCE) => {
                 let note = outcome.note.unwrap_or_default();
                 Err(HandlerError::retry(format!("{note}; the event is young, so it is looked for again")))
             }

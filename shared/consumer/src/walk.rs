@@ -131,7 +131,7 @@ impl<'a> Walk<'a> {
                         self.hidden_for = None;
                         return self.give_back(Verdict::Superseded).await;
                     }
-                    Ok(RecordResult::Written | RecordResult::Superseded) => continue,
+                    Ok(_) => continue,
                     Err(error) => error,
                 },
             };

@@ -543,11 +543,14 @@ impl State {
                 };
                 *history = Some((token, History::Of(says)));
             }
-            List::Duplicate(record) if usize::from(record.event) == event => {
-                let is_repaired = record.token > written && record.status != Status::Replaying;
-                *history = if is_repaired { Some((record.token, History::Of(record.status))) } else { *history };
+            List::Duplicate(record)
+                if usize::from(record.event) == event
+                    && record.token > written
+                    && record.status != Status::Replaying =>
+            {
+                *history = Some((record.token, History::Of(record.status)));
             }
-            List::Duplicate(record) if !is_completed => {
+            List::Duplicate(record) if usize::from(record.event) != event && !is_completed => {
                 *history = Some((record.token, History::DuplicateOfAnother));
             }
             _ => {}
@@ -667,11 +670,14 @@ fn no_event_is_lost_nobody_acts_twice_and_every_message_ends() {
     let budgets = [
         Budget { crashes: 1, errors: 1, redrives: 1, ..none },
         Budget { errors: 1, redrives: 1, replays: 1, ..none },
-        Budget { crashes: 1, copies: 1, redrives: 1, replays: 1, ..none },
-        Budget { crashes: 1, frozen: 1, redrives: 1, replays: 1, ..none },
-        Budget { retries: 1, copies: 1, redrives: 1, replays: 1, ..none },
-        Budget { deliveries: 1, reconciliations: 1, redrives: 1, rejects: 1, ..none },
-        Budget { crashes: 2, redrives: 2, replays: 1, ..none },
+        Budget { crashes: 1, redrives: 1, replays: 1, ..none },
+        Budget { crashes: 1, copies: 1, redrives: 1, ..none },
+        Budget { crashes: 1, copies: 1, replays: 1, ..none },
+        Budget { crashes: 1, frozen: 1, redrives: 1, ..none },
+        Budget { crashes: 1, frozen: 1, replays: 1, ..none },
+        Budget { retries: 1, copies: 1, redrives: 1, ..none },
+        Budget { reconciliations: 1, deliveries: 1, redrives: 1, rejects: 1, ..none },
+        Budget { reconciliations: 1, crashes: 1, replays: 1, ..none },
     ];
     let mut states = 0;
     for budget in budgets {
@@ -797,7 +803,7 @@ fn the_table_in_the_documentation_says_what_is_decided() {
             Decision::Busy => "busy",
             Decision::Acknowledge => "acknowledge",
         });
-        writeln!(table, "//! | {name} | {} |", cells.join(" | ")).unwrap();
+        let _ = writeln!(table, "//! | {name} | {} |", cells.join(" | "));
     }
     assert!(include_str!("../src/lib.rs").contains(&table), "the table should be:\n{table}");
 }
