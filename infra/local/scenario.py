@@ -65,7 +65,7 @@ def lose(openai: StandIn) -> Played:
 def handled(stack: Stack, played: list[Played]) -> int:
     """Number of events that are done or failed."""
     events = (stack.event(one.webhook_id, one.endpoint) for one in played)
-    return sum(event is not None and event["state"] in ("done", "failed") for event in events)
+    return sum(event is not None and event["state"] in ("completed", "not_found", "failed") for event in events)
 
 
 def judge(stack: Stack, watch: Watch, played: Played) -> Result:
@@ -75,7 +75,7 @@ def judge(stack: Stack, watch: Watch, played: Played) -> Result:
     kept = {key: stack.artifact(key) for key in played.kept}
     told = [outcome for outcome in watch.outcomes(played.event_type) if outcome.detail["object_id"] == played.object_id]
     faults = []
-    if event.get("state") != "done":
+    if event.get("state") != "completed":
         faults.append(f"its event is {event.get('state', 'not recorded')}: {event.get('error', 'no reason recorded')}")
     if job.get("status") != played.status:
         faults.append(f"the job is {job.get('status', 'not recorded')}, and must be {played.status}")
