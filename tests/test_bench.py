@@ -12,7 +12,7 @@ def _features(packages: list[str]) -> dict[str, str]:
     options = [f"--package={package}" for package in packages]
     tree = ["cargo", "tree", "--edges=normal,build", "--prefix=none", "--format={p}|{f}", *options]
     lines = subprocess.run(tree, cwd=ROOT, check=True, capture_output=True, text=True).stdout.splitlines()
-    return dict(line.removesuffix(" (*)").split("|") for line in lines)
+    return dict(line.removesuffix(" (*)").split("|") for line in lines if line)
 
 
 def test_the_measured_functions_are_built_with_the_deployed_features() -> None:
