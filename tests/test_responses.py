@@ -160,4 +160,3 @@ def test_a_response_costs_five_write_units(stack: Stack, openai: StandIn) -> Non
     sizes = {item["sk"]["S"]: sum(len(name) + size(value) for name, value in item.items()) for item in items}
     assert sizes.keys() == {"record", "job", "event"}
     assert max(sizes.values()) <= 1024, sizes
-    print(sizes)
