@@ -5,7 +5,7 @@
 //! the functions are built together, and the linker drops unused modules.
 //!
 //! Functions see no type of the AWS SDK. A program with AWS calls of its own creates SDK clients from [`Config::sdk`] and
-//! formats their errors with [`cause`].
+//! formats their errors with [`cause`](cause()).
 //!
 //! | module | AWS service | purpose |
 //! |---|---|---|

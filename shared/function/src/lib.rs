@@ -2,7 +2,7 @@
 //!
 //! | module or type | purpose |
 //! |---|---|
-//! | [`start`], [`run`] | the two lines of a function's `main`: telemetry, environment, the Lambda runtime |
+//! | [`start`](start()), [`run`] | the two lines of a function's `main`: telemetry, environment, the Lambda runtime |
 //! | [`Deadline`] | the end of an invocation, and the time to keep back before it |
 //! | [`OpenAi`], [`ApiKeySecret`] | the OpenAI client with the API key of Secrets Manager, with and without a cache |
 //! | [`Cached`] | a value with a time to keep it, a cooldown, and the last good value when a read fails |
