@@ -24,7 +24,7 @@ def has_bucket(stack: Stack) -> bool:
 
 def test_the_data_of_a_deleted_stack_stay(make_stack: MakeStack) -> None:
     stack = make_stack(fill_secrets=False)
-    stack.expect("batch", "batch_1")
+    stack.expect("batch", "batch_1", due_in=3600)
 
     stack.delete()
 
