@@ -1,25 +1,25 @@
-//! The live signing secrets of one endpoint, kept in memory.
+//! Live signing secrets of one endpoint, cached in memory.
 //!
 //! # Rules
 //!
 //! | rule | number | why |
 //! |---|---|---|
-//! | live are `AWSCURRENT`, `AWSPENDING` while it exists, `AWSPREVIOUS` for a day after `AWSCURRENT` was made | [`PREVIOUS_LIFETIME`] | OpenAI signs with an old secret for 24 hours at most; a leaked one must not live on |
+//! | live secrets: `AWSCURRENT`, `AWSPENDING` while it exists, `AWSPREVIOUS` for a day after the creation of `AWSCURRENT` | [`PREVIOUS_LIFETIME`] | OpenAI signs with an old secret for 24 hours at most; a leaked one must not live on |
 //! | secrets are used for five minutes, then read again | [`MAX_AGE`] | a rotation takes effect without a deployment |
 //! | a signature that matches none causes another read, once per cooldown | [`MISMATCH_COOLDOWN`] | a new secret works at once, and forged deliveries cannot run up the bill |
 //! | a failed read leaves the last secrets in use, and is not repeated at once | [`RETRY_PAUSE`] | an outage of Secrets Manager is not an outage of the verifier |
 //! | without any usable secret, the next read follows soon | [`UNUSABLE_PAUSE`] | a secret that is set for the first time works within seconds |
 //!
-//! A value's age counts from when it was stored, not from when it was put into use. That is when OpenAI made it, and from
-//! then on OpenAI signs with it and keeps the one before for a day, however long a rotation takes to its end. A rotation
-//! may leave `AWSPENDING` on the version in use, which is then read once more for nothing.
+//! A value's age counts from its creation, not from its promotion: OpenAI signs with a new secret from its creation on and
+//! accepts the old one for a day, regardless of the rotation's duration. A rotation may leave `AWSPENDING` on the current
+//! version, which is then read twice.
 //!
-//! At init `AWSCURRENT` alone is read, which nearly every delivery is signed with. The others are read when a
-//! signature does not match, or with the next refresh; a cold start pays for one call instead of three.
+//! Init reads only `AWSCURRENT`, which signs nearly every delivery. The other stages are read after a mismatch or with the
+//! next refresh, so a cold start makes one call instead of three.
 //!
-//! Lambda freezes a process as soon as it has answered, so there is no background in which a task could go on. A
-//! refresh runs beside the request that found the secrets stale, while that request waits for SQS anyway, and is
-//! awaited before the answer: it ends, one way or the other, within the reader's timeout.
+//! Lambda freezes the process after the response, so there are no background tasks. A refresh runs concurrently with the
+//! request that found the secrets stale, while that request waits for SQS, and is awaited before the response. The
+//! store's timeout limits it.
 
 use hooks_aws::secrets::{PLACEHOLDER, PREVIOUS_LIFETIME, ReadError, Source, Stage, Store, Version};
 use hooks_function::{Cached, Refresh, Rules};
@@ -30,16 +30,16 @@ use std::time::Duration;
 /// Seconds for which secrets are used before they are read again.
 const MAX_AGE: u64 = 5 * 60;
 
-/// Seconds between two reads that a signature without a match can cause.
+/// Seconds between two reads caused by mismatches.
 const MISMATCH_COOLDOWN: u64 = 30;
 
 /// Seconds after a failed read before stale secrets are read again.
 const RETRY_PAUSE: u64 = 30;
 
-/// Seconds between reads while there is no usable secret at all.
+/// Seconds between reads while no secret is usable.
 const UNUSABLE_PAUSE: u64 = 5;
 
-/// The signing secrets of one endpoint. Times are seconds since the epoch, and always the caller's.
+/// Signing secrets of one endpoint. The caller passes the time, in seconds since the epoch.
 pub(crate) struct SigningSecret<S = Store> {
     source: S,
     /// The secret's name or ARN.
@@ -50,17 +50,17 @@ pub(crate) struct SigningSecret<S = Store> {
     live: Cached<Live, ReadError, Duration>,
 }
 
-/// Secrets as they were read.
+/// Secrets of one read.
 #[derive(Debug, Default)]
 pub(crate) struct Live {
     /// `AWSCURRENT`, `AWSPENDING`; `AWSPREVIOUS` comes last.
     secrets: Vec<Secret>,
-    /// Until when the last one is good, if that is the previous one.
+    /// Expiry of the last secret, if that is the previous one.
     previous_until: Option<u64>,
 }
 
 impl Live {
-    /// The secrets that are accepted at `now`.
+    /// Secrets accepted at `now`.
     pub(crate) fn at(&self, now: u64) -> &[Secret] {
         match (self.previous_until, self.secrets.as_slice()) {
             (Some(until), [others @ .., _previous]) if until <= now => others,
@@ -69,7 +69,7 @@ impl Live {
     }
 }
 
-/// How much to read.
+/// Stages to read.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Extent {
     Current,
@@ -88,7 +88,7 @@ impl<S: Source + Sync> SigningSecret<S> {
         Self { source, id, endpoint, scheme, live: Cached::new(rules) }
     }
 
-    /// The scheme that the endpoint's deliveries are signed by.
+    /// Signature scheme of the endpoint.
     pub(crate) const fn scheme(&self) -> Scheme {
         self.scheme
     }
@@ -157,7 +157,7 @@ impl<S: Source + Sync> SigningSecret<S> {
 
     async fn current(&self) -> Result<Version, ReadError> {
         let current = self.source.read(&self.id, Stage::Current).await?;
-        current.ok_or_else(|| ReadError("there is no such secret".to_owned()))
+        current.ok_or_else(|| ReadError("the secret does not exist".to_owned()))
     }
 
     /// The usable secret in a version. Anything else is a fault of the configuration, which the log explains.

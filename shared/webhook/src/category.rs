@@ -1,4 +1,4 @@
-//! Which part of the system an event belongs to.
+//! Categories of events.
 
 use std::fmt;
 use std::str::FromStr;
@@ -31,7 +31,7 @@ macro_rules! categories {
     };
 }
 
-// The prefix decides, so a type that nobody has seen yet still finds its way.
+// The prefix decides, so unknown types have a category too.
 categories! {
     /// A batch of requests reached an end.
     Batch = "batch": "batch.";
@@ -39,7 +39,7 @@ categories! {
     Response = "response": "response.";
     /// A fine-tuning job reached an end.
     FineTuning = "fine-tuning": "fine_tuning." "fine_tune.";
-    /// A phone call or a live session waits for somebody to take it.
+    /// An incoming phone call or live session.
     Realtime = "realtime": "realtime." "live.";
     /// An agent's session or environment changed.
     Agent = "agent": "agent.";
@@ -47,7 +47,7 @@ categories! {
     Safety = "safety": "safety." "safety_identifier.";
     /// Something about an uploaded file.
     File = "file": "file.";
-    /// Everything else: kept and passed on unchanged.
+    /// Everything else: recorded and published unchanged.
     Archive = "archive": ;
 }
 
@@ -75,7 +75,7 @@ impl fmt::Display for Category {
     }
 }
 
-/// The text names none of the categories.
+/// The text is not the name of a category.
 #[derive(Clone, Debug, Eq, Error, PartialEq)]
 #[error("`{0}` is not a category; the categories are {categories}", categories = Category::ALL.map(Category::as_str).join(", "))]
 pub struct CategoryError(String);

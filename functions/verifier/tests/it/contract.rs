@@ -125,7 +125,7 @@ fn a_missing_header_is_400() {
 }
 
 #[test]
-fn a_header_that_came_twice_is_400_even_though_the_front_door_joins_the_two() {
+fn a_repeated_header_is_400_even_though_api_gateway_joins_the_two() {
     let stand = Stand::start();
     let [_, (_, timestamp), (_, signature)] = signed(PROJECT, 0, BODY.as_bytes());
     // As an attacker would: the joined text is signed too, as a relay with the secret could be made to do.
