@@ -66,13 +66,8 @@ pub(crate) async fn run(args: &ExpectArgs, context: &Context) -> Result {
         return Err(CliError::failed(format!("{id} has already ended: {status}, seen {seen} UTC"))
             .hint(format!("List its events: openai-webhooks events list --since 35d --object {id}")));
     }
-    let expectation = Expectation {
-        category,
-        object_id: id,
-        due_at: args.by.seconds(),
-        context: outcome_context.as_deref(),
-        eval_id: None,
-    };
+    let expectation =
+        Expectation { category, object_id: id, due_at: args.by.seconds(), context: outcome_context.as_deref() };
     ledger.expect(&expectation).await.map_err(|error| match error {
         ExpectError::Context(_) => CliError::usage(error.to_string()),
         ExpectError::Ledger(error) => error.into(),

@@ -189,13 +189,8 @@ async fn expect(
     outcome_context: Option<&str>,
     context: &Context,
 ) -> bool {
-    let expectation = Expectation {
-        category: "batch",
-        object_id: &batch.id,
-        due_at: due.seconds(),
-        context: outcome_context,
-        eval_id: None,
-    };
+    let expectation =
+        Expectation { category: "batch", object_id: &batch.id, due_at: due.seconds(), context: outcome_context };
     let Err(error) = ledger.expect(&expectation).await else { return true };
     context.out.note(&format!(
         "The batch is created, but recording its expectation failed: {error}\n  Do not submit it again. Record it: \

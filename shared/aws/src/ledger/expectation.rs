@@ -29,8 +29,6 @@ pub struct Expectation<'a> {
     pub due_at: i64,
     /// What its outcome shall carry: a JSON object of [`MAX_CONTEXT`] bytes at most.
     pub context: Option<&'a str>,
-    /// The eval that a run belongs to, which its event does not say.
-    pub eval_id: Option<&'a str>,
 }
 
 /// Why an expectation was not written.
@@ -75,7 +73,7 @@ impl Ledger {
     /// object that has ended is expected no more, but its context stays for events that come again.
     pub async fn expect(&self, expectation: &Expectation<'_>) -> Result<(), ExpectError> {
         const ACTION: &str = "record what is expected";
-        let Expectation { category, object_id, due_at, context, eval_id } = *expectation;
+        let Expectation { category, object_id, due_at, context } = *expectation;
         if let Some(context) = context {
             read_context(context).map_err(ExpectError::Context)?;
         }
@@ -86,7 +84,6 @@ impl Ledger {
                 .set("due_at", number(due_at))
                 .set("created_at", number(now() / 1000))
                 .set_or_remove("context", context.map(text))
-                .set_or_remove("eval_id", eval_id.map(text))
         };
         let waiting = expected()
             .set("waiting", text(category))

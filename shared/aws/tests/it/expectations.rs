@@ -10,7 +10,7 @@ use crate::stack::{Table, claim};
 const FAR: i64 = 4_000_000_000;
 
 fn expectation(object_id: &str, due_at: i64) -> Expectation<'_> {
-    Expectation { category: "batch", object_id, due_at, context: Some(r#"{"order": 7}"#), eval_id: None }
+    Expectation { category: "batch", object_id, due_at, context: Some(r#"{"order": 7}"#) }
 }
 
 fn order() -> Map<String, Value> {

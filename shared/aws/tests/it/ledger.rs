@@ -231,13 +231,8 @@ async fn an_error_of_a_job_is_gone_once_it_went_well() {
 #[tokio::test]
 async fn a_job_is_known_from_its_record_and_not_by_being_expected() {
     let table = Table::new().await;
-    let expectation = hooks_aws::ledger::Expectation {
-        category: "batch",
-        object_id: "batch_1",
-        due_at: 7,
-        context: None,
-        eval_id: None,
-    };
+    let expectation =
+        hooks_aws::ledger::Expectation { category: "batch", object_id: "batch_1", due_at: 7, context: None };
     table.ledger.expect(&expectation).await.unwrap();
     assert_eq!(table.ledger.job("batch", "batch_1").await.unwrap(), None);
     assert!(table.ledger.record_job(&job(&Map::new()), &claim("wh_1")).await.unwrap().written);
