@@ -2,6 +2,7 @@
 
 use hooks_aws::ledger::LedgerError;
 use hooks_aws::outcomes::OutcomesError;
+use hooks_aws::parameters::ParameterError;
 use hooks_aws::queue::QueueError;
 use hooks_function::ApiKeySecretError;
 
@@ -18,6 +19,8 @@ pub(crate) enum ReconcileError {
     Queue(#[from] QueueError),
     #[error("{0}")]
     Outcomes(#[from] OutcomesError),
+    #[error("{0}")]
+    Parameter(#[from] ParameterError),
     #[cfg(test)]
     #[error("{0}")]
     Test(&'static str),

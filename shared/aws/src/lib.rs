@@ -32,5 +32,5 @@ pub mod secrets;
 
 pub use cause::{cause, chain};
 pub use config::Config;
-pub use environment::{Environment, Faults};
+pub use environment::{Environment, EnvironmentError};
 pub use http::Http;

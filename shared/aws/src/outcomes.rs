@@ -249,8 +249,8 @@ mod tests {
         };
         let whole = carried(&Ok(context));
         assert_eq!((&whole["context"], whole.get("context_omitted")), (&json!({"order": 7}), None));
-        let without = carried(&Err("is no JSON object"));
-        assert_eq!((without.get("context"), &without["context_omitted"]), (None, &json!("is no JSON object")));
+        let without = carried(&Err("is not a JSON object"));
+        assert_eq!((without.get("context"), &without["context_omitted"]), (None, &json!("is not a JSON object")));
     }
 
     #[test]

@@ -25,6 +25,9 @@ pub trait Handler: Send + Sync + 'static {
     /// (and when somebody replays the event), so whatever it writes must be safe to write twice.
     fn handle(&self, event: &Event, context: &Context) -> impl Future<Output = Result<Outcome, HandlerError>> + Send;
 
+    /// Hears that people were told of an alert in an outcome: the topic has taken it.
+    fn alerted(&self, _alert: &Alert) {}
+
     /// Fetches ahead what the first event would have to wait for, while the function starts. It may take a few seconds;
     /// what could not be fetched is fetched when it is needed.
     fn warm_up(&self) -> impl Future<Output = ()> + Send {

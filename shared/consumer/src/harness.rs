@@ -190,11 +190,15 @@ impl<H: Handler> Harness<H> {
             }
         };
         walk.ending = ending;
-        match (&walk.claim, ending) {
+        let verdict = match (&walk.claim, ending) {
             (Some(_), _) => walk.go(steps(ending, replaying)).await,
             (None, Ending::Later) => walk.give_back(Verdict::Retry).await,
             (None, _) => walk.go(REJECT).await,
+        };
+        if let Some(alert) = walk.told() {
+            self.handler.alerted(alert);
         }
+        verdict
     }
 
     /// Lets the handler work, until its deadline.

@@ -131,6 +131,6 @@ pub use handler::{Alert, Context, Handler, HandlerError, Outcome, Severity, foun
 pub use harness::Harness;
 pub use hooks_aws::parameters;
 pub use hooks_aws::{artifacts, ledger};
-pub use hooks_function::{Environment, Error, Faults, OpenAi, clock, text};
+pub use hooks_function::{Environment, EnvironmentError, Error, OpenAi, clock, text};
 pub use hooks_webhook::{Category, Event, EventData, SipInvite};
 pub use setup::{Setup, run};

@@ -53,7 +53,12 @@ pub(crate) fn decode(record: &SqsMessage) -> Result<Delivered, Undecodable> {
     if message.received_at > LAST_MOMENT {
         return Err(Undecodable::Attribute(hooks_aws::queue::RECEIVED_AT));
     }
-    let event = Event::parse(body)?;
+    let mut event = Event::parse(body)?;
+    let received_at = (message.received_at / 1000).cast_signed();
+    // Without a usable time of its own the event is as old as its receipt: unknown is not 1970, nor a later day.
+    if !(1..=received_at).contains(&event.created_at) {
+        event.created_at = received_at;
+    }
     let too_long = [
         ("id", event.id.len() > MAX_ID),
         ("type", event.event_type.len() > MAX_TYPE),
@@ -170,7 +175,22 @@ mod tests {
     }
 
     #[test]
-    fn a_body_that_is_no_event_is_refused() {
+    fn an_event_without_a_usable_time_is_as_old_as_its_receipt() {
+        let created_at = |time: Option<Value>| {
+            let mut event = body();
+            event.as_object_mut().unwrap().remove("created_at");
+            event.as_object_mut().unwrap().extend(time.map(|time| ("created_at".to_owned(), time)));
+            decoded_body(&event).unwrap().event.created_at
+        };
+        assert_eq!(created_at(Some(json!(1_795_299_990.5))), 1_795_299_990);
+        for unusable in [None, Some(json!(null)), Some(json!("soon")), Some(json!(0)), Some(json!(-1))] {
+            assert_eq!(created_at(unusable), 1_795_300_000);
+        }
+        assert_eq!(created_at(Some(json!(1_795_300_000_000_u64))), 1_795_300_000, "in milliseconds");
+    }
+
+    #[test]
+    fn a_body_that_is_not_an_event_is_refused() {
         for body in [json!([]), json!("text"), json!({"id": "evt_1"}), json!({"type": "batch.completed"})] {
             assert!(matches!(decoded_body(&body), Err(Undecodable::Body(_))), "{body}");
         }

@@ -5,7 +5,7 @@ use hooks_aws::artifacts::Artifacts;
 use hooks_aws::ledger::Ledger;
 use hooks_aws::outcomes::Outcomes;
 use hooks_aws::queue::ConsumerQueue;
-use hooks_function::{ApiKeySecret, ApiKeySecretError, Config, Deadline, Environment, Error, Faults};
+use hooks_function::{ApiKeySecret, ApiKeySecretError, Config, Deadline, Environment, EnvironmentError, Error};
 use hooks_webhook::Category;
 
 use crate::harness::Services;
@@ -58,7 +58,7 @@ impl<H: Handler> Harness<H> {
         category: Category,
         mut environment: Environment,
         handler: impl FnOnce(&mut Setup<'_>) -> Option<H>,
-    ) -> Result<Self, Faults> {
+    ) -> Result<Self, EnvironmentError> {
         let config = Config::from_env(&mut environment);
         let table = environment.required("TABLE_NAME");
         let bucket = environment.required("BUCKET_NAME");

@@ -37,6 +37,8 @@ pub(crate) struct Walk<'a> {
     pub(crate) ended: Option<IdempotencyRecord>,
     /// Why it did not work: a short code, and the reason in words.
     error: Option<(&'static str, String)>,
+    /// Whether people were told of the outcome's alert.
+    told: bool,
     /// What the outcome shall carry.
     context: Option<Result<Map<String, Value>, &'static str>>,
     /// How long a returned message stays hidden; `None` for the queue's own time.
@@ -67,6 +69,7 @@ impl<'a> Walk<'a> {
             outcome: None,
             ended: None,
             error: None,
+            told: false,
             context: None,
             hidden_for: None,
         }
@@ -105,6 +108,11 @@ impl<'a> Walk<'a> {
         before.is_some_and(|(_, artifacts, note)| {
             outcome.artifacts.len() < artifacts.len() || (note.is_none() && outcome.note.is_some())
         })
+    }
+
+    /// The outcome's alert, once people were told of it.
+    pub(crate) fn told(&self) -> Option<&Alert> {
+        self.outcome.as_ref()?.alert.as_ref().filter(|_| self.told && self.ending != Ending::GivenUp)
     }
 
     /// Returns the message.
@@ -250,7 +258,7 @@ impl<'a> Walk<'a> {
     }
 
     /// Tells people what the handler wants them to know, that the object does not exist, or that the message is given up.
-    async fn alert(&self) -> Made {
+    async fn alert(&mut self) -> Made {
         let alert = match (self.ending, &self.outcome) {
             (Ending::GivenUp, _) => Some(self.given_up()),
             (_, Some(Outcome { alert: Some(alert), .. })) => Some(alert.clone()),
@@ -265,8 +273,9 @@ impl<'a> Walk<'a> {
             subject: &alert.subject,
             message: &alert.message,
         };
-        let told = self.services.outcomes.alert(&notice).await;
-        told.map(|()| RecordResult::Written).map_err(|error| error.to_string())
+        let sent = self.services.outcomes.alert(&notice).await;
+        self.told = sent.is_ok();
+        sent.map(|()| RecordResult::Written).map_err(|error| error.to_string())
     }
 
     async fn dead_letter(&self) -> Made {

@@ -270,7 +270,8 @@ impl fmt::Debug for Client {
 /// Ids come from outside and become parts of paths, where `..` would make another call.
 fn is_id(text: &str) -> bool {
     (1..=MAX_ID_LENGTH).contains(&text.len())
-        && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_'))
+        && !text.starts_with('.')
+        && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.' | b':'))
 }
 
 fn earlier(deadline: Instant, timeout: Duration) -> Instant {

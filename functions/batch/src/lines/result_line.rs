@@ -1,7 +1,7 @@
 //! One line of a result file, parsed for the few fields that are counted.
 //!
 //! The parser borrows from the line and skips every other field, which is most of a line. It is tolerant: a field of an
-//! unexpected type counts as absent, because one odd field is no reason to reject the line.
+//! unexpected type counts as absent, because one odd field is not a reason to reject the line.
 
 use std::borrow::Cow;
 use std::fmt;

@@ -169,7 +169,7 @@ const fn is_accepted(character: char) -> bool {
 
 /// Valid JSON without the code points that SQS refuses, with the same meaning.
 ///
-/// Outside of strings JSON has ASCII alone, and raw control characters are no JSON anywhere. So only U+FFFE and
+/// Outside of strings JSON has ASCII alone, and raw control characters are not JSON anywhere. So only U+FFFE and
 /// U+FFFF can occur, always within a string and never behind a backslash, where an escape says the same.
 pub(super) fn escape(json: &str) -> Cow<'_, str> {
     // Both begin with this byte in UTF-8, and hardly any event has it.
@@ -236,7 +236,7 @@ mod tests {
     }
 
     #[test]
-    fn a_redriven_replay_is_no_replay_any_more() {
+    fn a_redriven_replay_is_not_a_replay_any_more() {
         assert_eq!(message().kind(), Kind::Redriven);
         let replay = Message { failure: None, ..message() };
         assert_eq!(replay.kind(), Kind::Replay { seen: Some("token".to_owned()) });
