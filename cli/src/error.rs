@@ -119,15 +119,10 @@ impl From<hooks_aws::secrets::WriteError> for CliError {
     }
 }
 
-impl From<hooks_aws::ledger::LedgerError> for CliError {
-    fn from(error: hooks_aws::ledger::LedgerError) -> Self {
+impl From<hooks_aws::AwsError> for CliError {
+    /// Of the ledger, unless the call says otherwise.
+    fn from(error: hooks_aws::AwsError) -> Self {
         Self::service(error.to_string()).hint(LEDGER_PERMISSIONS)
-    }
-}
-
-impl From<hooks_aws::queue::QueueError> for CliError {
-    fn from(error: hooks_aws::queue::QueueError) -> Self {
-        Self::service(error.to_string()).hint(QUEUE_PERMISSIONS)
     }
 }
 

@@ -174,7 +174,7 @@ impl EventLog {
         item.map(|item| Entry::read(&item)).transpose()
     }
 
-    /// The record of an object, by the field names of [`Job`](hooks_aws::ledger::Job).
+    /// The record of an object, by the field names of [`Outcome`](hooks_aws::outcomes::Outcome).
     pub(crate) async fn job_record(&self, category: &str, object_id: &str) -> Result<Option<Map<String, Value>>> {
         let item = self.0.item("read the job", &format!("job#{category}#{object_id}"), "job").await?;
         Ok(item.as_ref().map(without_keys))

@@ -12,7 +12,7 @@ use super::show::body_not_stored;
 use super::{FilterArgs, find};
 use crate::aws::{Entry, EventLog};
 use crate::context::Context;
-use crate::error::{CliError, Exit, Result};
+use crate::error::{CliError, Exit, QUEUE_PERMISSIONS, Result};
 use crate::output::{ConfirmArgs, Decision, counted, or_dash, table};
 
 /// Number of events that are sent at a time.
@@ -190,7 +190,8 @@ async fn replay(log: &EventLog, sender: &QueueSender, queue: &str, entry: &Entry
         seen_token: record.map(|record| record.token),
         asked_by: asked_by(),
     };
-    Ok(sender.send(queue, &message).await?)
+    let sent = sender.send(queue, &message).await;
+    sent.map_err(|error| CliError::service(error.to_string()).hint(QUEUE_PERMISSIONS))
 }
 
 /// The user who asks, as this machine knows them.

@@ -30,7 +30,7 @@ pub mod parameters;
 pub mod queue;
 pub mod secrets;
 
-pub use cause::{cause, chain};
+pub use cause::{AwsError, cause, chain};
 pub use config::Config;
 pub use environment::{Environment, Faults};
 pub use http::Http;

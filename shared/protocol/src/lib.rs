@@ -75,7 +75,7 @@ pub struct Record<Id> {
     pub leased: bool,
 }
 
-/// How a message came into its queue.
+/// Origin of a message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Kind<Id> {
     /// OpenAI delivered it.
@@ -91,7 +91,7 @@ pub enum Kind<Id> {
     },
 }
 
-/// What the harness does with a message.
+/// Decision about a message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Decision {
     /// Claims the record, which gets this status: `InProgress` or `Replaying`.
@@ -118,7 +118,7 @@ pub fn decide<Id: PartialEq>(record: Option<&Record<Id>>, event: &Id, kind: &Kin
     }
 }
 
-/// How the work on a claimed event ended.
+/// End of the work on a claimed event.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Ending {
     /// It is done.
@@ -156,7 +156,7 @@ pub enum Step {
     Return,
 }
 
-/// What the harness does when a step fails.
+/// Consequence of a step that fails.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum OnError {
     /// Goes on.
@@ -193,7 +193,7 @@ pub const REJECT: &[Step] = &[Step::DeadLetter, Step::Alert, Step::Acknowledge];
 pub const DUPLICATE: &[Step] = &[Step::Log, Step::Acknowledge];
 
 impl Step {
-    /// What the harness does when this step fails. Its write may have been made all the same.
+    /// Consequence when this step fails. Its write may have been made all the same.
     #[must_use]
     pub const fn on_error(self) -> OnError {
         match self {

@@ -9,9 +9,11 @@ use aws_sdk_dynamodb::types::{
 };
 use aws_sdk_sqs::types::{Message, MessageSystemAttributeName, QueueAttributeName};
 use hooks_aws::Config;
-use hooks_aws::ledger::{Claim, ClaimResult, Delivery, IdempotencyRecord, Ledger};
+use hooks_aws::ledger::{Claim, ClaimResult, IdempotencyRecord, Ledger};
+use hooks_aws::queue::{Delivered, Source};
 use hooks_protocol::Kind;
 use hooks_testing::aws_config;
+use hooks_webhook::{Category, Event};
 
 /// The idempotency key of everything here.
 pub(crate) const KEY: &str = "batch.completed/batch_1";
@@ -106,20 +108,21 @@ pub(crate) fn claim(webhook_id: &str) -> Claim {
 }
 
 /// A delivery with this id.
-pub(crate) fn delivery(webhook_id: &str) -> Delivery<'_> {
-    Delivery {
-        endpoint: "project",
-        webhook_id,
-        webhook_timestamp: "1795300000",
-        event_id: "evt_1",
-        event_type: "batch.completed",
-        category: "batch",
-        object_id: Some("batch_1"),
-        source: "openai",
-        asked_by: None,
-        body: r#"{"id":"evt_1"}"#,
+pub(crate) fn delivery(webhook_id: &str) -> Delivered {
+    let body = r#"{"id":"evt_1","type":"batch.completed","data":{"id":"batch_1"}}"#;
+    let message = hooks_aws::queue::Message {
+        body: body.to_owned(),
+        webhook_id: webhook_id.to_owned(),
+        webhook_timestamp: "1795300000".to_owned(),
+        endpoint: "project".to_owned(),
+        event_type: "batch.completed".to_owned(),
         received_at: 1_795_300_000_000,
-    }
+        source: Source::OpenAi,
+        failure: None,
+        seen_token: None,
+        asked_by: None,
+    };
+    Delivered { category: Category::Batch, message, event: Event::parse(body).unwrap() }
 }
 
 /// A queue of its own, by URL and ARN.
