@@ -269,7 +269,9 @@ impl Ledger {
 }
 
 impl IdempotencyRecord {
-    pub(super) fn read(item: &Item) -> Option<Self> {
+    /// Reads a record's item. `None` when it has no status, token or event.
+    #[must_use]
+    pub fn read(item: &Item) -> Option<Self> {
         let said = |item: &Item, name| read_text(item, name).map(str::to_owned);
         let map = |name| item.get(name).and_then(|value| value.as_m().ok());
         Some(Self {
