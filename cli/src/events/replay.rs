@@ -114,8 +114,7 @@ async fn plan(args: &ReplayArgs, context: &Context, log: &EventLog) -> Result<Pl
                 if entry.body.is_none() {
                     return Err(body_not_stored(&entry));
                 }
-                let key = |entry: &Entry| (entry.endpoint.clone(), entry.webhook_id.clone());
-                if !plan.events.iter().any(|other| key(other) == key(&entry)) {
+                if !plan.events.iter().any(|other| other.key() == entry.key()) {
                     plan.events.push(entry);
                 }
             }
@@ -170,7 +169,7 @@ async fn send(context: &Context, log: &EventLog, events: &[Entry]) -> Result<(Ve
 async fn replay(log: &EventLog, sender: &QueueSender, queue: &str, entry: &Entry) -> Result<()> {
     let body = match &entry.body {
         Some(body) => Some(body.clone()),
-        None => log.entry(&entry.endpoint, &entry.webhook_id).await?.and_then(|entry| entry.body),
+        None => log.entry(&entry.key()).await?.and_then(|entry| entry.body),
     };
     let body = body.ok_or_else(|| body_not_stored(entry))?;
     let key = Event::parse(&body).ok().map(|event| event.idempotency_key().to_string());

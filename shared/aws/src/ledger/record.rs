@@ -253,7 +253,9 @@ impl Ledger {
 }
 
 impl IdempotencyRecord {
-    fn read(item: &Item) -> Option<Self> {
+    /// Reads a record's item. `None` when it has no status, token or event.
+    #[must_use]
+    pub fn read(item: &Item) -> Option<Self> {
         let said = |item: &Item, name| read_text(item, name).map(str::to_owned);
         Some(Self {
             status: read_text(item, "status").and_then(Status::parse)?,
