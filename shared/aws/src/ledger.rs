@@ -1,7 +1,7 @@
 //! Who works on which event, what became of it, and what objects are now (`DynamoDB`).
 //!
 //! One table with the keys `pk` and `sk`, a time-to-live attribute `expires_at`, and two indexes: `by-day` over the
-//! events' `day` and `received_at`, and `by-due` over the `waiting` and `due_at` of the jobs that are expected to end.
+//! events' `day` and `received_at`, and `by-due` over the `waiting` and `due_at` of the jobs that are expected to end and of the alerts that wait.
 //!
 //! | item | `pk` | `sk` | says |
 //! |---|---|---|---|
@@ -9,6 +9,7 @@
 //! | event | `event#{endpoint}#{webhook-id}` | `event` | what a delivery said, and the history of its attempts |
 //! | job | `job#{category}#{object id}` | `job` | what an object is now, by when it is expected to end, and what its outcome shall carry |
 //! | lease | `lease#{name}` | `lease` | who does something that only one may do at a time |
+//! | alerts | `alerts#{category}#{reason}#{severity}` | `alerts` | how many alerts of a kind nobody was told of yet |
 //! | bookmark | `reconcile#{kind}` | `bookmark` | how far reconciliation got in a list of OpenAI's |
 //!
 //! # One lock
@@ -31,7 +32,7 @@
 //! it was), of a message 1 KiB, of attempts the last twenty at least. A caller bounds outcomes at 32 KiB of JSON, which
 //! is no more than twice that in `DynamoDB`'s measure.
 //!
-//! Everything but the bookmarks expires after 35 days, a job that has not ended after 70 or 35 days after the time by
+//! Everything but the bookmarks expires after 35 days (alerts after 14), a job that has not ended after 70 or 35 days after the time by
 //! which it is expected: longer than OpenAI retries (72 hours) and queues keep (14 days, twice with a redrive), so that
 //! no late copy of an event ever finds its record gone.
 //!
@@ -39,6 +40,7 @@
 //!
 //! `dynamodb:UpdateItem` on the table; `dynamodb:GetItem` and `dynamodb:Query` where a function says so.
 
+mod alerts;
 mod bookmark;
 mod change;
 mod expectation;
@@ -56,6 +58,7 @@ use aws_sdk_dynamodb::config::timeout::TimeoutConfig;
 use crate::Config;
 use crate::clock::now_ms as now;
 
+pub(crate) use alerts::AlertGroup;
 pub use bookmark::Bookmark;
 pub use change::Item;
 pub use expectation::{ExpectError, Expectation, MAX_CONTEXT, Waiting, WaitingPage, check_context};

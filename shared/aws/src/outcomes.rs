@@ -46,7 +46,7 @@ pub struct Outcomes {
 /// State of the object that an event is about, and what was kept of it.
 ///
 /// It becomes the job's record, the event's outcome in the ledger and the announcement on the bus.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, Default, PartialEq)]
 pub struct Outcome {
     /// Id of the object. Without one no job is recorded, only the event.
     pub object_id: Option<String>,
@@ -82,21 +82,7 @@ impl Outcome {
 
     /// An outcome with a status and nothing else; the rest is filled in with struct update syntax.
     pub fn new(status: impl Into<String>, as_of: i64) -> Self {
-        Self {
-            object_id: None,
-            status: status.into(),
-            terminal: false,
-            as_of,
-            counts: Map::new(),
-            times: Map::new(),
-            summary: Map::new(),
-            artifacts: Vec::new(),
-            artifact_bytes: 0,
-            note: None,
-            error: None,
-            alert: None,
-            is_missing: false,
-        }
+        Self { status: status.into(), as_of, ..Self::default() }
     }
 
     /// The end of an event whose object does not exist: OpenAI's test deliveries name such objects, and what was deleted,
@@ -170,6 +156,10 @@ pub struct Notice<'a> {
     pub category: &'a str,
     /// Type of the event.
     pub event_type: &'a str,
+    /// Reason: a short code, or the event's type. Alerts of one category and reason are grouped.
+    pub reason: &'a str,
+    /// Id of the event.
+    pub id: &'a str,
     /// Severity.
     pub severity: &'a str,
     /// Subject of the e-mail. Characters that SNS rejects are replaced; a long subject is truncated.

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use aws_lambda_events::sqs::{SqsBatchResponse, SqsEvent, SqsMessage};
 use futures::{FutureExt, StreamExt, stream};
+use hooks_aws::alerts::Alerts;
 use hooks_aws::artifacts::Artifacts;
 use hooks_aws::ledger::{Claim, ClaimResult, Ledger};
 use hooks_aws::outcomes::{Outcome, Outcomes};
@@ -42,6 +43,7 @@ pub(crate) struct Services {
     pub(crate) ledger: Ledger,
     pub(crate) queue: ConsumerQueue,
     pub(crate) outcomes: Outcomes,
+    pub(crate) alerts: Alerts,
     pub(crate) artifacts: Artifacts,
     pub(crate) openai: Option<OpenAi>,
 }

@@ -35,7 +35,7 @@
 //! | 3 act | [`Handler::handle`], until a little before the invocation's deadline; what cannot be taken back is noted before ([`Context::acting`]) | by its [`HandlerError`]; a panic or the deadline is a retry | calls the handler again, which is told of it ([`Context::acted`]) |
 //! | 4 job | what the object is now, never older over newer; a final state meets what is expected, and returns its context | retried | does the same; the job is written over by what was seen later |
 //! | 5 outcome | published on the bus, with that context and the idempotency key | retried | does the same; the outcome is published twice, with the same idempotency key |
-//! | 6 alert | published on the topic, if there is something to tell | logged: an alert fails no event | does the same; people are told twice |
+//! | 6 alert | published on the topic, or counted ([`alerts`](hooks_aws::alerts)), if there is something to tell | logged: an alert fails no event | does the same; people are told twice |
 //! | 7 complete | the record is completed, if it has still this claim's token | returned, and held until the lease ends: the outcome is out | repairs the history, is acknowledged |
 //! | 8 log | the attempt goes into the event's history | returned: the next receive repairs it | is acknowledged |
 //! | 9 acknowledge | the record is not among the failures that Lambda is told of, so Lambda deletes the message | the message comes again and is a duplicate | |

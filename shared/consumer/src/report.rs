@@ -12,7 +12,9 @@ use crate::walk::Walk;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Verdict {
     /// Handled: acknowledged.
-    Done,
+    Completed,
+    /// The event's own object does not exist, and people were told: acknowledged.
+    NotFound,
     /// It, or another event that means the same, had ended before: acknowledged.
     Duplicate,
     /// A replay failed or found less, and changed nothing: acknowledged.
@@ -36,7 +38,8 @@ impl Verdict {
     /// The line, with the `outcome`.
     fn line(self) -> Line {
         let (outcome, line) = match self {
-            Self::Done => ("done", Line::info("event handled")),
+            Self::Completed => ("completed", Line::info("event handled")),
+            Self::NotFound => ("not_found", Line::warn("event's object does not exist")),
             Self::Duplicate => ("duplicate", Line::info("event had been handled before")),
             Self::Busy => ("busy", Line::info("event is being handled already")),
             Self::Superseded => ("superseded", Line::warn("event was taken over by another invocation")),
@@ -79,11 +82,8 @@ impl Walk<'_> {
                 line = line.metric(Metric::EventAge, age.saturating_sub(millis(time)));
             }
         }
-        if let Some(bytes) = self.outcome.as_ref().map(|outcome| outcome.artifact_bytes).filter(|bytes| *bytes > 0) {
-            line = line.metric(Metric::ArtifactBytes, bytes);
-        }
-        if verdict == Verdict::Duplicate {
-            line = line.metric(Metric::Duplicates, 1);
+        if let Some(outcome) = &self.outcome {
+            line = line.metric(Metric::ArtifactBytes, outcome.artifact_bytes);
         }
         line.emit();
     }

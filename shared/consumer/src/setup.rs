@@ -1,6 +1,7 @@
 //! Start of a consumer function.
 
 use aws_lambda_events::sqs::SqsEvent;
+use hooks_aws::alerts::Alerts;
 use hooks_aws::artifacts::Artifacts;
 use hooks_aws::ledger::Ledger;
 use hooks_aws::outcomes::Outcomes;
@@ -75,10 +76,12 @@ impl<H: Handler> Harness<H> {
         let openai = setup.openai;
         environment.finish(|| {
             let config = config?;
+            let (ledger, outcomes) = (ledger?, Outcomes::new(&config, bus?, topic?));
             let services = Services {
-                ledger: ledger?,
                 queue: ConsumerQueue::new(&config, queue?, dead_letter_queue?),
-                outcomes: Outcomes::new(&config, bus?, topic?),
+                alerts: Alerts::new(ledger.clone(), outcomes.clone()),
+                ledger,
+                outcomes,
                 artifacts: Artifacts::new(&config, &bucket?),
                 openai,
             };

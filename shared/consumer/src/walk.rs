@@ -93,7 +93,7 @@ impl<'a> Walk<'a> {
     pub(crate) fn found(&mut self, outcome: Outcome) -> &'static [Step] {
         let nothing = outcome.is_missing || self.finds_less(&outcome);
         self.outcome = Some(outcome);
-        self.end(if nothing { Ending::NotFound } else { Ending::Done })
+        self.end(if nothing { Ending::NotFound } else { Ending::Completed })
     }
 
     fn end(&mut self, ending: Ending) -> &'static [Step] {
@@ -196,13 +196,14 @@ impl<'a> Walk<'a> {
             _ if self.ended.is_some() => Verdict::Duplicate,
             Ending::NotFound | Ending::GivenUp if self.is_replay() => Verdict::Kept,
             Ending::GivenUp => Verdict::Failed,
-            _ => Verdict::Done,
+            Ending::NotFound => Verdict::NotFound,
+            _ => Verdict::Completed,
         }
     }
 
     /// Makes a step.
     async fn make(&mut self, step: Step) -> Result<RecordResult, AwsError> {
-        let Services { ledger, queue, outcomes, artifacts, .. } = self.services;
+        let Services { ledger, queue, outcomes, alerts, artifacts, .. } = self.services;
         match (step, &self.claim, &self.outcome) {
             (Step::Job, Some(claim), Some(outcome)) => {
                 let job = ledger.record_job(self.category.as_str(), outcome, claim).await?;
@@ -217,11 +218,18 @@ impl<'a> Walk<'a> {
                 }
             }
             (Step::Alert, ..) => {
-                if let Some(Alert { severity, subject, message }) = self.alert() {
-                    let (category, severity) = (self.category.as_str(), severity.as_str());
-                    let event_type = self.delivered.as_ref().map_or("", |delivered| &delivered.event.event_type);
-                    let notice = Notice { category, event_type, severity, subject: &subject, message: &message };
-                    outcomes.alert(&notice).await?;
+                if let Some((reason, Alert { severity, subject, message })) = self.alert() {
+                    let event = self.delivered.as_ref().map(|delivered| &delivered.event);
+                    let notice = Notice {
+                        category: self.category.as_str(),
+                        event_type: event.map_or("", |event| &event.event_type),
+                        reason,
+                        id: event.map_or_else(|| self.message_id(), |event| &event.id),
+                        severity: severity.as_str(),
+                        subject: &subject,
+                        message: &message,
+                    };
+                    alerts.tell(&notice).await?;
                 }
             }
             (Step::DeadLetter, ..) => {
@@ -248,7 +256,7 @@ impl<'a> Walk<'a> {
         match (self.ending, &self.outcome) {
             (Ending::Later, _) => AttemptEnd::Later(message),
             (Ending::NotFound, _) if self.is_replay() => AttemptEnd::Kept("found_less", "it found less than before"),
-            (Ending::Done, Some(outcome)) => AttemptEnd::Found(Status::Completed, outcome),
+            (Ending::Completed, Some(outcome)) => AttemptEnd::Found(Status::Completed, outcome),
             (Ending::NotFound, Some(outcome)) => AttemptEnd::Found(Status::NotFound, outcome),
             _ if self.is_replay() => AttemptEnd::Kept(reason, message),
             _ => AttemptEnd::Failed(reason, message),
@@ -259,8 +267,12 @@ impl<'a> Walk<'a> {
         self.error.as_ref().map_or(("", ""), |(reason, message)| (reason, message))
     }
 
-    /// The alert: the message is given up, the handler wants people to know something, or the object does not exist.
-    fn alert(&self) -> Option<Alert> {
+    fn message_id(&self) -> &str {
+        self.record.message_id.as_deref().unwrap_or("unknown")
+    }
+
+    /// The alert, with its reason: the message is given up, the handler wants people to know something, or the object does not exist.
+    fn alert(&self) -> Option<(&str, Alert)> {
         let (kind, what, when) = match self.delivered.as_deref() {
             Some(Delivered { message, event, .. }) => (
                 event.event_type.as_str(),
@@ -286,12 +298,12 @@ impl<'a> Walk<'a> {
                      come. docs/operations.md says for each reason what helps.\n\
                      Where  the dead-letter queue of {}, message {}\n",
                     self.category,
-                    self.record.message_id.as_deref().unwrap_or("unknown"),
+                    self.message_id(),
                 );
                 let subject = format!("{kind} could not be handled: {reason}");
-                Some(Alert { severity: Severity::Critical, subject, message })
+                Some((reason, Alert { severity: Severity::Critical, subject, message }))
             }
-            (_, Some(Outcome { alert: Some(alert), .. })) => Some(alert.clone()),
+            (_, Some(Outcome { alert: Some(alert), .. })) => Some((kind, alert.clone())),
             (Ending::NotFound, Some(Outcome { note, .. })) => {
                 let message = format!(
                     "{kind} is about an object that OpenAI does not have.\n\n{story}{}\n\
@@ -301,7 +313,7 @@ impl<'a> Walk<'a> {
                     note.as_deref().unwrap_or("OpenAI answered 404"),
                 );
                 let subject = format!("{kind}: its object was not found");
-                Some(Alert { severity: Severity::Warning, subject, message })
+                Some((Outcome::NOT_FOUND, Alert { severity: Severity::Warning, subject, message }))
             }
             _ => None,
         }

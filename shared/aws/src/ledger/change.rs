@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use aws_sdk_dynamodb::operation::update_item::UpdateItemError;
 use aws_sdk_dynamodb::types::{AttributeValue, ReturnValue, ReturnValuesOnConditionCheckFailure};
 
-use super::Ledger;
+use super::{Ledger, value};
 use crate::AwsError;
 
 /// An item of the table: its attributes by name.
@@ -56,6 +56,12 @@ impl Change {
     pub(super) fn append(self, name: &'static str, entries: Vec<AttributeValue>) -> Self {
         let appended = format!("list_append(if_not_exists(#{name}, :empty), :{name})");
         self.set_to(name, &appended, AttributeValue::L(entries)).value("empty", AttributeValue::L(Vec::new()))
+    }
+
+    /// Adds to a number, which begins at zero.
+    pub(super) fn add(self, name: &'static str, number: i64) -> Self {
+        let sum = format!("if_not_exists(#{name}, :zero) + :{name}");
+        self.set_to(name, &sum, value::number(number)).value("zero", value::number(0))
     }
 
     fn set_to(mut self, name: &'static str, expression: &str, value: AttributeValue) -> Self {

@@ -70,6 +70,12 @@ impl Table {
         self.client.put_item().table_name(&self.name).set_item(Some(item)).send().await.unwrap();
     }
 
+    /// Every item whose sort key this is.
+    pub(crate) async fn items(&self, sk: &str) -> Vec<HashMap<String, AttributeValue>> {
+        let scan = self.client.scan().table_name(&self.name).consistent_read(true).send().await.unwrap();
+        scan.items.unwrap_or_default().into_iter().filter(|item| item["sk"].as_s().unwrap() == sk).collect()
+    }
+
     /// The item with these keys.
     pub(crate) async fn item(&self, pk: &str, sk: &str) -> HashMap<String, AttributeValue> {
         let request = self.client.get_item().table_name(&self.name).consistent_read(true);
@@ -131,6 +137,20 @@ pub(crate) async fn queue(sqs: &aws_sdk_sqs::Client) -> (String, String) {
     let request = sqs.get_queue_attributes().queue_url(&url).attribute_names(QueueAttributeName::QueueArn);
     let attributes = request.send().await.unwrap().attributes.unwrap();
     (url, attributes[&QueueAttributeName::QueueArn].clone())
+}
+
+/// A topic of its own, by ARN, and the URL of a queue that gets its messages.
+pub(crate) async fn topic(config: &Config) -> (String, String) {
+    let (sqs, sns) = (aws_sdk_sqs::Client::new(config.sdk()), aws_sdk_sns::Client::new(config.sdk()));
+    let (url, arn) = queue(&sqs).await;
+    let policy = serde_json::json!({"Version": "2012-10-17", "Statement": [{
+        "Effect": "Allow", "Action": "sqs:SendMessage", "Resource": arn, "Principal": {"Service": "sns.amazonaws.com"},
+    }]});
+    let request = sqs.set_queue_attributes().queue_url(&url);
+    request.attributes(QueueAttributeName::Policy, policy.to_string()).send().await.unwrap();
+    let topic = sns.create_topic().name(name()).send().await.unwrap().topic_arn.unwrap();
+    sns.subscribe().topic_arn(&topic).protocol("sqs").endpoint(arn).send().await.unwrap();
+    (topic, url)
 }
 
 /// The next message of a queue, waited for up to ten seconds.
