@@ -20,7 +20,15 @@ pub(crate) struct Alert {
 impl Alert {
     pub(crate) fn notice(&self) -> Notice<'_> {
         let Self { category, event_type, subject, message } = self;
-        Notice { category: category.as_str(), event_type, severity: "warning", subject, message }
+        Notice {
+            category: category.as_str(),
+            event_type,
+            reason: event_type,
+            id: "",
+            severity: "warning",
+            subject,
+            message,
+        }
     }
 }
 

@@ -1,6 +1,6 @@
 //! Errors of registering an endpoint, in the words that stand in the stack's events.
 
-use hooks_aws::ledger::LedgerError;
+use hooks_aws::AwsError;
 use hooks_aws::secrets::WriteError;
 use hooks_function::ApiKeySecretError;
 use hooks_openai::{ErrorClass, for_display};
@@ -33,7 +33,7 @@ pub(crate) enum RegistrationError {
     )]
     Busy,
     #[error("{0}. The function's role needs dynamodb:UpdateItem on the ledger's table; deploy again")]
-    Ledger(#[from] LedgerError),
+    Ledger(#[from] AwsError),
     #[error("the function panicked; its log says where. Please report it")]
     Panic,
     #[error("OpenAI and AWS did not answer in time. Try again later")]
