@@ -235,7 +235,8 @@ def test_people_are_told_before_a_look_up_that_kills_the_run(stack: Stack, opena
 
     with ThreadPoolExecutor(1) as pool:
         died = pool.submit(expectations, stack)
-        wait_until("it is looked up", lambda: openai.calls("GET", f"/v1/responses/{deadly}") == 1)
+        wait_until("people are told", lambda: len(watch.alerts()) == 2)
+        stays("it is looked up", lambda: not died.done(), seconds=1)
         assert stack.kill("reconcile") == 1
         assert died.exception(timeout=60) is not None
 

@@ -16,7 +16,7 @@ from infra.local.stand_in import API_KEY, Json, StandIn
 from tests.batches import finish, handled, new_batch
 from tests.permissions import take_away
 from tests.registering import Registering
-from tests.rotations import Rotated
+from tests.rotations import rotated
 from tests.waiting import wait_until
 
 CREATE = "POST /v1/webhook_endpoints"
@@ -172,10 +172,9 @@ def test_a_repeated_request_makes_no_second_endpoint_and_both_are_answered(
 def test_two_requests_and_a_rotation_at_once_leave_one_endpoint_whose_newest_secret_is_stored(
     registering: Registering, openai: StandIn, cloudformation: "CloudFormation"
 ) -> None:
-    stack = registering.deploy()
-    endpoint = registering.endpoint()
-    rotation = Rotated(stack, openai, endpoint["id"])
-    openai.sdk().webhooks.delete(endpoint["id"])
+    rotation = rotated(registering)
+    stack = rotation.stack
+    openai.sdk().webhooks.delete(rotation.endpoint_id)
     properties = {
         "Name": stack.name,
         "Url": stack.url(),

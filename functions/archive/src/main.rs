@@ -2,8 +2,9 @@
 //! has ended, and types that are not known yet.
 
 use hooks_consumer::{Category, Context, Event, Handler, HandlerError, Outcome};
+use serde::{Deserialize, Deserializer};
+use serde_json::Map;
 use serde_json::value::RawValue;
-use serde_json::{Map, Value};
 
 /// The status of an event that was recorded and not looked into.
 const RECORDED: &str = "recorded";
@@ -11,9 +12,6 @@ const RECORDED: &str = "recorded";
 /// The note of an `eval.*` event.
 const EVALS_ENDED: &str = "OpenAI ended the Evals API on 2026-11-30, so the run cannot be retrieved; OpenAI recommends \
                            Promptfoo (https://www.promptfoo.dev) instead";
-
-/// The note of an event whose data cannot be parsed.
-const NESTED_TOO_DEEP: &str = "the event's data is nested too deep to be published; the ledger has the event's body";
 
 /// Records events without looking into them.
 struct ArchiveHandler;
@@ -25,25 +23,36 @@ impl Handler for ArchiveHandler {
 }
 
 fn recorded(event: &Event) -> Outcome {
-    let data = data(event.raw());
-    let note = match data {
-        Err(_) => Some(NESTED_TOO_DEEP),
-        Ok(_) if event.event_type.starts_with("eval.") => Some(EVALS_ENDED),
-        Ok(_) => None,
-    };
+    let mut note = event.event_type.starts_with("eval.").then(|| EVALS_ENDED.to_owned());
+    let mut summary = Map::new();
+    if let Some(data) = data(event.raw()) {
+        let data = serde_json::from_str(data.get()).unwrap_or_else(|error| {
+            note = Some(format!("the event's data is published as text, because readers of JSON refuse it: {error}"));
+            data.get().into()
+        });
+        summary.insert("data".to_owned(), data);
+    }
     Outcome {
         object_id: event.object_id().map(str::to_owned),
-        summary: data.ok().flatten().map(|data| Map::from_iter([("data".to_owned(), data)])).unwrap_or_default(),
-        note: note.map(str::to_owned),
+        summary,
+        note,
         // The object was not retrieved, so its state is as old as the event.
         ..Outcome::new(RECORDED, event.created_at.saturating_mul(1000))
     }
 }
 
-/// The event's `data`, unchanged.
-fn data(event: &RawValue) -> Result<Option<Value>, serde_json::Error> {
-    let mut event = serde_json::from_str::<Value>(event.get())?;
-    Ok(event.get_mut("data").map(Value::take))
+/// The event's `data` as it came.
+fn data(event: &RawValue) -> Option<&RawValue> {
+    #[derive(Deserialize)]
+    struct Envelope<'a> {
+        #[serde(borrow, default, deserialize_with = "some")]
+        data: Option<&'a RawValue>,
+    }
+    /// Also `null` is a value.
+    fn some<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<&'de RawValue>, D::Error> {
+        <&RawValue>::deserialize(deserializer).map(Some)
+    }
+    serde_json::from_str::<Envelope<'_>>(event.get()).ok()?.data
 }
 
 /// One thread is enough: most of the time is spent waiting for the network.
@@ -78,10 +87,17 @@ mod tests {
     }
 
     #[test]
-    fn data_that_cannot_be_parsed_is_recorded_too() {
-        let outcome = outcome_of("brand.new", &format!("{}{}", "[".repeat(200), "]".repeat(200)));
-        assert_eq!((outcome.status.as_str(), outcome.summary), ("recorded", Map::new()));
-        assert!(outcome.note.unwrap().contains("nested too deep"));
+    fn data_that_cannot_be_read_is_published_as_its_text_with_the_true_reason() {
+        let deep = format!("{}7{}", "[".repeat(200), "]".repeat(200));
+        for (data, reason) in [
+            (r#"{"id": "x", "note": "cut \ud83d"}"#, "hex escape"),
+            (r#"{"id": "x", "n": 1e999}"#, "number out of range"),
+            (&deep, "recursion limit exceeded"),
+        ] {
+            let outcome = outcome_of("eval.run.new", data);
+            assert_eq!((outcome.status.as_str(), outcome.summary["data"].as_str()), ("recorded", Some(data)));
+            assert!(outcome.note.as_ref().unwrap().contains(reason), "{outcome:?}");
+        }
     }
 
     #[test]

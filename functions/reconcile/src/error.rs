@@ -27,7 +27,7 @@ impl ReconcileError {
         match self {
             Self::ApiKey(error) => matches!(error, ApiKeySecretError::Unset(_)),
             Self::OpenAi(error) => matches!(error.status(), Some(403 | 404)),
-            Self::Aws(_) => false,
+            Self::Aws(_) | Self::Parameter(_) => false,
             #[cfg(test)]
             Self::Test(_) => false,
         }

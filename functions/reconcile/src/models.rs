@@ -114,10 +114,10 @@ mod tests {
                     let other = value("gpt-other", 1, "shutdown_date=2026-12-01");
                     Reply::json(&json!({"Parameters": [promoted, other]}))
                 }
-                "GetItem" => match self.noted.iter().any(|pk| *pk == body["Key"]["pk"]["S"]) {
-                    true => Reply::json(&json!({"Item": {"pk": {"S": "told"}}})),
-                    false => Reply::json(&json!({})),
-                },
+                "GetItem" if self.noted.iter().any(|pk| *pk == body["Key"]["pk"]["S"]) => {
+                    Reply::json(&json!({"Item": {"pk": {"S": "told"}}}))
+                }
+                "GetItem" => Reply::json(&json!({})),
                 "UpdateItem" => {
                     self.noted.push(body["Key"]["pk"]["S"].as_str().unwrap().to_owned());
                     Reply::json(&json!({}))

@@ -6,7 +6,7 @@ use std::time::Duration;
 use hooks_aws::AwsError;
 use hooks_aws::artifacts::{ArtifactError, Artifacts};
 use hooks_aws::ledger::{Claim, Ledger, RecordResult};
-use hooks_aws::outcomes::Outcome;
+use hooks_aws::outcomes::{Alert, Outcome};
 use hooks_aws::parameters::ParameterError;
 use hooks_function::ApiKeySecretError;
 use hooks_openai::{ErrorClass, OpenAiError};
