@@ -109,8 +109,11 @@ impl<'a> Walk<'a> {
     fn finds_less(&self, outcome: &Outcome) -> bool {
         let replay = self.claim.as_ref().filter(|claim| claim.replaying);
         let before = replay.and_then(|claim| claim.before.as_ref()?.outcome.as_ref());
-        before.is_some_and(|(_, artifacts, note)| {
-            outcome.artifacts.len() < artifacts.len() || (note.is_none() && outcome.note.is_some())
+        before.is_some_and(|(status, artifacts, note)| {
+            let fewer = outcome.artifacts.len() < artifacts.len();
+            // A call that was answered is gone, or too old by now.
+            let other = outcome.artifacts.len() == artifacts.len() && outcome.status != *status;
+            fewer || (outcome.note.is_some() && (note.is_none() || other))
         })
     }
 
