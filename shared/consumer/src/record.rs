@@ -35,7 +35,6 @@ pub(crate) enum Undecodable {
     TooLong(&'static str),
 }
 
-/// Reads a record.
 pub(crate) fn decode(record: &SqsMessage, category: Category) -> Result<Delivered, Undecodable> {
     let body = record.body.as_deref().filter(|body| !body.is_empty()).ok_or(Undecodable::NoBody)?;
     if body.len() > MAX_BODY {

@@ -17,7 +17,6 @@ use crate::AwsError;
 use crate::outcomes::Outcome;
 use crate::queue::Delivered;
 
-/// The sort key of an event's item.
 const SK: &str = "event";
 
 /// Maximum length of a body that is kept, in bytes; the module's documentation has the sum.
