@@ -9,7 +9,6 @@ from infra.local.stack import Stack
 from infra.local.stand_in import Json, StandIn
 from infra.local.watch import Watch
 from tests.batches import given_up, handled, of_age, tried
-from tests.between import Between
 from tests.waiting import stays, wait_until
 
 
@@ -127,36 +126,3 @@ def test_an_event_that_is_ahead_of_the_response_is_retried(stack: Stack, openai:
     handled(stack, delivery)
 
     assert stack.artifact(f"response/{created.id}.txt") == b"Now"
-
-
-def size(value: Any) -> int:
-    """The size of an attribute value, as DynamoDB measures it."""
-    ((kind, content),) = value.items()
-    match kind:
-        case "S":
-            return len(content.encode())
-        case "N":
-            return (len(content.strip("-.")) + 1) // 2 + 1
-        case "M":
-            return 3 + sum(len(name) + size(inner) + 1 for name, inner in content.items())
-        case "L":
-            return 3 + sum(size(inner) + 1 for inner in content)
-        case _:
-            return 1
-
-
-def test_a_response_costs_five_write_units(stack: Stack, openai: StandIn) -> None:
-    with Between(stack) as between:
-        between.take("response")
-        response_id = openai.sdk().responses.create(model="gpt-6-luna", input="Hello", background=True).id
-        (delivery,) = openai.finish_response(response_id)["deliveries"]
-        handled(stack, delivery)
-        wait_until("it is acknowledged", lambda: stack.messages("response") == [])
-
-        # The claim, the job, the end, the history. The last one is written to the index by-day, too.
-        writes = [request for request in between.seen if request.operation.startswith("DynamoDB_")]
-    assert len(writes) == 4
-    items = stack.emulator.client("dynamodb").scan(TableName=stack.outputs["TableName"])["Items"]
-    sizes = {item["sk"]["S"]: sum(len(name) + size(value) for name, value in item.items()) for item in items}
-    assert sizes.keys() == {"record", "job", "event"}
-    assert max(sizes.values()) <= 1024, sizes
