@@ -69,7 +69,7 @@ def test_every_call_of_an_event_is_counted(stack: Stack, openai: StandIn) -> Non
             "AmazonSQS.ReceiveMessage": 1,
             "AmazonSQS.DeleteMessage": 1,
             "DynamoDB.UpdateItem": 4,
-            "S3.PutObject": 2,
+            "S3.PutObject": 1,
             "AWSEvents.PutEvents": 1,
         }
         assert count.openai == {"GET /v1/responses/{id}": 1}
@@ -79,7 +79,7 @@ def test_every_call_of_an_event_is_counted(stack: Stack, openai: StandIn) -> Non
         assert 1000 < count.log_bytes < 2000
         assert {metric.partition(",")[0] for metric in count.metrics} >= {"Deliveries", "Handled"}
         amounts = bill.amounts(count, recorder.memory)
-        assert (amounts["sqs"], amounts["s3_put"], amounts["dynamodb_write"]) == (3, 2, 5)
+        assert (amounts["sqs"], amounts["s3_put"], amounts["dynamodb_write"]) == (3, 1, 5)
 
         costs = idle.idle(stack, recorder)
         assert {name: costs.amounts[name] for name in ("secret", "alarm")} == {"secret": 3, "alarm": 10}
