@@ -15,9 +15,9 @@ from bench.python.costs import event, report
 from bench.python.idle import UnknownResourceError, standing
 from bench.python.recorder import Count, Recorder, call
 from infra.local.deploy import template
+from infra.local.proxy import Request
 from infra.local.stack import Stack
 from infra.local.stand_in import StandIn
-from tests.between import Request
 from tests.conftest import MakeStack
 
 ROOT = Path(__file__).parent.parent

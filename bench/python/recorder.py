@@ -15,9 +15,9 @@ from urllib.parse import parse_qs, urlsplit
 
 from bench.python import units
 from infra.local.deploy import functions
+from infra.local.proxy import Proxy, Request, Treatment
 from infra.local.stack import CATEGORIES, Stack
 from infra.local.stand_in import StandIn
-from tests.between import Between, Request
 from tests.waiting import wait_until
 
 _LAMBDAS_LINES = ("START RequestId:", "END RequestId:", "REPORT RequestId:")
@@ -170,15 +170,22 @@ class _Ledger:
         return _paid_for(items), _paid_for(entries)
 
 
-class _Recording(Between):
+class _Recording(Proxy):
     """What a function asks of AWS."""
 
     def __init__(self, stack: Stack, ledger: _Ledger) -> None:
-        super().__init__(stack)
         self._ledger = ledger
+        self.seen: list[Request] = []
         self.answered = 0
+        super().__init__(stack)
 
-    def _changed(self, request: Request, status: int, body: bytes) -> bytes:
+    def treat(self, request: Request) -> Treatment:
+        """Note that it was asked."""
+        self.seen.append(request)
+        return Treatment()
+
+    def changed(self, request: Request, _status: int, body: bytes) -> bytes:
+        """Note what it consumed, before the function goes on."""
         service, _, operation = call(request).partition(".")
         if service == "DynamoDB":
             self._ledger.note(operation, json.loads(request.body), json.loads(body))
