@@ -1,6 +1,6 @@
 //! The handler of `response.*` events.
 
-use hooks_consumer::artifacts::{JSON, Key, TEXT};
+use hooks_consumer::artifacts::{JSON, Key};
 use hooks_consumer::object::{copied, counts, error_text, present, under_way};
 use hooks_consumer::{Context, Event, Handler, HandlerError, OpenAi, Outcome, clock, found, object_id};
 use hooks_openai::{Response, for_display};
@@ -15,8 +15,7 @@ pub(crate) struct ResponseHandler {
 impl Handler for ResponseHandler {
     async fn handle(&self, event: &Event, context: &Context) -> Result<Outcome, HandlerError> {
         let id = object_id(event, "response")?;
-        let json_key = Key::new(&["response", &format!("{id}.json")])?;
-        let text_key = Key::new(&["response", &format!("{id}.txt")])?;
+        let key = Key::new(&["response", &format!("{id}.json")])?;
         let openai = self.openai.client().await?;
         let as_of = clock::now_ms();
         let Some(response) = found(openai.response(id, context.deadline).await)? else {
@@ -27,16 +26,10 @@ impl Handler for ResponseHandler {
             return under_way(event, "response", &response.status, seen);
         }
         let artifacts = &context.artifacts;
-        let text = response.output_text();
-        let mut stored = vec![json_key.to_string()];
-        let artifact_bytes = (response.json.len() + text.len()) as u64;
-        artifacts.put(&json_key, JSON, response.json.clone()).await?;
-        if !text.is_empty() {
-            artifacts.put(&text_key, TEXT, text).await?;
-            stored.push(text_key.to_string());
-        }
-        let alert = alert::failed(&response, seen.error.as_deref(), artifacts.bucket(), &json_key);
-        Ok(Outcome { artifacts: stored, artifact_bytes, alert, ..seen })
+        let artifact_bytes = response.json.len() as u64;
+        artifacts.put(&key, JSON, response.json.clone()).await?;
+        let alert = alert::failed(&response, seen.error.as_deref(), artifacts.bucket(), &key);
+        Ok(Outcome { artifacts: vec![key.to_string()], artifact_bytes, alert, ..seen })
     }
 }
 
