@@ -70,7 +70,6 @@ def _run(plan: Plan, reporter: Reporter, directory: Path, running: ExitStack) ->
         stack = create(emulator, f"chaos-{plan.seed}", openai.base_url, PARAMETERS)
         watch = Watch(stack)
         stack.fill_secrets()
-        stack.subscribe(openai)
         campaign = Campaign(stack, openai, plan)
     trouble = campaign.trouble
     try:
@@ -82,7 +81,7 @@ def _run(plan: Plan, reporter: Reporter, directory: Path, running: ExitStack) ->
     except StuckError as stuck:
         reporter.say(f"STUCK  {stuck}")
     with reporter.step("Comparing all that is there with all that happened"):
-        verdict = judge(stack, openai, watch, plan)
+        verdict = judge(stack, openai, watch, plan, campaign.sent)
     reporter.say(f"          {_counted(verdict.counts)}")
     return _told(plan, stack, verdict, reporter, directory)
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 from infra.local.chaos.happenings import ACTIONS, Happening
 from infra.local.chaos.plan import Plan
+from infra.local.chaos.sender import Sent
 from infra.local.stack import Item, Stack
 from infra.local.stand_in import Json, StandIn
 from infra.local.watch import Outcome, Watch
@@ -33,7 +34,7 @@ class Verdict:
 class Evidence:
     """What is there after a campaign, read once."""
 
-    deliveries: list[Json]
+    deliveries: list[Sent]
     events: dict[tuple[str, str], Item]
     """Events in the ledger, by endpoint and webhook id."""
     records: dict[str, Item]
@@ -45,13 +46,13 @@ class Evidence:
     """Statuses of the requests at OpenAI that act on calls, by path."""
 
     @classmethod
-    def read(cls, stack: Stack, openai: StandIn, watch: Watch) -> "Evidence":
+    def read(cls, stack: Stack, openai: StandIn, watch: Watch, sent: list[Sent]) -> "Evidence":
         """Read everything."""
         outcomes = defaultdict(list)
         for outcome in watch.outcomes():
             outcomes[outcome.detail["idempotency_key"]].append(outcome)
         return cls(
-            deliveries=openai.deliveries(),
+            deliveries=sent,
             events={
                 (endpoint, webhook_id): event
                 for event in stack.ledger("event")
@@ -69,11 +70,11 @@ class Evidence:
         return [attempt for event in events if event for attempt in event["history"]]
 
 
-def judge(stack: Stack, openai: StandIn, watch: Watch, plan: Plan) -> Verdict:
-    """Compare all that is there with all that happened."""
-    evidence = Evidence.read(stack, openai, watch)
+def judge(stack: Stack, openai: StandIn, watch: Watch, plan: Plan, sent: list[Sent]) -> Verdict:
+    """Compare all that is there with all that happened and was sent."""
+    evidence = Evidence.read(stack, openai, watch, sent)
     verdict = Verdict()
-    verdict.wrong += _deliveries(evidence, plan, verdict)
+    verdict.wrong += _deliveries(evidence, verdict)
     for happening in plan.happenings:
         if happening.object_id is None:
             continue
@@ -91,22 +92,21 @@ def judge(stack: Stack, openai: StandIn, watch: Watch, plan: Plan) -> Verdict:
     return verdict
 
 
-def _deliveries(evidence: Evidence, plan: Plan, verdict: Verdict) -> Iterator[str]:
+def _deliveries(evidence: Evidence, verdict: Verdict) -> Iterator[str]:
     """Whatever was accepted is in the ledger and has ended; what was forged was refused."""
     counts = verdict.counts
-    forged = {delivery.event.webhook_id for delivery in plan.deliveries if delivery.forged}
     told = set()
     for delivery in evidence.deliveries:
-        webhook_id, state = delivery["webhook_id"], delivery["state"]
+        webhook_id = delivery.webhook_id
         counts["deliveries"] += 1
-        counts["attempts of OpenAI"] += len(delivery["attempts"])
-        event = evidence.events.get((delivery["endpoint"], webhook_id))
-        if webhook_id in forged:
+        counts["attempts to deliver"] += len(delivery.answers)
+        event = evidence.events.get((delivery.endpoint, webhook_id))
+        if delivery.forged:
             counts["forged"] += 1
-            if state == "accepted" or event is not None:
-                yield f"{webhook_id} is forged, and was {state}: {event}"
-        elif state != "accepted":
-            yield f"{webhook_id} was {state}: {delivery['attempts'][-1:]}"
+            if delivery.is_accepted or event is not None:
+                yield f"{webhook_id} is forged, and was answered {delivery.answers}: {event}"
+        elif not delivery.is_accepted:
+            yield f"{webhook_id} was not accepted: {delivery.answers}"
         elif event is None:
             yield f"{webhook_id} was accepted, and is not in the ledger"
         elif event["state"] not in _ENDED and webhook_id not in told:
