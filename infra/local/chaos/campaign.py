@@ -66,13 +66,14 @@ class Campaign:
         watching = threading.Thread(target=self._watch, args=(tell,), daemon=True)
         watching.start()
         self.trouble.start()
+        workers = ThreadPoolExecutor(_WORKERS)
         try:
-            with ThreadPoolExecutor(_WORKERS) as workers:
-                for done in [workers.submit(self._deliver, delivery) for delivery in self._plan.deliveries]:
-                    done.result()
+            for done in [workers.submit(self._deliver, delivery) for delivery in self._plan.deliveries]:
+                done.result()
             # What fails now is for the quiet to mend; what is on its way shall still meet trouble.
             time.sleep(2)
         finally:
+            workers.shutdown(cancel_futures=True)
             self.trouble.calm()
             self._over.set()
             watching.join()

@@ -74,7 +74,7 @@ def judge(stack: Stack, openai: StandIn, watch: Watch, plan: Plan, sent: list[Se
     """Compare all that is there with all that happened and was sent."""
     evidence = Evidence.read(stack, openai, watch, sent)
     verdict = Verdict()
-    verdict.wrong += _deliveries(evidence, verdict)
+    verdict.wrong += _deliveries(evidence, plan, verdict)
     for happening in plan.happenings:
         if happening.object_id is None:
             continue
@@ -92,10 +92,11 @@ def judge(stack: Stack, openai: StandIn, watch: Watch, plan: Plan, sent: list[Se
     return verdict
 
 
-def _deliveries(evidence: Evidence, verdict: Verdict) -> Iterator[str]:
+def _deliveries(evidence: Evidence, plan: Plan, verdict: Verdict) -> Iterator[str]:
     """Whatever was accepted is in the ledger and has ended; what was forged was refused."""
     counts = verdict.counts
     told = set()
+    keys = {event.event_id: happening.key for happening in plan.happenings for event in happening.events}
     for delivery in evidence.deliveries:
         webhook_id = delivery.webhook_id
         counts["deliveries"] += 1
@@ -111,7 +112,7 @@ def _deliveries(evidence: Evidence, verdict: Verdict) -> Iterator[str]:
             yield f"{webhook_id} was accepted, and is not in the ledger"
         elif event["state"] not in _ENDED and webhook_id not in told:
             told.add(webhook_id)
-            if event["history"][-1]["begun"] < event["begun"]:
+            if evidence.records.get(keys[event["event_id"]], {}).get("claimed_at", event["begun"]) < event["begun"]:
                 verdict.known.append(f"the history of {webhook_id} is behind its record: {event}")
                 continue
             yield f"{webhook_id} is {event['state']}: {event}"
@@ -171,9 +172,11 @@ def _call(happening: Happening, evidence: Evidence, openai: StandIn, verdict: Ve
         yield f"the call is {answered}, and the policy says {happening.call_state}"
     if (recorded in ACTIONS) != (answered is not None):
         fault = f"the call is {call['state']} at OpenAI, and recorded as {recorded}"
-        told = {attempt["result"] for attempt in evidence.history(happening) if attempt["source"] == "replay"}
-        if recorded == "not_found" and recorded in told:
-            verdict.known.append(f"{happening.key}: {fault} by a replay")
+        attempts = evidence.history(happening)
+        if any(attempt["source"] == "replay" and attempt["result"] == recorded for attempt in attempts):
+            verdict.known.append(f"{happening.key}: {fault}, by a replay")
+        elif answered is None and any(attempt["result"] == "interrupted" for attempt in attempts):
+            verdict.known.append(f"{happening.key}: {fault}, by the attempt after one that died")
         else:
             yield fault
     path = f"/v1/realtime/calls/{happening.object_id}/{happening.action}"
