@@ -59,8 +59,7 @@ check: $(VENV)/stamp $(TOOLS)/stamp ## Check format, lints, dependencies, spelli
 
 .PHONY: bench
 bench: $(VENV)/stamp need-cargo ## Measure every number of the README (QUICK=1: fewer rounds)
-	cargo build --release --package verifier --package batch
-	cargo build --release --package echo --package bench
+	cargo build --release --package verifier --package batch --package echo --package bench
 	target/release/verify $(if $(QUICK),--quick)
 	target/release/invocations --python $(PY) $(if $(QUICK),--quick)
 	target/release/batch-throughput $(if $(QUICK),--quick)

@@ -172,7 +172,7 @@ class Stack:
             ExpressionAttributeValues={f":{name}": value for name, value in values.items()},
         )
 
-    def ledger(self, kind: Literal["event", "record", "job"] | None = None) -> list[Item]:
+    def ledger(self, kind: Literal["event", "record", "job", "alerts"] | None = None) -> list[Item]:
         """All items, or those of a kind."""
         pages = self.emulator.client("dynamodb").get_paginator("scan").paginate(TableName=self.outputs["TableName"])
         items = [_plain(item) for page in pages for item in page["Items"]]
