@@ -9,11 +9,13 @@
 //!
 //! `events:PutEvents` on the bus, `sns:Publish` on the topic.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use aws_sdk_eventbridge::config::timeout::TimeoutConfig;
 use aws_sdk_eventbridge::types::PutEventsRequestEntry;
 use aws_sdk_sns::types::MessageAttributeValue;
+use serde_json::value::RawValue;
 use serde_json::{Map, Value, json};
 
 use crate::Config;
@@ -66,6 +68,8 @@ pub struct Announcement<'a> {
     pub bucket: &'a str,
     /// Summary of the object. Omitted, with `summary_omitted` set, when it is too large for the bus.
     pub summary: &'a Map<String, Value>,
+    /// Entries that replace those of the summary, digit for digit.
+    pub exact: &'a BTreeMap<&'static str, Box<RawValue>>,
     /// Reason, if nothing was done.
     pub note: Option<&'a str>,
     /// Context set by the object's creator: `context`, or `context_omitted` with the reason.
@@ -175,14 +179,24 @@ fn detail(announcement: &Announcement<'_>) -> String {
         Some(Err(why)) => drop(detail.insert("context_omitted".to_owned(), (*why).into())),
         None => {}
     }
-    detail.insert("summary".to_owned(), Value::Object(announcement.summary.clone()));
-    let whole = Value::Object(detail.clone()).to_string();
+    let mut whole = Value::Object(detail.clone()).to_string();
+    whole.truncate(whole.len() - 1);
+    whole.extend([",\"summary\":", summary(announcement).as_str(), "}"]);
     if whole.len() <= MAX_DETAIL {
         return whole;
     }
     detail.insert("summary".to_owned(), json!({}));
     detail.insert("summary_omitted".to_owned(), true.into());
     Value::Object(detail).to_string()
+}
+
+/// The summary as JSON.
+fn summary(announcement: &Announcement<'_>) -> String {
+    let entries = announcement.summary.iter().map(|(name, value)| {
+        let exact = announcement.exact.get(name.as_str());
+        format!("{}:{}", Value::from(name.as_str()), exact.map_or_else(|| value.to_string(), ToString::to_string))
+    });
+    format!("{{{}}}", entries.collect::<Vec<_>>().join(","))
 }
 
 /// A subject valid for SNS: printable ASCII without leading spaces, of fewer than 100 characters.
@@ -201,6 +215,8 @@ fn message(text: &str) -> &str {
 mod tests {
     use super::*;
 
+    static NONE: BTreeMap<&'static str, Box<RawValue>> = BTreeMap::new();
+
     fn announcement<'a>(summary: &'a Map<String, Value>, artifacts: &'a [String]) -> Announcement<'a> {
         Announcement {
             event_type: "batch.completed",
@@ -213,6 +229,7 @@ mod tests {
             artifacts,
             bucket: "results",
             summary,
+            exact: &NONE,
             note: None,
             context: None,
         }
@@ -228,6 +245,15 @@ mod tests {
             "artifacts": ["batch/batch_1/output.jsonl"], "bucket": "results", "summary": {"lines": 3},
         });
         assert_eq!(detail, expected);
+    }
+
+    #[test]
+    fn exact_entries_keep_their_digits() {
+        let summary = json!({"a": 1, "wei": "1000000000000000000001"}).as_object().unwrap().clone();
+        let number = RawValue::from_string("1000000000000000000001".to_owned()).unwrap();
+        let exact = BTreeMap::from([("wei", number.clone()), ("unknown", number)]);
+        let detail = detail(&Announcement { exact: &exact, ..announcement(&summary, &[]) });
+        assert!(detail.ends_with(r#","summary":{"a":1,"wei":1000000000000000000001}}"#), "{detail}");
     }
 
     #[test]

@@ -31,6 +31,8 @@ pub(crate) fn bounded(mut outcome: Outcome) -> Outcome {
     for map in [&mut outcome.counts, &mut outcome.times, &mut outcome.summary] {
         left_out += fit(map, &mut room);
     }
+    let Outcome { summary, exact, .. } = &mut outcome;
+    exact.retain(|name, _| summary.contains_key(*name));
     if left_out > 0 {
         outcome.summary.insert(LEFT_OUT.to_owned(), left_out.into());
     }
@@ -66,6 +68,7 @@ fn shorten(text: &mut String) {
 
 #[cfg(test)]
 mod tests {
+    use hooks_openai::Json;
     use proptest::prelude::*;
     use serde_json::json;
 
@@ -84,13 +87,15 @@ mod tests {
             note: Some("fine".to_owned()),
             ..Outcome::new("completed", 1)
         };
-        assert_eq!(bounded(outcome.clone()), outcome);
+        assert_eq!(format!("{:?}", bounded(outcome.clone())), format!("{outcome:?}"));
     }
 
     #[test]
     fn the_largest_entries_of_a_summary_give_way_and_are_counted() {
         let summary = json!({"small": 1, "huge": "x".repeat(MAX_JSON), "large": "x".repeat(MAX_JSON - 100)});
-        let bounded = bounded(Outcome { summary: object(&summary), ..Outcome::new("completed", 1) });
+        let exact = ["small", "huge"].map(|name| (name, Json::of(b"1").exact().unwrap())).into_iter().collect();
+        let bounded = bounded(Outcome { summary: object(&summary), exact, ..Outcome::new("completed", 1) });
+        assert_eq!(bounded.exact.keys().collect::<Vec<_>>(), [&"small"]);
         assert_eq!(bounded.summary["small"], 1);
         assert_eq!(bounded.summary[LEFT_OUT], 1);
         assert!(bounded.summary.contains_key("large"));

@@ -1,11 +1,13 @@
 //! What a handler's author sees: one trait, and the words for what became of an event.
 
+use std::collections::BTreeMap;
 use std::future::Future;
 use std::time::Duration;
 
 use hooks_aws::artifacts::Artifacts;
 use hooks_aws::ledger::{Claim, Ledger, RecordResult};
 use hooks_webhook::Event;
+use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 use tokio::time::Instant;
 
@@ -92,7 +94,7 @@ impl Context {
 /// What the object that an event speaks of is now, and what was kept of it.
 ///
 /// It becomes the job's record, the event's outcome in the ledger and the announcement on the bus.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone)]
 pub struct Outcome {
     /// The object's id. Without one no job is recorded, only the event.
     pub object_id: Option<String>,
@@ -109,6 +111,9 @@ pub struct Outcome {
     pub times: Map<String, Value>,
     /// What else a person or a program wants to know without opening an artifact.
     pub summary: Map<String, Value>,
+    /// Entries of the summary as OpenAI wrote them, for those whose numbers must keep all digits
+    /// ([`Json::exact`](hooks_openai::Json::exact)). They are published in place of those in `summary`.
+    pub exact: BTreeMap<&'static str, Box<RawValue>>,
     /// The keys of what was stored in the bucket.
     pub artifacts: Vec<String>,
     /// How many bytes that was, for the metric.
@@ -137,6 +142,7 @@ impl Outcome {
             counts: Map::new(),
             times: Map::new(),
             summary: Map::new(),
+            exact: BTreeMap::new(),
             artifacts: Vec::new(),
             artifact_bytes: 0,
             note: None,
@@ -226,6 +232,8 @@ impl HandlerError {
     /// The object does not exist. A handler that sees this of an event's own object returns
     /// [`Outcome::not_found`] instead.
     pub const NOT_FOUND: &'static str = "not_found";
+    /// OpenAI's answer is longer than any that is read here.
+    pub const TOO_LARGE: &'static str = "too_large";
     /// OpenAI refused the call for another reason that no retry can change.
     pub const REFUSED: &'static str = "refused_by_openai";
 
@@ -285,6 +293,7 @@ impl From<hooks_openai::OpenAiError> for HandlerError {
                 Self::UNAUTHORIZED
             }
             hooks_openai::ErrorClass::QuotaExhausted => Self::QUOTA_EXHAUSTED,
+            hooks_openai::ErrorClass::TooLarge => Self::TOO_LARGE,
             hooks_openai::ErrorClass::Permanent => Self::REFUSED,
         };
         Self::Permanent { reason, message }

@@ -242,6 +242,7 @@ impl<'a> Walk<'a> {
             artifacts: &outcome.artifacts,
             bucket: self.services.artifacts.bucket(),
             summary: &outcome.summary,
+            exact: &outcome.exact,
             note: outcome.note.as_deref(),
             context: self.context.as_ref(),
         };
