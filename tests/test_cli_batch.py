@@ -202,7 +202,9 @@ def test_a_batch_whose_lines_say_less_than_openai_s_counts_is_not_a_success(
 
     assert result.code == 1
     assert said in result.out
-    assert json.loads((tmp_path / "results" / "summary.json").read_text())["note"].startswith("OpenAI counts 3 requests")
+    assert json.loads((tmp_path / "results" / "summary.json").read_text())["note"].startswith(
+        "OpenAI counts 3 requests"
+    )
 
 
 def test_without_a_stack_the_results_come_from_openai(good: Path, tmp_path: Path, cli: Cli, openai: StandIn) -> None:

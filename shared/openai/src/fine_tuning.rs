@@ -126,6 +126,7 @@ mod tests {
 
     use super::*;
 
+    #[expect(clippy::needless_pass_by_value, reason = "shorter at every call")]
     fn job(raw: Value) -> Option<FineTuningJob> {
         FineTuningJob::from_json(raw.to_string().into())
     }

@@ -257,10 +257,11 @@ mod tests {
 
     #[test]
     fn an_odd_value_does_not_hide_the_others() {
+        let deep = format!("{}{}", "[".repeat(5000), "]".repeat(5000));
+        let text = r#"{"type": "output_text", "text": "Good \ud83d", "logprobs": [-1e999]}"#;
         let odd = format!(
-            r#"{{"id": "resp_1", "status": "queued", "status": "completed", "x": [1e999, {}], "created_at": 1753.25, "error": {{}},
-                "output": [{{"type": "message", "content": [{{"type": "output_text", "text": "Good \ud83d", "logprobs": [-1e999]}}]}}]}}"#,
-            format!("{}{}", "[".repeat(5000), "]".repeat(5000))
+            r#"{{"id": "resp_1", "status": "queued", "status": "completed", "x": [1e999, {deep}], "created_at": 1753.25,
+                "error": {{}}, "output": [{{"type": "message", "content": [{text}]}}]}}"#
         );
         let read = Response::from_json(odd.into()).unwrap();
         assert_eq!((read.status.as_str(), read.created_at), ("completed", Some(1753)));
