@@ -16,7 +16,7 @@ use aws_smithy_types::error::metadata::ProvideErrorMetadata;
 use crate::error::CliError;
 
 pub(crate) use dead_letters::{DeadLetter, DeadLetterQueue, DlqAction, DlqResult, QueueDepth};
-pub(crate) use event_log::{Entry, EventFilter, EventLog};
+pub(crate) use event_log::{Entries, Entry, EventFilter, EventLog, LedgerItem};
 pub(crate) use metrics::Metrics;
 pub(crate) use profile::config;
 pub(crate) use quota::concurrency_quota;

@@ -134,7 +134,7 @@ pub(crate) fn reason(letter: &DeadLetter) -> String {
 }
 
 /// Reads the dead letters of one category or all, in parallel, until `limit` of each are selected.
-async fn peek<T: Send + 'static>(
+pub(crate) async fn peek<T: Send + 'static>(
     context: &Context,
     category: Option<Category>,
     limit: usize,

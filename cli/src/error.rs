@@ -7,7 +7,7 @@ use std::process::ExitCode;
 use hooks_openai::ErrorClass;
 
 /// Permissions of the commands that read or write the ledger.
-pub(crate) const LEDGER_PERMISSIONS: &str = "Your AWS identity needs dynamodb:GetItem, dynamodb:PutItem and dynamodb:Query on the stack's table and its indexes.";
+pub(crate) const LEDGER_PERMISSIONS: &str = "Your AWS identity needs dynamodb:GetItem, dynamodb:UpdateItem, dynamodb:Query and dynamodb:Scan on the stack's table and its indexes.";
 
 /// Permissions of the commands that use queues.
 pub(crate) const QUEUE_PERMISSIONS: &str = "Your AWS identity needs sqs:SendMessage on the stack's queues, and on its dead-letter queues sqs:ReceiveMessage, \
@@ -119,15 +119,10 @@ impl From<hooks_aws::secrets::WriteError> for CliError {
     }
 }
 
-impl From<hooks_aws::ledger::LedgerError> for CliError {
-    fn from(error: hooks_aws::ledger::LedgerError) -> Self {
+impl From<hooks_aws::AwsError> for CliError {
+    /// Of the ledger, unless the call says otherwise.
+    fn from(error: hooks_aws::AwsError) -> Self {
         Self::service(error.to_string()).hint(LEDGER_PERMISSIONS)
-    }
-}
-
-impl From<hooks_aws::queue::QueueError> for CliError {
-    fn from(error: hooks_aws::queue::QueueError) -> Self {
-        Self::service(error.to_string()).hint(QUEUE_PERMISSIONS)
     }
 }
 

@@ -152,14 +152,14 @@ async fn list(args: &ListArgs, context: &Context) -> Result {
 /// Finds an event with its body, by webhook id or event id. An event id is searched for in all events.
 async fn find(context: &Context, log: &EventLog, id: &str) -> Result<Entry> {
     for endpoint in context.stack().await?.endpoints()? {
-        if let Some(entry) = log.entry(&endpoint.name, id).await? {
+        if let Some(entry) = log.entry(&format!("{}#{id}", endpoint.name)).await? {
             return Ok(entry);
         }
     }
     let _spinner = context.out.spinner(format!("Searching the ledger for {id}"));
     let filter = EventFilter { until: i64::MAX, event_id: Some(id.to_owned()), ..EventFilter::default() };
     let found = match log.entries(filter).next().await? {
-        Some(entry) => log.entry(&entry.endpoint, &entry.webhook_id).await?,
+        Some(entry) => log.entry(&entry.key()).await?,
         None => None,
     };
     found.ok_or_else(|| {

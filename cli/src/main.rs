@@ -8,10 +8,12 @@
 //! | 0 | done |
 //! | 1 | done, and the answer is no: a check failed, something is missing or wrong |
 //! | 2 | arguments or input are not usable |
-//! | 3 | AWS or OpenAI did not answer, or refused |
+//! | 3 | no answer: AWS or OpenAI did not answer or refused, or an audit is not certain yet |
 
+mod audit;
 mod aws;
 mod batch;
+mod calls;
 mod context;
 mod dlq;
 mod doctor;
@@ -67,6 +69,7 @@ enum Command {
     Endpoints(endpoints::EndpointsCommand),
     Secret(secret::SecretCommand),
     Doctor(doctor::DoctorArgs),
+    Audit(audit::AuditArgs),
     Events(events::EventsArgs),
     Dlq(dlq::DlqArgs),
     Expect(expect::ExpectArgs),
@@ -82,6 +85,7 @@ async fn run(command: Command, context: &Context) -> Result {
         Command::Send(args) => send::run(args, context).await,
         Command::Verify(args) => verify::run(args, context).await,
         Command::Endpoints(args) => endpoints::run(args, context).await,
+        Command::Audit(args) => audit::run(&args, context).await,
         Command::Doctor(args) => doctor::run(&args, context).await,
         Command::Secret(args) => secret::run(args, context).await,
         Command::Events(args) => events::run(&args, context).await,

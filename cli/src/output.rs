@@ -187,6 +187,14 @@ pub(crate) fn printable(text: &str) -> String {
     })
 }
 
+/// The text as one word of a shell.
+pub(crate) fn shell_word(text: &str) -> String {
+    if !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_')) {
+        return text.to_owned();
+    }
+    format!("'{}'", text.replace('\'', r"'\''"))
+}
+
 /// A count with its noun: `1 event`, `3 events`.
 pub(crate) fn counted(count: impl Into<u64>, noun: &str) -> String {
     let count = count.into();

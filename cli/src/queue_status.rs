@@ -28,6 +28,17 @@ pub(crate) struct Depths {
 impl QueueStatus {
     /// Reads the state of all queues.
     pub(crate) async fn read(context: &Context) -> Result<Vec<Self>> {
+        let mut all = Self::depths(context).await?;
+        let names: Vec<_> = all.iter().map(|status| status.queue.queue_name().to_owned()).collect();
+        let ages = Metrics::new(context.aws().await?).oldest_ages(&names).await.unwrap_or_default();
+        for (status, age) in all.iter_mut().zip(ages) {
+            status.oldest = age;
+        }
+        Ok(all)
+    }
+
+    /// Reads the depths of all queues.
+    pub(crate) async fn depths(context: &Context) -> Result<Vec<Self>> {
         let mut calls = JoinSet::new();
         for category in Category::ALL {
             let (queue, is_handled) = (context.dead_letter_queue(category).await?, context.is_handled(category).await?);
@@ -39,11 +50,6 @@ impl QueueStatus {
         }
         let mut all = calls.join_all().await;
         all.sort_by_key(|status| status.category);
-        let names: Vec<_> = all.iter().map(|status| status.queue.queue_name().to_owned()).collect();
-        let ages = Metrics::new(context.aws().await?).oldest_ages(&names).await.unwrap_or_default();
-        for (status, age) in all.iter_mut().zip(ages) {
-            status.oldest = age;
-        }
         Ok(all)
     }
 }

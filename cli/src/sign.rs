@@ -9,6 +9,7 @@ use serde_json::{Map, Value, json};
 use crate::context::Context;
 use crate::error::Result;
 use crate::input;
+use crate::output::shell_word;
 use crate::signing::{SecretArgs, headers, parse_webhook_id, webhook_id_for};
 use crate::timestamp::now;
 
@@ -60,12 +61,7 @@ pub(crate) async fn run(args: SignArgs, context: &Context) -> Result {
 fn curl(url: &str, headers: &[(&str, String)], file: &str) -> String {
     let mut command = "curl --include --header 'content-type: application/json'".to_owned();
     for (name, value) in headers {
-        let _ = write!(command, " \\\n  --header {}", quoted(&format!("{name}: {value}")));
+        let _ = write!(command, " \\\n  --header {}", shell_word(&format!("{name}: {value}")));
     }
-    command + &format!(" \\\n  --data-binary {} {}", quoted(&format!("@{file}")), quoted(url))
-}
-
-/// The text as one word of a shell.
-fn quoted(text: &str) -> String {
-    format!("'{}'", text.replace('\'', r"'\''"))
+    command + &format!(" \\\n  --data-binary {} {}", shell_word(&format!("@{file}")), shell_word(url))
 }

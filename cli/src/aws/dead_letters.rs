@@ -86,6 +86,13 @@ pub(crate) struct QueueDepth {
     pub(crate) delayed: u64,
 }
 
+impl QueueDepth {
+    /// Number of all messages.
+    pub(crate) const fn total(self) -> u64 {
+        self.visible + self.in_flight + self.delayed
+    }
+}
+
 impl DeadLetter {
     /// A text attribute, such as `event-type`.
     pub(crate) fn attribute(&self, name: &str) -> Option<&str> {

@@ -93,6 +93,13 @@ pub(crate) struct Entry {
     pub(crate) expires_at: Timestamp,
 }
 
+/// An item that an audit looks at.
+pub(crate) enum LedgerItem {
+    Event(Box<Entry>),
+    /// Idempotency key and record.
+    Record(String, Box<IdempotencyRecord>),
+}
+
 /// Key of an event.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub(crate) struct EventKey {
@@ -168,13 +175,24 @@ impl EventLog {
         Entries { ledger: self.0.clone(), filter, day_at, shards: None }
     }
 
-    /// An event with its body. Needs `dynamodb:GetItem` on the table.
-    pub(crate) async fn entry(&self, endpoint: &str, webhook_id: &str) -> Result<Option<Entry>> {
-        let item = self.0.item("read the event", &format!("event#{endpoint}#{webhook_id}"), "event").await?;
+    /// An event with its body, by [`Entry::key`]. Needs `dynamodb:GetItem` on the table.
+    pub(crate) async fn entry(&self, key: &str) -> Result<Option<Entry>> {
+        let item = self.0.item("read the event", &format!("event#{key}"), "event").await?;
         item.map(|item| Entry::read(&item)).transpose()
     }
 
-    /// The record of an object, by the field names of [`Job`](hooks_aws::ledger::Job).
+    /// A page of all events and idempotency records, and where the next one begins. Needs `dynamodb:Scan` on the table.
+    pub(crate) async fn page(&self, start: Option<Item>) -> Result<(Vec<LedgerItem>, Option<Item>)> {
+        let request = self.0.client().scan().table_name(self.0.table()).set_exclusive_start_key(start);
+        let request = request.filter_expression("sk IN (:event, :record)");
+        let request = request.expression_attribute_values(":event", text("event"));
+        let request = request.expression_attribute_values(":record", text("record"));
+        let page = request.send().await.map_err(|error| failed("read the ledger", &error).hint(LEDGER_PERMISSIONS))?;
+        let items = page.items.unwrap_or_default().into_iter().map(|item| LedgerItem::read(&item));
+        Ok((items.collect::<Result<_>>()?, page.last_evaluated_key))
+    }
+
+    /// The record of an object, by the field names of [`Outcome`](hooks_aws::outcomes::Outcome).
     pub(crate) async fn job_record(&self, category: &str, object_id: &str) -> Result<Option<Map<String, Value>>> {
         let item = self.0.item("read the job", &format!("job#{category}#{object_id}"), "job").await?;
         Ok(item.as_ref().map(without_keys))
@@ -294,8 +312,23 @@ impl Query {
     }
 }
 
-impl Entry {
+impl LedgerItem {
     fn read(item: &Item) -> Result<Self> {
+        let pk = read_text(item, "pk").unwrap_or_default();
+        let Some(key) = pk.strip_prefix("idempotency#") else { return Ok(Self::Event(Box::new(Entry::read(item)?))) };
+        let record = IdempotencyRecord::read(item);
+        let record = record.ok_or_else(|| CliError::service(format!("could not read the record {key}: no status")))?;
+        Ok(Self::Record(key.to_owned(), Box::new(record)))
+    }
+}
+
+impl Entry {
+    /// Endpoint and webhook id, joined by `#`.
+    pub(crate) fn key(&self) -> String {
+        format!("{}#{}", self.endpoint, self.webhook_id)
+    }
+
+    pub(crate) fn read(item: &Item) -> Result<Self> {
         let said = |name| read_text(item, name).map(str::to_owned);
         let (Some(EventKey { endpoint, webhook_id }), Some(state)) =
             (read_text(item, "pk").and_then(|pk| key(pk.strip_prefix("event#")?)), said("state"))

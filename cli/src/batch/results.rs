@@ -182,7 +182,7 @@ impl OutputFile {
     fn write(&mut self, piece: &[u8], spinner: &Progress) -> Result<()> {
         self.file.write_all(piece).map_err(|error| unwritable(&self.part, &error))?;
         self.bytes += piece.len() as u64;
-        self.lines += piece.iter().filter(|byte| **byte == b'\n').count() as u64;
+        self.lines += piece.split(|byte| *byte == b'\n').count() as u64 - 1;
         spinner.set_message(format!("Fetching {} ({} KiB)", self.name, self.bytes >> 10));
         Ok(())
     }

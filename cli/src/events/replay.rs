@@ -12,7 +12,7 @@ use super::show::body_not_stored;
 use super::{FilterArgs, find};
 use crate::aws::{Entry, EventLog};
 use crate::context::Context;
-use crate::error::{CliError, Exit, Result};
+use crate::error::{CliError, Exit, QUEUE_PERMISSIONS, Result};
 use crate::output::{ConfirmArgs, Decision, counted, or_dash, table};
 
 /// Number of events that are sent at a time.
@@ -114,8 +114,7 @@ async fn plan(args: &ReplayArgs, context: &Context, log: &EventLog) -> Result<Pl
                 if entry.body.is_none() {
                     return Err(body_not_stored(&entry));
                 }
-                let key = |entry: &Entry| (entry.endpoint.clone(), entry.webhook_id.clone());
-                if !plan.events.iter().any(|other| key(other) == key(&entry)) {
+                if !plan.events.iter().any(|other| other.key() == entry.key()) {
                     plan.events.push(entry);
                 }
             }
@@ -170,7 +169,7 @@ async fn send(context: &Context, log: &EventLog, events: &[Entry]) -> Result<(Ve
 async fn replay(log: &EventLog, sender: &QueueSender, queue: &str, entry: &Entry) -> Result<()> {
     let body = match &entry.body {
         Some(body) => Some(body.clone()),
-        None => log.entry(&entry.endpoint, &entry.webhook_id).await?.and_then(|entry| entry.body),
+        None => log.entry(&entry.key()).await?.and_then(|entry| entry.body),
     };
     let body = body.ok_or_else(|| body_not_stored(entry))?;
     let key = Event::parse(&body).ok().map(|event| event.idempotency_key().to_string());
@@ -190,7 +189,8 @@ async fn replay(log: &EventLog, sender: &QueueSender, queue: &str, entry: &Entry
         seen_token: record.map(|record| record.token),
         asked_by: asked_by(),
     };
-    Ok(sender.send(queue, &message).await?)
+    let sent = sender.send(queue, &message).await;
+    sent.map_err(|error| CliError::service(error.to_string()).hint(QUEUE_PERMISSIONS))
 }
 
 /// The user who asks, as this machine knows them.

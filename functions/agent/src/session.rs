@@ -68,7 +68,7 @@ pub(crate) fn seen(
             let published = actions::published(&actions);
             let plain = Json::of(published.actions.get().as_bytes()).value();
             summary.extend(present([("required_actions", plain)]));
-            exact.insert("required_actions", published.actions);
+            exact.insert("required_actions", published.actions.get().to_owned());
             if published.left_out > 0 {
                 summary.insert("required_actions_left_out".to_owned(), published.left_out.into());
             }

@@ -3,7 +3,7 @@
 
 use std::fmt::Display;
 
-use hooks_aws::artifacts::{ArtifactError, KeyError};
+use hooks_aws::artifacts::KeyError;
 use hooks_openai::{Json, for_display};
 use hooks_webhook::Event;
 use serde_json::{Map, Value};
@@ -80,18 +80,6 @@ impl From<KeyError> for HandlerError {
     }
 }
 
-impl From<ArtifactError> for HandlerError {
-    fn from(error: ArtifactError) -> Self {
-        Self::retry(error.to_string())
-    }
-}
-
-impl From<hooks_aws::parameters::ParameterError> for HandlerError {
-    fn from(error: hooks_aws::parameters::ParameterError) -> Self {
-        Self::retry(error.to_string())
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use serde_json::json;
@@ -116,8 +104,7 @@ mod tests {
     #[test]
     fn an_end_that_openai_does_not_show_yet_is_waited_for() {
         let seen = Outcome::new("queued", 1);
-        let progress = under_way(&event("batch.in_progress"), "batch", "queued", seen.clone());
-        assert_eq!(progress.unwrap().status, "queued");
+        assert_eq!(under_way(&event("batch.in_progress"), "batch", "queued", seen.clone()), Ok(seen.clone()));
         let failure = under_way(&event("batch.completed"), "batch", "queued", seen).unwrap_err();
         assert_eq!(failure, HandlerError::retry("batch.completed was announced, but the batch is still queued"));
     }

@@ -3,6 +3,7 @@
 use std::fmt;
 
 use aws_sdk_s3::operation::get_object::GetObjectError;
+use aws_sdk_s3::operation::head_object::HeadObjectError;
 use aws_sdk_s3::primitives::ByteStream;
 use bytes::{Bytes, BytesMut};
 
@@ -53,6 +54,16 @@ impl Artifacts {
             bytes.extend_from_slice(&chunk);
         }
         Ok(GetResult::Object { bytes: bytes.freeze(), etag: output.e_tag })
+    }
+
+    /// Whether there is an object at `key`. Needs `s3:ListBucket`, too: without it, S3 reports a missing key as access
+    /// denied.
+    pub async fn exists(&self, key: &str) -> Result<bool, ArtifactError> {
+        match self.client.head_object().bucket(&*self.bucket).key(key).send().await {
+            Ok(_) => Ok(true),
+            Err(error) if error.as_service_error().is_some_and(HeadObjectError::is_not_found) => Ok(false),
+            Err(error) => Err(ArtifactError::new("look for", &key, &error)),
+        }
     }
 
     /// Opens the object at `key`; `None` when it does not exist.
