@@ -37,19 +37,21 @@ impl Handler for ResponseHandler {
 fn seen(response: &Response, as_of: i64) -> Outcome {
     let cut_short = || Some(format!("it was cut short: {}", for_display(response.incomplete_reason.as_deref()?)));
     let tokens = [
-        "/usage/input_tokens",
-        "/usage/input_tokens_details/cached_tokens",
-        "/usage/output_tokens",
-        "/usage/output_tokens_details/reasoning_tokens",
-        "/usage/total_tokens",
+        "/input_tokens",
+        "/input_tokens_details/cached_tokens",
+        "/input_tokens_details/cache_write_tokens",
+        "/output_tokens",
+        "/output_tokens_details/reasoning_tokens",
+        "/total_tokens",
     ];
-    let fields = ["/model", "/metadata", "/incomplete_details", "/error", "/previous_response_id", "/usage"];
+    let fields = ["model", "metadata", "incomplete_details", "error", "previous_response_id", "usage"];
+    let raw = response.raw();
     Outcome {
         object_id: Some(response.id.clone()),
         terminal: response.status.is_terminal(),
-        counts: counts(&response.raw, &tokens),
+        counts: raw.get("usage").map(|usage| counts(usage, &tokens)).unwrap_or_default(),
         times: present([("created_at", response.created_at), ("completed_at", response.completed_at)]),
-        summary: copied(&response.raw, &fields),
+        summary: copied(raw, fields),
         error: response.error.as_ref().map(error_text).or_else(cut_short),
         ..Outcome::new(response.status.as_str(), as_of)
     }
