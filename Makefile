@@ -39,6 +39,10 @@ test: local ## Run every test: unit, conformance, properties, and end to end on 
 	$(PY) -m infra.local.with_ministack -- cargo test --workspace --profile local
 	$(PY) -m pytest -n 2 shared/webhook/conformance tests
 
+.PHONY: chaos
+chaos: local ## Deliver 20,000 events while everything fails, then judge (DELIVERIES=1000, SEED=7: that plan again)
+	@$(PY) -m infra.local.chaos $(if $(SEED),--seed $(SEED)) $(if $(DELIVERIES),--deliveries $(DELIVERIES))
+
 .PHONY: check
 check: $(VENV)/stamp $(TOOLS)/stamp ## Check format, lints, dependencies, spelling and the template
 	cargo fmt --all --check
@@ -55,8 +59,7 @@ check: $(VENV)/stamp $(TOOLS)/stamp ## Check format, lints, dependencies, spelli
 
 .PHONY: bench
 bench: $(VENV)/stamp need-cargo ## Measure every number of the README (QUICK=1: fewer rounds)
-	cargo build --release --package verifier --package batch
-	cargo build --release --package echo --package bench
+	cargo build --release --package verifier --package batch --package echo --package bench
 	target/release/verify $(if $(QUICK),--quick)
 	target/release/invocations --python $(PY) $(if $(QUICK),--quick)
 	target/release/batch-throughput $(if $(QUICK),--quick)

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from infra.local import deploy
-from infra.local.emulator import ACCESS_KEY, REGION, Emulator
+from infra.local.emulator import Emulator
 from infra.local.processes import ROOT
 from infra.local.stack import Stack
 from infra.local.stand_in import StandIn
@@ -50,13 +50,7 @@ class Cli:
             "AWS_EC2_METADATA_DISABLED": "true",
         }
         if stack is not None:
-            self.environment |= {
-                "OPENAI_WEBHOOKS_STACK": stack.name,
-                "AWS_ENDPOINT_URL": stack.emulator.endpoint_url,
-                "AWS_REGION": REGION,
-                "AWS_ACCESS_KEY_ID": ACCESS_KEY,
-                "AWS_SECRET_ACCESS_KEY": ACCESS_KEY,
-            }
+            self.environment |= stack.command_environment()
         if openai is not None:
             self.environment |= {"OPENAI_API_KEY": "sk-local", "OPENAI_BASE_URL": openai.base_url}
 

@@ -34,7 +34,7 @@ def test_the_state_of_a_stack_is_shown_at_a_glance(stack: Stack, openai: StandIn
     count(stack.emulator, "Deliveries", 2, timedelta(hours=20), endpoint=other_metrics, outcome="accepted")
     count(stack.emulator, "Deliveries", 3, endpoint=other_metrics, outcome="no_matching_signature")
     count(stack.emulator, "Deliveries", 99, timedelta(hours=30), endpoint=other_metrics, outcome="malformed_body")
-    count(stack.emulator, "Handled", 39, category="file", event_type="file.processed", outcome="done")
+    count(stack.emulator, "Handled", 39, category="file", outcome="completed")
     count(stack.emulator, "ApproximateAgeOfOldestMessage", 7300, QueueName=f"{stack.name}-batch")
     (good,) = openai.deliver("file.processed", {"id": openai.put_file(text="four")["id"]}, wait=True)
     handled(stack, good)
@@ -52,7 +52,7 @@ def test_the_state_of_a_stack_is_shown_at_a_glance(stack: Stack, openai: StandIn
         {"endpoint": other_metrics, "outcome": "accepted", "count": 42},
         {"endpoint": other_metrics, "outcome": "no_matching_signature", "count": 3},
     ]
-    assert {"category": "file", "outcome": "done", "count": 39} in found["handled"]
+    assert {"category": "file", "outcome": "completed", "count": 39} in found["handled"]
     categories = {line["category"]: line for line in found["categories"]}
     assert categories["file"]["today"] == {"completed": 1, "in_progress": 0, "failed": 1}
     assert (categories["file"]["enabled"], categories["file"]["dead_letters"]) == (True, 1)

@@ -128,7 +128,7 @@ def test_the_log_has_one_line_per_event_at_each_boundary_and_no_body(stack: Stac
         assert line["event.id"] == delivery["event_id"]
         assert line["event.type"] == "batch.completed"
         assert line["object.id"] == batch_id
-    assert (verified["outcome"], done["outcome"]) == ("accepted", "done")
+    assert (verified["outcome"], done["outcome"]) == ("accepted", "completed")
     directives = done["_aws"]["CloudWatchMetrics"]
     assert {directive["Namespace"] for directive in directives} == {"OpenAIWebhooks"}
     metrics = {metric["Name"] for directive in directives for metric in directive["Metrics"]}

@@ -135,8 +135,8 @@ of_aws! {
         "Your AWS identity needs secretsmanager:GetSecretValue on the stack's secrets.";
     hooks_aws::secrets::WriteError: "cannot store the secret: {}",
         "Your AWS identity needs secretsmanager:PutSecretValue on the stack's secrets.";
-    hooks_aws::ledger::LedgerError: "{}", LEDGER_PERMISSIONS;
-    hooks_aws::queue::QueueError: "{}", QUEUE_PERMISSIONS;
+    // Of the ledger, unless the call says otherwise.
+    hooks_aws::AwsError: "{}", LEDGER_PERMISSIONS;
     hooks_aws::artifacts::ArtifactError: "{}",
         "Your AWS identity needs s3:GetObject and s3:ListBucket on the stack's bucket.";
 }

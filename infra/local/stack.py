@@ -18,7 +18,7 @@ from boto3.dynamodb.types import TypeDeserializer
 from botocore.exceptions import ClientError
 
 from infra.local.deploy import BINARIES, deploy, template
-from infra.local.emulator import Emulator
+from infra.local.emulator import ACCESS_KEY, REGION, Emulator
 from infra.local.stand_in import API_KEY, StandIn
 
 Secret = Literal["project", "organization", "api-key"]
@@ -172,7 +172,7 @@ class Stack:
             ExpressionAttributeValues={f":{name}": value for name, value in values.items()},
         )
 
-    def ledger(self, kind: Literal["event", "record", "job"] | None = None) -> list[Item]:
+    def ledger(self, kind: Literal["event", "record", "job", "alerts"] | None = None) -> list[Item]:
         """All items, or those of a kind."""
         pages = self.emulator.client("dynamodb").get_paginator("scan").paginate(TableName=self.outputs["TableName"])
         items = [_plain(item) for page in pages for item in page["Items"]]
@@ -237,10 +237,10 @@ class Stack:
         current = functions.get_function_configuration(FunctionName=name)["Environment"]["Variables"]
         functions.update_function_configuration(FunctionName=name, Environment={"Variables": {**current, **variables}})
 
-    def processes(self, function: str) -> list[int]:
-        """Ids of the function's running processes, on Linux."""
+    def processes(self, function: str, endpoint_url: str | None = None) -> list[int]:
+        """Ids of the function's running processes, on Linux. Those behind a proxy are found by its URL."""
         wanted = f"AWS_LAMBDA_FUNCTION_NAME={self.name}-{function}".encode()
-        endpoint = f"AWS_ENDPOINT_URL={self.emulator.endpoint_url}".encode()
+        endpoint = f"AWS_ENDPOINT_URL={endpoint_url or self.emulator.endpoint_url}".encode()
         found = []
         for entry in Path("/proc").glob("[0-9]*"):
             # A process may end meanwhile.
@@ -250,16 +250,28 @@ class Stack:
                     found.append(int(entry.name))
         return found
 
-    def kill(self, function: str) -> int:
+    def kill(self, function: str, endpoint_url: str | None = None) -> int:
         """Kill the function's running processes, as a crash would, and return their number."""
         killed = 0
-        for process in self.processes(function):
+        for process in self.processes(function, endpoint_url):
             with suppress(ProcessLookupError):
                 os.kill(process, signal.SIGKILL)
                 killed += 1
         return killed
 
     # The whole -------------------------------------------------------------------------------------------------------
+
+    def command_environment(self) -> dict[str, str]:
+        """Environment in which the command line works on this stack, and with nothing of this process's own."""
+        return {
+            "PATH": os.environ.get("PATH", os.defpath),
+            "AWS_EC2_METADATA_DISABLED": "true",
+            "OPENAI_WEBHOOKS_STACK": self.name,
+            "AWS_ENDPOINT_URL": self.emulator.endpoint_url,
+            "AWS_REGION": REGION,
+            "AWS_ACCESS_KEY_ID": ACCESS_KEY,
+            "AWS_SECRET_ACCESS_KEY": ACCESS_KEY,
+        }
 
     def delete(self) -> None:
         """Delete the stack."""

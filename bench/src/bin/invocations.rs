@@ -24,7 +24,7 @@ use base64::engine::general_purpose::STANDARD;
 use flate2::Compression;
 use flate2::write::DeflateEncoder;
 use hmac::{Hmac, KeyInit, Mac};
-use hooks_testing::lambda::{Answer, Aws, Function, http_event};
+use hooks_testing_lambda::{Answer, Aws, Function, http_event};
 use hooks_webhook::Category;
 use sha2::Sha256;
 

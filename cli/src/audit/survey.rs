@@ -65,6 +65,9 @@ pub(super) struct Finding {
 /// An idempotency key, and the key of one of its events.
 type Suspect = (String, String);
 
+/// Numbers of events by category, if that is known.
+type Counts = BTreeMap<Option<Category>, u64>;
+
 /// What was seen of an event.
 struct Look {
     suspect: Suspect,
@@ -89,16 +92,21 @@ struct Reader {
 pub(super) async fn survey(since: Option<Timestamp>, context: &Context) -> Result<Books> {
     let mut reader = Reader::new(context).await?;
     let (mut books, mut count) = (Books::default(), 0);
-    let (mut waiting, mut suspects) = (BTreeMap::<Option<Category>, u64>::new(), BTreeSet::new());
+    // Numbers of events that wait for a message, by category: of all, and of those that are not kept.
+    let (mut waiting, mut unkept) = (Counts::new(), Counts::new());
+    let mut suspects = BTreeSet::new();
     let mut note = |look: Look| match look.case().judge() {
         Ok(state) => *books.counts.entry(state).or_default() += 1,
         Err(fault) => {
-            if fault == Fault::NoMessage {
-                *waiting.entry(look.category()).or_default() += 1;
+            let (waits, category) = (fault == Fault::NoMessage, look.category());
+            if waits {
+                *waiting.entry(category).or_default() += 1;
             }
             if suspects.len() < MAX_SUSPECTS {
                 suspects.insert(look.suspect);
-            } else if !suspects.contains(&look.suspect) {
+            } else if waits {
+                *unkept.entry(category).or_default() += 1;
+            } else {
                 books.more += 1;
             }
         }
@@ -129,6 +137,14 @@ pub(super) async fn survey(since: Option<Timestamp>, context: &Context) -> Resul
         reader.read_queues(context).await?;
         let looks = suspects.into_iter().map(|suspect| Box::pin(reader.look(suspect)));
         each(looks, PARALLEL, |look| books.settle(&look, reader.around(look.category(), &waiting))).await?;
+        for (category, count) in unkept {
+            let queues = reader.around(category, &waiting);
+            if queues.messages >= queues.waiting {
+                *books.counts.entry(State::Queued).or_default() += count;
+            } else {
+                books.more += count;
+            }
+        }
     }
     books.messages = reader.queues.values().map(|queues| queues.messages).sum();
     books.dead_letters = reader.letters.len();
@@ -232,7 +248,7 @@ impl Reader {
     }
 
     /// The queues of a category, or all of them where it is not known.
-    fn around(&self, category: Option<Category>, waiting: &BTreeMap<Option<Category>, u64>) -> Queues {
+    fn around(&self, category: Option<Category>, waiting: &Counts) -> Queues {
         let start = Queues { waiting: waiting.get(&category).copied().unwrap_or(0), ..Queues::default() };
         let queues = self.queues.iter().filter(|(one, _)| category.is_none_or(|category| category == **one));
         queues.fold(start, |sum, (_, one)| Queues {

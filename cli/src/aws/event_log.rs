@@ -157,7 +157,7 @@ impl EventLog {
         Ok((items.collect::<Result<_>>()?, page.last_evaluated_key))
     }
 
-    /// The record of an object, by the field names of [`Job`](hooks_aws::ledger::Job).
+    /// The record of an object, by the field names of [`Outcome`](hooks_aws::outcomes::Outcome).
     pub(crate) async fn job_record(&self, category: &str, object_id: &str) -> Result<Option<Map<String, Value>>> {
         let item = self.0.item("read the job", &format!("job#{category}#{object_id}"), "job").await?;
         Ok(item.map(|item| {

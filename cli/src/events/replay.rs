@@ -11,7 +11,7 @@ use super::show::body_not_stored;
 use super::{FilterArgs, find};
 use crate::aws::{Entry, EventLog};
 use crate::context::Context;
-use crate::error::{CliError, Exit, Result};
+use crate::error::{CliError, Exit, QUEUE_PERMISSIONS, Result};
 use crate::output::{ConfirmArgs, Decision, counted, or_dash, table, tally};
 use crate::parallel::each;
 
@@ -175,7 +175,8 @@ async fn replay(log: &EventLog, sender: &QueueSender, queue: &str, entry: &Entry
         seen_token: record.map(|record| record.token),
         asked_by: asked_by(),
     };
-    Ok(sender.send(queue, &message).await?)
+    let sent = sender.send(queue, &message).await;
+    sent.map_err(|error| CliError::service(error.to_string()).hint(QUEUE_PERMISSIONS))
 }
 
 /// The user who asks, as this machine knows them.

@@ -53,5 +53,6 @@ pub(crate) fn overdue(
 
 /// The notice of an alert.
 pub(crate) fn notice<'a>(category: Category, subject: &'a str, message: &'a str) -> Notice<'a> {
-    Notice { category: category.as_str(), event_type: EVENT_TYPE, severity: "warning", subject, message }
+    let (category, reason) = (category.as_str(), "overdue");
+    Notice { category, event_type: EVENT_TYPE, reason, id: "", severity: "warning", subject, message }
 }

@@ -1,8 +1,6 @@
 //! Errors of reconciliation.
 
-use hooks_aws::ledger::LedgerError;
-use hooks_aws::outcomes::OutcomesError;
-use hooks_aws::queue::QueueError;
+use hooks_aws::AwsError;
 use hooks_function::ApiKeySecretError;
 
 /// Why a list or an expectation could not be processed, in words that may be logged.
@@ -13,11 +11,7 @@ pub(crate) enum ReconcileError {
     #[error("{0}")]
     OpenAi(#[from] hooks_openai::OpenAiError),
     #[error("{0}")]
-    Ledger(#[from] LedgerError),
-    #[error("{0}")]
-    Queue(#[from] QueueError),
-    #[error("{0}")]
-    Outcomes(#[from] OutcomesError),
+    Aws(#[from] AwsError),
     #[cfg(test)]
     #[error("{0}")]
     Test(&'static str),
@@ -30,7 +24,9 @@ impl ReconcileError {
         match self {
             Self::ApiKey(error) => matches!(error, ApiKeySecretError::Unset(_)),
             Self::OpenAi(error) => matches!(error.status(), Some(403 | 404)),
-            _ => false,
+            Self::Aws(_) => false,
+            #[cfg(test)]
+            Self::Test(_) => false,
         }
     }
 }

@@ -5,7 +5,7 @@
 //! | input | what it does |
 //! |---|---|
 //! | `{"task": "reconcile"}` | scans OpenAI's batches, fine-tuning jobs and agent sessions, and queues the event of each that ended without one ([`list_scan`]) |
-//! | `{"task": "expectations"}` | does the same for the responses that are expected, and alerts people of overdue expectations ([`expectations`]) |
+//! | `{"task": "expectations"}` | does the same for the responses that are expected, and alerts people of overdue expectations ([`expectations`]) and of what was counted in place of being sent ([`waiting_alerts`]) |
 //!
 //! # If the process dies
 //!
@@ -23,12 +23,14 @@ mod missed_event;
 mod reconcile;
 mod reconciler;
 mod services;
+mod waiting_alerts;
 
 use std::time::Duration;
 
 use hooks_function::clock::now_seconds;
 use hooks_function::{Deadline, Error};
 use serde::Deserialize;
+use tokio::time::Instant;
 
 use crate::services::Services;
 
@@ -55,7 +57,13 @@ async fn main() -> Result<(), Error> {
         let (now, until) = (now_seconds(), deadline.before(MARGIN));
         match task {
             Task::Reconcile => reconcile::run(&services, now, until).await,
-            Task::Expectations => expectations::run(&services, now, until).await,
+            Task::Expectations => {
+                // A part of the time, so that a topic out of reach leaves the expectations theirs.
+                let left = until.saturating_duration_since(Instant::now());
+                let told = waiting_alerts::tell(&services, Instant::now() + left / 4).await;
+                let checked = expectations::run(&services, now, until).await;
+                told.and(checked)
+            }
         }
     })
     .await

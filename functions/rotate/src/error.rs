@@ -1,6 +1,6 @@
 //! Errors of a rotation.
 
-use hooks_aws::ledger::LedgerError;
+use hooks_aws::AwsError;
 use hooks_aws::secrets::{ReadError, WriteError};
 use hooks_function::ApiKeySecretError;
 use hooks_webhook::SecretError;
@@ -76,7 +76,7 @@ pub(crate) enum RotationError {
     #[error("AWSCURRENT could not be moved to the version: {0}")]
     NotInUse(WriteError),
     #[error("{0}")]
-    Ledger(#[from] LedgerError),
+    Ledger(#[from] AwsError),
 }
 
 impl RotationError {

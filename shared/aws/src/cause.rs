@@ -1,9 +1,33 @@
-//! Error texts of AWS calls, for logs.
+//! Errors of AWS calls, and their texts for logs.
 
 use std::error::Error;
 
 use aws_smithy_runtime_api::client::result::SdkError;
 use aws_smithy_types::error::metadata::ProvideErrorMetadata;
+
+/// A call that AWS did not do, after the SDK's own retries. It may work later.
+#[derive(Debug, thiserror::Error)]
+#[error("could not {action}: {cause}")]
+pub struct AwsError {
+    action: &'static str,
+    cause: String,
+}
+
+impl AwsError {
+    /// `action` follows "could not".
+    pub(crate) fn new(action: &'static str, cause: impl Into<String>) -> Self {
+        Self { action, cause: cause.into() }
+    }
+
+    /// Maps the SDK's error of a call.
+    pub(crate) fn of<E, R>(action: &'static str) -> impl FnOnce(SdkError<E, R>) -> Self
+    where
+        E: ProvideErrorMetadata + Error + 'static,
+        R: std::fmt::Debug + 'static,
+    {
+        move |error| Self::new(action, cause(&error))
+    }
+}
 
 /// AWS's error code and message. For a call without a response, the error with its sources, because the SDK's own text is
 /// only "dispatch failure".

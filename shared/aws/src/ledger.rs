@@ -1,7 +1,7 @@
 //! Who works on which event, what became of it, and what objects are now (`DynamoDB`).
 //!
 //! One table with the keys `pk` and `sk`, a time-to-live attribute `expires_at`, and two indexes: `by-day` over the
-//! events' `day` and `received_at`, and `by-due` over the `waiting` and `due_at` of the jobs that are expected to end.
+//! events' `day` and `received_at`, and `by-due` over the `waiting` and `due_at` of the jobs that are expected to end and of the alerts that wait.
 //!
 //! | item | `pk` | `sk` | says |
 //! |---|---|---|---|
@@ -9,6 +9,7 @@
 //! | event | `event#{endpoint}#{webhook-id}` | `event` | what a delivery said, and the history of its attempts |
 //! | job | `job#{category}#{object id}` | `job` | what an object is now, by when it is expected to end, and what its outcome shall carry |
 //! | lease | `lease#{name}` | `lease` | who does something that only one may do at a time |
+//! | alerts | `alerts#{category}#{reason}#{severity}` | `alerts` | how many alerts of a kind nobody was told of yet |
 //! | bookmark | `reconcile#{kind}` | `bookmark` | how far reconciliation got in a list of OpenAI's |
 //!
 //! # One lock
@@ -17,39 +18,21 @@
 //! the condition fails, `DynamoDB` returns the record with the refusal, and the decision is made anew from that. So the
 //! rules exist once, in [`hooks_protocol::decide`], and no condition repeats them.
 //!
-//! ```text
-//! time ──────────────────────────────────────────────────────────────────────────────────────────────▶
-//!
-//! delivery A   claims  works ─────────── completed
-//! delivery B        busy until the lease ends          acknowledged as a duplicate
-//!
-//! delivery A   claims  works ── the process dies            ┆ lease ends
-//! its retry                    busy until the lease ends    ┆ claims  works ───── completed
-//!
-//! delivery A   claims  works ── can never work: dead letter, failed
-//! its copy                                         acknowledged
-//! its redrive                                               claims  works ───── completed
-//! a replay                                                                   claims  works ── completed
-//! ```
-//!
 //! A lease lasts until the invocation that took it is over, so a living holder never loses it. Should one write late
 //! all the same (its clock was wrong, or it was frozen), its token is not the record's any more, and the write is
 //! refused. The SDK repeats a write whose answer got lost; the token shows that the first try was made.
 //!
-//! # Writes
-//!
-//! An event that goes well costs five write units, if no item of it is larger than 1 KB: the claim, the job, the end of
-//! the record, the event's history, and that in the index `by-day`. The index has what a list of events shows, and
-//! sixteen keys for each day (`2026-11-21#7`).
-//!
 //! # Bounds
 //!
-//! An item holds 400 KB. A verified body has at most 256 KiB, and a little more once characters that SQS refuses are
-//! escaped; up to 300 KiB of it are kept (a larger one is left out, and `body_omitted` says how large it was). Messages
-//! are cut at 1 KiB, and of attempts the last forty are kept at most. A caller bounds outcomes and jobs at 32 KiB of
-//! JSON, which is no more than twice that in `DynamoDB`'s measure.
+//! An event that goes well costs five write units, if no item of it is larger than 1 KB: the claim, the job, the end of
+//! the record, the event's history, and that in the index `by-day`, which has sixteen keys for each day
+//! (`2026-11-21#7`).
 //!
-//! Everything but the bookmarks expires after 35 days, a job that has not ended after 70 or 35 days after the time by
+//! An item holds 400 KB. Of a body up to 300 KiB are kept (a larger one is left out, and `body_omitted` says how large
+//! it was), of a message 1 KiB, of attempts the last twenty at least. A caller bounds outcomes at 32 KiB of JSON, which
+//! is no more than twice that in `DynamoDB`'s measure.
+//!
+//! Everything but the bookmarks expires after 35 days (alerts after 14), a job that has not ended after 70 or 35 days after the time by
 //! which it is expected: longer than OpenAI retries (72 hours) and queues keep (14 days, twice with a redrive), so that
 //! no late copy of an event ever finds its record gone.
 //!
@@ -57,9 +40,9 @@
 //!
 //! `dynamodb:UpdateItem` on the table; `dynamodb:GetItem` and `dynamodb:Query` where a function says so.
 
+mod alerts;
 mod bookmark;
 mod change;
-mod error;
 mod expectation;
 mod history;
 mod job;
@@ -75,23 +58,22 @@ use aws_sdk_dynamodb::config::timeout::TimeoutConfig;
 use crate::Config;
 use crate::clock::now_ms as now;
 
+pub(crate) use alerts::AlertGroup;
 pub use bookmark::Bookmark;
 pub use change::Item;
-pub use error::LedgerError;
 pub use expectation::{ExpectError, Expectation, MAX_CONTEXT, Waiting, WaitingPage, check_context};
-pub use history::{AttemptEnd, Completion, Delivery, SHARDS, day_of};
-pub use job::{Job, JobRecord, JobResult};
+pub use history::{AttemptEnd, SHARDS, day_of};
+pub use job::{JobRecord, JobResult};
 pub use lease::Lease;
 pub use record::{Claim, ClaimResult, IdempotencyRecord, RecordResult};
 
-/// How long anything stays in the table after it was last claimed or written.
+/// Time that anything stays in the table after it was last claimed or written.
 const LIFETIME: Duration = Duration::from_hours(35 * 24);
 
 /// The longest message that is kept of an error, in bytes.
 const MAX_MESSAGE: usize = 1024;
 
-/// How long one try of a write may take. They take milliseconds; a connection that hangs is given up and the write
-/// tried again on another.
+/// Time limit of one attempt. A connection that hangs is given up and the write tried again on another.
 const TRY_TIMEOUT: Duration = Duration::from_secs(3);
 
 /// The ledger: a table and the writes made to it. Cheap to clone.
@@ -123,9 +105,14 @@ impl Ledger {
     }
 }
 
-/// When something written now expires, in Unix seconds as the table's time to live wants it.
+/// Time at which something written now expires, in Unix seconds as the table's time to live wants it.
 fn expires_at() -> i64 {
     now() / 1000 + LIFETIME.as_secs().cast_signed()
+}
+
+/// A token that nobody else has.
+fn random_token() -> String {
+    format!("{:032x}", fastrand::u128(..))
 }
 
 /// The beginning of a message, cut between characters.

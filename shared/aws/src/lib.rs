@@ -14,6 +14,7 @@
 //! | [`ledger`] | DynamoDB | idempotency records, the event log, jobs, expectations |
 //! | [`artifacts`] | S3 | fetched objects and results |
 //! | [`outcomes`] | EventBridge, SNS | outcomes for other systems, alerts for people |
+//! | [`alerts`] | DynamoDB, SNS | alerts of one kind, grouped |
 //! | [`parameters`] | Systems Manager | settings that outlive a deployment |
 
 mod cause;
@@ -23,6 +24,7 @@ mod direct;
 mod environment;
 mod http;
 
+pub mod alerts;
 pub mod artifacts;
 pub mod ledger;
 pub mod outcomes;
@@ -30,7 +32,7 @@ pub mod parameters;
 pub mod queue;
 pub mod secrets;
 
-pub use cause::{cause, chain};
+pub use cause::{AwsError, cause, chain};
 pub use config::Config;
 pub use environment::{Environment, Faults};
 pub use http::Http;

@@ -16,8 +16,8 @@ use aws_sdk_eventbridge::types::PutEventsRequestEntry;
 use aws_sdk_sns::types::MessageAttributeValue;
 use serde_json::{Map, Value, json};
 
-use crate::Config;
-use crate::cause::cause;
+use crate::queue::Delivered;
+use crate::{AwsError, Config};
 
 /// The `source` of every outcome.
 pub const SOURCE: &str = "openai.webhooks";
@@ -43,31 +43,108 @@ pub struct Outcomes {
     topic: String,
 }
 
+/// State of the object that an event is about, and what was kept of it.
+///
+/// It becomes the job's record, the event's outcome in the ledger and the announcement on the bus.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Outcome {
+    /// Id of the object. Without one no job is recorded, only the event.
+    pub object_id: Option<String>,
+    /// Status of the object, in OpenAI's words.
+    pub status: String,
+    /// Whether that status is final. A job that reached a final status never goes back to another one.
+    pub terminal: bool,
+    /// Time of retrieval in milliseconds since the Unix epoch. Between two equally final states the later one stays.
+    pub as_of: i64,
+    /// Numbers by name.
+    pub counts: Map<String, Value>,
+    /// Moments in the object's life by name, as OpenAI gives them (Unix seconds).
+    pub times: Map<String, Value>,
+    /// Facts that a person or a program wants to know without opening an artifact.
+    pub summary: Map<String, Value>,
+    /// Keys of what was stored in the bucket.
+    pub artifacts: Vec<String>,
+    /// Number of bytes stored, for the metric.
+    pub artifact_bytes: u64,
+    /// One sentence for whoever wonders why nothing was done.
+    pub note: Option<String>,
+    /// Fault of the object at OpenAI, in one sentence.
+    pub error: Option<String>,
+    /// Alert that a person should get at once.
+    pub alert: Option<Alert>,
+    /// Whether the event's own object is missing: the event is tried again while it is young, and then people are told.
+    pub is_missing: bool,
+}
+
+impl Outcome {
+    /// The status of an object whose id OpenAI does not know.
+    pub const NOT_FOUND: &'static str = "not_found";
+
+    /// An outcome with a status and nothing else; the rest is filled in with struct update syntax.
+    pub fn new(status: impl Into<String>, as_of: i64) -> Self {
+        Self { status: status.into(), as_of, ..Self::default() }
+    }
+
+    /// The end of an event whose object does not exist: OpenAI's test deliveries name such objects, and what was deleted,
+    /// has expired or is another project's looks the same. While the event is young it is tried again; then people are
+    /// told.
+    ///
+    /// It is not final, so a job that was recorded while its object still existed stays as it is.
+    pub fn not_found(object_id: impl Into<String>, as_of: i64) -> Self {
+        let object_id = object_id.into();
+        let note = format!(
+            "OpenAI has no object {object_id}: a test delivery, an object that was deleted or has expired, or one of \
+             another project than the API key's"
+        );
+        Self { object_id: Some(object_id), note: Some(note), is_missing: true, ..Self::new(Self::NOT_FOUND, as_of) }
+    }
+}
+
+/// Something a person should know, sent to the alerts topic.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Alert {
+    /// Severity; subscribers can filter by it.
+    pub severity: Severity,
+    /// One line, at most 100 ASCII characters: what does not fit is cut or replaced.
+    pub subject: String,
+    /// The whole story.
+    pub message: String,
+}
+
+/// Severity of an [`Alert`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Severity {
+    /// Worth knowing, nothing to do.
+    Info,
+    /// Something is lost or incomplete.
+    Warning,
+    /// Somebody must act.
+    Critical,
+}
+
+impl Severity {
+    /// The value of the `severity` attribute of an alert.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Info => "info",
+            Self::Warning => "warning",
+            Self::Critical => "critical",
+        }
+    }
+}
+
 /// Outcome of an event, for other systems.
 #[derive(Clone, Copy, Debug)]
 pub struct Announcement<'a> {
-    /// Type of the event.
-    pub event_type: &'a str,
-    /// Id of the event.
-    pub id: &'a str,
+    /// The event.
+    pub delivered: &'a Delivered,
+    /// Its outcome. The summary is omitted, with `summary_omitted` set, when it is too large for the bus.
+    pub outcome: &'a Outcome,
     /// Idempotency key, which all events that mean the same share.
     pub idempotency_key: &'a str,
-    /// Id of the event's object.
-    pub object_id: Option<&'a str>,
-    /// Endpoint that received the event.
-    pub endpoint: &'a str,
-    /// Source of the event: `openai`, `reconcile` or `replay`.
-    pub source: &'a str,
-    /// Status of the object.
-    pub status: &'a str,
-    /// Keys of the stored artifacts.
-    pub artifacts: &'a [String],
-    /// Bucket of these keys.
+    /// Bucket of the artifacts.
     pub bucket: &'a str,
-    /// Summary of the object. Omitted, with `summary_omitted` set, when it is too large for the bus.
-    pub summary: &'a Map<String, Value>,
-    /// Reason, if nothing was done.
-    pub note: Option<&'a str>,
     /// Context set by the object's creator: `context`, or `context_omitted` with the reason.
     pub context: Option<&'a Result<Map<String, Value>, &'static str>>,
 }
@@ -79,20 +156,16 @@ pub struct Notice<'a> {
     pub category: &'a str,
     /// Type of the event.
     pub event_type: &'a str,
+    /// Reason: a short code, or the event's type. Alerts of one category and reason are grouped.
+    pub reason: &'a str,
+    /// Id of the event.
+    pub id: &'a str,
     /// Severity.
     pub severity: &'a str,
     /// Subject of the e-mail. Characters that SNS rejects are replaced; a long subject is truncated.
     pub subject: &'a str,
     /// Text of the alert.
     pub message: &'a str,
-}
-
-/// A failure to publish, after the SDK's retries. Retryable.
-#[derive(Debug, thiserror::Error)]
-#[error("could not {action}: {cause}")]
-pub struct OutcomesError {
-    action: &'static str,
-    cause: String,
 }
 
 impl Outcomes {
@@ -111,34 +184,27 @@ impl Outcomes {
     }
 
     /// Publishes an outcome.
-    pub async fn announce(&self, announcement: &Announcement<'_>) -> Result<(), OutcomesError> {
+    pub async fn announce(&self, announcement: &Announcement<'_>) -> Result<(), AwsError> {
         const ACTION: &str = "publish the outcome";
         let entry = PutEventsRequestEntry::builder()
             .event_bus_name(&self.bus)
             .source(SOURCE)
-            .detail_type(announcement.event_type)
+            .detail_type(&announcement.delivered.event.event_type)
             .detail(detail(announcement))
             .build();
-        let answer = self
-            .events
-            .put_events()
-            .entries(entry)
-            .send()
-            .await
-            .map_err(|error| OutcomesError { action: ACTION, cause: cause(&error) })?;
+        let answer = self.events.put_events().entries(entry).send().await.map_err(AwsError::of(ACTION))?;
         if answer.failed_entry_count == 0 {
             return Ok(());
         }
         // The call succeeds even if the entry is rejected.
         let rejected = answer.entries().iter().find(|entry| entry.error_code.is_some());
-        let part = |text: Option<&String>| text.cloned().unwrap_or_default();
-        let code = part(rejected.and_then(|entry| entry.error_code.as_ref()));
-        let message = part(rejected.and_then(|entry| entry.error_message.as_ref()));
-        Err(OutcomesError { action: ACTION, cause: format!("{code}: {message}") })
+        let code = rejected.and_then(|entry| entry.error_code()).unwrap_or_default();
+        let message = rejected.and_then(|entry| entry.error_message()).unwrap_or_default();
+        Err(AwsError::new(ACTION, format!("{code}: {message}")))
     }
 
     /// Publishes an alert.
-    pub async fn alert(&self, notice: &Notice<'_>) -> Result<(), OutcomesError> {
+    pub async fn alert(&self, notice: &Notice<'_>) -> Result<(), AwsError> {
         const ACTION: &str = "publish the alert";
         let mut request = self.sns.publish().topic_arn(&self.topic).subject(subject(notice.subject));
         request = request.message(message(notice.message));
@@ -147,42 +213,42 @@ impl Outcomes {
         // SNS rejects an attribute without a value.
         for (name, value) in attributes.into_iter().filter(|(_, value)| !value.is_empty()) {
             let value = MessageAttributeValue::builder().data_type("String").string_value(value).build();
-            request = request.message_attributes(
-                name,
-                value.map_err(|error| OutcomesError { action: ACTION, cause: error.to_string() })?,
-            );
+            request =
+                request.message_attributes(name, value.map_err(|error| AwsError::new(ACTION, error.to_string()))?);
         }
-        request.send().await.map(drop).map_err(|error| OutcomesError { action: ACTION, cause: cause(&error) })
+        request.send().await.map(drop).map_err(AwsError::of(ACTION))
     }
 }
 
 /// The `detail` of an outcome, within the bus's limit.
 fn detail(announcement: &Announcement<'_>) -> String {
-    let mut detail = Map::new();
-    detail.insert("id".to_owned(), announcement.id.into());
-    detail.insert("idempotency_key".to_owned(), announcement.idempotency_key.into());
-    detail.insert("object_id".to_owned(), announcement.object_id.into());
-    detail.insert("endpoint".to_owned(), announcement.endpoint.into());
-    detail.insert("source".to_owned(), announcement.source.into());
-    detail.insert("status".to_owned(), announcement.status.into());
-    detail.insert("artifacts".to_owned(), announcement.artifacts.into());
-    detail.insert("bucket".to_owned(), announcement.bucket.into());
-    if let Some(note) = announcement.note {
-        detail.insert("note".to_owned(), note.into());
+    let Announcement { delivered: Delivered { message, event, .. }, outcome, .. } = *announcement;
+    let mut detail = json!({
+        "id": event.id,
+        "idempotency_key": announcement.idempotency_key,
+        "object_id": outcome.object_id,
+        "endpoint": message.endpoint,
+        "source": message.source.as_str(),
+        "status": outcome.status,
+        "artifacts": outcome.artifacts,
+        "bucket": announcement.bucket,
+    });
+    if let Some(note) = &outcome.note {
+        detail["note"] = note.as_str().into();
     }
     match announcement.context {
-        Some(Ok(context)) => drop(detail.insert("context".to_owned(), Value::Object(context.clone()))),
-        Some(Err(why)) => drop(detail.insert("context_omitted".to_owned(), (*why).into())),
+        Some(Ok(context)) => detail["context"] = Value::Object(context.clone()),
+        Some(Err(why)) => detail["context_omitted"] = (*why).into(),
         None => {}
     }
-    detail.insert("summary".to_owned(), Value::Object(announcement.summary.clone()));
-    let whole = Value::Object(detail.clone()).to_string();
+    detail["summary"] = Value::Object(outcome.summary.clone());
+    let whole = detail.to_string();
     if whole.len() <= MAX_DETAIL {
         return whole;
     }
-    detail.insert("summary".to_owned(), json!({}));
-    detail.insert("summary_omitted".to_owned(), true.into());
-    Value::Object(detail).to_string()
+    detail["summary"] = json!({});
+    detail["summary_omitted"] = true.into();
+    detail.to_string()
 }
 
 /// A subject valid for SNS: printable ASCII without leading spaces, of fewer than 100 characters.
@@ -199,30 +265,43 @@ fn message(text: &str) -> &str {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use hooks_webhook::{Category, Event};
 
-    fn announcement<'a>(summary: &'a Map<String, Value>, artifacts: &'a [String]) -> Announcement<'a> {
-        Announcement {
-            event_type: "batch.completed",
-            id: "evt_1",
-            idempotency_key: "batch.completed/batch_1",
-            object_id: Some("batch_1"),
-            endpoint: "project",
-            source: "openai",
-            status: "completed",
-            artifacts,
-            bucket: "results",
-            summary,
-            note: None,
-            context: None,
-        }
+    use super::*;
+    use crate::queue::{Message, Source};
+
+    fn delivered() -> Delivered {
+        let body = r#"{"id":"evt_1","type":"batch.completed","created_at":1,"data":{"id":"batch_1"}}"#;
+        let message = Message {
+            body: body.to_owned(),
+            webhook_id: "wh_1".to_owned(),
+            webhook_timestamp: "1".to_owned(),
+            endpoint: "project".to_owned(),
+            event_type: "batch.completed".to_owned(),
+            received_at: 1,
+            source: Source::OpenAi,
+            failure: None,
+            seen_token: None,
+            asked_by: None,
+        };
+        Delivered { category: Category::Batch, message, event: Event::parse(body).unwrap() }
+    }
+
+    fn outcome(summary: Value, artifacts: &[&str]) -> Outcome {
+        let Value::Object(summary) = summary else { panic!("not an object") };
+        let artifacts = artifacts.iter().map(ToString::to_string).collect();
+        Outcome { object_id: Some("batch_1".to_owned()), summary, artifacts, ..Outcome::new("completed", 1) }
+    }
+
+    fn detail_of(outcome: &Outcome, context: Option<&Result<Map<String, Value>, &'static str>>) -> String {
+        let (delivered, idempotency_key) = (&delivered(), "batch.completed/batch_1");
+        detail(&Announcement { delivered, outcome, idempotency_key, bucket: "results", context })
     }
 
     #[test]
     fn an_outcome_says_what_became_of_the_object_and_where_the_results_are() {
-        let summary = json!({"lines": 3}).as_object().unwrap().clone();
-        let artifacts = ["batch/batch_1/output.jsonl".to_owned()];
-        let detail: Value = serde_json::from_str(&detail(&announcement(&summary, &artifacts))).unwrap();
+        let outcome = outcome(json!({"lines": 3}), &["batch/batch_1/output.jsonl"]);
+        let detail: Value = serde_json::from_str(&detail_of(&outcome, None)).unwrap();
         let expected = json!({
             "id": "evt_1", "idempotency_key": "batch.completed/batch_1", "object_id": "batch_1", "endpoint": "project", "source": "openai", "status": "completed",
             "artifacts": ["batch/batch_1/output.jsonl"], "bucket": "results", "summary": {"lines": 3},
@@ -232,8 +311,7 @@ mod tests {
 
     #[test]
     fn a_summary_that_is_too_large_for_the_bus_is_left_out_with_a_mark() {
-        let summary = json!({"long": "x".repeat(MAX_DETAIL)}).as_object().unwrap().clone();
-        let detail = detail(&announcement(&summary, &[]));
+        let detail = detail_of(&outcome(json!({"long": "x".repeat(MAX_DETAIL)}), &[]), None);
         assert!(detail.len() < 1000);
         let detail: Value = serde_json::from_str(&detail).unwrap();
         assert_eq!((&detail["summary"], &detail["summary_omitted"]), (&json!({}), &json!(true)));
@@ -242,15 +320,14 @@ mod tests {
 
     #[test]
     fn a_context_is_returned_as_it_is_or_said_to_be_missing() {
-        let (summary, context) = (Map::new(), json!({"order": 7}).as_object().unwrap().clone());
+        let context = json!({"order": 7}).as_object().unwrap().clone();
         let carried = |context: &Result<Map<String, Value>, &'static str>| -> Value {
-            let announcement = Announcement { context: Some(context), ..announcement(&summary, &[]) };
-            serde_json::from_str(&detail(&announcement)).unwrap()
+            serde_json::from_str(&detail_of(&outcome(json!({}), &[]), Some(context))).unwrap()
         };
         let whole = carried(&Ok(context));
         assert_eq!((&whole["context"], whole.get("context_omitted")), (&json!({"order": 7}), None));
-        let without = carried(&Err("is no JSON object"));
-        assert_eq!((without.get("context"), &without["context_omitted"]), (None, &json!("is no JSON object")));
+        let without = carried(&Err("is not a JSON object"));
+        assert_eq!((without.get("context"), &without["context_omitted"]), (None, &json!("is not a JSON object")));
     }
 
     #[test]

@@ -5,11 +5,11 @@ use std::time::Duration;
 /// The wait after the first failure; it doubles with every further one.
 const BASE: Duration = Duration::from_secs(15);
 
-/// Where the doubling ends. Twelve receives then span about four hours, longer than most outages of the other side
+/// Longest wait of the doubling. Twelve receives then span about four hours, longer than most outages of the other side
 /// and well within the days that a queue keeps a message.
 const LONGEST: Duration = Duration::from_hours(1);
 
-/// How much of what the other side asked for is believed. SQS allows 12 hours of invisibility counted from the
+/// Longest wait that is believed when the other side asks for it. SQS allows 12 hours of invisibility counted from the
 /// receive, and a record may have been worked on for up to 15 minutes of that before it failed.
 const LONGEST_ASKED: Duration = Duration::from_mins(11 * 60 + 30);
 

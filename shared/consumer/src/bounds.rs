@@ -4,21 +4,20 @@ use serde_json::{Map, Value};
 
 use crate::Outcome;
 
-/// What counts, times, summary and artifacts may take together, as JSON. An event's item in the ledger holds them beside
+/// Maximum size of counts, times, summary and artifacts together, as JSON. An event's item in the ledger holds them beside
 /// a body of 300 KiB and must stay below 400 KB in a measure that can be half as much again as JSON's.
 const MAX_JSON: usize = 32 * 1024;
 
-/// How many artifacts are listed. Handlers store a handful.
+/// Maximum number of artifacts. Handlers store a handful.
 const MAX_ARTIFACTS: usize = 64;
 
-/// The longest text, in bytes: a status, a note, an error.
+/// Maximum length of a text in bytes: a status, a note, an error.
 const MAX_TEXT: usize = 1024;
 
 /// The entry of a summary that says how many others were left out.
 const LEFT_OUT: &str = "entries_left_out";
 
-/// The outcome with everything cut to what the ledger and the bus take. Whatever is left out is in the artifacts; the
-/// summary says how many entries it lacks.
+/// The outcome, cut to what the ledger and the bus take. The summary says how many entries it lacks.
 pub(crate) fn bounded(mut outcome: Outcome) -> Outcome {
     shorten(&mut outcome.status);
     outcome.note.as_mut().map(shorten);

@@ -1,22 +1,26 @@
-//! What a handler's author sees: one trait, and the words for what became of an event.
+//! The view of a handler's author: one trait, its context, and its errors.
 
 use std::future::Future;
 use std::time::Duration;
 
-use hooks_aws::artifacts::Artifacts;
+use hooks_aws::AwsError;
+use hooks_aws::artifacts::{ArtifactError, Artifacts};
 use hooks_aws::ledger::{Claim, Ledger, RecordResult};
+use hooks_aws::outcomes::Outcome;
+use hooks_aws::parameters::ParameterError;
+use hooks_function::ApiKeySecretError;
+use hooks_openai::{ErrorClass, OpenAiError};
 use hooks_webhook::Event;
-use serde_json::{Map, Value};
 use tokio::time::Instant;
 
 /// The work that an event of one category stands for.
 ///
 /// The harness calls it with an event that is verified, decoded and claimed, so nobody else is working on the same
-/// event or the same effect. What it returns decides everything that follows; a handler never acknowledges, retries
-/// or records anything itself. A panic counts as [`HandlerError::Retry`].
+/// event or on another one that means the same. What it returns decides everything that follows; a handler never
+/// acknowledges, retries or records anything itself. A panic counts as [`HandlerError::Retry`].
 pub trait Handler: Send + Sync + 'static {
-    /// For how long after an event was created its object may not be visible yet. [`Outcome::not_found`] counts from
-    /// then on; before, the event is tried again.
+    /// Time after an event's creation during which its object may not be visible yet: the event is tried again.
+    /// [`Outcome::not_found`] counts from then on.
     const PATIENCE: Duration = Duration::from_mins(10);
 
     /// Does the work and says what the object is now.
@@ -32,20 +36,20 @@ pub trait Handler: Send + Sync + 'static {
     }
 }
 
-/// What a handler gets besides the event.
+/// Input of a handler besides the event.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct Context {
-    /// When the handler will be stopped and its event retried. A little earlier than the invocation's own deadline.
+    /// Time at which the handler will be stopped and its event retried: a little before the invocation's deadline.
     pub deadline: Instant,
-    /// How many times the event was claimed, this time included: 1 at first. It says nothing about what was done then.
+    /// Number of claims of the event, this one included: 1 at first. It says nothing about what was done then.
     pub attempt: u32,
     /// Whether an earlier attempt may have sent a request that cannot be taken back: it has called
     /// [`acting`](Self::acting).
     pub acted: bool,
-    /// When the event came into this system, in milliseconds since the Unix epoch.
+    /// Time at which the event came into this system, in milliseconds since the Unix epoch.
     pub received_at: i64,
-    /// Where to keep what is worth keeping.
+    /// Store for what is worth keeping.
     pub artifacts: Artifacts,
     claim: Option<(Ledger, Claim)>,
 }
@@ -81,121 +85,14 @@ impl Context {
 
     async fn note_acting(&self, acting: bool) -> Result<(), HandlerError> {
         let Some((ledger, claim)) = &self.claim else { return Ok(()) };
-        match ledger.acting(claim, acting).await {
-            Ok(RecordResult::Written) => Ok(()),
-            Ok(RecordResult::Superseded) => Err(HandlerError::retry("another invocation works on it by now")),
-            Err(error) => Err(HandlerError::retry(error.to_string())),
+        match ledger.acting(claim, acting).await? {
+            RecordResult::Written => Ok(()),
+            RecordResult::Superseded => Err(HandlerError::retry("another invocation works on it by now")),
         }
     }
 }
 
-/// What the object that an event speaks of is now, and what was kept of it.
-///
-/// It becomes the job's record, the event's outcome in the ledger and the announcement on the bus.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Outcome {
-    /// The object's id. Without one no job is recorded, only the event.
-    pub object_id: Option<String>,
-    /// The object's own status, in OpenAI's words.
-    pub status: String,
-    /// Whether that status is final. A job that reached a final status never goes back to another one.
-    pub terminal: bool,
-    /// When the object was seen like this, in milliseconds since the Unix epoch: the time of retrieval. Between two
-    /// equally final states the later one stays.
-    pub as_of: i64,
-    /// Numbers by name.
-    pub counts: Map<String, Value>,
-    /// Moments in the object's life by name, as OpenAI gives them (Unix seconds).
-    pub times: Map<String, Value>,
-    /// What else a person or a program wants to know without opening an artifact.
-    pub summary: Map<String, Value>,
-    /// The keys of what was stored in the bucket.
-    pub artifacts: Vec<String>,
-    /// How many bytes that was, for the metric.
-    pub artifact_bytes: u64,
-    /// One sentence for whoever wonders why nothing was done.
-    pub note: Option<String>,
-    /// What went wrong with the object at OpenAI, in one sentence.
-    pub error: Option<String>,
-    /// What a person should be told at once.
-    pub alert: Option<Alert>,
-    /// Whether the event's own object is missing: the event is tried again while it is young, and then people are told.
-    pub is_missing: bool,
-}
-
-impl Outcome {
-    /// The status of an object whose id OpenAI does not know.
-    pub const NOT_FOUND: &'static str = "not_found";
-
-    /// An outcome with a status and nothing else; the rest is filled in with struct update syntax.
-    pub fn new(status: impl Into<String>, as_of: i64) -> Self {
-        Self {
-            object_id: None,
-            status: status.into(),
-            terminal: false,
-            as_of,
-            counts: Map::new(),
-            times: Map::new(),
-            summary: Map::new(),
-            artifacts: Vec::new(),
-            artifact_bytes: 0,
-            note: None,
-            error: None,
-            alert: None,
-            is_missing: false,
-        }
-    }
-
-    /// The end of an event whose object does not exist: OpenAI's test deliveries name such objects, and what was deleted,
-    /// has expired or is another project's looks the same. While the event is young it is tried again
-    /// ([`Handler::PATIENCE`]); then people are told.
-    ///
-    /// It is not final, so a job that was recorded while its object still existed stays as it is.
-    pub fn not_found(object_id: impl Into<String>, as_of: i64) -> Self {
-        let object_id = object_id.into();
-        let note = format!(
-            "OpenAI has no object {object_id}: a test delivery, an object that was deleted or has expired, or one of \
-             another project than the API key's"
-        );
-        Self { object_id: Some(object_id), note: Some(note), is_missing: true, ..Self::new(Self::NOT_FOUND, as_of) }
-    }
-}
-
-/// Something a person should know, sent to the alerts topic.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Alert {
-    /// How bad it is; subscribers can filter by it.
-    pub severity: Severity,
-    /// One line, at most 100 ASCII characters: what does not fit is cut or replaced.
-    pub subject: String,
-    /// The whole story.
-    pub message: String,
-}
-
-/// How bad an [`Alert`] is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Severity {
-    /// Worth knowing, nothing to do.
-    Info,
-    /// Something is lost or incomplete.
-    Warning,
-    /// Somebody must act.
-    Critical,
-}
-
-impl Severity {
-    /// The value of the `severity` attribute of an alert.
-    #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Info => "info",
-            Self::Warning => "warning",
-            Self::Critical => "critical",
-        }
-    }
-}
-
-/// Why an event could not be handled, and so what happens to it next.
+/// An event could not be handled. The kind says what happens to it next.
 ///
 /// Messages go to logs, the ledger and the dead-letter queue: they must hold no key and no body.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -203,9 +100,9 @@ pub enum HandlerError {
     /// It may work later: the record goes back to its queue.
     #[error("{message}")]
     Retry {
-        /// The least time to wait, when the other side asked for one.
+        /// Least time to wait, when the other side asked for one.
         after: Option<Duration>,
-        /// What happened.
+        /// Cause in words.
         message: String,
     },
     /// It can never work: the record goes to the dead-letter queue at once, and people are told.
@@ -213,7 +110,7 @@ pub enum HandlerError {
     Permanent {
         /// A short code, lower case with underscores: the dead letter's `failure-reason`.
         reason: &'static str,
-        /// What happened.
+        /// Cause in words.
         message: String,
     },
 }
@@ -223,13 +120,11 @@ impl HandlerError {
     pub const UNAUTHORIZED: &'static str = "unauthorized";
     /// The account's quota is used up.
     pub const QUOTA_EXHAUSTED: &'static str = "quota_exhausted";
-    /// The object does not exist. A handler that sees this of an event's own object returns
-    /// [`Outcome::not_found`] instead.
+    /// The object does not exist. Of an event's own object a handler returns [`Outcome::not_found`] instead.
     pub const NOT_FOUND: &'static str = "not_found";
     /// OpenAI refused the call for another reason that no retry can change.
     pub const REFUSED: &'static str = "refused_by_openai";
-
-    /// The reason of an event that names no object.
+    /// The event names no object.
     pub const NO_OBJECT: &'static str = "no_object";
 
     /// Try again later, no earlier than the queue's own backoff says.
@@ -249,43 +144,64 @@ impl HandlerError {
 ///
 /// [`HandlerError::Permanent`] with [`HandlerError::NO_OBJECT`] when it names none.
 pub fn object_id<'a>(event: &'a Event, what: &str) -> Result<&'a str, HandlerError> {
-    event
-        .object_id()
-        .ok_or_else(|| HandlerError::permanent(HandlerError::NO_OBJECT, format!("the event names no {what}")))
+    let none = || HandlerError::permanent(HandlerError::NO_OBJECT, format!("the event names no {what}"));
+    event.object_id().ok_or_else(none)
 }
 
-/// What OpenAI answered, or `None` when it answered that there is no such object, which is a normal end of an event.
+/// OpenAI's answer, or `None` when it answered that there is no such object, which is a normal end of an event.
 ///
 /// # Errors
 ///
-/// What every other refusal means for a retry.
-pub fn found<T>(answer: Result<T, hooks_openai::OpenAiError>) -> Result<Option<T>, HandlerError> {
+/// Every other refusal, by its meaning for a retry.
+pub fn found<T>(answer: Result<T, OpenAiError>) -> Result<Option<T>, HandlerError> {
     match answer {
         Ok(object) => Ok(Some(object)),
-        Err(error) if error.class() == hooks_openai::ErrorClass::NotFound => Ok(None),
+        Err(error) if error.class() == ErrorClass::NotFound => Ok(None),
         Err(error) => Err(error.into()),
     }
 }
 
-impl From<hooks_openai::OpenAiError> for HandlerError {
-    /// By what the error means for a retry.
-    ///
-    /// Whether a 404 is a failure depends on what was asked for, so a handler looks for it first: the event's own
-    /// object being unknown is [`Outcome::not_found`].
-    fn from(error: hooks_openai::OpenAiError) -> Self {
+impl From<AwsError> for HandlerError {
+    fn from(error: AwsError) -> Self {
+        Self::retry(error.to_string())
+    }
+}
+
+impl From<ArtifactError> for HandlerError {
+    fn from(error: ArtifactError) -> Self {
+        Self::retry(error.to_string())
+    }
+}
+
+impl From<ParameterError> for HandlerError {
+    fn from(error: ParameterError) -> Self {
+        Self::retry(error.to_string())
+    }
+}
+
+/// A key that is missing today may be there at the next attempt.
+impl From<ApiKeySecretError> for HandlerError {
+    fn from(error: ApiKeySecretError) -> Self {
+        Self::retry(format!("{error}; the event is tried again until then"))
+    }
+}
+
+impl From<OpenAiError> for HandlerError {
+    /// By what the error means for a retry. A handler looks for a 404 of the event's own object first.
+    fn from(error: OpenAiError) -> Self {
         let mut message = error.to_string();
         let reason = match error.class() {
-            hooks_openai::ErrorClass::Retry => return Self::Retry { after: error.retry_after(), message },
-            hooks_openai::ErrorClass::NotFound => Self::NOT_FOUND,
-            hooks_openai::ErrorClass::Unauthorized => {
+            ErrorClass::Retry => return Self::Retry { after: error.retry_after(), message },
+            ErrorClass::NotFound => Self::NOT_FOUND,
+            ErrorClass::Unauthorized => {
                 message.push_str(
                     ". The API key may not read this object: it is invalid, it lacks a permission, or it is another \
                      project's (an object that does not exist, as in a test delivery, is answered by 404)",
                 );
                 Self::UNAUTHORIZED
             }
-            hooks_openai::ErrorClass::QuotaExhausted => Self::QUOTA_EXHAUSTED,
-            hooks_openai::ErrorClass::Permanent => Self::REFUSED,
+            ErrorClass::QuotaExhausted => Self::QUOTA_EXHAUSTED,
+            ErrorClass::Permanent => Self::REFUSED,
         };
         Self::Permanent { reason, message }
     }

@@ -3,7 +3,7 @@
 
 use std::fmt::Display;
 
-use hooks_aws::artifacts::{ArtifactError, KeyError};
+use hooks_aws::artifacts::KeyError;
 use hooks_openai::for_display;
 use hooks_webhook::Event;
 use serde_json::{Map, Value};
@@ -85,18 +85,6 @@ impl From<KeyError> for HandlerError {
     /// An artifact's key is made of the event's object id.
     fn from(error: KeyError) -> Self {
         Self::permanent("unusable_id", format!("the event names {error}"))
-    }
-}
-
-impl From<ArtifactError> for HandlerError {
-    fn from(error: ArtifactError) -> Self {
-        Self::retry(error.to_string())
-    }
-}
-
-impl From<hooks_aws::parameters::ParameterError> for HandlerError {
-    fn from(error: hooks_aws::parameters::ParameterError) -> Self {
-        Self::retry(error.to_string())
     }
 }
 

@@ -1,8 +1,8 @@
 //! From an SQS record to an event.
 
 use aws_lambda_events::sqs::SqsMessage;
-use hooks_aws::queue::Message;
-use hooks_webhook::Event;
+use hooks_aws::queue::{Delivered, EVENT_TYPE, FAILURE_MESSAGE, Message, RECEIVED_AT, WEBHOOK_ID};
+use hooks_webhook::{Category, Event};
 
 /// The longest body, in bytes. The verifier takes half of that, and escaping what SQS refuses doubles at most.
 const MAX_BODY: usize = 2 * hooks_webhook::MAX_BODY;
@@ -20,14 +20,7 @@ const MAX_WORD: usize = 64;
 /// The end of the year 9999 in milliseconds since the Unix epoch. Later days have no name.
 const LAST_MOMENT: u64 = 253_402_300_799_999;
 
-/// A record that the harness can work on.
-#[derive(Debug)]
-pub(crate) struct Delivered {
-    pub(crate) message: Message,
-    pub(crate) event: Event,
-}
-
-/// Why a record is none of ours. No retry can change that.
+/// The record is not one of ours. No retry can change that.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum Undecodable {
     #[error("the message has no body")]
@@ -43,7 +36,7 @@ pub(crate) enum Undecodable {
 }
 
 /// Reads a record.
-pub(crate) fn decode(record: &SqsMessage) -> Result<Delivered, Undecodable> {
+pub(crate) fn decode(record: &SqsMessage, category: Category) -> Result<Delivered, Undecodable> {
     let body = record.body.as_deref().filter(|body| !body.is_empty()).ok_or(Undecodable::NoBody)?;
     if body.len() > MAX_BODY {
         return Err(Undecodable::BodyTooLarge);
@@ -51,7 +44,7 @@ pub(crate) fn decode(record: &SqsMessage) -> Result<Delivered, Undecodable> {
     let message = Message::decode(body.to_owned(), |name| attribute(record, name))
         .map_err(|malformed| Undecodable::Attribute(malformed.0))?;
     if message.received_at > LAST_MOMENT {
-        return Err(Undecodable::Attribute(hooks_aws::queue::RECEIVED_AT));
+        return Err(Undecodable::Attribute(RECEIVED_AT));
     }
     let event = Event::parse(body)?;
     let too_long = [
@@ -61,16 +54,16 @@ pub(crate) fn decode(record: &SqsMessage) -> Result<Delivered, Undecodable> {
     ];
     match too_long.into_iter().find(|(_, too_long)| *too_long) {
         Some((what, _)) => Err(Undecodable::TooLong(what)),
-        None => Ok(Delivered { message, event }),
+        None => Ok(Delivered { category, message, event }),
     }
 }
 
 /// The text of a record's attribute, unless it is too long to be one of ours.
-pub(crate) fn attribute<'a>(record: &'a SqsMessage, name: &str) -> Option<&'a str> {
+fn attribute<'a>(record: &'a SqsMessage, name: &str) -> Option<&'a str> {
     let longest = match name {
-        hooks_aws::queue::WEBHOOK_ID => MAX_ID,
+        WEBHOOK_ID => MAX_ID,
         // A type that is too long is told by the body.
-        hooks_aws::queue::EVENT_TYPE | hooks_aws::queue::FAILURE_MESSAGE => usize::MAX,
+        EVENT_TYPE | FAILURE_MESSAGE => usize::MAX,
         _ => MAX_WORD,
     };
     let attribute = record.message_attributes.get(name)?;
@@ -79,7 +72,7 @@ pub(crate) fn attribute<'a>(record: &'a SqsMessage, name: &str) -> Option<&'a st
     attribute.string_value.as_deref().filter(|value| is_string && !value.is_empty() && value.len() <= longest)
 }
 
-/// How many times the record was received, this time included.
+/// Number of times the record was received, this time included.
 pub(crate) fn receives(record: &SqsMessage) -> u32 {
     record.attributes.get("ApproximateReceiveCount").and_then(|count| count.parse().ok()).unwrap_or(1)
 }
@@ -118,17 +111,17 @@ mod tests {
     fn decoded_with(name: &str, attribute: Value) -> Result<Delivered, Undecodable> {
         let mut attributes = attributes();
         attributes[name] = attribute;
-        decode(&record(&body().to_string(), &attributes))
+        decode(&record(&body().to_string(), &attributes), Category::Batch)
     }
 
     fn decoded_body(body: &Value) -> Result<Delivered, Undecodable> {
-        decode(&record(&body.to_string(), &attributes()))
+        decode(&record(&body.to_string(), &attributes()), Category::Batch)
     }
 
     #[test]
     fn a_record_of_the_verifier_is_read() {
         let record = record(&body().to_string(), &attributes());
-        let Delivered { message, event } = decode(&record).unwrap();
+        let Delivered { message, event, .. } = decode(&record, Category::Batch).unwrap();
         assert_eq!((message.webhook_id.as_str(), message.endpoint.as_str()), ("wh_1", "project"));
         assert_eq!((event.id.as_str(), event.object_id()), ("evt_1", Some("batch_1")));
         assert_eq!(receives(&record), 3);
@@ -174,14 +167,14 @@ mod tests {
         for body in [json!([]), json!("text"), json!({"id": "evt_1"}), json!({"type": "batch.completed"})] {
             assert!(matches!(decoded_body(&body), Err(Undecodable::Body(_))), "{body}");
         }
-        assert!(matches!(decode(&record("{", &attributes())), Err(Undecodable::Body(_))));
-        assert_eq!(decode(&record("", &attributes())).unwrap_err(), Undecodable::NoBody);
+        assert!(matches!(decode(&record("{", &attributes()), Category::Batch), Err(Undecodable::Body(_))));
+        assert_eq!(decode(&record("", &attributes()), Category::Batch).unwrap_err(), Undecodable::NoBody);
     }
 
     #[test]
     fn a_body_beyond_anything_queued_is_not_even_parsed() {
         let body = "x".repeat(MAX_BODY + 1);
-        assert_eq!(decode(&record(&body, &attributes())).unwrap_err(), Undecodable::BodyTooLarge);
+        assert_eq!(decode(&record(&body, &attributes()), Category::Batch).unwrap_err(), Undecodable::BodyTooLarge);
     }
 
     #[test]
@@ -219,8 +212,8 @@ mod tests {
         ) {
             let mut attributes = attributes();
             attributes[name] = json!({"stringValue": value, "dataType": kind});
-            let _ = decode(&record(&body, &attributes));
-            let _ = decode(&record(&tests::body().to_string(), &attributes));
+            let _ = decode(&record(&body, &attributes), Category::Batch);
+            let _ = decode(&record(&tests::body().to_string(), &attributes), Category::Batch);
         }
     }
 }

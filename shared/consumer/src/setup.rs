@@ -1,15 +1,16 @@
 //! Start of a consumer function.
 
 use aws_lambda_events::sqs::SqsEvent;
+use hooks_aws::alerts::Alerts;
 use hooks_aws::artifacts::Artifacts;
 use hooks_aws::ledger::Ledger;
 use hooks_aws::outcomes::Outcomes;
 use hooks_aws::queue::ConsumerQueue;
-use hooks_function::{ApiKeySecret, ApiKeySecretError, Config, Deadline, Environment, Error, Faults};
+use hooks_function::{ApiKeySecret, Config, Deadline, Environment, Error, Faults};
 use hooks_webhook::Category;
 
 use crate::harness::Services;
-use crate::{Handler, HandlerError, Harness, OpenAi};
+use crate::{Handler, Harness, OpenAi};
 
 /// Parts that a handler is made from.
 pub struct Setup<'a> {
@@ -49,7 +50,7 @@ impl Setup<'_> {
 
 impl<H: Handler> Harness<H> {
     /// Reads the environment and puts everything together; `handler` makes the handler, or returns `None` when the
-    /// environment lacks something.
+    /// environment lacks something. `MAX_RECEIVES` is the receive at which a failing record is given up.
     ///
     /// # Errors
     ///
@@ -75,40 +76,22 @@ impl<H: Handler> Harness<H> {
         let openai = setup.openai;
         environment.finish(|| {
             let config = config?;
+            let (ledger, outcomes) = (ledger?, Outcomes::new(&config, bus?, topic?));
             let services = Services {
-                ledger: ledger?,
                 queue: ConsumerQueue::new(&config, queue?, dead_letter_queue?),
-                outcomes: Outcomes::new(&config, bus?, topic?),
+                alerts: Alerts::new(ledger.clone(), outcomes.clone()),
+                ledger,
+                outcomes,
                 artifacts: Artifacts::new(&config, &bucket?),
                 openai,
             };
-            Some(Self::with(category, handler?, services, max_receives?))
+            Some(Self { category, handler: handler?, services, max_receives: max_receives? })
         })
     }
 }
 
-/// Runs a consumer function: everything that is around its handler. A function's `main` is this call.
-///
-/// ```no_run
-/// use hooks_consumer::{Category, Context, Event, HandlerError, Handler, OpenAi, Outcome};
-///
-/// struct File {
-///     openai: OpenAi,
-/// }
-///
-/// impl Handler for File {
-///     async fn handle(&self, event: &Event, context: &Context) -> Result<Outcome, HandlerError> {
-///         let id = event.object_id().ok_or_else(|| HandlerError::permanent("no_object", "the event names no file"))?;
-///         let file = self.openai.client().await?.file(id, context.deadline).await?;
-///         Ok(Outcome { object_id: Some(file.id), terminal: true, ..Outcome::new("processed", event.created_at * 1000) })
-///     }
-/// }
-///
-/// #[tokio::main(flavor = "current_thread")]
-/// async fn main() -> Result<(), hooks_consumer::Error> {
-///     hooks_consumer::run(Category::File, |setup| Some(File { openai: setup.openai()? })).await
-/// }
-/// ```
+/// Runs a consumer function: everything that is around its handler. A function's `main` is this call, as the crate's
+/// documentation shows.
 ///
 /// # Errors
 ///
@@ -123,13 +106,6 @@ pub async fn run<H: Handler>(
         Ok::<_, Error>(harness.handle(batch, deadline).await)
     })
     .await
-}
-
-/// A key that is missing today may be there at the next attempt.
-impl From<ApiKeySecretError> for HandlerError {
-    fn from(error: ApiKeySecretError) -> Self {
-        Self::retry(format!("{error}; the event is tried again until then"))
-    }
 }
 
 #[cfg(test)]

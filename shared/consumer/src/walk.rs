@@ -1,69 +1,69 @@
 //! The steps after the work, in the order that [`hooks_protocol::steps`] says.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use aws_lambda_events::sqs::SqsMessage;
-use hooks_aws::ledger::{AttemptEnd, Claim, Completion, Delivery, IdempotencyRecord, Job, RecordResult};
-use hooks_aws::outcomes::{Announcement, Notice};
-use hooks_aws::queue::Rejection;
+use hooks_aws::AwsError;
+use hooks_aws::ledger::{AttemptEnd, Claim, IdempotencyRecord, RecordResult};
+use hooks_aws::outcomes::{Alert, Announcement, Notice, Outcome, Severity};
+use hooks_aws::queue::Delivered;
 use hooks_function::clock::now_ms;
 use hooks_function::text::moment;
-use hooks_protocol::{Ending, OnError, Status, Step, steps};
+use hooks_protocol::{Ending, OnError, REJECT, Status, Step, steps};
 use hooks_webhook::Category;
 use serde_json::{Map, Value};
+use tokio::time::Instant;
 
 use crate::backoff::{backoff, until};
 use crate::harness::Services;
-use crate::record::{Delivered, receives};
-use crate::report::{Report, Verdict};
-use crate::{Alert, Outcome, Severity};
+use crate::record::receives;
+use crate::report::Verdict;
 
-/// One message on its way through the steps, with what is known of it.
+/// One message on its way, with what is known of it. It outlives the work, so that a record whose work panics or runs
+/// out of time is reported too.
 pub(crate) struct Walk<'a> {
-    category: Category,
+    pub(crate) category: Category,
     services: &'a Services,
-    pub(crate) record: &'a SqsMessage,
-    delivered: Option<&'a Delivered>,
-    pub(crate) report: &'a mut Report,
-    /// The claim, once it is made (or may be).
-    pub(crate) claim: Option<Claim>,
-    pub(crate) lease_until: i64,
+    record: &'a SqsMessage,
+    pub(crate) began: Instant,
+    pub(crate) receives: u32,
     /// Whether a message that fails now is given up.
     pub(crate) last_receive: bool,
-    pub(crate) ending: Ending,
-    /// What the handler found.
+    pub(crate) delivered: Option<Arc<Delivered>>,
+    /// The claim, once it is made (or may be).
+    pub(crate) claim: Option<Claim>,
+    /// Number of the attempt, once the claim is certain.
+    pub(crate) attempt: Option<u32>,
+    pub(crate) lease_until: i64,
+    ending: Ending,
+    /// Result of the handler.
     pub(crate) outcome: Option<Outcome>,
     /// The record of a message that there is nothing to do for.
     pub(crate) ended: Option<IdempotencyRecord>,
-    /// Why it did not work: a short code, and the reason in words.
-    error: Option<(&'static str, String)>,
-    /// What the outcome shall carry.
+    /// Reason of a failure: a short code, and in words.
+    pub(crate) error: Option<(&'static str, String)>,
+    /// Context that the outcome shall carry.
     context: Option<Result<Map<String, Value>, &'static str>>,
-    /// How long a returned message stays hidden; `None` for the queue's own time.
+    /// Time that a returned message stays hidden; `None` for the queue's own.
     hidden_for: Option<Duration>,
 }
 
-/// What became of a step.
-type Made = Result<RecordResult, String>;
-
 impl<'a> Walk<'a> {
-    pub(crate) fn new(
-        category: Category,
-        services: &'a Services,
-        record: &'a SqsMessage,
-        delivered: Option<&'a Delivered>,
-        report: &'a mut Report,
-    ) -> Self {
+    pub(crate) fn new(category: Category, services: &'a Services, record: &'a SqsMessage, max_receives: u32) -> Self {
+        let receives = receives(record);
         Self {
             category,
             services,
             record,
-            delivered,
-            report,
+            began: Instant::now(),
+            receives,
+            last_receive: receives >= max_receives,
+            delivered: None,
             claim: None,
+            attempt: None,
             lease_until: 0,
-            last_receive: true,
-            ending: Ending::GivenUp,
+            ending: Ending::Later,
             outcome: None,
             ended: None,
             error: None,
@@ -72,62 +72,96 @@ impl<'a> Walk<'a> {
         }
     }
 
-    /// The message is tried again, after this time.
-    pub(crate) fn retry(&mut self, message: String, after: Duration) {
-        self.report.because("retry", &message);
+    /// The steps of a message that failed for now: it is tried again, at the earliest `after` this time, or given up if
+    /// it was received too often.
+    pub(crate) fn retry(&mut self, message: String, after: Option<Duration>) -> &'static [Step] {
+        if self.last_receive {
+            return self.reject("retries_exhausted", format!("received {} times; at last: {message}", self.receives));
+        }
         self.error = Some(("retry", message));
-        self.hidden_for = Some(after);
+        self.hidden_for = Some(self.backoff(after));
+        self.end(Ending::Later)
     }
 
-    /// The message is given up.
-    pub(crate) fn reject(&mut self, reason: &'static str, message: String) -> &mut Self {
-        self.report.because(reason, &message);
+    /// The steps of a message that is given up.
+    pub(crate) fn reject(&mut self, reason: &'static str, message: String) -> &'static [Step] {
         self.error = Some((reason, message));
-        self
+        self.end(Ending::GivenUp)
     }
 
-    pub(crate) fn hide_for(&mut self, time: Duration) {
-        self.hidden_for = Some(time);
+    /// The steps of what the handler found.
+    pub(crate) fn found(&mut self, outcome: Outcome) -> &'static [Step] {
+        let nothing = outcome.is_missing || self.finds_less(&outcome);
+        self.outcome = Some(outcome);
+        self.end(if nothing { Ending::NotFound } else { Ending::Completed })
     }
 
-    /// Whether the event is so young that its object may not be visible yet.
-    pub(crate) fn is_young(&self, patience: Duration) -> bool {
-        let Some(Delivered { message, event }) = self.delivered else { return false };
-        let received_at = message.received_at.cast_signed();
-        let created_at = Some(event.created_at.saturating_mul(1000)).filter(|at| (1..received_at).contains(at));
-        u128::from(now_ms().saturating_sub(created_at.unwrap_or(received_at)).max(0).cast_unsigned())
-            < patience.as_millis()
+    fn end(&mut self, ending: Ending) -> &'static [Step] {
+        self.ending = ending;
+        match (&self.claim, ending) {
+            (Some(claim), _) => steps(ending, claim.replaying),
+            (None, Ending::Later) => &[Step::Return],
+            (None, _) => REJECT,
+        }
     }
 
     /// Whether a replay found less than what was found before.
-    pub(crate) fn finds_less(&self, outcome: &Outcome) -> bool {
-        let before = self.claim.as_ref().and_then(|claim| claim.before.as_ref()?.outcome.as_ref());
+    fn finds_less(&self, outcome: &Outcome) -> bool {
+        let replay = self.claim.as_ref().filter(|claim| claim.replaying);
+        let before = replay.and_then(|claim| claim.before.as_ref()?.outcome.as_ref());
         before.is_some_and(|(_, artifacts, note)| {
             outcome.artifacts.len() < artifacts.len() || (note.is_none() && outcome.note.is_some())
         })
     }
 
-    /// Returns the message.
-    pub(crate) async fn give_back(&mut self, verdict: Verdict) -> Verdict {
-        self.change_visibility().await;
+    pub(crate) fn is_replay(&self) -> bool {
+        self.claim.as_ref().is_some_and(|claim| claim.replaying)
+    }
+
+    /// Whether the event is so young that its object may not be visible yet.
+    pub(crate) fn is_young(&self, patience: Duration) -> bool {
+        let Some(Delivered { message, event, .. }) = self.delivered.as_deref() else { return false };
+        let received_at = message.received_at.cast_signed();
+        let created_at = Some(event.created_at.saturating_mul(1000)).filter(|at| (1..received_at).contains(at));
+        let age = now_ms().saturating_sub(created_at.unwrap_or(received_at)).max(0);
+        u128::from(age.cast_unsigned()) < patience.as_millis()
+    }
+
+    fn backoff(&self, after: Option<Duration>) -> Duration {
+        backoff(self.receives, after, &mut fastrand::Rng::new())
+    }
+
+    /// Returns the message, until a lease is over.
+    pub(crate) async fn give_back_until(&mut self, lease_until: i64, verdict: Verdict) -> Verdict {
+        self.hidden_for = Some(until(lease_until - now_ms(), &mut fastrand::Rng::new()));
+        self.give_back(verdict).await
+    }
+
+    /// Returns the message, and hides it for as long as it shall wait. If that fails, the queue's own time applies.
+    async fn give_back(&self, verdict: Verdict) -> Verdict {
+        if let (Some(receipt_handle), Some(time)) = (self.record.receipt_handle.as_deref(), self.hidden_for)
+            && let Err(error) = self.services.queue.change_visibility(receipt_handle, time).await
+        {
+            tracing::warn!("{error}; it comes back after the queue's visibility timeout");
+        }
         verdict
     }
 
     /// Makes the steps, one after the other.
-    pub(crate) async fn go(&mut self, mut list: &'static [Step]) -> Verdict {
-        let (mut position, mut acknowledges) = (0, true);
-        while let Some(&step) = list.get(position) {
-            position += 1;
+    pub(crate) async fn go(&mut self, mut steps: &'static [Step]) -> Verdict {
+        let mut acknowledges = true;
+        while let [step, rest @ ..] = steps {
+            steps = rest;
             let error = match step {
                 Step::Acknowledge if acknowledges => return self.verdict(),
                 Step::Acknowledge => {
-                    self.hidden_for = Some(backoff(receives(self.record), None, &mut fastrand::Rng::new()));
+                    self.hidden_for = Some(self.backoff(None));
                     return self.give_back(Verdict::Retry).await;
                 }
                 Step::Return => return self.give_back(Verdict::Retry).await,
-                _ => match self.make(step).await {
+                _ => match self.make(*step).await {
                     // Somebody else has it by now. The message stays, in case that one dies.
-                    Ok(RecordResult::Superseded) if step != Step::Release => {
+                    Ok(RecordResult::Superseded) if *step != Step::Release => {
                         self.hidden_for = None;
                         return self.give_back(Verdict::Superseded).await;
                     }
@@ -143,242 +177,104 @@ impl<'a> Walk<'a> {
                 }
                 OnError::Return => {
                     tracing::warn!("{error}; the message comes again when its lease is over");
-                    self.report.because("retry", &error);
-                    self.hidden_for = Some(until(self.lease_until - now_ms(), &mut fastrand::Rng::new()));
-                    return self.give_back(Verdict::Retry).await;
-                }
-                OnError::EndLater if self.last_receive && step != Step::DeadLetter => {
-                    self.reject(
-                        "retries_exhausted",
-                        format!("received {} times; at last: {error}", receives(self.record)),
-                    );
-                    list = self.end_as(Ending::GivenUp);
-                    position = 0;
+                    self.error = Some(("retry", error.to_string()));
+                    return self.give_back_until(self.lease_until, Verdict::Retry).await;
                 }
                 OnError::EndLater => {
-                    self.retry(error, backoff(receives(self.record), None, &mut fastrand::Rng::new()));
-                    list = self.end_as(Ending::Later);
-                    position = 0;
+                    // Without its dead letter no message is given up.
+                    self.last_receive &= *step != Step::DeadLetter;
+                    steps = self.retry(error.to_string(), None);
                 }
             }
         }
         Verdict::Retry
     }
 
-    fn end_as(&mut self, ending: Ending) -> &'static [Step] {
-        self.ending = ending;
-        match &self.claim {
-            Some(claim) => steps(ending, claim.replaying),
-            None => &[Step::Return],
-        }
-    }
-
-    /// What an acknowledged message came to.
+    /// Result of an acknowledged message.
     fn verdict(&self) -> Verdict {
-        let replaying = self.claim.as_ref().is_some_and(|claim| claim.replaying);
         match self.ending {
             _ if self.ended.is_some() => Verdict::Duplicate,
-            Ending::NotFound | Ending::GivenUp if replaying => Verdict::Kept,
+            Ending::NotFound | Ending::GivenUp if self.is_replay() => Verdict::Kept,
             Ending::GivenUp => Verdict::Failed,
-            _ => Verdict::Done,
+            Ending::NotFound => Verdict::NotFound,
+            _ => Verdict::Completed,
         }
     }
 
-    /// Makes a step. An error says what could not be done.
-    async fn make(&mut self, step: Step) -> Made {
-        let ledger = &self.services.ledger;
-        let written = |result: Result<RecordResult, hooks_aws::ledger::LedgerError>| result.map_err(|e| e.to_string());
-        match (step, &self.claim) {
-            (Step::Job, Some(_)) => self.job().await,
-            (Step::Outcome, Some(claim)) => self.publish(claim).await,
-            (Step::Alert, _) => self.alert().await,
-            (Step::DeadLetter, _) => self.dead_letter().await,
-            (Step::End(Status::Failed), Some(claim)) => {
-                let (reason, message) = self.error();
-                written(ledger.fail(claim, reason, message).await)
+    /// Makes a step.
+    async fn make(&mut self, step: Step) -> Result<RecordResult, AwsError> {
+        let Services { ledger, queue, outcomes, alerts, artifacts, .. } = self.services;
+        match (step, &self.claim, &self.outcome) {
+            (Step::Job, Some(claim), Some(outcome)) => {
+                let job = ledger.record_job(self.category.as_str(), outcome, claim).await?;
+                self.context = job.context.filter(|_| !outcome.is_missing);
             }
-            (Step::End(status), Some(claim)) => written(ledger.complete(claim, status, &self.completion()?).await),
-            (Step::Restore, Some(claim)) => written(ledger.restore(claim).await),
-            (Step::Release, Some(claim)) => written(ledger.release(claim).await),
-            (Step::Log, _) => self.log().await,
-            _ => Ok(RecordResult::Written),
-        }
-    }
-
-    /// Records what the object is now. A final state meets what is expected of it.
-    async fn job(&mut self) -> Made {
-        let (Some(claim), Some(outcome)) = (&self.claim, &self.outcome) else { return Ok(RecordResult::Written) };
-        if let Some(object_id) = &outcome.object_id {
-            let job = Job {
-                category: self.category.as_str(),
-                object_id,
-                status: &outcome.status,
-                terminal: outcome.terminal,
-                as_of: outcome.as_of,
-                counts: &outcome.counts,
-                times: &outcome.times,
-                summary: &outcome.summary,
-                artifacts: &outcome.artifacts,
-                error: outcome.error.as_deref(),
-            };
-            let recorded = self.services.ledger.record_job(&job, claim).await.map_err(|error| error.to_string())?;
-            self.context = recorded.context.filter(|_| !outcome.is_missing);
+            (Step::Outcome, Some(claim), Some(outcome)) => {
+                if let Some(delivered) = self.delivered.as_deref() {
+                    let (idempotency_key, bucket) = (claim.key(), artifacts.bucket());
+                    let context = self.context.as_ref();
+                    let announcement = Announcement { delivered, outcome, idempotency_key, bucket, context };
+                    outcomes.announce(&announcement).await?;
+                }
+            }
+            (Step::Alert, ..) => {
+                if let Some((reason, Alert { severity, subject, message })) = self.alert() {
+                    let event = self.delivered.as_ref().map(|delivered| &delivered.event);
+                    let notice = Notice {
+                        category: self.category.as_str(),
+                        event_type: event.map_or("", |event| &event.event_type),
+                        reason,
+                        id: event.map_or_else(|| self.message_id(), |event| &event.id),
+                        severity: severity.as_str(),
+                        subject: &subject,
+                        message: &message,
+                    };
+                    alerts.tell(&notice).await?;
+                }
+            }
+            (Step::DeadLetter, ..) => {
+                let (reason, message) = self.error();
+                let attribute = |name: &'static str| self.record.message_attributes.get(name)?.string_value.as_deref();
+                queue.reject(self.record.body.as_deref().unwrap_or_default(), reason, message, attribute).await?;
+            }
+            (Step::End(_) | Step::Restore | Step::Release, Some(claim), _) => {
+                return ledger.end(claim, &self.attempt_end()).await;
+            }
+            (Step::Log, ..) => match (self.delivered.as_deref(), &self.ended, &self.claim) {
+                (Some(delivered), Some(ended), _) => ledger.repair_log(delivered, ended).await?,
+                (Some(delivered), None, Some(claim)) => drop(ledger.log(delivered, claim, &self.attempt_end()).await?),
+                _ => {}
+            },
+            _ => {}
         }
         Ok(RecordResult::Written)
     }
 
-    async fn publish(&self, claim: &Claim) -> Made {
-        let (Some(Delivered { message, event }), Some(outcome)) = (self.delivered, &self.outcome) else {
-            return Ok(RecordResult::Written);
-        };
-        let announcement = Announcement {
-            event_type: &event.event_type,
-            id: &event.id,
-            idempotency_key: claim.key(),
-            object_id: outcome.object_id.as_deref(),
-            endpoint: &message.endpoint,
-            source: message.source.as_str(),
-            status: &outcome.status,
-            artifacts: &outcome.artifacts,
-            bucket: self.services.artifacts.bucket(),
-            summary: &outcome.summary,
-            note: outcome.note.as_deref(),
-            context: self.context.as_ref(),
-        };
-        let published = self.services.outcomes.announce(&announcement).await;
-        published.map(|()| RecordResult::Written).map_err(|error| error.to_string())
-    }
-
-    /// Tells people what the handler wants them to know, that the object does not exist, or that the message is given up.
-    async fn alert(&self) -> Made {
-        let alert = match (self.ending, &self.outcome) {
-            (Ending::GivenUp, _) => Some(self.given_up()),
-            (_, Some(Outcome { alert: Some(alert), .. })) => Some(alert.clone()),
-            (Ending::NotFound, Some(outcome)) => Some(self.not_found(outcome)),
-            _ => None,
-        };
-        let Some(alert) = alert else { return Ok(RecordResult::Written) };
-        let notice = Notice {
-            category: self.category.as_str(),
-            event_type: self.delivered.map_or("", |delivered| delivered.event.event_type.as_str()),
-            severity: alert.severity.as_str(),
-            subject: &alert.subject,
-            message: &alert.message,
-        };
-        let told = self.services.outcomes.alert(&notice).await;
-        told.map(|()| RecordResult::Written).map_err(|error| error.to_string())
-    }
-
-    async fn dead_letter(&self) -> Made {
+    /// The end of the attempt, for the ledger.
+    fn attempt_end(&self) -> AttemptEnd<'_> {
         let (reason, message) = self.error();
-        let rejection = Rejection { body: self.record.body.as_deref().unwrap_or_default(), reason, message };
-        let attribute = |name: &'static str| self.record.message_attributes.get(name)?.string_value.as_deref();
-        let sent = self.services.queue.reject(rejection, attribute).await;
-        sent.map(|()| RecordResult::Written).map_err(|error| error.to_string())
-    }
-
-    /// Writes the attempt into the event's history, or what its record says of an attempt that is not there.
-    async fn log(&self) -> Made {
-        let Some(Delivered { message, event }) = self.delivered else { return Ok(RecordResult::Written) };
-        let delivery = Delivery {
-            endpoint: &message.endpoint,
-            webhook_id: &message.webhook_id,
-            webhook_timestamp: &message.webhook_timestamp,
-            event_id: &event.id,
-            event_type: &event.event_type,
-            category: self.category.as_str(),
-            object_id: event.object_id(),
-            source: message.source.as_str(),
-            asked_by: message.asked_by.as_deref(),
-            body: &message.body,
-            received_at: message.received_at.cast_signed(),
-        };
-        let (reason, words) = self.error();
-        let ledger = &self.services.ledger;
-        let logged = match (&self.claim, &self.ended) {
-            (_, Some(ended)) => ledger.repair_log(&delivery, ended).await,
-            (Some(claim), _) => {
-                let end = match self.ending {
-                    Ending::Done => AttemptEnd::Found(Status::Completed, self.completion()?),
-                    Ending::NotFound if claim.replaying => AttemptEnd::Kept("found_less", "it found less than before"),
-                    Ending::NotFound => AttemptEnd::Found(Status::NotFound, self.completion()?),
-                    Ending::Later => AttemptEnd::Later(words),
-                    Ending::GivenUp if claim.replaying => AttemptEnd::Kept(reason, words),
-                    Ending::GivenUp => AttemptEnd::Failed(reason, words),
-                };
-                ledger.log(&delivery, claim, &end).await.map(drop)
-            }
-            (None, None) => Ok(()),
-        };
-        logged.map(|()| RecordResult::Written).map_err(|error| error.to_string())
-    }
-
-    /// What was found, for the ledger.
-    fn completion(&self) -> Result<Completion<'_>, String> {
-        let outcome = self.outcome.as_ref().ok_or("nothing was found")?;
-        Ok(Completion {
-            status: &outcome.status,
-            artifacts: &outcome.artifacts,
-            summary: &outcome.summary,
-            note: outcome.note.as_deref(),
-        })
+        match (self.ending, &self.outcome) {
+            (Ending::Later, _) => AttemptEnd::Later(message),
+            (Ending::NotFound, _) if self.is_replay() => AttemptEnd::Kept("found_less", "it found less than before"),
+            (Ending::Completed, Some(outcome)) => AttemptEnd::Found(Status::Completed, outcome),
+            (Ending::NotFound, Some(outcome)) => AttemptEnd::Found(Status::NotFound, outcome),
+            _ if self.is_replay() => AttemptEnd::Kept(reason, message),
+            _ => AttemptEnd::Failed(reason, message),
+        }
     }
 
     fn error(&self) -> (&'static str, &str) {
         self.error.as_ref().map_or(("", ""), |(reason, message)| (reason, message))
     }
 
-    /// Hides the message for as long as it shall wait. If that fails, the queue's own time applies.
-    async fn change_visibility(&self) {
-        let (Some(receipt_handle), Some(time)) = (self.record.receipt_handle.as_deref(), self.hidden_for) else {
-            return;
-        };
-        if let Err(error) = self.services.queue.change_visibility(receipt_handle, time).await {
-            tracing::warn!("{error}; it comes back after the queue's visibility timeout");
-        }
+    fn message_id(&self) -> &str {
+        self.record.message_id.as_deref().unwrap_or("unknown")
     }
 
-    /// What people are told of an event whose object does not exist.
-    fn not_found(&self, outcome: &Outcome) -> Alert {
-        let (kind, what, when) = self.described();
-        let message = format!(
-            "{kind} is about an object that OpenAI does not have.\n\n\
-             What   {what}\n\
-             When   {when} {} times from its queue\n\
-             Why    {}\n\
-             To do  Nothing, if it was a test delivery or the object was deleted. If it happens to every event, the API \
-             key is of another project than the webhook endpoint. After that is corrected, replay the event: \
-             `openai-webhooks events replay`.\n",
-            receives(self.record),
-            outcome.note.as_deref().unwrap_or("OpenAI answered 404"),
-        );
-        Alert { severity: Severity::Warning, subject: format!("{kind}: its object was not found"), message }
-    }
-
-    /// What people are told of a message that was given up.
-    fn given_up(&self) -> Alert {
-        let (kind, what, when) = self.described();
-        let (reason, why) = self.error();
-        let message = format!(
-            "{kind} could not be handled, and is not tried again.\n\n\
-             What   {what}\n\
-             When   {when} {} times from its queue\n\
-             Why    {reason}: {why}\n\
-             To do  Remove the cause, then redrive the dead-letter queue: the event is handled as if it had just come. \
-             docs/operations.md says for each reason what helps.\n\
-             Where  the dead-letter queue of {}, message {}\n",
-            receives(self.record),
-            self.category,
-            self.record.message_id.as_deref().unwrap_or("unknown"),
-        );
-        let subject = format!("{kind} could not be handled: {reason}");
-        Alert { severity: Severity::Critical, subject, message }
-    }
-
-    /// The message for people: its type, what it is about, and when it came.
-    fn described(&self) -> (&str, String, String) {
-        match self.delivered {
-            Some(Delivered { message, event }) => (
+    /// The alert, with its reason: the message is given up, the handler wants people to know something, or the object does not exist.
+    fn alert(&self) -> Option<(&str, Alert)> {
+        let (kind, what, when) = match self.delivered.as_deref() {
+            Some(Delivered { message, event, .. }) => (
                 event.event_type.as_str(),
                 format!(
                     "{} about {}, event {}, delivered to the endpoint {} as {}",
@@ -391,6 +287,35 @@ impl<'a> Walk<'a> {
                 format!("created {}, received", moment(event.created_at)),
             ),
             None => ("a message", "a message that is not an event of ours".to_owned(), "received".to_owned()),
+        };
+        let story = format!("What   {what}\nWhen   {when} {} times from its queue\nWhy    ", self.receives);
+        match (self.ending, &self.outcome) {
+            (Ending::GivenUp, _) => {
+                let (reason, why) = self.error();
+                let message = format!(
+                    "{kind} could not be handled, and is not tried again.\n\n{story}{reason}: {why}\n\
+                     To do  Remove the cause, then redrive the dead-letter queue: the event is handled as if it had just \
+                     come. docs/operations.md says for each reason what helps.\n\
+                     Where  the dead-letter queue of {}, message {}\n",
+                    self.category,
+                    self.message_id(),
+                );
+                let subject = format!("{kind} could not be handled: {reason}");
+                Some((reason, Alert { severity: Severity::Critical, subject, message }))
+            }
+            (_, Some(Outcome { alert: Some(alert), .. })) => Some((kind, alert.clone())),
+            (Ending::NotFound, Some(Outcome { note, .. })) => {
+                let message = format!(
+                    "{kind} is about an object that OpenAI does not have.\n\n{story}{}\n\
+                     To do  Nothing, if it was a test delivery or the object was deleted. If it happens to every event, \
+                     the API key is of another project than the webhook endpoint. After that is corrected, replay the \
+                     event: `openai-webhooks events replay`.\n",
+                    note.as_deref().unwrap_or("OpenAI answered 404"),
+                );
+                let subject = format!("{kind}: its object was not found");
+                Some((Outcome::NOT_FOUND, Alert { severity: Severity::Warning, subject, message }))
+            }
+            _ => None,
         }
     }
 }

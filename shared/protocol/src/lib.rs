@@ -32,7 +32,7 @@ pub enum Status {
     InProgress,
     /// Completed before, and claimed by a replay.
     Replaying,
-    /// Done.
+    /// Nothing is left to do.
     Completed,
     /// Given up. A dead letter was sent before.
     Failed,
@@ -75,7 +75,7 @@ pub struct Record<Id> {
     pub leased: bool,
 }
 
-/// How a message came into its queue.
+/// Origin of a message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Kind<Id> {
     /// OpenAI delivered it.
@@ -91,7 +91,7 @@ pub enum Kind<Id> {
     },
 }
 
-/// What the harness does with a message.
+/// Decision about a message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Decision {
     /// Claims the record, which gets this status: `InProgress` or `Replaying`.
@@ -118,11 +118,11 @@ pub fn decide<Id: PartialEq>(record: Option<&Record<Id>>, event: &Id, kind: &Kin
     }
 }
 
-/// How the work on a claimed event ended.
+/// End of the work on a claimed event.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Ending {
-    /// It is done.
-    Done,
+    /// It is completed.
+    Completed,
     /// The event's own object does not exist. For a replay also: it found less than was found before.
     NotFound,
     /// It may work later.
@@ -131,7 +131,7 @@ pub enum Ending {
     GivenUp,
 }
 
-/// One step after the work. Each is one request to AWS, and the process may die before and after it.
+/// One step after the work: a request to AWS (an alert is three), before and after which the process may die.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Step {
     /// Records what the object is now, and meets its expectation.
@@ -156,7 +156,7 @@ pub enum Step {
     Return,
 }
 
-/// What the harness does when a step fails.
+/// Consequence of a step that fails.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum OnError {
     /// Goes on.
@@ -174,7 +174,7 @@ pub enum OnError {
 pub const fn steps(ending: Ending, replaying: bool) -> &'static [Step] {
     use Step::{Acknowledge, Alert, DeadLetter, End, Job, Log, Outcome, Release, Restore, Return};
     match (ending, replaying) {
-        (Ending::Done, _) => &[Job, Outcome, Alert, End(Status::Completed), Log, Acknowledge],
+        (Ending::Completed, _) => &[Job, Outcome, Alert, End(Status::Completed), Log, Acknowledge],
         (Ending::NotFound, false) => &[Job, Outcome, Alert, End(Status::NotFound), Log, Acknowledge],
         (Ending::GivenUp, false) => &[DeadLetter, End(Status::Failed), Alert, Log, Acknowledge],
         (Ending::NotFound | Ending::GivenUp, true) => &[Restore, Log, Acknowledge],
@@ -193,7 +193,7 @@ pub const REJECT: &[Step] = &[Step::DeadLetter, Step::Alert, Step::Acknowledge];
 pub const DUPLICATE: &[Step] = &[Step::Log, Step::Acknowledge];
 
 impl Step {
-    /// What the harness does when this step fails. Its write may have been made all the same.
+    /// Consequence when this step fails. Its write may have been made all the same.
     #[must_use]
     pub const fn on_error(self) -> OnError {
         match self {

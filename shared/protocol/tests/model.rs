@@ -442,7 +442,7 @@ impl State {
 
     fn work(&self, message: Message, token: Id, replaying: bool, rules: &Rules, moves: &mut Vec<Move>) {
         for (name, ending) in [
-            ("done", Ending::Done),
+            ("completed", Ending::Completed),
             ("not found", Ending::NotFound),
             ("give up", Ending::GivenUp),
             ("later", Ending::Later),
@@ -454,7 +454,7 @@ impl State {
                 }
                 next.budget.retries -= 1;
             }
-            if ending == Ending::Done {
+            if ending == Ending::Completed {
                 next.acts[usize::from(replaying)] += 1;
             }
             next.begin(message, List::After { ending, token, replaying }, rules);
@@ -534,7 +534,7 @@ impl State {
         match list {
             List::After { ending, token, replaying } if token >= written => {
                 let says = match (ending, replaying) {
-                    (Ending::Done, _) | (Ending::NotFound | Ending::GivenUp, true) => Status::Completed,
+                    (Ending::Completed, _) | (Ending::NotFound | Ending::GivenUp, true) => Status::Completed,
                     (Ending::NotFound, false) => Status::NotFound,
                     (Ending::GivenUp, false) => Status::Failed,
                     // An event that was completed before stays so while it is replayed.
@@ -717,7 +717,7 @@ fn rules_that_are_broken_are_caught() {
             Rules {
                 decide: decide_by_times,
                 timed: true,
-                steps: |ending, _| steps(if ending == Ending::NotFound { Ending::Done } else { ending }, false),
+                steps: |ending, _| steps(if ending == Ending::NotFound { Ending::Completed } else { ending }, false),
                 ..RULES
             },
         ),

@@ -60,8 +60,12 @@ impl Line {
     }
 
     /// Adds a metric's value in the metric's unit. A metric can be added once.
+    ///
+    /// A value of 0 becomes a number of the line and no metric: CloudWatch charges for a metric once it got a value.
     pub fn metric(mut self, metric: Metric, value: u64) -> Self {
-        self.metrics.push(metric);
+        if value > 0 {
+            self.metrics.push(metric);
+        }
         self.number(metric.name(), value)
     }
 
@@ -189,6 +193,17 @@ mod tests {
         let parsed = parse(line);
         assert_eq!(parsed["field"], nasty);
         assert_eq!(parsed["message"], nasty);
+    }
+
+    #[test]
+    fn a_value_of_zero_is_in_the_line_and_is_not_a_metric() {
+        let line = Line::new("INFO", "m", noon()).metric(Metric::Reconciled, 0).metric(Metric::Overdue, 2);
+        let line = parse(line);
+        assert_eq!((&line["Reconciled"], &line["Overdue"]), (&json!(0), &json!(2)));
+        let metrics = json!([{"Name": "Overdue", "Unit": "Count"}]);
+        assert_eq!(line["_aws"]["CloudWatchMetrics"].as_array().unwrap().len(), 1);
+        assert_eq!(line["_aws"]["CloudWatchMetrics"][0]["Metrics"], metrics);
+        assert_eq!(parse(Line::new("INFO", "m", noon()).metric(Metric::Reconciled, 0)).get("_aws"), None);
     }
 
     #[test]

@@ -3,7 +3,7 @@
 /// The CloudWatch namespace of every metric.
 pub const NAMESPACE: &str = "OpenAIWebhooks";
 
-/// A metric with its unit and dimensions. A line with a metric must have the fields of its dimensions too, because
+/// A metric with its unit and dimensions. CloudWatch charges for each combination of their values, so there are few. A line with a metric must have the fields of its dimensions too, because
 /// CloudWatch reads the dimensions' values from the line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Metric {
@@ -15,12 +15,11 @@ pub enum Metric {
     EnqueueTime,
     /// Milliseconds from the event's creation at OpenAI to the start of its handling, by `category`.
     EventAge,
-    /// Events finished by a consumer, by `category`, `event.type` and `outcome`.
+    /// Records that a consumer worked on, by `category` and `outcome` (`completed`, `duplicate`, `failed`, `retry` and so
+    /// on).
     Handled,
     /// Milliseconds of a consumer's work on one event, by `category`.
     HandleTime,
-    /// Events already handled, by `category`.
-    Duplicates,
     /// Bytes stored in the bucket for one event, by `category`.
     ArtifactBytes,
     /// Missed events that reconciliation put into their queues.
@@ -31,14 +30,13 @@ pub enum Metric {
 
 impl Metric {
     /// Every metric, for documentation and tests.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 9] = [
         Self::Deliveries,
         Self::VerifyTime,
         Self::EnqueueTime,
         Self::EventAge,
         Self::Handled,
         Self::HandleTime,
-        Self::Duplicates,
         Self::ArtifactBytes,
         Self::Reconciled,
         Self::Overdue,
@@ -68,9 +66,8 @@ impl Metric {
             Self::VerifyTime => ("VerifyTime", "Microseconds", &[]),
             Self::EnqueueTime => ("EnqueueTime", "Microseconds", &[]),
             Self::EventAge => ("EventAge", "Milliseconds", &["category"]),
-            Self::Handled => ("Handled", "Count", &["category", "event.type", "outcome"]),
+            Self::Handled => ("Handled", "Count", &["category", "outcome"]),
             Self::HandleTime => ("HandleTime", "Milliseconds", &["category"]),
-            Self::Duplicates => ("Duplicates", "Count", &["category"]),
             Self::ArtifactBytes => ("ArtifactBytes", "Bytes", &["category"]),
             Self::Reconciled => ("Reconciled", "Count", &[]),
             Self::Overdue => ("Overdue", "Count", &[]),

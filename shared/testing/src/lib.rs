@@ -1,17 +1,15 @@
-//! For tests and benchmarks only: what they run functions and clients against, on this machine alone.
+//! For tests only: what they run functions and clients against, on this machine alone.
 //!
 //! | module or type | stands in for |
 //! |---|---|
 //! | [`Server`] | any HTTP service: it answers as a test says, and keeps a log of the requests |
 //! | [`S3`] | S3, as far as storing and reading objects needs it |
-//! | [`lambda`] | the Lambda runtime around a function's binary, with Secrets Manager and SQS that answer at once |
 //! | [`environment`], [`aws_config`], [`openai_client`] | configurations for any of them |
 //!
-//! Where AWS's own behaviour matters, tests run against `ministack` instead. Failures here are panics: whoever sees them
-//! is a test or a benchmark.
-#![expect(clippy::missing_panics_doc, clippy::panic, clippy::unwrap_used, reason = "only tests and benchmarks use it")]
+//! The Lambda runtime around a function's binary is in `hooks-testing-lambda`. Where AWS's own behaviour matters, tests
+//! run against `ministack` instead. Failures here are panics: whoever sees them is a test.
+#![expect(clippy::missing_panics_doc, clippy::panic, clippy::unwrap_used, reason = "only tests use it")]
 
-pub mod lambda;
 mod s3;
 mod server;
 

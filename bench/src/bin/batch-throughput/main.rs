@@ -22,7 +22,7 @@ use std::process::Command;
 use std::time::{Duration, Instant};
 
 use files::File;
-use hooks_testing::lambda::{Answer, Function};
+use hooks_testing_lambda::{Answer, Function};
 use serde_json::{Value, json};
 use servers::{Aws, OpenAi};
 

@@ -1,7 +1,7 @@
 //! Answers while AWS fails: the sender is told to try again, after the verifier has tried.
 
 use crate::stand::{BODY, LONG_AGO, PROJECT, Stand, pairs, signed};
-use hooks_testing::lambda::{Fault, http_event};
+use hooks_testing_lambda::{Fault, http_event};
 use std::time::{Duration, Instant};
 
 const SEND: &str = "AmazonSQS.SendMessage";

@@ -4,7 +4,7 @@ use crate::stand::{BODY, ID, PROJECT, RELAY, Stand, TEAM_2, now, pairs, queue_ur
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use hmac::{Hmac, KeyInit, Mac};
-use hooks_testing::lambda::http_event;
+use hooks_testing_lambda::http_event;
 use serde_json::json;
 use sha2::Sha256;
 

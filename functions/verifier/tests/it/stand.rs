@@ -3,7 +3,7 @@
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use hmac::{Hmac, KeyInit, Mac};
-use hooks_testing::lambda::{Answer, Aws, Function, http_event};
+use hooks_testing_lambda::{Answer, Aws, Function, http_event};
 use hooks_webhook::Category;
 use serde_json::{Value, json};
 use sha2::Sha256;

@@ -1,24 +1,25 @@
 //! The item of a bookmark: how far somebody got in a list that is too long for one go.
 
+use super::Ledger;
 use super::change::Change;
 use super::value::{number, read_number, read_text, text};
-use super::{Ledger, LedgerError};
+use crate::AwsError;
 
 /// The sort key of a bookmark's item.
 const SK: &str = "bookmark";
 
-/// How far reconciliation got in one of OpenAI's lists.
+/// Place that reconciliation got to in one of OpenAI's lists.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Bookmark {
-    /// What ended before this, in Unix seconds, is none of ours.
+    /// Time in Unix seconds; what ended before is none of ours.
     pub since: i64,
-    /// Behind which entry to go on; from the top when there is none.
+    /// Entry behind which to go on; from the top when there is none.
     pub after: Option<String>,
 }
 
 impl Ledger {
     /// The bookmark in the list of this kind. Needs `dynamodb:GetItem`.
-    pub async fn bookmark(&self, kind: &str) -> Result<Option<Bookmark>, LedgerError> {
+    pub async fn bookmark(&self, kind: &str) -> Result<Option<Bookmark>, AwsError> {
         let item = self.item("read the bookmark", &pk(kind), SK).await?;
         Ok(item.and_then(|item| {
             let after = read_text(&item, "after").map(str::to_owned);
@@ -28,7 +29,7 @@ impl Ledger {
 
     /// Moves the bookmark in the list of this kind, whose `since` stays as it was first written. It does not expire:
     /// without it everything would begin anew.
-    pub async fn set_bookmark(&self, kind: &str, bookmark: &Bookmark) -> Result<(), LedgerError> {
+    pub async fn set_bookmark(&self, kind: &str, bookmark: &Bookmark) -> Result<(), AwsError> {
         let change = Change::default()
             .set("since", number(bookmark.since))
             .set_or_remove("after", bookmark.after.as_deref().map(text));

@@ -2,42 +2,44 @@
 
 use std::collections::HashMap;
 
+use aws_sdk_dynamodb::operation::update_item::UpdateItemError;
 use aws_sdk_dynamodb::types::{AttributeValue, ReturnValue, ReturnValuesOnConditionCheckFailure};
 
-use super::{Ledger, LedgerError};
+use super::{Ledger, value};
+use crate::AwsError;
 
 /// An item of the table: its attributes by name.
 pub type Item = HashMap<String, AttributeValue>;
 
-/// What a conditional write came to.
+/// Result of a conditional write.
 pub(super) enum WriteResult {
-    /// It was made. These are the old values of what it changed, unless others were asked for.
+    /// It was made. The new values of what it changed, or of the whole item if that was asked for.
     Yes(Item),
-    /// The condition did not hold. This is the item that stood in the way.
+    /// The condition did not hold. The item that stood in the way.
     No(Item),
 }
 
-/// The changes to an item's attributes.
+/// Changes to an item's attributes.
 ///
 /// Every attribute goes by an alias, `#name` for `name`, because many of ours are reserved words (`state`, `source`,
 /// `day`). A condition uses the aliases of attributes that are changed, and `:name` for their new values; others are
-/// added by [`compare`](Self::compare) and [`given`](Self::value).
+/// added by [`compare`](Self::compare) and [`value`](Self::value).
 #[derive(Default)]
 pub(super) struct Change {
     set: Vec<String>,
     remove: Vec<String>,
     names: HashMap<String, String>,
     values: HashMap<String, AttributeValue>,
+    returns_all: bool,
 }
 
 impl Change {
     /// Writes an attribute.
-    pub(super) fn set(mut self, name: &'static str, value: AttributeValue) -> Self {
-        self.set.push(format!("#{name} = :{name}"));
-        self.compare(name).value(name, value)
+    pub(super) fn set(self, name: &'static str, value: AttributeValue) -> Self {
+        self.set_to(name, &format!(":{name}"), value)
     }
 
-    /// Writes an attribute, or takes it away when there is no value.
+    /// Writes an attribute, or removes it when there is no value.
     pub(super) fn set_or_remove(self, name: &'static str, value: Option<AttributeValue>) -> Self {
         match value {
             Some(value) => self.set(name, value),
@@ -46,25 +48,35 @@ impl Change {
     }
 
     /// Writes an attribute unless it has a value.
-    pub(super) fn keep_or_set(mut self, name: &'static str, value: AttributeValue) -> Self {
-        self.set.push(format!("#{name} = if_not_exists(#{name}, :{name})"));
-        self.compare(name).value(name, value)
+    pub(super) fn keep_or_set(self, name: &'static str, value: AttributeValue) -> Self {
+        self.set_to(name, &format!("if_not_exists(#{name}, :{name})"), value)
     }
 
     /// Adds to the end of a list, which begins empty.
-    pub(super) fn append(mut self, name: &'static str, entries: Vec<AttributeValue>) -> Self {
-        self.set.push(format!("#{name} = list_append(if_not_exists(#{name}, :empty), :{name})"));
-        self.compare(name).value("empty", AttributeValue::L(Vec::new())).value(name, AttributeValue::L(entries))
+    pub(super) fn append(self, name: &'static str, entries: Vec<AttributeValue>) -> Self {
+        let appended = format!("list_append(if_not_exists(#{name}, :empty), :{name})");
+        self.set_to(name, &appended, AttributeValue::L(entries)).value("empty", AttributeValue::L(Vec::new()))
     }
 
-    /// Takes the first entries of a list away.
+    /// Adds to a number, which begins at zero.
+    pub(super) fn add(self, name: &'static str, number: i64) -> Self {
+        let sum = format!("if_not_exists(#{name}, :zero) + :{name}");
+        self.set_to(name, &sum, value::number(number)).value("zero", value::number(0))
+    }
+
+    fn set_to(mut self, name: &'static str, expression: &str, value: AttributeValue) -> Self {
+        self.set.push(format!("#{name} = {expression}"));
+        self.compare(name).value(name, value)
+    }
+
+    /// Removes the first entries of a list.
     pub(super) fn remove_first(mut self, name: &'static str, count: usize) -> Self {
         // From the last one on: an implementation may renumber after each.
         self.remove.extend((0..count).rev().map(|index| format!("#{name}[{index}]")));
         self.compare(name)
     }
 
-    /// Takes an attribute away.
+    /// Removes an attribute.
     pub(super) fn remove(mut self, name: &'static str) -> Self {
         self.remove.push(format!("#{name}"));
         self.compare(name)
@@ -80,6 +92,11 @@ impl Change {
     pub(super) fn value(mut self, name: &'static str, value: AttributeValue) -> Self {
         self.values.insert(format!(":{name}"), value);
         self
+    }
+
+    /// Returns the whole item.
+    pub(super) fn returns_all(self) -> Self {
+        Self { returns_all: true, ..self }
     }
 
     fn expression(&self) -> String {
@@ -98,20 +115,7 @@ impl Ledger {
         sk: &str,
         change: Change,
         condition: &str,
-    ) -> Result<WriteResult, LedgerError> {
-        self.change_returning(action, pk, sk, change, condition, ReturnValue::UpdatedOld).await
-    }
-
-    /// [`change`](Self::change), for those who want other values than the old ones of what was changed.
-    pub(super) async fn change_returning(
-        &self,
-        action: &'static str,
-        pk: &str,
-        sk: &str,
-        change: Change,
-        condition: &str,
-        values: ReturnValue,
-    ) -> Result<WriteResult, LedgerError> {
+    ) -> Result<WriteResult, AwsError> {
         let result = self
             .client
             .update_item()
@@ -122,33 +126,25 @@ impl Ledger {
             .condition_expression(condition)
             .set_expression_attribute_names(Some(change.names))
             .set_expression_attribute_values((!change.values.is_empty()).then_some(change.values))
-            .return_values(values)
+            .return_values(if change.returns_all { ReturnValue::AllNew } else { ReturnValue::UpdatedNew })
             .return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld)
             .send()
             .await;
         match result {
             Ok(output) => Ok(WriteResult::Yes(output.attributes.unwrap_or_default())),
             Err(error) => match error.as_service_error() {
-                Some(refusal) if refusal.is_conditional_check_failed_exception() => {
-                    Ok(WriteResult::No(in_the_way(refusal)))
+                Some(UpdateItemError::ConditionalCheckFailedException(refusal)) => {
+                    Ok(WriteResult::No(refusal.item().cloned().unwrap_or_default()))
                 }
-                _ => Err(LedgerError::new(action, &error)),
+                _ => Err(AwsError::of(action)(error)),
             },
         }
     }
 
     /// The item with these keys, as it is now. `action` follows "could not" in an error. Needs `dynamodb:GetItem`.
-    pub async fn item(&self, action: &'static str, pk: &str, sk: &str) -> Result<Option<Item>, LedgerError> {
+    pub async fn item(&self, action: &'static str, pk: &str, sk: &str) -> Result<Option<Item>, AwsError> {
         let request = self.client.get_item().table_name(&self.table).consistent_read(true);
         let request = request.key("pk", AttributeValue::S(pk.to_owned())).key("sk", AttributeValue::S(sk.to_owned()));
-        Ok(request.send().await.map_err(|error| LedgerError::new(action, &error))?.item)
-    }
-}
-
-fn in_the_way(refusal: &aws_sdk_dynamodb::operation::update_item::UpdateItemError) -> Item {
-    use aws_sdk_dynamodb::operation::update_item::UpdateItemError::ConditionalCheckFailedException;
-    match refusal {
-        ConditionalCheckFailedException(refusal) => refusal.item().cloned().unwrap_or_default(),
-        _ => Item::default(),
+        Ok(request.send().await.map_err(AwsError::of(action))?.item)
     }
 }

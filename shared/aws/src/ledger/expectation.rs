@@ -10,7 +10,8 @@ use serde_json::{Map, Value};
 use super::change::{Change, Item, WriteResult};
 use super::job::{SK, pk};
 use super::value::{number, read_text, text};
-use super::{Ledger, LedgerError, expires_at, now};
+use super::{Ledger, expires_at, now};
+use crate::AwsError;
 
 /// The index over what still waits.
 const INDEX: &str = "by-due";
@@ -18,20 +19,20 @@ const INDEX: &str = "by-due";
 /// The longest context, in bytes of JSON. It goes onto the bus with the outcome.
 pub const MAX_CONTEXT: usize = 4 * 1024;
 
-/// What will happen to an object.
+/// Expectation of an object's end.
 #[derive(Clone, Copy, Debug)]
 pub struct Expectation<'a> {
-    /// Which function handles the object's events: `response`, `batch`, `eval` or `fine-tuning`.
+    /// Category of the object's events: `response`, `batch` or `fine-tuning`.
     pub category: &'a str,
-    /// The object's id.
+    /// Id of the object.
     pub object_id: &'a str,
-    /// When people are told that it has not ended, in Unix seconds.
+    /// Time at which people are told that it has not ended, in Unix seconds.
     pub due_at: i64,
-    /// What its outcome shall carry: a JSON object of [`MAX_CONTEXT`] bytes at most.
+    /// Context that its outcome shall carry: a JSON object of [`MAX_CONTEXT`] bytes at most.
     pub context: Option<&'a str>,
 }
 
-/// Why an expectation was not written.
+/// An expectation was not written.
 #[derive(Debug, thiserror::Error)]
 pub enum ExpectError {
     /// Its context cannot be carried.
@@ -39,17 +40,17 @@ pub enum ExpectError {
     Context(&'static str),
     /// The table could not be written to.
     #[error(transparent)]
-    Ledger(#[from] LedgerError),
+    Ledger(#[from] AwsError),
 }
 
 /// An expectation that nothing has met yet.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Waiting {
-    /// The object's id; the whole `pk` where that is not the one of an expectation.
+    /// Id of the object; the whole `pk` where that is not the one of an expectation.
     pub object_id: String,
-    /// When it should have ended, in Unix seconds.
+    /// Time by which it should have ended, in Unix seconds.
     pub due_at: i64,
-    /// When the expectation was written, in Unix seconds, if it says so.
+    /// Time at which the expectation was written, in Unix seconds, if it says so.
     pub created_at: Option<i64>,
     pk: String,
     sk: String,
@@ -60,9 +61,9 @@ pub struct Waiting {
 /// Some of the expectations that wait.
 #[derive(Clone, Debug, Default)]
 pub struct WaitingPage {
-    /// The one due first comes first.
+    /// The expectations, the one due first at first.
     pub items: Vec<Waiting>,
-    /// Where the next page begins; `None` when this is the last one.
+    /// Place where the next page begins; `None` when this is the last one.
     pub next: Option<Waiting>,
 }
 
@@ -74,9 +75,7 @@ impl Ledger {
     pub async fn expect(&self, expectation: &Expectation<'_>) -> Result<(), ExpectError> {
         const ACTION: &str = "record what is expected";
         let Expectation { category, object_id, due_at, context } = *expectation;
-        if let Some(context) = context {
-            read_context(context).map_err(ExpectError::Context)?;
-        }
+        context.map_or(Ok(()), check_context).map_err(ExpectError::Context)?;
         let expected = || {
             Change::default()
                 .set("category", text(category))
@@ -106,11 +105,11 @@ impl Ledger {
         due_before: i64,
         after: Option<&Waiting>,
         limit: u16,
-    ) -> Result<WaitingPage, LedgerError> {
+    ) -> Result<WaitingPage, AwsError> {
         let start = after.map(|last| {
-            let key = [("pk", text(&last.pk)), ("sk", text(&last.sk)), ("due_at", AttributeValue::N(last.due.clone()))];
-            let key = key.into_iter().chain([("waiting", text(category))]);
-            key.map(|(name, value)| (name.to_owned(), value)).collect()
+            let due = AttributeValue::N(last.due.clone());
+            let key = [("pk", text(&last.pk)), ("sk", text(&last.sk)), ("due_at", due), ("waiting", text(category))];
+            key.map(|(name, value)| (name.to_owned(), value)).into()
         });
         let request = self
             .client
@@ -127,7 +126,7 @@ impl Ledger {
             .expression_attribute_values(":no", number(0))
             .set_exclusive_start_key(start)
             .limit(limit.into());
-        let found = request.send().await.map_err(|error| LedgerError::new("list what is expected", &error))?;
+        let found = request.send().await.map_err(AwsError::of("list what is expected"))?;
         Ok(WaitingPage {
             items: found.items().iter().filter_map(|item| Waiting::of(category, item)).collect(),
             next: found.last_evaluated_key().and_then(|key| Waiting::of(category, key)),
@@ -136,7 +135,7 @@ impl Ledger {
 
     /// Remembers that people were told of an expectation that was not met in time. `false` when it has been met or
     /// written anew meanwhile.
-    pub async fn overdue(&self, waiting: &Waiting) -> Result<bool, LedgerError> {
+    pub async fn overdue(&self, waiting: &Waiting) -> Result<bool, AwsError> {
         let change = Change::default()
             .set("overdue_at", number(now() / 1000))
             .remove("waiting")

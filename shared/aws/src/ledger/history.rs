@@ -4,209 +4,157 @@
 //! late holder writes never covers what a later one wrote. When the process dies before it is written, the next receive
 //! of the message writes it, from what the idempotency record says.
 
-use std::collections::HashMap;
-
-use aws_sdk_dynamodb::types::{AttributeValue, ReturnValue};
+use aws_sdk_dynamodb::types::AttributeValue;
 use aws_smithy_types::DateTime;
 use aws_smithy_types::date_time::Format;
 use hooks_protocol::Status;
-use serde_json::{Map, Value};
 
 use super::change::{Change, WriteResult};
 use super::record::{Claim, IdempotencyRecord};
-use super::value::{number, object, text, texts};
-use super::{Ledger, LedgerError, bounded, expires_at, now};
+use super::value::{map, number, object, read_text, text, texts};
+use super::{Ledger, bounded, expires_at, now};
+use crate::AwsError;
+use crate::outcomes::Outcome;
+use crate::queue::Delivered;
 
 /// The sort key of an event's item.
 const SK: &str = "event";
 
-/// The longest body that is kept, in bytes; the module's documentation has the sum.
+/// Maximum length of a body that is kept, in bytes; the module's documentation has the sum.
 const MAX_BODY: usize = 300 * 1024;
 
-/// How many attempts are kept at least. With twice as many the older half is forgotten.
+/// Number of attempts that are kept at least. With twice as many the older half is forgotten.
 const ATTEMPTS: usize = 20;
 
-/// Over how many keys of the index a day's events are spread, so that no day is one hot partition.
+/// Number of keys of the index over which a day's events are spread, so that no day is one hot partition.
 pub const SHARDS: usize = 16;
 
-/// An event as it was delivered.
-#[derive(Clone, Copy, Debug)]
-pub struct Delivery<'a> {
-    /// Which of our endpoints received it.
-    pub endpoint: &'a str,
-    /// The `webhook-id` header: the same for every delivery of one event to one endpoint.
-    pub webhook_id: &'a str,
-    /// The `webhook-timestamp` header, as received.
-    pub webhook_timestamp: &'a str,
-    /// The body's `id`.
-    pub event_id: &'a str,
-    /// The body's `type`.
-    pub event_type: &'a str,
-    /// Which function handles it.
-    pub category: &'a str,
-    /// What it is about.
-    pub object_id: Option<&'a str>,
-    /// How it came: `openai`, `reconcile` or `replay`.
-    pub source: &'a str,
-    /// Who asked for it, if somebody did.
-    pub asked_by: Option<&'a str>,
-    /// The verified body.
-    pub body: &'a str,
-    /// When we received it, in milliseconds since the Unix epoch.
-    pub received_at: i64,
-}
+/// The condition of a write that no later claim has made, nor this one before.
+const NEWER: &str = "attribute_not_exists(pk) OR (#token <> :token AND #begun <= :begun)";
 
-/// What was found of the event's object.
-#[derive(Clone, Copy, Debug)]
-pub struct Completion<'a> {
-    /// Its status.
-    pub status: &'a str,
-    /// Where its results are.
-    pub artifacts: &'a [String],
-    /// What is worth knowing.
-    pub summary: &'a Map<String, Value>,
-    /// Why nothing was done, when nothing was.
-    pub note: Option<&'a str>,
-}
-
-/// How an attempt ended.
+/// End of an attempt. A reason is a short code, with the reason in words.
 #[derive(Clone, Copy, Debug)]
 pub enum AttemptEnd<'a> {
     /// The event is completed, or its object does not exist.
-    Found(Status, Completion<'a>),
-    /// It is given up: a short code, and the reason in words.
+    Found(Status, &'a Outcome),
+    /// It is given up.
     Failed(&'a str, &'a str),
-    /// It is tried again later, for this reason.
+    /// It is tried again later, for this reason in words.
     Later(&'a str),
-    /// A replay failed, or found less than before: the event stays as it was. A short code, and the reason in words.
+    /// A replay failed, or found less than before: the event stays as it was.
     Kept(&'a str, &'a str),
 }
 
 impl Ledger {
     /// Writes an attempt into the history of its event.
     ///
-    /// `false`: a later attempt was written before, so this one is only added to the list.
-    pub async fn log(&self, delivery: &Delivery<'_>, claim: &Claim, end: &AttemptEnd<'_>) -> Result<bool, LedgerError> {
-        let (state, result, reason) = match *end {
-            AttemptEnd::Found(status, completion) => (Some(status), completion.status, None),
-            AttemptEnd::Failed(reason, message) => (Some(Status::Failed), "failed", Some((reason, message))),
-            AttemptEnd::Later(message) => {
-                ((!claim.replaying).then_some(Status::InProgress), "retry", Some(("retry", message)))
+    /// `false`: it or a later attempt was written before, and a later one stays the last word.
+    pub async fn log(&self, delivered: &Delivered, claim: &Claim, end: &AttemptEnd<'_>) -> Result<bool, AwsError> {
+        let change = described(delivered).set("claims", number(claim.claims.into()));
+        let ended = |change: Change, status: Status| state(change, status).set("handled_at", number(now()));
+        let (change, result, reason) = match *end {
+            AttemptEnd::Found(status, outcome) => (found(ended(change, status), outcome), &*outcome.status, None),
+            AttemptEnd::Failed(reason, message) => {
+                let reason = Some((reason, message));
+                (error(ended(change, Status::Failed), reason), "failed", reason)
             }
-            AttemptEnd::Kept(reason, message) => (None, "kept", Some((reason, message))),
+            AttemptEnd::Later(message) => {
+                let reason = Some(("retry", message));
+                let later = |change| error(state(change, Status::InProgress), reason).remove("handled_at");
+                (if claim.replaying { change } else { later(change) }, "retry", reason)
+            }
+            AttemptEnd::Kept(reason, message) => (change, "kept", Some((reason, message))),
         };
-        let mut attempts = Vec::new();
-        if let Some(before) = claim.before.as_ref().filter(|before| before.was_interrupted(claim)) {
-            attempts.push(attempt(delivery, before.claimed_at, None, "interrupted", None));
+        // The process of a claim that ended by itself died.
+        let died = |before: &&IdempotencyRecord| {
+            before.event == claim.event && before.status == Status::InProgress && before.lease_until > 0
+        };
+        let interrupted = claim.before.as_ref().filter(died);
+        let interrupted = interrupted.map(|before| attempt(delivered, before.claimed_at, None, "interrupted", None));
+        let this = attempt(delivered, claim.claimed_at, Some(now()), result, reason);
+        let attempts: Vec<_> = interrupted.into_iter().chain([this]).collect();
+        match self.write(delivered, change, &claim.token, claim.claimed_at, attempts.clone(), NEWER).await? {
+            WriteResult::Yes(_) => Ok(true),
+            WriteResult::No(item) if read_text(&item, "token") == Some(&claim.token) => Ok(false),
+            WriteResult::No(_) => {
+                let change = Change::default().append("attempts", attempts);
+                let action = "add to the event's history";
+                self.change(action, &pk(delivered), SK, change, "attribute_exists(pk)").await.map(|_| false)
+            }
         }
-        attempts.push(attempt(delivery, claim.claimed_at, Some(now()), result, reason));
-        let mut change = described(delivery).set("claims", number(claim.claims.into()));
-        if let Some(state) = state {
-            change = change.set("state", text(state.as_str())).remove("duplicate_of");
-            change = match end {
-                AttemptEnd::Found(_, completion) => found(change, completion).set("handled_at", number(now())),
-                AttemptEnd::Failed(..) => error(change, reason).set("handled_at", number(now())),
-                _ => error(change, reason).remove("handled_at"),
-            };
-        }
-        let condition = "attribute_not_exists(pk) OR (#token <> :token AND #begun <= :begun)";
-        let written =
-            self.write_history(delivery, change, &claim.token, claim.claimed_at, &attempts, condition).await?;
-        if written == Some(true) {
-            return Ok(true);
-        }
-        if written.is_none() {
-            let change = Change::default().append("attempts", attempts);
-            let pk = pk(delivery);
-            self.change("add to the event's history", &pk, SK, change, "attribute_exists(pk)").await?;
-        }
-        Ok(false)
     }
 
     /// Writes into the history of an event that has ended what its record says, unless it is there.
-    pub async fn repair_log(&self, delivery: &Delivery<'_>, record: &IdempotencyRecord) -> Result<(), LedgerError> {
-        let event = format!("{}#{}", delivery.endpoint, delivery.webhook_id);
-        let is_own = record.event == event;
+    pub async fn repair_log(&self, delivered: &Delivered, record: &IdempotencyRecord) -> Result<(), AwsError> {
+        let is_own = record.event == format!("{}#{}", delivered.message.endpoint, delivered.message.webhook_id);
         if is_own && record.status == Status::Replaying {
             return Ok(());
         }
-        let ended_at = record.ended_at.unwrap_or_else(now);
-        let change =
-            described(delivery).set("claims", number(record.claims.into())).set("handled_at", number(ended_at));
-        let (change, result, reason, condition) = if is_own {
-            let reason = record.error.as_ref().map(|(reason, message)| (reason.as_str(), message.as_str()));
-            let state = change.set("state", text(record.status.as_str())).remove("duplicate_of");
-            let (change, result) = match &record.outcome {
-                Some((status, artifacts, note)) => {
-                    let summary = Map::new();
-                    let completion = Completion { status, artifacts, summary: &summary, note: note.as_deref() };
-                    (found(state, &completion), status.as_str())
-                }
-                None => (error(state, reason), "failed"),
-            };
-            (change, result, reason, "attribute_not_exists(pk) OR (#token <> :token AND #begun <= :begun)")
-        } else {
-            let completed = text(Status::Completed.as_str());
-            let change = change.set("state", completed).set("duplicate_of", text(&record.event));
-            let change = change.remove("reason").remove("message");
-            (change, "duplicate", None, "attribute_not_exists(pk) OR #state <> :state")
+        let change = described(delivered)
+            .set("claims", number(record.claims.into()))
+            .set("handled_at", number(record.ended_at.unwrap_or_else(now)));
+        let (change, result, reason, condition) = match &record.outcome {
+            _ if !is_own => {
+                let change = change.set("state", text(Status::Completed.as_str()));
+                let change = error(change.set("duplicate_of", text(&record.event)), None);
+                (change, "duplicate", None, "attribute_not_exists(pk) OR #state <> :state")
+            }
+            Some((status, artifacts, note)) => {
+                let (artifacts, note) = (artifacts.clone(), note.clone());
+                let outcome = Outcome { artifacts, note, ..Outcome::new(status, record.claimed_at) };
+                (found(state(change, record.status), &outcome), status.as_str(), None, NEWER)
+            }
+            None => {
+                let reason = record.error.as_ref().map(|(reason, message)| (reason.as_str(), message.as_str()));
+                (error(state(change, record.status), reason), "failed", reason, NEWER)
+            }
         };
         let begun = record.claimed_at;
-        let attempts = [attempt(delivery, begun, record.ended_at, result, reason)];
-        self.write_history(delivery, change, &record.token, begun, &attempts, condition).await.map(drop)
+        let attempts = vec![attempt(delivered, begun, record.ended_at, result, reason)];
+        self.write(delivered, change, &record.token, begun, attempts, condition).await.map(drop)
     }
 
-    /// `None`: the condition does not hold, and another claim has written. `Some(false)`: it was written before.
-    async fn write_history(
+    async fn write(
         &self,
-        delivery: &Delivery<'_>,
+        delivered: &Delivered,
         change: Change,
         token: &str,
         begun: i64,
-        attempts: &[AttributeValue],
+        attempts: Vec<AttributeValue>,
         condition: &str,
-    ) -> Result<Option<bool>, LedgerError> {
-        const ACTION: &str = "write the event's history";
-        let pk = pk(delivery);
-        let change = change.set("token", text(token)).set("begun", number(begun)).append("attempts", attempts.to_vec());
-        match self.change_returning(ACTION, &pk, SK, change, condition, ReturnValue::UpdatedNew).await? {
-            WriteResult::No(item) => Ok((super::value::read_text(&item, "token") == Some(token)).then_some(false)),
-            WriteResult::Yes(item) => {
-                let kept = item.get("attempts").and_then(|attempts| attempts.as_l().ok()).map_or(0, Vec::len);
-                if kept >= 2 * ATTEMPTS {
-                    let change = Change::default().remove_first("attempts", kept - ATTEMPTS);
-                    self.change("shorten the event's history", &pk, SK, change, "attribute_exists(pk)").await?;
-                }
-                Ok(Some(true))
+    ) -> Result<WriteResult, AwsError> {
+        let pk = pk(delivered);
+        let change = change.set("token", text(token)).set("begun", number(begun)).append("attempts", attempts);
+        let result = self.change("write the event's history", &pk, SK, change, condition).await?;
+        if let WriteResult::Yes(item) = &result {
+            let kept = item.get("attempts").and_then(|attempts| attempts.as_l().ok()).map_or(0, Vec::len);
+            if kept >= 2 * ATTEMPTS {
+                let change = Change::default().remove_first("attempts", kept - ATTEMPTS);
+                self.change("shorten the event's history", &pk, SK, change, "attribute_exists(pk)").await?;
             }
         }
+        Ok(result)
     }
 }
 
-impl IdempotencyRecord {
-    /// Whether a claim of the same event ended by itself before this one: its process died.
-    fn was_interrupted(&self, claim: &Claim) -> bool {
-        self.event == claim.event && self.status == Status::InProgress && self.lease_until > 0
-    }
+fn pk(Delivered { message, .. }: &Delivered) -> String {
+    format!("event#{}#{}", message.endpoint, message.webhook_id)
 }
 
-fn pk(delivery: &Delivery<'_>) -> String {
-    format!("event#{}#{}", delivery.endpoint, delivery.webhook_id)
-}
-
-/// What a delivery says of its event. What the first delivery said of its arrival stays.
-fn described(delivery: &Delivery<'_>) -> Change {
+/// The delivery's part of the item. The first delivery's arrival stays.
+fn described(Delivered { category, message, event }: &Delivered) -> Change {
+    let received_at = message.received_at.cast_signed();
     let change = Change::default()
-        .keep_or_set("day", text(day_of(delivery.received_at, shard(delivery.webhook_id))))
-        .keep_or_set("received_at", number(delivery.received_at))
-        .keep_or_set("source", text(delivery.source))
-        .set("webhook_timestamp", text(delivery.webhook_timestamp))
-        .set("event_id", text(delivery.event_id))
-        .set("event_type", text(delivery.event_type))
-        .set("category", text(delivery.category))
-        .set_or_remove("object_id", delivery.object_id.map(text))
+        .keep_or_set("day", text(day_of(received_at, shard(&message.webhook_id))))
+        .keep_or_set("received_at", number(received_at))
+        .keep_or_set("source", text(message.source.as_str()))
+        .set("webhook_timestamp", text(&message.webhook_timestamp))
+        .set("event_id", text(&event.id))
+        .set("event_type", text(&event.event_type))
+        .set("category", text(category.as_str()))
+        .set_or_remove("object_id", event.object_id().map(text))
         .set("expires_at", number(expires_at()));
-    let body = delivery.body;
+    let body = &message.body;
     if body.len() <= MAX_BODY {
         change.set("body", text(body)).remove("body_omitted")
     } else {
@@ -214,14 +162,17 @@ fn described(delivery: &Delivery<'_>) -> Change {
     }
 }
 
-fn found(change: Change, completion: &Completion<'_>) -> Change {
-    change
-        .set("result", text(completion.status))
-        .set("artifacts", texts(completion.artifacts))
-        .set("summary", object(completion.summary))
-        .set_or_remove("note", completion.note.map(|note| text(bounded(note))))
-        .remove("reason")
-        .remove("message")
+fn state(change: Change, status: Status) -> Change {
+    change.set("state", text(status.as_str())).remove("duplicate_of")
+}
+
+fn found(change: Change, outcome: &Outcome) -> Change {
+    let change = change
+        .set("result", text(&outcome.status))
+        .set("artifacts", texts(&outcome.artifacts))
+        .set("summary", object(&outcome.summary))
+        .set_or_remove("note", outcome.note.as_deref().map(|note| text(bounded(note))));
+    error(change, None)
 }
 
 fn error(change: Change, reason: Option<(&str, &str)>) -> Change {
@@ -232,23 +183,21 @@ fn error(change: Change, reason: Option<(&str, &str)>) -> Change {
 
 /// An entry of the list of attempts.
 fn attempt(
-    delivery: &Delivery<'_>,
+    Delivered { message, .. }: &Delivered,
     begun: i64,
     ended: Option<i64>,
     result: &str,
     reason: Option<(&str, &str)>,
 ) -> AttributeValue {
-    let entries = [
-        Some(("source", text(delivery.source))),
-        delivery.asked_by.map(|who| ("asked_by", text(who))),
+    map([
+        Some(("source", text(message.source.as_str()))),
+        message.asked_by.as_ref().map(|who| ("asked_by", text(who))),
         Some(("begun", number(begun))),
         ended.map(|ended| ("ended", number(ended))),
         Some(("result", text(result))),
         reason.map(|(reason, _)| ("reason", text(reason))),
         reason.map(|(_, message)| ("message", text(bounded(message)))),
-    ];
-    let entries = entries.into_iter().flatten().map(|(name, value)| (name.to_owned(), value));
-    AttributeValue::M(entries.collect::<HashMap<_, _>>())
+    ])
 }
 
 /// The key of the index for a moment's day (UTC) and a shard: `2026-11-21#7`.

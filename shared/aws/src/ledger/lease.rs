@@ -2,7 +2,8 @@
 
 use super::change::{Change, WriteResult};
 use super::value::{number, read_text, text};
-use super::{Ledger, LedgerError, expires_at, now};
+use super::{Ledger, expires_at, now, random_token};
+use crate::AwsError;
 
 /// The sort key of a lease's item.
 const SK: &str = "lease";
@@ -17,8 +18,8 @@ pub struct Lease {
 impl Ledger {
     /// Takes the lease of this name until `until` (milliseconds since the Unix epoch). `None`: somebody has it, and it
     /// is not over.
-    pub async fn lease(&self, name: &str, until: i64) -> Result<Option<Lease>, LedgerError> {
-        let lease = Lease { pk: format!("lease#{name}"), token: format!("{:032x}", fastrand::u128(..)) };
+    pub async fn lease(&self, name: &str, until: i64) -> Result<Option<Lease>, AwsError> {
+        let lease = Lease { pk: format!("lease#{name}"), token: random_token() };
         let change = Change::default()
             .set("holder", text(&lease.token))
             .set("lease_until", number(until))
@@ -33,7 +34,7 @@ impl Ledger {
     }
 
     /// Gives a lease back, so that whoever comes next has it at once. One that somebody else has by now stays theirs.
-    pub async fn end_lease(&self, lease: &Lease) -> Result<(), LedgerError> {
+    pub async fn end_lease(&self, lease: &Lease) -> Result<(), AwsError> {
         let change =
             Change::default().set("lease_until", number(0)).compare("holder").value("holder", text(&lease.token));
         self.change("give the lease back", &lease.pk, SK, change, "#holder = :holder").await.map(|_| ())

@@ -1,16 +1,16 @@
 //! The idempotency record: the only lock. Its rules are those of [`hooks_protocol`].
 
-use aws_sdk_dynamodb::types::AttributeValue;
 use hooks_protocol::{Decision, Kind, Record, Status, decide};
 
 use super::change::{Change, Item, WriteResult};
-use super::value::{number, read_number, read_text, text, texts};
-use super::{Completion, Ledger, LedgerError, bounded, expires_at, now};
+use super::value::{map, number, read_map, read_number, read_text, text, texts};
+use super::{AttemptEnd, Ledger, bounded, expires_at, now, random_token};
+use crate::AwsError;
 
 /// The sort key of a record's item.
 const SK: &str = "record";
 
-/// How often a claim is decided anew because somebody else wrote in between.
+/// Number of times that a claim is decided anew because somebody else wrote in between.
 const RACES: usize = 8;
 
 /// A claim on an idempotency key. Every later write names its token, and is refused once the record has another one.
@@ -19,9 +19,9 @@ pub struct Claim {
     key: String,
     pub(super) event: String,
     pub(super) token: String,
-    /// When it was made, in milliseconds since the Unix epoch.
+    /// Time of the claim in milliseconds since the Unix epoch.
     pub claimed_at: i64,
-    /// How many times the key was claimed, this time included.
+    /// Number of claims of the key, this one included.
     pub claims: u32,
     /// Whether it is a replay's claim on what was completed before.
     pub replaying: bool,
@@ -31,21 +31,21 @@ pub struct Claim {
     pub before: Option<IdempotencyRecord>,
 }
 
-/// What became of a claim.
+/// Result of asking for a claim.
 #[derive(Debug)]
 pub enum ClaimResult {
     /// The record is ours until its lease ends.
     Granted(Claim),
     /// Somebody else holds it.
     Busy {
-        /// When their lease ends, in milliseconds since the Unix epoch.
+        /// End of their lease, in milliseconds since the Unix epoch.
         until: i64,
     },
     /// There is nothing to do. The record says why.
     Ended(IdempotencyRecord),
 }
 
-/// Whether a holder's write counted.
+/// Result of a holder's write.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[must_use]
 pub enum RecordResult {
@@ -58,26 +58,26 @@ pub enum RecordResult {
 /// An idempotency record.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct IdempotencyRecord {
-    /// Its state.
+    /// State.
     pub status: Status,
-    /// The token of the latest claim.
+    /// Token of the latest claim.
     pub token: String,
-    /// The event of the latest claim that was not a replay's, or of the replay that completed it: endpoint and webhook
-    /// id, joined by `#`.
+    /// Event of the latest claim that was not a replay's, or of the replay that completed it: endpoint and webhook id,
+    /// joined by `#`.
     pub event: String,
-    /// When the lease ends, in milliseconds since the Unix epoch; 0 when it was ended.
+    /// End of the lease in milliseconds since the Unix epoch; 0 when it was ended.
     pub lease_until: i64,
-    /// When it was claimed last, in milliseconds since the Unix epoch.
+    /// Time of the latest claim in milliseconds since the Unix epoch.
     pub claimed_at: i64,
-    /// How many times it was claimed.
+    /// Number of claims.
     pub claims: u32,
-    /// When it ended, in milliseconds since the Unix epoch.
+    /// Time of the end in milliseconds since the Unix epoch.
     pub ended_at: Option<i64>,
     /// Whether a request that cannot be taken back may have been sent.
     pub acting: bool,
-    /// How it was completed: the object's status, the artifacts, and why nothing was done, if nothing was.
+    /// Outcome: the object's status, the artifacts, and why nothing was done, if nothing was.
     pub outcome: Option<(String, Vec<String>, Option<String>)>,
-    /// Why it failed: a short code, and the reason in words.
+    /// Failure: a short code, and the reason in words.
     pub error: Option<(String, String)>,
 }
 
@@ -88,7 +88,7 @@ impl Claim {
         Self {
             key: key.into(),
             event: format!("{endpoint}#{webhook_id}"),
-            token: format!("{:032x}", fastrand::u128(..)),
+            token: random_token(),
             claimed_at: now(),
             claims: 1,
             replaying: false,
@@ -103,17 +103,14 @@ impl Claim {
         &self.key
     }
 
-    fn granted(mut self, before: Option<IdempotencyRecord>, status: Status) -> ClaimResult {
-        let again = before.as_ref().filter(|before| before.status != Status::Completed);
-        self.acted = again.is_some_and(|before| before.acting);
-        self.claims = claims(before.as_ref());
-        self.replaying = status == Status::Replaying;
-        self.before = before;
-        ClaimResult::Granted(self)
-    }
-
-    fn pk(&self) -> String {
-        pk(&self.key)
+    fn granted(self, before: Option<IdempotencyRecord>, status: Status) -> ClaimResult {
+        ClaimResult::Granted(Self {
+            acted: before.as_ref().is_some_and(|before| before.acting && before.status != Status::Completed),
+            claims: claims(before.as_ref()),
+            replaying: status == Status::Replaying,
+            before,
+            ..self
+        })
     }
 }
 
@@ -122,33 +119,32 @@ impl Ledger {
     ///
     /// Each try is one write under the condition that the record is still the one that was decided upon, of which
     /// nothing but the first guess (there is none) costs more than that write. After an error the claim may have been
-    /// made: [`release`](Self::release) ends it.
-    pub async fn claim(&self, claim: Claim, kind: &Kind<String>, lease_until: i64) -> Result<ClaimResult, LedgerError> {
+    /// made: [`end`](Self::end) as [`AttemptEnd::Later`] releases it.
+    pub async fn claim(&self, claim: Claim, kind: &Kind<String>, lease_until: i64) -> Result<ClaimResult, AwsError> {
         const ACTION: &str = "claim the idempotency record";
         let mut found: Option<IdempotencyRecord> = None;
         for _ in 0..RACES {
             let lock = found.as_ref().map(|record| record.lock(now()));
-            let status = match (decide(lock.as_ref(), &claim.event, kind), found.clone()) {
+            let status = match (decide(lock.as_ref(), &claim.event, kind), &found) {
                 (Decision::Take(status), _) => status,
-                (Decision::Busy, record) => {
-                    return Ok(ClaimResult::Busy { until: record.map_or(0, |record| record.lease_until) });
-                }
-                (Decision::Acknowledge, Some(record)) => return Ok(ClaimResult::Ended(record)),
-                (Decision::Acknowledge, None) => return Err(LedgerError::unreadable(ACTION)),
+                (Decision::Busy, Some(record)) => return Ok(ClaimResult::Busy { until: record.lease_until }),
+                (Decision::Acknowledge, Some(record)) => return Ok(ClaimResult::Ended(record.clone())),
+                // Without a record everybody may take it.
+                (_, None) => break,
             };
             match self.write_claim(ACTION, &claim, found.as_ref(), status, lease_until).await? {
                 WriteResult::Yes(_) => return Ok(claim.granted(found, status)),
+                // The SDK tried twice: the first try was made, but its answer got lost.
+                WriteResult::No(item) if read_text(&item, "token") == Some(&claim.token) => {
+                    return Ok(claim.granted(found, status));
+                }
                 WriteResult::No(item) => {
-                    let record = IdempotencyRecord::read(&item).ok_or_else(|| LedgerError::unreadable(ACTION))?;
-                    // The SDK tried twice: the first try was made, but its answer got lost.
-                    if record.token == claim.token {
-                        return Ok(claim.granted(found, status));
-                    }
-                    found = Some(record);
+                    let record = IdempotencyRecord::read(&item);
+                    found = Some(record.ok_or_else(|| AwsError::new(ACTION, "the item has no status"))?);
                 }
             }
         }
-        Err(LedgerError::contended(ACTION))
+        Err(AwsError::new(ACTION, "others kept writing the same item"))
     }
 
     async fn write_claim(
@@ -158,7 +154,7 @@ impl Ledger {
         found: Option<&IdempotencyRecord>,
         status: Status,
         lease_until: i64,
-    ) -> Result<WriteResult, LedgerError> {
+    ) -> Result<WriteResult, AwsError> {
         let mut change = Change::default()
             .set("status", text(status.as_str()))
             .set("token", text(&claim.token))
@@ -169,65 +165,53 @@ impl Ledger {
         if status == Status::InProgress {
             change = change.set("event", text(&claim.event)).remove("ended_at").remove("outcome").remove("error");
         }
-        let Some(found) = found else {
-            return self.change(action, &claim.pk(), SK, change, "attribute_not_exists(pk)").await;
-        };
-        if found.status == Status::Completed {
-            change = change.remove("acting");
+        let mut condition = "attribute_not_exists(pk)";
+        if let Some(found) = found {
+            if found.status == Status::Completed {
+                change = change.remove("acting");
+            }
+            change = change
+                .value("found_token", text(&found.token))
+                .value("found_status", text(found.status.as_str()))
+                .value("found_lease", number(found.lease_until));
+            condition = "#token = :found_token AND #status = :found_status AND #lease_until = :found_lease";
         }
-        let change = change
-            .value("found_token", text(&found.token))
-            .value("found_status", text(found.status.as_str()))
-            .value("found_lease", number(found.lease_until));
-        let condition = "#token = :found_token AND #status = :found_status AND #lease_until = :found_lease";
-        self.change(action, &claim.pk(), SK, change, condition).await
+        self.change(action, &pk(&claim.key), SK, change, condition).await
     }
 
     /// Remembers that a request that cannot be taken back may have been sent (to be written before it is), or that none
     /// was.
-    pub async fn acting(&self, claim: &Claim, acting: bool) -> Result<RecordResult, LedgerError> {
+    pub async fn acting(&self, claim: &Claim, acting: bool) -> Result<RecordResult, AwsError> {
         let change = Change::default().set_or_remove("acting", acting.then(|| number(1)));
         self.as_holder(claim, change, None, "note the request").await
     }
 
-    /// Ends the record as completed, or as `NotFound` when the event's own object does not exist.
-    pub async fn complete(
-        &self,
-        claim: &Claim,
-        status: Status,
-        completion: &Completion<'_>,
-    ) -> Result<RecordResult, LedgerError> {
-        let outcome = [
-            Some(("status", text(completion.status))),
-            Some(("artifacts", texts(completion.artifacts))),
-            completion.note.map(|note| ("note", text(bounded(note)))),
-        ];
-        let outcome = outcome.into_iter().flatten().map(|(name, value)| (name.to_owned(), value)).collect();
-        let change = Change::default()
-            .set("event", text(&claim.event))
-            .set("outcome", AttributeValue::M(outcome))
-            .set("ended_at", number(now()))
-            .remove("error");
-        self.as_holder(claim, change, Some(status), "complete the idempotency record").await
-    }
-
-    /// Ends the record as failed. Only once the dead letter is sent: whoever finds a record failed relies on that.
-    pub async fn fail(&self, claim: &Claim, reason: &str, message: &str) -> Result<RecordResult, LedgerError> {
-        let error = [("reason", text(reason)), ("message", text(bounded(message)))];
-        let error = error.map(|(name, value)| (name.to_owned(), value)).into();
-        let change = Change::default().set("error", AttributeValue::M(error)).set("ended_at", number(now()));
-        self.as_holder(claim, change, Some(Status::Failed), "mark the idempotency record as failed").await
-    }
-
-    /// Ends a replay's claim: the record is what it was before, completed.
-    pub async fn restore(&self, claim: &Claim) -> Result<RecordResult, LedgerError> {
-        self.as_holder(claim, Change::default(), Some(Status::Completed), "restore the idempotency record").await
-    }
-
-    /// Ends the lease, so that whoever comes next may claim the record at once.
-    pub async fn release(&self, claim: &Claim) -> Result<RecordResult, LedgerError> {
-        let change = Change::default().set("lease_until", number(0));
-        self.as_holder(claim, change, None, "release the idempotency record").await
+    /// Ends the claim. A failed one only once the dead letter is sent: whoever finds a record failed relies on that.
+    /// A replay that is kept leaves the record as it was, completed. One that is tried again later is free at once.
+    pub async fn end(&self, claim: &Claim, end: &AttemptEnd<'_>) -> Result<RecordResult, AwsError> {
+        let (change, status, action) = match *end {
+            AttemptEnd::Found(status, outcome) => {
+                let entries = [
+                    Some(("status", text(&outcome.status))),
+                    Some(("artifacts", texts(&outcome.artifacts))),
+                    outcome.note.as_deref().map(|note| ("note", text(bounded(note)))),
+                ];
+                let change = Change::default()
+                    .set("event", text(&claim.event))
+                    .set("outcome", map(entries))
+                    .set("ended_at", number(now()))
+                    .remove("error");
+                (change, Some(status), "complete the idempotency record")
+            }
+            AttemptEnd::Failed(reason, message) => {
+                let error = map([Some(("reason", text(reason))), Some(("message", text(bounded(message))))]);
+                let change = Change::default().set("error", error).set("ended_at", number(now()));
+                (change, Some(Status::Failed), "mark the idempotency record as failed")
+            }
+            AttemptEnd::Kept(..) => (Change::default(), Some(Status::Completed), "restore the idempotency record"),
+            AttemptEnd::Later(_) => (Change::default(), None, "release the idempotency record"),
+        };
+        self.as_holder(claim, change.set("lease_until", number(0)), status, action).await
     }
 
     /// Writes to the record if the claim still holds it. A new status ends the claim.
@@ -237,9 +221,9 @@ impl Ledger {
         change: Change,
         status: Option<Status>,
         action: &'static str,
-    ) -> Result<RecordResult, LedgerError> {
+    ) -> Result<RecordResult, AwsError> {
         let change = match status {
-            Some(status) => change.set("status", text(status.as_str())).set("lease_until", number(0)),
+            Some(status) => change.set("status", text(status.as_str())),
             None => change.compare("status"),
         };
         let change = change
@@ -248,7 +232,7 @@ impl Ledger {
             .value("in_progress", text(Status::InProgress.as_str()))
             .value("replaying", text(Status::Replaying.as_str()));
         let condition = "#token = :holder AND #status IN (:in_progress, :replaying)";
-        Ok(match self.change(action, &claim.pk(), SK, change, condition).await? {
+        Ok(match self.change(action, &pk(&claim.key), SK, change, condition).await? {
             WriteResult::Yes(_) => RecordResult::Written,
             // The SDK tried twice: the first try was made, but its answer got lost.
             WriteResult::No(item)
@@ -262,7 +246,7 @@ impl Ledger {
     }
 
     /// The record of a key. Needs `dynamodb:GetItem`.
-    pub async fn idempotency_record(&self, key: &str) -> Result<Option<IdempotencyRecord>, LedgerError> {
+    pub async fn idempotency_record(&self, key: &str) -> Result<Option<IdempotencyRecord>, AwsError> {
         let item = self.item("read the idempotency record", &pk(key), SK).await?;
         Ok(item.as_ref().and_then(IdempotencyRecord::read))
     }
@@ -273,7 +257,6 @@ impl IdempotencyRecord {
     #[must_use]
     pub fn read(item: &Item) -> Option<Self> {
         let said = |item: &Item, name| read_text(item, name).map(str::to_owned);
-        let map = |name| item.get(name).and_then(|value| value.as_m().ok());
         Some(Self {
             status: read_text(item, "status").and_then(Status::parse)?,
             token: said(item, "token")?,
@@ -283,25 +266,21 @@ impl IdempotencyRecord {
             claims: read_number(item, "claims").and_then(|claims| claims.try_into().ok()).unwrap_or(1),
             ended_at: read_number(item, "ended_at"),
             acting: item.contains_key("acting"),
-            outcome: map("outcome").map(|outcome| {
+            outcome: read_map(item, "outcome").map(|outcome| {
                 let artifacts = outcome.get("artifacts").and_then(|artifacts| artifacts.as_l().ok());
                 let artifacts = artifacts.into_iter().flatten().filter_map(|key| key.as_s().ok().cloned()).collect();
                 (said(outcome, "status").unwrap_or_default(), artifacts, said(outcome, "note"))
             }),
-            error: map("error")
+            error: read_map(item, "error")
                 .map(|error| (said(error, "reason").unwrap_or_default(), said(error, "message").unwrap_or_default())),
         })
     }
 
-    /// What decides of it at a moment (milliseconds since the Unix epoch).
+    /// The part of it that decides, at a moment (milliseconds since the Unix epoch).
     #[must_use]
     pub fn lock(&self, now: i64) -> Record<String> {
-        Record {
-            status: self.status,
-            token: self.token.clone(),
-            event: self.event.clone(),
-            leased: self.lease_until >= now,
-        }
+        let leased = self.lease_until >= now;
+        Record { status: self.status, token: self.token.clone(), event: self.event.clone(), leased }
     }
 }
 
@@ -309,7 +288,7 @@ fn pk(key: &str) -> String {
     format!("idempotency#{key}")
 }
 
-/// How many claims there are with the next one.
+/// Number of claims with the next one.
 fn claims(before: Option<&IdempotencyRecord>) -> u32 {
     before.map_or(1, |before| before.claims.saturating_add(1))
 }

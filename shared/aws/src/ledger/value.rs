@@ -1,19 +1,17 @@
 //! Between JSON and `DynamoDB`'s attribute values.
 
-use super::change::Item;
-use std::collections::HashMap;
+use std::ops::RangeInclusive;
 
 use aws_sdk_dynamodb::types::AttributeValue;
 use serde_json::{Map, Number, Value};
 
-/// `DynamoDB` nests 32 levels deep. What lies deeper than this is kept as its JSON text.
+use super::change::Item;
+
+/// Depth below which JSON is kept as its text. `DynamoDB` nests 32 levels deep.
 const MAX_DEPTH: usize = 16;
 
-/// The greatest magnitude that `DynamoDB` stores is a little below 10^126.
-const MAX_MAGNITUDE: f64 = 9.9e125;
-
-/// Below this, `DynamoDB` refuses a number that is not zero.
-const MIN_MAGNITUDE: f64 = 1e-130;
+/// Magnitudes that `DynamoDB` stores, besides zero.
+const MAGNITUDES: RangeInclusive<f64> = 1e-130..=9.9e125;
 
 /// An attribute that is a text.
 #[must_use]
@@ -27,6 +25,11 @@ pub fn number(value: i64) -> AttributeValue {
     AttributeValue::N(value.to_string())
 }
 
+/// An attribute that is a map of the entries that there are.
+pub(super) fn map(entries: impl IntoIterator<Item = Option<(&'static str, AttributeValue)>>) -> AttributeValue {
+    AttributeValue::M(entries.into_iter().flatten().map(|(name, value)| (name.to_owned(), value)).collect())
+}
+
 /// An attribute that is a list of texts.
 pub(super) fn texts(values: &[String]) -> AttributeValue {
     AttributeValue::L(values.iter().map(text).collect())
@@ -38,8 +41,7 @@ pub(super) fn object(map: &Map<String, Value>) -> AttributeValue {
 }
 
 fn nested_object(map: &Map<String, Value>, depth: usize) -> AttributeValue {
-    let entries = map.iter().map(|(name, value)| (name.clone(), json(value, depth + 1)));
-    AttributeValue::M(entries.collect::<HashMap<_, _>>())
+    AttributeValue::M(map.iter().map(|(name, value)| (name.clone(), json(value, depth + 1))).collect())
 }
 
 fn json(value: &Value, depth: usize) -> AttributeValue {
@@ -56,8 +58,7 @@ fn json(value: &Value, depth: usize) -> AttributeValue {
 
 /// A number that `DynamoDB` has no room for becomes a text, because refusing it would refuse the whole item.
 fn json_number(value: &Number) -> AttributeValue {
-    let fits =
-        value.as_f64().is_none_or(|float| float == 0.0 || (MIN_MAGNITUDE..=MAX_MAGNITUDE).contains(&float.abs()));
+    let fits = value.as_f64().is_none_or(|float| float == 0.0 || MAGNITUDES.contains(&float.abs()));
     if fits { AttributeValue::N(value.to_string()) } else { text(value.to_string()) }
 }
 
@@ -71,6 +72,11 @@ pub fn read_text<'a>(item: &'a Item, name: &str) -> Option<&'a str> {
 #[must_use]
 pub fn read_number(item: &Item, name: &str) -> Option<i64> {
     item.get(name)?.as_n().ok()?.parse().ok()
+}
+
+/// The map under `name`, if there is one.
+pub(super) fn read_map<'a>(item: &'a Item, name: &str) -> Option<&'a Item> {
+    item.get(name)?.as_m().ok()
 }
 
 /// The JSON that an attribute stands for. Kinds that nothing here writes (binary data and sets) become null.

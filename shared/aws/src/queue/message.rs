@@ -1,32 +1,35 @@
 //! What stands in a queue: an event's body, and in attributes what its way here was.
 
-use hooks_protocol::Kind;
-use hooks_webhook::Verified;
 use std::borrow::Cow;
 use std::fmt;
 
-/// Name of the attribute with the delivery's id, which is the same in every repetition of a delivery.
+use hooks_protocol::Kind;
+use hooks_webhook::{Category, Event, Verified};
+
+// Names of the attributes.
+
+/// Id of the delivery, the same in every repetition of it.
 pub const WEBHOOK_ID: &str = "webhook-id";
-/// Name of the attribute with the delivery's time, as it was signed.
+/// Time of the delivery as it was signed.
 pub const WEBHOOK_TIMESTAMP: &str = "webhook-timestamp";
-/// Name of the attribute with the endpoint that took the delivery, such as `project`.
+/// Endpoint that took the delivery, such as `project`.
 pub const ENDPOINT: &str = "endpoint";
-/// Name of the attribute with the event's type.
+/// Type of the event.
 pub const EVENT_TYPE: &str = "event-type";
-/// Name of the attribute with the time at which the event came into this system, in milliseconds since the epoch.
+/// Time at which the event came into this system, in milliseconds since the epoch.
 pub const RECEIVED_AT: &str = "received-at";
-/// Name of the attribute with where the message comes from, see [`Source`].
+/// [`Source`] of the message.
 pub const SOURCE: &str = "source";
-/// Name of the attribute that a replay has: the token of the idempotency record when the replay was asked for.
+/// Of a replay: token of the idempotency record when it was asked for.
 pub const SEEN_TOKEN: &str = "seen-token";
-/// Name of the attribute that a replay has: who asked for it.
+/// Of a replay: who asked for it.
 pub const ASKED_BY: &str = "asked-by";
-/// Name of the attribute that a dead letter has: a short code for why. It stays when the letter is redriven.
+/// Of a dead letter: a short code for why. It stays when the letter is redriven.
 pub const FAILURE_REASON: &str = "failure-reason";
-/// Name of the attribute that a dead letter has: the reason in words.
+/// Of a dead letter: the reason in words.
 pub const FAILURE_MESSAGE: &str = "failure-message";
 
-/// Who put a message into the queue.
+/// Sender of a message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Source {
     /// OpenAI delivered it.
@@ -38,7 +41,7 @@ pub enum Source {
 }
 
 impl Source {
-    /// The attribute's value.
+    /// Value of the attribute.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -53,29 +56,40 @@ impl Source {
     }
 }
 
-/// A message of a category's queue.
+/// A message of a category's queue. The fields are named like the attributes.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Message {
     /// The event as JSON: the verified body, with what SQS refuses escaped.
     pub body: String,
-    /// The delivery's id.
+    /// Id of the delivery.
     pub webhook_id: String,
-    /// The delivery's time as it was signed, in seconds since the epoch.
+    /// Time of the delivery as it was signed, in seconds since the epoch.
     pub webhook_timestamp: String,
-    /// The endpoint that took the delivery.
+    /// Endpoint that took the delivery.
     pub endpoint: String,
-    /// The event's type.
+    /// Type of the event.
     pub event_type: String,
-    /// When the event came into this system, in milliseconds since the epoch.
+    /// Time at which the event came into this system, in milliseconds since the epoch.
     pub received_at: u64,
-    /// Who put the message into the queue.
+    /// Sender of the message.
     pub source: Source,
-    /// Why the message was a dead letter before: there only when it was redriven from a dead-letter queue.
+    /// Reason of a dead letter: there only when it was redriven.
     pub failure: Option<String>,
-    /// Of a replay: the token of the idempotency record when it was asked for.
+    /// Of a replay: token of the idempotency record when it was asked for.
     pub seen_token: Option<String>,
     /// Of a replay: who asked for it.
     pub asked_by: Option<String>,
+}
+
+/// A message with the event in it, as a consumer of a category has it.
+#[derive(Clone, Debug)]
+pub struct Delivered {
+    /// Category of the consumer.
+    pub category: Category,
+    /// The message.
+    pub message: Message,
+    /// The event in its body.
+    pub event: Event,
 }
 
 /// A message lacks an attribute, or one says something impossible. Holds the attribute's name.
@@ -121,7 +135,7 @@ impl Message {
         })
     }
 
-    /// What the message is to the ledger. A replay that was redriven is redriven.
+    /// The message's kind for the ledger. A replay that was redriven is redriven.
     #[must_use]
     pub fn kind(&self) -> Kind<String> {
         match self.source {
@@ -169,15 +183,10 @@ const fn is_accepted(character: char) -> bool {
 
 /// Valid JSON without the code points that SQS refuses, with the same meaning.
 ///
-/// Outside of strings JSON has ASCII alone, and raw control characters are no JSON anywhere. So only U+FFFE and
-/// U+FFFF can occur, always within a string and never behind a backslash, where an escape says the same.
+/// JSON has ASCII alone outside of strings, and raw control characters nowhere. So only U+FFFE and U+FFFF can occur, always within a string and never behind a backslash, where an escape says the same.
 pub(super) fn escape(json: &str) -> Cow<'_, str> {
     // Both begin with this byte in UTF-8, and hardly any event has it.
-    if !json.as_bytes().contains(&0xEF) {
-        return Cow::Borrowed(json);
-    }
-    let refused: &[char] = &['\u{FFFE}', '\u{FFFF}'];
-    if !json.contains(refused) {
+    if !json.as_bytes().contains(&0xEF) || !json.contains(['\u{FFFE}', '\u{FFFF}']) {
         return Cow::Borrowed(json);
     }
     Cow::Owned(json.replace('\u{FFFE}', "\\ufffe").replace('\u{FFFF}', "\\uffff"))

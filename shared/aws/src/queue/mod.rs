@@ -6,12 +6,10 @@
 mod consumer;
 mod message;
 mod send;
-mod sender;
 
-pub use consumer::{ConsumerQueue, QueueError, Rejection};
+pub use consumer::{ConsumerQueue, QueueSender};
 pub use message::{
-    ASKED_BY, ENDPOINT, EVENT_TYPE, FAILURE_MESSAGE, FAILURE_REASON, MalformedMessage, Message, RECEIVED_AT,
+    ASKED_BY, Delivered, ENDPOINT, EVENT_TYPE, FAILURE_MESSAGE, FAILURE_REASON, MalformedMessage, Message, RECEIVED_AT,
     SEEN_TOKEN, SOURCE, Source, WEBHOOK_ID, WEBHOOK_TIMESTAMP,
 };
 pub use send::{Queues, SendError};
-pub use sender::QueueSender;

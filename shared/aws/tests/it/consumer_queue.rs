@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
-use hooks_aws::queue::{ConsumerQueue, Rejection};
+use hooks_aws::queue::ConsumerQueue;
 
 use crate::stack::{config, next, queue};
 
@@ -20,8 +20,8 @@ async fn a_dead_letter_keeps_what_its_message_said_and_says_why() {
         ("event-type", format!("batch.{}", "x".repeat(5000))),
         ("source", "\u{0}\u{ffff}".to_owned()),
     ]);
-    let letter = Rejection { body: "{}", reason: "undecodable_message", message: "" };
-    queue.reject(letter, |name| attributes.get(name).map(String::as_str)).await.unwrap();
+    let attribute = |name: &'static str| attributes.get(name).map(String::as_str);
+    queue.reject("{}", "undecodable_message", "", attribute).await.unwrap();
 
     let message = next(&sqs, &dead_url).await.unwrap();
     assert_eq!(message.body.as_deref(), Some("{}"));

@@ -1,7 +1,8 @@
 //! Expectations: written, met, overdue, kept.
 
 use aws_sdk_dynamodb::types::AttributeValue;
-use hooks_aws::ledger::{Bookmark, ExpectError, Expectation, Job, MAX_CONTEXT};
+use hooks_aws::ledger::{Bookmark, ExpectError, Expectation, MAX_CONTEXT};
+use hooks_aws::outcomes::Outcome;
 use serde_json::{Map, Value, json};
 
 use crate::ledger::job;
@@ -23,9 +24,8 @@ fn text(text: &str) -> AttributeValue {
 
 /// The context that comes back when the batch is recorded; `last` says that it has ended.
 async fn meet(table: &Table, object_id: &str, last: bool) -> Option<Result<Map<String, Value>, &'static str>> {
-    let nothing = Map::new();
-    let job = Job { object_id, terminal: last, ..job(&nothing) };
-    table.ledger.record_job(&job, &claim("wh_1")).await.unwrap().context
+    let job = Outcome { object_id: Some(object_id.to_owned()), terminal: last, ..job() };
+    table.ledger.record_job("batch", &job, &claim("wh_1")).await.unwrap().context
 }
 
 /// The ids of what waits, of all pages of `limit`.

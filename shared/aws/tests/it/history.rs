@@ -3,9 +3,11 @@
 use std::time::Duration;
 
 use aws_sdk_dynamodb::types::AttributeValue;
-use hooks_aws::ledger::{AttemptEnd, Claim, Completion, Delivery};
+use hooks_aws::ledger::{AttemptEnd, Claim};
+use hooks_aws::outcomes::Outcome;
+use hooks_aws::queue::Source;
 use hooks_protocol::Status;
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
 use crate::stack::{EARLIER, LATER, Table, claim, delivery, now};
 
@@ -30,12 +32,11 @@ fn claimed(at: i64) -> Claim {
 #[tokio::test]
 async fn every_attempt_is_kept_once_in_order() {
     let table = Table::new().await;
-    let nothing = Map::new();
-    let completion = Completion { status: "completed", artifacts: &[], summary: &nothing, note: None };
+    let completed = Outcome::new("completed", 1);
     let ends = [
         (AttemptEnd::Later("OpenAI is busy"), "in_progress"),
         (AttemptEnd::Failed("quota_exhausted", "No credit."), "failed"),
-        (AttemptEnd::Found(Status::Completed, completion), "completed"),
+        (AttemptEnd::Found(Status::Completed, &completed), "completed"),
         (AttemptEnd::Kept("unauthorized", "No."), "completed"),
     ];
     for (number, (end, state)) in ends.iter().enumerate() {
@@ -70,9 +71,9 @@ async fn an_attempt_whose_process_died_is_told_by_the_next_one() {
 async fn an_end_that_was_not_written_is_repaired_from_the_record() {
     let table = Table::new().await;
     let claim = table.claimed("wh_1", LATER).await;
-    let (artifacts, nothing) = (["batch/batch_1/output.jsonl".to_owned()], Map::new());
-    let completion = Completion { status: "expired", artifacts: &artifacts, summary: &nothing, note: Some("late") };
-    let _ = table.ledger.complete(&claim, Status::Completed, &completion).await.unwrap();
+    let (artifacts, note) = (vec!["batch/batch_1/output.jsonl".to_owned()], Some("late".to_owned()));
+    let expired = Outcome { artifacts, note, ..Outcome::new("expired", 1) };
+    let _ = table.ledger.end(&claim, &AttemptEnd::Found(Status::Completed, &expired)).await.unwrap();
     let record = table.record().await;
     for _ in 0..2 {
         table.ledger.repair_log(&delivery("wh_1"), &record).await.unwrap();
@@ -88,8 +89,8 @@ async fn an_end_that_was_not_written_is_repaired_from_the_record() {
 async fn an_event_that_means_the_same_is_a_duplicate_unless_it_acted_itself() {
     let table = Table::new().await;
     let claim = table.claimed("wh_2", LATER).await;
-    let completion = Completion { status: "completed", artifacts: &[], summary: &Map::new(), note: None };
-    let _ = table.ledger.complete(&claim, Status::Completed, &completion).await.unwrap();
+    let completed = Outcome::new("completed", 1);
+    let _ = table.ledger.end(&claim, &AttemptEnd::Found(Status::Completed, &completed)).await.unwrap();
     let record = table.record().await;
     for _ in 0..2 {
         table.ledger.repair_log(&delivery("wh_1"), &record).await.unwrap();
@@ -98,7 +99,7 @@ async fn an_event_that_means_the_same_is_a_duplicate_unless_it_acted_itself() {
     }
     // It is replayed, and acts; then the other one is replayed.
     let again = claimed(now() + 10);
-    assert!(log(&table, &again, &AttemptEnd::Found(Status::Completed, completion)).await);
+    assert!(log(&table, &again, &AttemptEnd::Found(Status::Completed, &completed)).await);
     table.ledger.repair_log(&delivery("wh_1"), &record).await.unwrap();
     assert_eq!(table.event("wh_1", "duplicate_of").await, None);
 }
@@ -120,7 +121,8 @@ async fn at_least_the_last_twenty_attempts_are_kept() {
 async fn a_body_that_leaves_no_room_is_left_out_with_its_size() {
     let table = Table::new().await;
     let body = "x".repeat(390 * 1024);
-    let too_large = Delivery { body: &body, ..delivery("wh_1") };
+    let mut too_large = delivery("wh_1");
+    too_large.message.body.clone_from(&body);
     assert!(table.ledger.log(&too_large, &claim("wh_1"), &AttemptEnd::Later("later")).await.unwrap());
     assert_eq!(table.event("wh_1", "body").await, None);
     assert_eq!(table.event("wh_1", "body_omitted").await, Some(body.len().to_string()));
@@ -135,8 +137,8 @@ async fn an_outcome_that_json_can_say_and_dynamodb_cannot_is_kept_as_text() {
     }
     let summary = json!({"deep": deep, "huge": 1e300, "tiny": 1e-300, "": "", "null": null});
     let Value::Object(summary) = summary else { unreachable!() };
-    let completion = Completion { status: "completed", artifacts: &[], summary: &summary, note: None };
-    assert!(log(&table, &claim("wh_1"), &AttemptEnd::Found(Status::Completed, completion)).await);
+    let completed = Outcome { summary, ..Outcome::new("completed", 1) };
+    assert!(log(&table, &claim("wh_1"), &AttemptEnd::Found(Status::Completed, &completed)).await);
 }
 
 #[tokio::test]
@@ -152,7 +154,8 @@ async fn an_event_expires_35_days_after_its_last_attempt_and_is_found_by_its_day
 #[tokio::test]
 async fn who_asked_for_a_replay_is_kept() {
     let table = Table::new().await;
-    let asked = Delivery { source: "replay", asked_by: Some("ada"), ..delivery("wh_1") };
+    let mut asked = delivery("wh_1");
+    (asked.message.source, asked.message.asked_by) = (Source::Replay, Some("ada".to_owned()));
     let claim = table.claimed("wh_1", LATER).await;
     assert!(table.ledger.log(&asked, &claim, &AttemptEnd::Later("later")).await.unwrap());
     let item = table.item("event#project#wh_1", "event").await;

@@ -3,9 +3,10 @@
 use std::sync::Arc;
 
 use aws_sdk_dynamodb::types::AttributeValue;
-use hooks_aws::ledger::{Claim, ClaimResult, Completion, IdempotencyRecord, Job, Ledger, RecordResult};
+use hooks_aws::ledger::{AttemptEnd, Claim, ClaimResult, IdempotencyRecord, Ledger, RecordResult};
+use hooks_aws::outcomes::Outcome;
 use hooks_protocol::{Decision, Kind, Status, decide};
-use serde_json::{Map, Value, json};
+use serde_json::json;
 use tokio::task::JoinSet;
 
 use crate::stack::{EARLIER, KEY, LATER, Table, claim, config, now};
@@ -16,8 +17,8 @@ async fn claims(ledger: &Ledger, number: u32, kind: &Kind<String>, lease_until: 
 }
 
 async fn complete(table: &Table, claim: &Claim) -> RecordResult {
-    let completion = Completion { status: "completed", artifacts: &[], summary: &Map::new(), note: None };
-    table.ledger.complete(claim, Status::Completed, &completion).await.unwrap()
+    let completed = Outcome::new("completed", 1);
+    table.ledger.end(claim, &AttemptEnd::Found(Status::Completed, &completed)).await.unwrap()
 }
 
 /// A replay of what was completed.
@@ -122,15 +123,19 @@ async fn a_holder_whose_lease_is_over_changes_nothing_any_more() {
     assert_eq!(second.claims, 2);
     let ledger = &table.ledger;
     assert_eq!(ledger.acting(&first, true).await.unwrap(), RecordResult::Superseded);
-    assert_eq!(ledger.release(&first).await.unwrap(), RecordResult::Superseded);
-    assert_eq!(ledger.restore(&first).await.unwrap(), RecordResult::Superseded);
-    assert_eq!(ledger.fail(&first, "late", "late").await.unwrap(), RecordResult::Superseded);
+    assert_eq!(ledger.end(&first, &AttemptEnd::Later("late")).await.unwrap(), RecordResult::Superseded);
+    assert_eq!(ledger.end(&first, &AttemptEnd::Kept("late", "late")).await.unwrap(), RecordResult::Superseded);
+    assert_eq!(ledger.end(&first, &AttemptEnd::Failed("late", "late")).await.unwrap(), RecordResult::Superseded);
     assert_eq!(complete(&table, &first).await, RecordResult::Superseded);
     let record = table.record().await;
     assert_eq!((record.status, record.lease_until, record.acting), (Status::InProgress, LATER, false));
     assert_eq!(complete(&table, &second).await, RecordResult::Written);
     assert_eq!(complete(&table, &second).await, RecordResult::Written, "said twice, as after a lost answer");
-    assert_eq!(ledger.fail(&second, "late", "late").await.unwrap(), RecordResult::Superseded, "it has ended");
+    assert_eq!(
+        ledger.end(&second, &AttemptEnd::Failed("late", "late")).await.unwrap(),
+        RecordResult::Superseded,
+        "it has ended"
+    );
 }
 
 #[tokio::test]
@@ -139,10 +144,11 @@ async fn a_released_key_may_be_claimed_at_once_and_remembers_what_may_have_been_
     let first = table.claimed("wh_1", LATER).await;
     assert!(!first.acted);
     assert_eq!(table.ledger.acting(&first, true).await.unwrap(), RecordResult::Written);
-    assert_eq!(table.ledger.release(&first).await.unwrap(), RecordResult::Written);
+    assert_eq!(table.ledger.end(&first, &AttemptEnd::Later("late")).await.unwrap(), RecordResult::Written);
     let second = table.claimed("wh_1", LATER).await;
     assert_eq!((second.claims, second.acted), (2, true));
-    assert_eq!(table.ledger.fail(&second, "quota_exhausted", "No credit.").await.unwrap(), RecordResult::Written);
+    let failed = AttemptEnd::Failed("quota_exhausted", "No credit.");
+    assert_eq!(table.ledger.end(&second, &failed).await.unwrap(), RecordResult::Written);
     assert_eq!(table.record().await.error, Some(("quota_exhausted".to_owned(), "No credit.".to_owned())));
     let ClaimResult::Granted(third) = claims(&table.ledger, 1, &Kind::Redriven, LATER).await else { panic!() };
     assert!(third.acted);
@@ -153,14 +159,17 @@ async fn a_released_key_may_be_claimed_at_once_and_remembers_what_may_have_been_
 async fn a_replay_that_is_restored_leaves_what_was_completed_as_it_was() {
     let table = Table::new().await;
     let first = table.claimed("wh_1", LATER).await;
-    let artifacts = ["response/resp_1.json".to_owned()];
-    let completion = Completion { status: "completed", artifacts: &artifacts, summary: &Map::new(), note: None };
-    assert_eq!(table.ledger.complete(&first, Status::Completed, &completion).await.unwrap(), RecordResult::Written);
+    let completed = Outcome { artifacts: vec!["response/resp_1.json".to_owned()], ..Outcome::new("completed", 1) };
+    let end = AttemptEnd::Found(Status::Completed, &completed);
+    assert_eq!(table.ledger.end(&first, &end).await.unwrap(), RecordResult::Written);
     let before = table.record().await;
     let again = replay(&table).await;
     assert!(again.replaying && !again.acted);
     assert_eq!(again.before.as_ref().unwrap().outcome, before.outcome);
-    assert_eq!(table.ledger.restore(&again).await.unwrap(), RecordResult::Written);
+    assert_eq!(
+        table.ledger.end(&again, &AttemptEnd::Kept("unauthorized", "No.")).await.unwrap(),
+        RecordResult::Written
+    );
     let after = table.record().await;
     let unlike = |record: &IdempotencyRecord| (record.token.clone(), record.claimed_at, record.claims);
     assert_ne!(unlike(&after), unlike(&before));
@@ -183,15 +192,14 @@ async fn whatever_order_looks_at_a_job_are_recorded_in_the_latest_final_one_stay
         let table = Arc::clone(&table);
         writes.spawn(async move {
             // The odd ones are final; the latest of all is not.
-            let (counts, nothing) = (json!({"lines": as_of}).as_object().unwrap().clone(), Map::new());
-            let job = Job {
-                status: if as_of == 37 { "completed" } else { "other" },
+            let job = Outcome {
+                status: if as_of == 37 { "completed" } else { "other" }.to_owned(),
                 terminal: as_of % 2 == 1 && as_of <= 37,
                 as_of,
-                counts: &counts,
-                ..job(&nothing)
+                counts: json!({"lines": as_of}).as_object().unwrap().clone(),
+                ..job()
             };
-            table.ledger.record_job(&job, &claim("wh_1")).await.unwrap();
+            table.ledger.record_job("batch", &job, &claim("wh_1")).await.unwrap();
         });
     }
     writes.join_all().await;
@@ -201,28 +209,16 @@ async fn whatever_order_looks_at_a_job_are_recorded_in_the_latest_final_one_stay
 }
 
 /// A finished batch.
-pub(crate) fn job(nothing: &Map<String, Value>) -> Job<'_> {
-    Job {
-        category: "batch",
-        object_id: "batch_1",
-        status: "completed",
-        terminal: true,
-        as_of: 7,
-        counts: nothing,
-        times: nothing,
-        summary: nothing,
-        artifacts: &[],
-        error: None,
-    }
+pub(crate) fn job() -> Outcome {
+    Outcome { object_id: Some("batch_1".to_owned()), terminal: true, ..Outcome::new("completed", 7) }
 }
 
 #[tokio::test]
 async fn an_error_of_a_job_is_gone_once_it_went_well() {
     let table = Table::new().await;
     for (as_of, error) in [(1, Some("3 lines are not JSON")), (2, None)] {
-        let nothing = Map::new();
-        let job = Job { as_of, error, ..job(&nothing) };
-        assert!(table.ledger.record_job(&job, &claim("wh_1")).await.unwrap().written);
+        let job = Outcome { as_of, error: error.map(str::to_owned), ..job() };
+        assert!(table.ledger.record_job("batch", &job, &claim("wh_1")).await.unwrap().written);
         let item = table.item("job#batch#batch_1", "job").await;
         assert_eq!(item.get("error").map(|error| error.as_s().unwrap().as_str()), error);
     }
@@ -235,7 +231,7 @@ async fn a_job_is_known_from_its_record_and_not_by_being_expected() {
         hooks_aws::ledger::Expectation { category: "batch", object_id: "batch_1", due_at: 7, context: None };
     table.ledger.expect(&expectation).await.unwrap();
     assert_eq!(table.ledger.job("batch", "batch_1").await.unwrap(), None);
-    assert!(table.ledger.record_job(&job(&Map::new()), &claim("wh_1")).await.unwrap().written);
+    assert!(table.ledger.record_job("batch", &job(), &claim("wh_1")).await.unwrap().written);
     let job = table.ledger.job("batch", "batch_1").await.unwrap().unwrap();
     assert_eq!((job.status.as_str(), job.terminal, job.as_of), ("completed", true, 7));
 }

@@ -9,9 +9,11 @@ use aws_sdk_dynamodb::types::{
 };
 use aws_sdk_sqs::types::{Message, MessageSystemAttributeName, QueueAttributeName};
 use hooks_aws::Config;
-use hooks_aws::ledger::{Claim, ClaimResult, Delivery, IdempotencyRecord, Ledger};
+use hooks_aws::ledger::{Claim, ClaimResult, IdempotencyRecord, Ledger};
+use hooks_aws::queue::{Delivered, Source};
 use hooks_protocol::Kind;
 use hooks_testing::aws_config;
+use hooks_webhook::{Category, Event};
 
 /// The idempotency key of everything here.
 pub(crate) const KEY: &str = "batch.completed/batch_1";
@@ -68,6 +70,12 @@ impl Table {
         self.client.put_item().table_name(&self.name).set_item(Some(item)).send().await.unwrap();
     }
 
+    /// Every item whose sort key this is.
+    pub(crate) async fn items(&self, sk: &str) -> Vec<HashMap<String, AttributeValue>> {
+        let scan = self.client.scan().table_name(&self.name).consistent_read(true).send().await.unwrap();
+        scan.items.unwrap_or_default().into_iter().filter(|item| item["sk"].as_s().unwrap() == sk).collect()
+    }
+
     /// The item with these keys.
     pub(crate) async fn item(&self, pk: &str, sk: &str) -> HashMap<String, AttributeValue> {
         let request = self.client.get_item().table_name(&self.name).consistent_read(true);
@@ -106,20 +114,21 @@ pub(crate) fn claim(webhook_id: &str) -> Claim {
 }
 
 /// A delivery with this id.
-pub(crate) fn delivery(webhook_id: &str) -> Delivery<'_> {
-    Delivery {
-        endpoint: "project",
-        webhook_id,
-        webhook_timestamp: "1795300000",
-        event_id: "evt_1",
-        event_type: "batch.completed",
-        category: "batch",
-        object_id: Some("batch_1"),
-        source: "openai",
-        asked_by: None,
-        body: r#"{"id":"evt_1"}"#,
+pub(crate) fn delivery(webhook_id: &str) -> Delivered {
+    let body = r#"{"id":"evt_1","type":"batch.completed","data":{"id":"batch_1"}}"#;
+    let message = hooks_aws::queue::Message {
+        body: body.to_owned(),
+        webhook_id: webhook_id.to_owned(),
+        webhook_timestamp: "1795300000".to_owned(),
+        endpoint: "project".to_owned(),
+        event_type: "batch.completed".to_owned(),
         received_at: 1_795_300_000_000,
-    }
+        source: Source::OpenAi,
+        failure: None,
+        seen_token: None,
+        asked_by: None,
+    };
+    Delivered { category: Category::Batch, message, event: Event::parse(body).unwrap() }
 }
 
 /// A queue of its own, by URL and ARN.
@@ -128,6 +137,20 @@ pub(crate) async fn queue(sqs: &aws_sdk_sqs::Client) -> (String, String) {
     let request = sqs.get_queue_attributes().queue_url(&url).attribute_names(QueueAttributeName::QueueArn);
     let attributes = request.send().await.unwrap().attributes.unwrap();
     (url, attributes[&QueueAttributeName::QueueArn].clone())
+}
+
+/// A topic of its own, by ARN, and the URL of a queue that gets its messages.
+pub(crate) async fn topic(config: &Config) -> (String, String) {
+    let (sqs, sns) = (aws_sdk_sqs::Client::new(config.sdk()), aws_sdk_sns::Client::new(config.sdk()));
+    let (url, arn) = queue(&sqs).await;
+    let policy = serde_json::json!({"Version": "2012-10-17", "Statement": [{
+        "Effect": "Allow", "Action": "sqs:SendMessage", "Resource": arn, "Principal": {"Service": "sns.amazonaws.com"},
+    }]});
+    let request = sqs.set_queue_attributes().queue_url(&url);
+    request.attributes(QueueAttributeName::Policy, policy.to_string()).send().await.unwrap();
+    let topic = sns.create_topic().name(name()).send().await.unwrap().topic_arn.unwrap();
+    sns.subscribe().topic_arn(&topic).protocol("sqs").endpoint(arn).send().await.unwrap();
+    (topic, url)
 }
 
 /// The next message of a queue, waited for up to ten seconds.

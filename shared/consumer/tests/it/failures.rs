@@ -200,7 +200,28 @@ async fn a_message_that_cannot_be_read_is_a_dead_letter_and_its_neighbours_succe
     assert_eq!(letters.len(), 2);
     assert!(letters.iter().all(|letter| attribute(letter, "failure-reason") == Some("undecodable_message")));
     assert!(letters.iter().any(|letter| letter["Body"] == not_json.body));
-    eventually(async || world.alerts().await.len() == 3).await;
+    // One for the event that went well, and one for both letters: the other one is counted.
+    eventually(async || world.alerts().await.len() == 2).await;
+    let counted = world.item("alerts#batch#undecodable_message#critical").await.unwrap();
+    assert_eq!((&counted["count"], &counted["waiting"]), (&json!(1), &json!("alerts")));
+}
+
+#[tokio::test]
+async fn people_are_told_at_once_of_the_first_failure_of_a_reason_and_the_others_are_counted() {
+    let world = World::new().await;
+    for (handler, numbers) in [(Does::never(), 0..4), (Does::well(), 4..6)] {
+        let harness = world.harness(handler);
+        for n in numbers {
+            world.send(&completed(&format!("wh_{n}"), &format!("batch_{n}"))).await;
+            assert_eq!(world.invoke(&harness).await, 0);
+        }
+    }
+    eventually(async || world.alerts().await.len() == 2).await;
+    let failed = world.item("alerts#batch#quota_exhausted#critical").await.unwrap();
+    assert_eq!((&failed["count"], &failed["ids"]), (&json!(3), &json!(["evt_wh_1", "evt_wh_2", "evt_wh_3"])));
+    // What a handler wants people to know goes by the event's type.
+    let wanted = world.item("alerts#batch#batch.completed#warning").await.unwrap();
+    assert_eq!((&wanted["count"], &wanted["ids"]), (&json!(1), &json!(["evt_wh_5"])));
 }
 
 #[tokio::test]
@@ -387,8 +408,8 @@ async fn what_is_announced_is_not_freed_when_its_end_cannot_be_written() {
     let harness = world.harness_at(&proxy.url, "12", |_| Some(handler.clone()));
     world.send(&completed("wh_1", "batch_1")).await;
     let batch = world.receive().await;
-    // Claim, job, outcome, alert, and then the end is throttled for good.
-    proxy.throttle_from(5);
+    // Claim, job, outcome, alert (counted, sent, noted), and then the end is throttled for good.
+    proxy.throttle_from(7);
     assert_eq!(harness.handle(batch.clone(), in_seconds(60)).await.batch_item_failures.len(), 1);
     let outcome = async || {
         eventually(async || !world.outcomes().await.is_empty()).await;

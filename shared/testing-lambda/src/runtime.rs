@@ -1,6 +1,6 @@
 //! The Lambda Runtime API: a function asks for its next event and posts its answer.
 
-use super::http::{self, Response};
+use crate::http::{self, Response};
 use std::net::SocketAddr;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};

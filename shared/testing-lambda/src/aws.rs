@@ -1,6 +1,6 @@
 //! Secrets Manager and SQS, as far as they are called here.
 
-use super::http::{self, Request, Response};
+use crate::http::{self, Request, Response};
 use serde_json::{Value, json};
 use std::collections::HashMap;
 use std::net::SocketAddr;

@@ -1,6 +1,6 @@
 //! A function's process.
 
-use super::runtime::{Answer, INVOCATION_TIMEOUT, Runtime};
+use crate::runtime::{Answer, INVOCATION_TIMEOUT, Runtime};
 use std::env;
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
@@ -59,7 +59,7 @@ impl Function {
             .envs(environment.iter().copied())
             .stdin(Stdio::null());
         let number = STARTED.fetch_add(1, Ordering::Relaxed);
-        let log = env::temp_dir().join(format!("hooks-testing-{}-{number}.log", process::id()));
+        let log = env::temp_dir().join(format!("hooks-testing-lambda-{}-{number}.log", process::id()));
         let file = File::create_new(&log).unwrap();
         command.stdout(file.try_clone().unwrap()).stderr(file);
         let started = Instant::now();
