@@ -1,17 +1,17 @@
 //! Download of a batch's results into a folder, from the stack's bucket or from OpenAI.
 
 use std::fs::{self, File};
-use std::io::{BufWriter, Write as _};
+use std::io::{self, BufWriter, Write as _};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use hooks_aws::artifacts::{Artifacts, GetResult, Key};
 use hooks_openai::{Batch, Client, Json};
+use indicatif::ProgressBar;
 use tokio::time::{Instant, sleep};
 
 use crate::context::Context;
 use crate::error::{CliError, Result};
-use crate::output::Progress;
 
 const OUTPUT: &str = "output.jsonl";
 const ERRORS: &str = "errors.jsonl";
@@ -96,17 +96,14 @@ impl Results {
         let mut files = Vec::new();
         for name in [OUTPUT, ERRORS] {
             if let Some(mut object) = artifacts.open(&self.key(name)?).await? {
-                let mut target = OutputFile::new(&self.folder, name)?;
-                while let Some(piece) = object.chunk().await? {
-                    target.write(&piece, &spinner)?;
-                }
-                files.push(target.finish()?);
+                self.save(name, &spinner, async || Ok(object.chunk().await?)).await?;
+                files.push(name);
             }
         }
-        let mut target = OutputFile::new(&self.folder, SUMMARY)?;
-        target.write(&summary, &spinner)?;
-        files.push(target.finish()?);
         let counts = Json::of(&summary).get("counts").map(Counts::read).unwrap_or_default();
+        let mut summary = Some(summary);
+        self.save(SUMMARY, &spinner, async || Ok(summary.take())).await?;
+        files.push(SUMMARY);
         Ok(Fetched { files, counts })
     }
 
@@ -114,24 +111,47 @@ impl Results {
     pub(super) async fn fetch_from_openai(&self, openai: &Client, batch: &Batch, context: &Context) -> Result<Fetched> {
         let spinner = context.out.spinner("Fetching the results");
         let until = Instant::now() + DOWNLOAD_TIMEOUT;
-        let (mut files, mut lines) = (Vec::new(), Vec::new());
-        for (name, file_id) in [(OUTPUT, &batch.output_file_id), (ERRORS, &batch.error_file_id)] {
+        let (mut files, mut lines) = (Vec::new(), [0, 0]);
+        for (index, (name, file_id)) in
+            [(OUTPUT, &batch.output_file_id), (ERRORS, &batch.error_file_id)].into_iter().enumerate()
+        {
             if let Some(file_id) = file_id {
                 let mut source = openai.file_content(file_id, until).await?;
-                let mut target = OutputFile::new(&self.folder, name)?;
-                while let Some(piece) = source.chunk().await? {
-                    target.write(&piece, &spinner)?;
-                }
-                lines.push(target.lines);
-                files.push(target.finish()?);
-            } else {
-                lines.push(0);
+                lines[index] = self.save(name, &spinner, async || Ok(source.chunk().await?)).await?;
+                files.push(name);
             }
         }
-        let mut target = OutputFile::new(&self.folder, SUMMARY)?;
-        target.write(&batch.json, &spinner)?;
-        files.push(target.finish()?);
+        let mut summary = Some(&batch.json);
+        self.save(SUMMARY, &spinner, async || Ok(summary.take())).await?;
+        files.push(SUMMARY);
         Ok(Fetched { files, counts: Counts::of_lines(batch, lines[0], lines[1]) })
+    }
+
+    /// Writes a file of the folder piece by piece, and returns its number of lines. It gets its name when it is complete.
+    async fn save<B: AsRef<[u8]>>(
+        &self,
+        name: &str,
+        spinner: &ProgressBar,
+        mut next: impl AsyncFnMut() -> Result<Option<B>>,
+    ) -> Result<u64> {
+        let (path, part) = (self.folder.join(name), self.folder.join(format!("{name}.part")));
+        let unwritable = |path: &Path, error: io::Error| {
+            CliError::usage(format!("cannot write {}: {error}", path.display()))
+                .hint("Choose another folder with --out.")
+        };
+        let file = fs::create_dir_all(&self.folder).and_then(|()| File::create(&part));
+        let mut file = BufWriter::new(file.map_err(|error| unwritable(&part, error))?);
+        let (mut bytes, mut lines, mut last) = (0, 0, b'\n');
+        while let Some(piece) = next().await? {
+            let piece = piece.as_ref();
+            file.write_all(piece).map_err(|error| unwritable(&part, error))?;
+            bytes += piece.len();
+            lines += piece.split(|byte| *byte == b'\n').count() as u64 - 1;
+            last = piece.last().copied().unwrap_or(last);
+            spinner.set_message(format!("Fetching {name} ({} KiB)", bytes >> 10));
+        }
+        file.flush().and_then(|()| fs::rename(&part, &path)).map_err(|error| unwritable(&path, error))?;
+        Ok(lines + u64::from(last != b'\n'))
     }
 
     /// Key of a file in the stack's bucket.
@@ -159,41 +179,4 @@ impl Results {
             }
         }
     }
-}
-
-/// A file in the folder. It gets its name when it is complete.
-struct OutputFile {
-    name: &'static str,
-    path: PathBuf,
-    part: PathBuf,
-    file: BufWriter<File>,
-    bytes: u64,
-    lines: u64,
-}
-
-impl OutputFile {
-    fn new(folder: &Path, name: &'static str) -> Result<Self> {
-        let (path, part) = (folder.join(name), folder.join(format!("{name}.part")));
-        let file = fs::create_dir_all(folder).and_then(|()| File::create(&part));
-        let file = BufWriter::new(file.map_err(|error| unwritable(&part, &error))?);
-        Ok(Self { name, path, part, file, bytes: 0, lines: 0 })
-    }
-
-    fn write(&mut self, piece: &[u8], spinner: &Progress) -> Result<()> {
-        self.file.write_all(piece).map_err(|error| unwritable(&self.part, &error))?;
-        self.bytes += piece.len() as u64;
-        self.lines += piece.split(|byte| *byte == b'\n').count() as u64 - 1;
-        spinner.set_message(format!("Fetching {} ({} KiB)", self.name, self.bytes >> 10));
-        Ok(())
-    }
-
-    fn finish(mut self) -> Result<&'static str> {
-        let whole = self.file.flush().and_then(|()| fs::rename(&self.part, &self.path));
-        whole.map_err(|error| unwritable(&self.path, &error))?;
-        Ok(self.name)
-    }
-}
-
-fn unwritable(path: &Path, error: &std::io::Error) -> CliError {
-    CliError::usage(format!("cannot write {}: {error}", path.display())).hint("Choose another folder with --out.")
 }

@@ -84,7 +84,7 @@ async fn follow(openai: &Client, args: &WatchArgs, context: &Context) -> Result<
                 failures = 0;
                 bar.set_message(format!("{} {}", args.id, batch.status));
                 if let Some(counts) = batch.request_counts {
-                    bar.set_total(counts.total);
+                    bar.set_length(counts.total);
                     bar.set_position(counts.completed + counts.failed);
                 }
                 if seen.as_ref() != Some(&batch.status) {

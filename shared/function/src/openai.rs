@@ -61,6 +61,12 @@ impl ApiKeySecret {
 }
 
 impl<S: Source> ApiKeySecret<S> {
+    /// The key in the secret `id` of this source, for calls of this client.
+    #[must_use]
+    pub const fn new(client: Client, source: S, id: String) -> Self {
+        Self { client, source, id }
+    }
+
     /// The client with the key that is in the secret now.
     ///
     /// # Errors
@@ -243,7 +249,7 @@ mod tests {
                 api_key: "none".parse().unwrap(),
             };
             let client = Client::new(config).unwrap();
-            (fake.clone(), Keyed::new(ApiKeySecret { client, source: fake, id: "key".to_owned() }))
+            (fake.clone(), Keyed::new(ApiKeySecret::new(client, fake, "key".to_owned())))
         }
 
         fn becomes(&self, text: Option<&'static str>) {
