@@ -66,6 +66,7 @@ bench: $(VENV)/stamp need-cargo ## Measure every number of the README (QUICK=1: 
 	target/release/batch-throughput $(if $(QUICK),--quick)
 	cargo build --workspace --profile local
 	$(PY) -m bench.python.call_latency $(if $(QUICK),--quick)
+	$(PY) -m bench.python.costs
 
 .PHONY: build
 build: $(VENV)/stamp need-cargo ## Build the deployable binaries: target/lambda/<function>/bootstrap (ARCH=x86_64 for Intel)

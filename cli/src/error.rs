@@ -100,7 +100,7 @@ impl From<hooks_openai::OpenAiError> for CliError {
             (ErrorClass::QuotaExhausted, _) => Self::service(message).hint("The account has no credit left."),
             // The id is malformed, so no request was made.
             (ErrorClass::Permanent, None) => Self::usage(message),
-            (ErrorClass::Permanent, Some(_)) => Self::service(message),
+            (ErrorClass::Permanent, Some(_)) | (ErrorClass::TooLarge, _) => Self::service(message),
         }
     }
 }

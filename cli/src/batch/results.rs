@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use hooks_aws::artifacts::{Artifacts, GetResult, Key};
-use hooks_openai::{Batch, Client};
+use hooks_openai::{Batch, Client, Json};
 use tokio::time::{Instant, sleep};
 
 use crate::context::Context;
@@ -30,6 +30,49 @@ const STORED_INTERVAL: Duration = Duration::from_secs(2);
 /// Time limit of a download. It ends much sooner if no data arrives.
 const DOWNLOAD_TIMEOUT: Duration = Duration::from_hours(6);
 
+/// What was downloaded.
+pub(super) struct Fetched {
+    /// The names of the files.
+    pub(super) files: Vec<&'static str>,
+    pub(super) counts: Counts,
+}
+
+/// The numbers of a batch's requests by the lines of its files.
+#[derive(Clone, Copy, Default)]
+pub(super) struct Counts {
+    pub(super) total: u64,
+    pub(super) succeeded: u64,
+    pub(super) failed: u64,
+    pub(super) unreadable: u64,
+    pub(super) missing: u64,
+}
+
+impl Counts {
+    /// From the stack's summary.
+    fn read(json: Json<'_>) -> Self {
+        let count = |name| json.get(name).and_then(Json::count).unwrap_or_default();
+        Self {
+            total: count("total"),
+            succeeded: count("succeeded"),
+            failed: count("failed"),
+            unreadable: count("unreadable"),
+            missing: count("missing"),
+        }
+    }
+
+    fn of_lines(batch: &Batch, succeeded: u64, failed: u64) -> Self {
+        let by_openai = batch.request_counts.unwrap_or_default();
+        let lines = succeeded + failed;
+        let missing = (by_openai.completed + by_openai.failed).saturating_sub(lines);
+        Self { total: by_openai.total.max(lines), succeeded, failed, unreadable: 0, missing }
+    }
+
+    /// Whether every request has a result that can be used.
+    pub(super) const fn is_complete(self) -> bool {
+        self.failed + self.unreadable + self.missing == 0
+    }
+}
+
 /// The results of a batch, and their folder.
 pub(super) struct Results {
     id: String,
@@ -45,9 +88,8 @@ impl Results {
         &self.folder
     }
 
-    /// Waits for the stack to store the results, downloads them, and returns the file names. The stack stores the summary
-    /// last.
-    pub(super) async fn fetch_from_stack(&self, bucket: &str, context: &Context) -> Result<Vec<&'static str>> {
+    /// Waits for the stack to store the results, and downloads them. The stack stores the summary last.
+    pub(super) async fn fetch_from_stack(&self, bucket: &str, context: &Context) -> Result<Fetched> {
         let artifacts = Artifacts::new(context.aws().await?, bucket);
         let spinner = context.out.spinner("Waiting for the stack to store the results");
         let summary = self.stored_summary(&artifacts).await?;
@@ -64,19 +106,15 @@ impl Results {
         let mut target = OutputFile::new(&self.folder, SUMMARY)?;
         target.write(&summary, &spinner)?;
         files.push(target.finish()?);
-        Ok(files)
+        let counts = Json::of(&summary).get("counts").map(Counts::read).unwrap_or_default();
+        Ok(Fetched { files, counts })
     }
 
-    /// Downloads OpenAI's files, and returns the file names. The summary is the batch object.
-    pub(super) async fn fetch_from_openai(
-        &self,
-        openai: &Client,
-        batch: &Batch,
-        context: &Context,
-    ) -> Result<Vec<&'static str>> {
+    /// Downloads OpenAI's files. The summary is the batch object.
+    pub(super) async fn fetch_from_openai(&self, openai: &Client, batch: &Batch, context: &Context) -> Result<Fetched> {
         let spinner = context.out.spinner("Fetching the results");
         let until = Instant::now() + DOWNLOAD_TIMEOUT;
-        let mut files = Vec::new();
+        let (mut files, mut lines) = (Vec::new(), Vec::new());
         for (name, file_id) in [(OUTPUT, &batch.output_file_id), (ERRORS, &batch.error_file_id)] {
             if let Some(file_id) = file_id {
                 let mut source = openai.file_content(file_id, until).await?;
@@ -84,13 +122,16 @@ impl Results {
                 while let Some(piece) = source.chunk().await? {
                     target.write(&piece, &spinner)?;
                 }
+                lines.push(target.lines);
                 files.push(target.finish()?);
+            } else {
+                lines.push(0);
             }
         }
         let mut target = OutputFile::new(&self.folder, SUMMARY)?;
-        target.write(format!("{:#}\n", batch.raw).as_bytes(), &spinner)?;
+        target.write(&batch.json, &spinner)?;
         files.push(target.finish()?);
-        Ok(files)
+        Ok(Fetched { files, counts: Counts::of_lines(batch, lines[0], lines[1]) })
     }
 
     /// Key of a file in the stack's bucket.
@@ -127,6 +168,7 @@ struct OutputFile {
     part: PathBuf,
     file: BufWriter<File>,
     bytes: u64,
+    lines: u64,
 }
 
 impl OutputFile {
@@ -134,12 +176,13 @@ impl OutputFile {
         let (path, part) = (folder.join(name), folder.join(format!("{name}.part")));
         let file = fs::create_dir_all(folder).and_then(|()| File::create(&part));
         let file = BufWriter::new(file.map_err(|error| unwritable(&part, &error))?);
-        Ok(Self { name, path, part, file, bytes: 0 })
+        Ok(Self { name, path, part, file, bytes: 0, lines: 0 })
     }
 
     fn write(&mut self, piece: &[u8], spinner: &Progress) -> Result<()> {
         self.file.write_all(piece).map_err(|error| unwritable(&self.part, &error))?;
         self.bytes += piece.len() as u64;
+        self.lines += piece.split(|byte| *byte == b'\n').count() as u64 - 1;
         spinner.set_message(format!("Fetching {} ({} KiB)", self.name, self.bytes >> 10));
         Ok(())
     }

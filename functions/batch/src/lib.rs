@@ -4,6 +4,7 @@
 //! The status of the retrieved batch decides, not the event type, so every `batch.*` type is handled.
 
 mod alert;
+mod counts;
 mod handler;
 mod lines;
 mod summary;

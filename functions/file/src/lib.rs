@@ -37,7 +37,7 @@ impl Handler for FileHandler {
 
 /// The outcome for a retrieved file.
 fn seen(file: &File, as_of: i64) -> Outcome {
-    let text = |name| file.raw.get(name)?.as_str().filter(|text| !text.is_empty()).map(for_display);
+    let text = |name| file.raw().get(name)?.text().map(|text| for_display(&text));
     let summary = [
         ("filename", text("filename").map(Value::from)),
         ("purpose", text("purpose").map(Value::from)),

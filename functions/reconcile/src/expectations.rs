@@ -51,8 +51,11 @@ pub(crate) async fn run(services: &Services, now: i64, until: Instant) -> Result
     let mut run = Run::default();
     // Half of the time, so that slow answers never prevent alerts.
     let half = Instant::now() + until.saturating_duration_since(Instant::now()) / 2;
+    // People are told before anything large is retrieved.
+    let told = run.alert(services, |category| category != Category::Response, now, until).await;
     let looked_up = run.look_up(services, now, half).await;
-    let done = looked_up.and(run.alert(services, now, until).await);
+    let done =
+        told.and(looked_up).and(run.alert(services, |category| category == Category::Response, now, until).await);
     let Run { looked_up, sent, overdue, skipped, .. } = run;
     let line = match (&done, &skipped) {
         (Ok(()), None) => Line::info("expectations checked"),
@@ -106,19 +109,19 @@ impl Run {
                 return Ok(());
             }
         };
-        for Waiting { object_id, .. } in waiting {
+        for waiting in waiting {
             if Instant::now() >= until {
                 break;
             }
             self.looked_up += 1;
-            match openai.response(&object_id, until).await {
+            match openai.response(&waiting.object_id, until).await {
                 Ok(response) => {
                     let known = self.know(services, &response).await?;
-                    self.known.insert(object_id, known);
+                    self.known.insert(waiting.object_id.clone(), known);
                 }
                 Err(error) if error.class() == ErrorClass::NotFound => {
                     let gone = "OpenAI has no such response (any more).".to_owned();
-                    self.known.insert(object_id, Known::Otherwise(gone));
+                    self.known.insert(waiting.object_id.clone(), Known::Otherwise(gone));
                 }
                 Err(error) => {
                     self.skipped = Some(error.to_string());
@@ -126,7 +129,12 @@ impl Run {
                     if matches!(error.class(), ErrorClass::Unauthorized | ErrorClass::QuotaExhausted) {
                         break;
                     }
+                    continue;
                 }
+            }
+            // Before the next one, which may be large, is retrieved.
+            if waiting.due_at <= now && self.overdue < MAX_ALERTS {
+                self.alert_of(services, Category::Response, &waiting, now).await?;
             }
         }
         Ok(())
@@ -147,8 +155,15 @@ impl Run {
     }
 
     /// Alerts people of overdue expectations.
-    async fn alert(&mut self, services: &Services, now: i64, until: Instant) -> Result<(), ReconcileError> {
-        for category in Category::ALL.into_iter().filter(|category| category.can_be_expected()) {
+    async fn alert(
+        &mut self,
+        services: &Services,
+        concerns: impl Fn(Category) -> bool,
+        now: i64,
+        until: Instant,
+    ) -> Result<(), ReconcileError> {
+        let categories = Category::ALL.into_iter().filter(|category| category.can_be_expected());
+        for category in categories.filter(|category| concerns(*category)) {
             let mut after = None;
             loop {
                 let page = services.reconciler.ledger.waiting(category.as_str(), now, after.as_ref(), PAGE).await?;

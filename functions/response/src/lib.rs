@@ -1,5 +1,5 @@
 //! Keeps the results of background responses: retrieves a response as soon as its event arrives, because OpenAI may
-//! delete it ten minutes after its end, and stores its JSON and its text.
+//! delete it ten minutes after its end, and stores its JSON.
 //!
 //! The status of the retrieved response decides, not the event type, so every `response.*` type is handled.
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 from infra.local.chaos.happenings import ACTIONS, Happening
 from infra.local.chaos.plan import Plan
+from infra.local.chaos.sender import Sent
 from infra.local.stack import Item, Stack
 from infra.local.stand_in import Json, StandIn
 from infra.local.watch import Outcome, Watch
@@ -33,7 +34,7 @@ class Verdict:
 class Evidence:
     """What is there after a campaign, read once."""
 
-    deliveries: list[Json]
+    deliveries: list[Sent]
     events: dict[tuple[str, str], Item]
     """Events in the ledger, by endpoint and webhook id."""
     records: dict[str, Item]
@@ -45,13 +46,13 @@ class Evidence:
     """Statuses of the requests at OpenAI that act on calls, by path."""
 
     @classmethod
-    def read(cls, stack: Stack, openai: StandIn, watch: Watch) -> "Evidence":
+    def read(cls, stack: Stack, openai: StandIn, watch: Watch, sent: list[Sent]) -> "Evidence":
         """Read everything."""
         outcomes = defaultdict(list)
         for outcome in watch.outcomes():
             outcomes[outcome.detail["idempotency_key"]].append(outcome)
         return cls(
-            deliveries=openai.deliveries(),
+            deliveries=sent,
             events={
                 (endpoint, webhook_id): event
                 for event in stack.ledger("event")
@@ -69,9 +70,9 @@ class Evidence:
         return [attempt for event in events if event for attempt in event["history"]]
 
 
-def judge(stack: Stack, openai: StandIn, watch: Watch, plan: Plan) -> Verdict:
-    """Compare all that is there with all that happened."""
-    evidence = Evidence.read(stack, openai, watch)
+def judge(stack: Stack, openai: StandIn, watch: Watch, plan: Plan, sent: list[Sent]) -> Verdict:
+    """Compare all that is there with all that happened and was sent."""
+    evidence = Evidence.read(stack, openai, watch, sent)
     verdict = Verdict()
     verdict.wrong += _deliveries(evidence, plan, verdict)
     for happening in plan.happenings:
@@ -94,24 +95,24 @@ def judge(stack: Stack, openai: StandIn, watch: Watch, plan: Plan) -> Verdict:
 def _deliveries(evidence: Evidence, plan: Plan, verdict: Verdict) -> Iterator[str]:
     """Whatever was accepted is in the ledger and has ended; what was forged was refused."""
     counts = verdict.counts
-    forged = {delivery.event.webhook_id for delivery in plan.deliveries if delivery.forged}
     told = set()
+    keys = {event.event_id: happening.key for happening in plan.happenings for event in happening.events}
     for delivery in evidence.deliveries:
-        webhook_id, state = delivery["webhook_id"], delivery["state"]
+        webhook_id = delivery.webhook_id
         counts["deliveries"] += 1
-        counts["attempts of OpenAI"] += len(delivery["attempts"])
-        event = evidence.events.get((delivery["endpoint"], webhook_id))
-        if webhook_id in forged:
+        counts["attempts to deliver"] += len(delivery.answers)
+        event = evidence.events.get((delivery.endpoint, webhook_id))
+        if delivery.forged:
             counts["forged"] += 1
-            if state == "accepted" or event is not None:
-                yield f"{webhook_id} is forged, and was {state}: {event}"
-        elif state != "accepted":
-            yield f"{webhook_id} was {state}: {delivery['attempts'][-1:]}"
+            if delivery.is_accepted or event is not None:
+                yield f"{webhook_id} is forged, and was answered {delivery.answers}: {event}"
+        elif not delivery.is_accepted:
+            yield f"{webhook_id} was not accepted: {delivery.answers}"
         elif event is None:
             yield f"{webhook_id} was accepted, and is not in the ledger"
         elif event["state"] not in _ENDED and webhook_id not in told:
             told.add(webhook_id)
-            if event["history"][-1]["begun"] < event["begun"]:
+            if evidence.records.get(keys[event["event_id"]], {}).get("claimed_at", event["begun"]) < event["begun"]:
                 verdict.known.append(f"the history of {webhook_id} is behind its record: {event}")
                 continue
             yield f"{webhook_id} is {event['state']}: {event}"
@@ -171,9 +172,11 @@ def _call(happening: Happening, evidence: Evidence, openai: StandIn, verdict: Ve
         yield f"the call is {answered}, and the policy says {happening.call_state}"
     if (recorded in ACTIONS) != (answered is not None):
         fault = f"the call is {call['state']} at OpenAI, and recorded as {recorded}"
-        told = {attempt["result"] for attempt in evidence.history(happening) if attempt["source"] == "replay"}
-        if recorded == "not_found" and recorded in told:
-            verdict.known.append(f"{happening.key}: {fault} by a replay")
+        attempts = evidence.history(happening)
+        if any(attempt["source"] == "replay" and attempt["result"] == recorded for attempt in attempts):
+            verdict.known.append(f"{happening.key}: {fault}, by a replay")
+        elif answered is None and any(attempt["result"] == "interrupted" for attempt in attempts):
+            verdict.known.append(f"{happening.key}: {fault}, by the attempt after one that died")
         else:
             yield fault
     path = f"/v1/realtime/calls/{happening.object_id}/{happening.action}"

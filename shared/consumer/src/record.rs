@@ -35,7 +35,6 @@ pub(crate) enum Undecodable {
     TooLong(&'static str),
 }
 
-/// Reads a record.
 pub(crate) fn decode(record: &SqsMessage, category: Category) -> Result<Delivered, Undecodable> {
     let body = record.body.as_deref().filter(|body| !body.is_empty()).ok_or(Undecodable::NoBody)?;
     if body.len() > MAX_BODY {
@@ -46,7 +45,11 @@ pub(crate) fn decode(record: &SqsMessage, category: Category) -> Result<Delivere
     if message.received_at > LAST_MOMENT {
         return Err(Undecodable::Attribute(RECEIVED_AT));
     }
-    let event = Event::parse(body)?;
+    let mut event = Event::parse(body)?;
+    if event.created_at == 0 {
+        // Not 1970: unknown, and not after this.
+        event.created_at = message.received_at.cast_signed() / 1000;
+    }
     let too_long = [
         ("id", event.id.len() > MAX_ID),
         ("type", event.event_type.len() > MAX_TYPE),
@@ -125,6 +128,17 @@ mod tests {
         assert_eq!((message.webhook_id.as_str(), message.endpoint.as_str()), ("wh_1", "project"));
         assert_eq!((event.id.as_str(), event.object_id()), ("evt_1", Some("batch_1")));
         assert_eq!(receives(&record), 3);
+    }
+
+    #[test]
+    fn an_event_without_a_usable_time_was_created_when_it_was_received() {
+        for unusable in [json!(null), json!(0), json!(-1), json!("2026-11-21"), json!(1e300)] {
+            let mut event = body();
+            event["created_at"] = unusable;
+            assert_eq!(decoded_body(&event).unwrap().event.created_at, 1_795_300_000);
+            event["created_at"] = json!(1_795_200_000.75);
+            assert_eq!(decoded_body(&event).unwrap().event.created_at, 1_795_200_000);
+        }
     }
 
     #[test]

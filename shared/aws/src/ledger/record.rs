@@ -7,7 +7,6 @@ use super::value::{map, number, read_map, read_number, read_text, text, texts};
 use super::{AttemptEnd, Ledger, bounded, expires_at, now, random_token};
 use crate::AwsError;
 
-/// The sort key of a record's item.
 const SK: &str = "record";
 
 /// Number of times that a claim is decided anew because somebody else wrote in between.
@@ -291,7 +290,6 @@ fn pk(key: &str) -> String {
     format!("idempotency#{key}")
 }
 
-/// Number of claims with the next one.
 fn claims(before: Option<&IdempotencyRecord>) -> u32 {
     before.map_or(1, |before| before.claims.saturating_add(1))
 }
