@@ -12,14 +12,15 @@ use crate::summary::{self, Results};
 use crate::transfer::{StoredFile, transfer};
 
 /// Retrieves batches and keeps their results.
-pub(crate) struct BatchHandler {
+pub struct BatchHandler {
     openai: OpenAi,
     /// The share of failed requests above which a completed batch makes an alert.
     alert_failed_share: f64,
 }
 
 impl BatchHandler {
-    pub(crate) fn from_setup(setup: &mut Setup<'_>) -> Option<Self> {
+    /// From the function's environment.
+    pub fn from_setup(setup: &mut Setup<'_>) -> Option<Self> {
         let alert_failed_share = setup.environment().parsed("ALERT_FAILED_SHARE", |text| {
             text.parse()
                 .ok()

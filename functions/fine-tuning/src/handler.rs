@@ -15,7 +15,7 @@ use crate::{alert, alias};
 const READY_WITHIN: i64 = 10 * 60 * 1000;
 
 /// Keeps jobs, and tries and promotes their models.
-pub(crate) struct FineTuningHandler {
+pub struct FineTuningHandler {
     openai: OpenAi,
     /// The question for a new model.
     prompt: String,
@@ -23,7 +23,8 @@ pub(crate) struct FineTuningHandler {
 }
 
 impl FineTuningHandler {
-    pub(crate) fn from_setup(setup: &mut Setup<'_>) -> Option<Self> {
+    /// From the function's environment.
+    pub fn from_setup(setup: &mut Setup<'_>) -> Option<Self> {
         let openai = setup.openai();
         let parameters = setup.parameters();
         let environment = setup.environment();

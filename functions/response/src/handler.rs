@@ -2,14 +2,21 @@
 
 use hooks_consumer::artifacts::{JSON, Key};
 use hooks_consumer::object::{copied, counts, error_text, present, under_way};
-use hooks_consumer::{Context, Event, Handler, HandlerError, OpenAi, Outcome, clock, found, object_id};
+use hooks_consumer::{Context, Event, Handler, HandlerError, OpenAi, Outcome, Setup, clock, found, object_id};
 use hooks_openai::{Response, for_display};
 
 use crate::alert;
 
 /// Retrieves and keeps responses.
-pub(crate) struct ResponseHandler {
-    pub(crate) openai: OpenAi,
+pub struct ResponseHandler {
+    openai: OpenAi,
+}
+
+impl ResponseHandler {
+    /// From the function's environment.
+    pub fn from_setup(setup: &mut Setup<'_>) -> Option<Self> {
+        Some(Self { openai: setup.openai()? })
+    }
 }
 
 impl Handler for ResponseHandler {

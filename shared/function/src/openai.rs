@@ -55,6 +55,11 @@ impl ApiKeySecret {
     /// From `OPENAI_BASE_URL`, and `OPENAI_API_KEY_SECRET` with the secret's id or ARN.
     pub fn from_env(environment: &mut Environment, config: Option<&Config>) -> Option<Self> {
         let client = environment.parsed("OPENAI_BASE_URL", Client::without_key);
+        Self::with_client(client, environment, config)
+    }
+
+    /// The same with a client that exists already.
+    pub fn with_client(client: Option<Client>, environment: &mut Environment, config: Option<&Config>) -> Option<Self> {
         let id = environment.required("OPENAI_API_KEY_SECRET");
         Some(Self { client: client?, source: Store::new(config?), id: id? })
     }

@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
+use futures::future::BoxFuture;
 use hooks_webhook::Json;
 use reqwest::header::{ACCEPT, AUTHORIZATION, HeaderMap, HeaderName};
 use reqwest::multipart::Form;
@@ -67,10 +68,14 @@ pub enum ClientConfigError {
     Http(String),
 }
 
+/// Answers requests in this process instead of the network. A future that never ends is a connection that hangs.
+pub type InProcess = Arc<dyn Fn(reqwest::Request) -> BoxFuture<'static, reqwest::Response> + Send + Sync>;
+
 /// A client of OpenAI's API. It is cheap to clone; clones share their connections.
 #[derive(Clone)]
 pub struct Client {
     http: reqwest::Client,
+    in_process: Option<InProcess>,
     base_url: Url,
     api_key: ApiKey,
 }
@@ -83,7 +88,7 @@ impl Client {
         {
             return Err(ClientConfigError::BaseUrl);
         }
-        Ok(Self { http: http_client()?, base_url, api_key })
+        Ok(Self { http: http_client()?, in_process: None, base_url, api_key })
     }
 
     /// A client at this URL whose key is set later by [`with_api_key`](Self::with_api_key).
@@ -101,6 +106,12 @@ impl Client {
     #[must_use]
     pub fn with_api_key(&self, api_key: ApiKey) -> Self {
         Self { api_key, ..self.clone() }
+    }
+
+    /// The same client, whose requests are answered in this process, for simulations.
+    #[must_use]
+    pub fn answered_by(self, answer: InProcess) -> Self {
+        Self { in_process: Some(answer), ..self }
     }
 
     /// `GET`.
@@ -172,7 +183,7 @@ impl Client {
         if let Some(beta) = call.beta {
             request = request.header(BETA, beta);
         }
-        let response = match timeout_at(until, request.send()).await {
+        let response = match timeout_at(until, self.exchange(request)).await {
             Ok(Ok(response)) => response,
             Ok(Err(error)) if error.is_timeout() => return Err(OpenAiError::timeout(call.name, "a connection")),
             Ok(Err(error)) => return Err(OpenAiError::connection(call.name, error)),
@@ -185,6 +196,13 @@ impl Client {
         // The status is the error, even if the body cannot be read.
         let body = read(call, response, MAX_ERROR_BYTES, until).await.map(|body| body.bytes).unwrap_or_default();
         Err(OpenAiError::refused_with(call.name, status, &headers, &body).with_request_id(request_id(&headers)))
+    }
+
+    async fn exchange(&self, request: reqwest::RequestBuilder) -> reqwest::Result<reqwest::Response> {
+        match &self.in_process {
+            None => request.send().await,
+            Some(answer) => Ok(answer(request.build()?).await),
+        }
     }
 
     fn url(&self, call: Call<'_>) -> Result<Url, OpenAiError> {

@@ -50,7 +50,7 @@ mod submit;
 mod text;
 
 pub use agents::{AgentEnvironment, AgentSession, AgentTurn};
-pub use client::{Client, ClientConfig, ClientConfigError, http_client};
+pub use client::{Client, ClientConfig, ClientConfigError, InProcess, http_client};
 pub use content::FileContent;
 pub use endpoints::{EndpointChange, EndpointSecret, WebhookEndpoint};
 pub use error::{ErrorClass, OpenAiError};

@@ -3,10 +3,10 @@
 use std::time::Duration;
 
 use aws_sdk_dynamodb::types::AttributeValue;
-use hooks_aws::ledger::{AttemptEnd, Claim};
+use hooks_aws::ledger::{AttemptEnd, Claim, ClaimResult};
 use hooks_aws::outcomes::Outcome;
 use hooks_aws::queue::Source;
-use hooks_protocol::Status;
+use hooks_protocol::{Kind, Status};
 use serde_json::{Value, json};
 
 use crate::stack::{EARLIER, LATER, Table, claim, delivery, now};
@@ -59,6 +59,17 @@ async fn what_a_late_holder_writes_covers_nothing() {
     assert!(!log(&table, &first, &AttemptEnd::Later("earlier")).await);
     assert_eq!(table.event("wh_1", "state").await.as_deref(), Some("failed"));
     assert_eq!(results(&table).await, ["failed", "retry"]);
+}
+
+#[tokio::test]
+async fn a_history_ends_with_the_last_claim_whatever_the_clocks_say() {
+    let table = Table::new().await;
+    let ahead = table.ledger.claim(claimed(now() + 60_000), &Kind::Delivery, EARLIER).await.unwrap();
+    let ClaimResult::Granted(ahead) = ahead else { panic!("{ahead:?}") };
+    assert!(log(&table, &ahead, &AttemptEnd::Later("OpenAI is busy")).await);
+    let last = table.claimed("wh_1", LATER).await;
+    assert!(log(&table, &last, &AttemptEnd::Found(Status::Completed, &Outcome::new("completed", 1))).await);
+    assert_eq!(table.event("wh_1", "state").await.as_deref(), Some("completed"));
 }
 
 #[tokio::test]
