@@ -25,6 +25,7 @@ HOST_TARGET := $(if $(filter arm64,$(HOST_ARCH)),aarch64,x86_64)-unknown-linux-g
 # Where the functions lie that are deployed.
 PACKAGES := $(if $(filter local,$(PROFILE)),target/lambda-local,target/lambda)
 FUZZ_SECONDS ?= 60
+SEEDS ?= 10000
 
 .PHONY: help
 help: ## List the commands
@@ -65,6 +66,7 @@ bench: $(VENV)/stamp need-cargo ## Measure every number of the README (QUICK=1: 
 	target/release/batch-throughput $(if $(QUICK),--quick)
 	cargo build --workspace --profile local
 	$(PY) -m bench.python.call_latency $(if $(QUICK),--quick)
+	$(PY) -m bench.python.costs
 
 .PHONY: build
 build: $(VENV)/stamp need-cargo ## Build the deployable binaries: target/lambda/<function>/bootstrap (ARCH=x86_64 for Intel)
@@ -98,6 +100,11 @@ package-local: local
 		mkdir -p $(PACKAGES)/$$function; \
 		strip -o $(PACKAGES)/$$function/bootstrap target/local/$$function; \
 	done
+
+.PHONY: simulate
+simulate: need-cargo ## Play SEEDS runs of the consumers with failures of all kinds (SEED=7: one of them, step by step)
+	cargo build --package simulation --profile simulation
+	target/simulation/simulate $(if $(SEED),--seed $(SEED),$(SEEDS) >/dev/null)
 
 .PHONY: fuzz
 fuzz: $(TOOLS)/bin/cargo-fuzz ## Fuzz the signature check for FUZZ_SECONDS (needs a nightly toolchain)

@@ -19,7 +19,7 @@ def test_nothing_is_lost_or_acted_on_twice_whatever_fails(stack: Stack, openai: 
 
     campaign.play(lambda _: None)
     campaign.settle(lambda _: None)
-    verdict = judge(stack, openai, watch, plan)
+    verdict = judge(stack, openai, watch, plan, campaign.sent)
 
     assert verdict.wrong == []
     assert verdict.counts["deliveries"] == DELIVERIES

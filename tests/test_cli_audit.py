@@ -166,6 +166,36 @@ def test_a_letter_that_sqs_moved_accounts_for_its_event(stack: Stack, openai: St
     assert (code, books["events"]["failed"]) == (0, 1)
 
 
+@pytest.mark.stack(**unhandled("file"))
+def test_a_backlog_of_any_length_is_queued(stack: Stack, cli: Cli) -> None:
+    count, now = 1_010, int(time.time() * 1000)
+    sqs, (dynamodb, name) = stack.emulator.client("sqs"), table(stack)
+    for first in range(0, count, 10):
+        numbers = [str(number) for number in range(first, first + 10)]
+        records = [
+            {
+                "pk": {"S": f"idempotency#event/evt_{number}"},
+                "sk": {"S": "record"},
+                "status": {"S": "in_progress"},
+                "token": {"S": "t"},
+                "event": {"S": f"project#wh_{number}"},
+                "lease_until": {"N": "0"},
+                "claimed_at": {"N": str(now)},
+            }
+            for number in numbers
+        ]
+        dynamodb.batch_write_item(RequestItems={name: [{"PutRequest": {"Item": record}} for record in records]})
+        entries = [{"Id": number, "MessageBody": "{}"} for number in numbers]
+        sqs.send_message_batch(QueueUrl=stack.queue_url("file"), Entries=entries)
+    code, books = audited(cli)
+    assert (code, books["closed"], books["more"], books["events"]["queued"]) == (0, True, 0, count)
+
+    (message,) = sqs.receive_message(QueueUrl=stack.queue_url("file"))["Messages"]
+    sqs.delete_message(QueueUrl=stack.queue_url("file"), ReceiptHandle=message["ReceiptHandle"])
+    code, books = audited(cli)
+    assert (code, books["closed"], books["more"], len(books["uncertain"])) == (3, None, 10, 1_000)
+
+
 # They do not close ---------------------------------------------------------------------------------------------------
 
 

@@ -181,6 +181,32 @@ def test_a_submitted_batch_is_expected_watched_and_its_kept_results_are_fetched(
     assert results == kept
 
 
+@pytest.mark.stack(**ONLY_BATCHES)
+@pytest.mark.parametrize(
+    ("outcome", "said"),
+    [
+        (429, "3 requests, 2 completed, 1 failed\n"),
+        ("malformed", "3 requests, 2 completed, 0 failed, 1 unreadable\n"),
+        ("missing", "3 requests, 2 completed, 0 failed, 1 missing\n"),
+    ],
+)
+def test_a_batch_whose_lines_say_less_than_openai_s_counts_is_not_a_success(
+    stack: Stack, openai: StandIn, good: Path, tmp_path: Path, outcome: int | str, said: str
+) -> None:
+    cli = Cli(stack)
+    batch_id = cli.ok("batch", "submit", good)["batch_id"]
+    counts = {"total": 3, "completed": 3, "failed": 0}
+    openai.advance(batch_id, "completed", plan={"lines": {"request-1": outcome}}, request_counts=counts)
+
+    result = cli.run("batch", "watch", batch_id, "--out", tmp_path / "results")
+
+    assert result.code == 1
+    assert said in result.out
+    assert json.loads((tmp_path / "results" / "summary.json").read_text())["note"].startswith(
+        "OpenAI counts 3 requests"
+    )
+
+
 def test_without_a_stack_the_results_come_from_openai(good: Path, tmp_path: Path, cli: Cli, openai: StandIn) -> None:
     submitted = cli.ok("batch", "submit", good, "--no-stack")
     assert (submitted["requests"], submitted["model"], submitted["due_at"]) == (3, MODEL, None)

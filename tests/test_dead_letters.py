@@ -9,7 +9,7 @@ import pytest
 from infra.local.stack import Stack
 from infra.local.stand_in import StandIn
 from infra.local.watch import Watch
-from tests.batches import content, finish, given_up, handled, kept, new_batch
+from tests.batches import content, finish, given_up, handled, kept, new_batch, of_age
 from tests.waiting import stays, wait_until
 
 
@@ -178,7 +178,7 @@ def test_a_result_file_that_is_gone_is_told_and_the_other_one_is_kept(
     plan = {"lines": {"request-0": 500}}
     batch = openai.advance(batch_id, "completed", plan=plan, deliver=False)["batch"]
     openai.sdk().files.delete(batch["output_file_id"])
-    (delivery,) = openai.deliver("batch.completed", {"id": batch_id})
+    (delivery,) = openai.deliver("batch.completed", {"id": batch_id}, created_at=of_age())
 
     event = given_up(stack, delivery)
 

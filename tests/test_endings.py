@@ -7,7 +7,7 @@ import pytest
 from infra.local.stack import Item, Stack
 from infra.local.stand_in import StandIn
 from infra.local.watch import Alert, Watch
-from tests.batches import content, finish, handled, kept, new_batch, of_age, summary
+from tests.batches import content, finish, handled, kept, new_batch, of_age, summary, tried
 from tests.waiting import stays, wait_until
 
 
@@ -58,11 +58,17 @@ def test_a_batch_without_failures_has_no_error_file_however_openai_says_so(
     no_alert(watch)
 
 
-def test_a_batch_without_any_file_is_recorded_all_the_same(stack: Stack, openai: StandIn) -> None:
+def test_a_batch_without_any_file_is_waited_for_and_then_recorded_all_the_same(stack: Stack, openai: StandIn) -> None:
     batch_id = new_batch(openai, 2)
+    plan = {"default": "missing"}
 
-    event = handled(stack, finish(openai, batch_id, plan={"default": "missing"}, absent_file_ids="empty"))
+    young = finish(openai, batch_id, plan=plan, absent_file_ids="empty")
+    assert "neither an output file nor an error file" in tried(stack, young)["error"]["message"]
 
+    batch_id = new_batch(openai, 2)
+    event = handled(stack, finish(openai, batch_id, plan=plan, absent_file_ids="empty", age_seconds=660))
+
+    assert "neither an output file nor an error file" in event["outcome"]["note"]
     assert event["outcome"]["artifacts"] == [f"batch/{batch_id}/summary.json"]
     assert job_of(stack, batch_id)["status"] == "completed"
     assert summary(stack, batch_id)["lines"]["lines"] == 0

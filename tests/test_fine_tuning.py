@@ -11,15 +11,16 @@ from infra.local.watch import Watch
 from tests.batches import given_up, handled, of_age, tried
 from tests.waiting import stays, wait_until
 
-MODEL = "gpt-4.1-mini-2025-04-14"
+MODEL = "gpt-4.1-nano-2025-04-14"
+ENDING_MODEL = "gpt-4.1-mini-2025-04-14"
 ASK = "POST /v1/responses"
 
 
-def new_job(openai: StandIn, **options: Any) -> str:
+def new_job(openai: StandIn, model: str = MODEL, **options: Any) -> str:
     """Create a job and return its id."""
     sdk = openai.sdk()
     examples = sdk.files.create(file=("examples.jsonl", b'{"messages": []}\n'), purpose="fine-tune")
-    return sdk.fine_tuning.jobs.create(model=MODEL, training_file=examples.id, **options).id
+    return sdk.fine_tuning.jobs.create(model=model, training_file=examples.id, **options).id
 
 
 def ended(openai: StandIn, status: str = "succeeded", created: Json | None = None, **options: Any) -> tuple[str, Json]:
@@ -83,6 +84,7 @@ def test_a_model_that_answers_is_promoted_and_the_previous_one_recorded(
     promotion = {
         "parameter": parameter,
         "model": models[1],
+        "shutdown_date": None,
         "promoted": True,
         "version": 2,
         "previous": models[0],
@@ -115,6 +117,38 @@ def test_a_model_that_answers_is_promoted_and_the_previous_one_recorded(
     )
     outcomes = wait_until("both outcomes are published", lambda: watch.outcomes("fine_tuning.job.succeeded")[1:])
     assert (outcomes[0].detail["object_id"], outcomes[0].detail["summary"]["promotion"]) == (job_id, promotion)
+    assert watch.alerts() == []
+
+
+@pytest.mark.parametrize("known_of", ["the model", "its base model"])
+def test_the_end_of_a_promoted_model_is_kept_and_told(
+    stack: Stack, openai: StandIn, watch: Watch, known_of: str
+) -> None:
+    job_id = new_job(openai, ENDING_MODEL, metadata={"alias": "support"})
+    if known_of == "its base model":
+        openai.fault("GET /v1/models/{model}", "status", times=1, status=404)
+    (delivery,) = openai.finish_fine_tuning(job_id)["deliveries"]
+
+    handled(stack, delivery)
+
+    assert promoted(stack) == [model_of(openai, job_id)]
+    assert recorded(stack, job_id)["summary"]["promotion"]["shutdown_date"] == "2027-01-14"
+    history = stack.emulator.client("ssm").get_parameter_history(Name=f"/{stack.name}/models/support")
+    assert history["Parameters"][0]["Description"].endswith(" shutdown_date=2027-01-14")
+    (outcome,) = wait_until("the outcome is published", lambda: watch.outcomes("fine_tuning.job.succeeded"))
+    assert outcome.detail["summary"]["promotion"]["shutdown_date"] == "2027-01-14"
+    (alert,) = wait_until("people are alerted", watch.alerts)
+    assert alert.subject == f"The model of {job_id} ends on 2027-01-14"
+
+
+def test_a_model_is_promoted_though_its_end_cannot_be_read(stack: Stack, openai: StandIn, watch: Watch) -> None:
+    openai.fault("GET /v1/models/{model}", "status", status=500)
+    job_id, delivery = ended(openai)
+
+    handled(stack, delivery)
+
+    assert promoted(stack) == [model_of(openai, job_id)]
+    assert recorded(stack, job_id)["summary"]["promotion"]["shutdown_date"] is None
     assert watch.alerts() == []
 
 
@@ -200,7 +234,7 @@ def test_a_model_that_never_gets_ready_fails(stack: Stack, openai: StandIn, watc
 
     event = handled(stack, {"webhook_id": f"wh_{job_id}", "endpoint": "project"})
 
-    assert (event["attempts"], promoted(stack)) == (1, [])
+    assert (event["attempts"], promoted(stack)) == (2, []), "an attempt at which the model was not asked does not count"
     assert "OpenAI answered 404" in recorded(stack, job_id)["summary"]["smoke_test"]["reason"]
     assert len(wait_until("people are alerted", watch.alerts)) == 1
 

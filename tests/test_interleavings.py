@@ -112,14 +112,17 @@ def test_a_letter_of_what_a_replay_has_handled_does_not_act_again(
     stack: Stack, openai: StandIn, watch: Watch, cli: Cli
 ) -> None:
     batch_id = new_batch(openai)
-    openai.fault(f"GET /v1/batches/{batch_id}", "status", times=1, status=401)
+    openai.fault(f"GET /v1/batches/{batch_id}", "status", times=2, status=401)
     delivery = finish(openai, batch_id)
     given_up(stack, delivery)
+    cli.ok("events", "replay", delivery["webhook_id"], "--yes")
+    wait_until("the replay is a dead letter as well", lambda: len(stack.dead_letters("batch")) == 2)
 
     cli.ok("events", "replay", delivery["webhook_id"], "--yes")
     handled(stack, delivery)
-    redrive(stack)
+    for _ in range(2):
+        redrive(stack)
 
     wait_until("no message is left", lambda: stack.messages("batch") == [])
-    assert openai.calls("GET", f"/v1/batches/{batch_id}") == 2
+    assert openai.calls("GET", f"/v1/batches/{batch_id}") == 3
     assert len(watch.outcomes()) == 1

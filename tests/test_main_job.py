@@ -78,7 +78,7 @@ def test_a_finished_batch_becomes_artifacts_a_job_and_an_outcome(stack: Stack, o
     job = stack.job("batch", batch_id)
     assert job is not None
     assert (job["status"], job["terminal"]) == ("completed", 1)
-    assert job["counts"] == {"total": 40, "completed": 35, "failed": 5}
+    assert job["counts"] == {"total": 40, "completed": 34, "failed": 5, "unreadable": 1}
     assert job["artifacts"] == artifacts
     assert job["times"]["completed_at"] == openai.sdk().batches.retrieve(batch_id).completed_at
     assert len(stack.ledger("event")) == len(stack.ledger("record")) == len(stack.ledger("job")) == 1
@@ -92,6 +92,8 @@ def test_a_finished_batch_becomes_artifacts_a_job_and_an_outcome(stack: Stack, o
     assert outcome.detail["bucket"] == stack.outputs["BucketName"]
     assert outcome.detail["artifacts"] == artifacts
     assert outcome.detail["summary"]["status_codes"] == found["status_codes"]
+    assert outcome.detail["note"] == found["note"] == outcome.detail["summary"]["disagreement"]
+    assert "of the lines 34 succeeded, 5 failed, 1 are unreadable" in found["note"]
     wait_until("the queue is empty", lambda: stack.messages("batch") == [])
     stays("nothing else is published", lambda: len(watch.outcomes()) == 1 and watch.alerts() == [], seconds=0.5)
     assert stack.dead_letters("batch") == []

@@ -29,13 +29,13 @@ pub(crate) struct AuditArgs {
 }
 
 pub(crate) async fn run(args: &AuditArgs, context: &Context) -> Result {
-    let books = survey(args.since, context).await?;
+    let books = Box::pin(survey(args.since, context)).await?;
     let is_certain = books.uncertain.is_empty() && books.more == 0;
     let closed = if books.mismatches.is_empty() { is_certain.then_some(true) } else { Some(false) };
     let document = json!({
         "closed": closed,
         "since": args.since,
-        "events": State::ALL.map(|state| (state.as_str(), books.count(state))).into_iter().collect::<Value>(),
+        "events": State::ALL.map(|(state, name)| (name, books.count(state))).into_iter().collect::<Value>(),
         "messages": books.messages,
         "dead_letters": books.dead_letters,
         "mismatches": books.mismatches,
@@ -51,10 +51,10 @@ pub(crate) async fn run(args: &AuditArgs, context: &Context) -> Result {
 }
 
 fn text(books: &Books) -> String {
-    let counts = State::ALL.into_iter().filter(|state| books.count(*state) > 0);
-    let counts = counts.map(|state| format!("{} {}", books.count(state), state.as_str().replace('_', " ")));
+    let counts = State::ALL.into_iter().filter(|(state, _)| books.count(*state) > 0);
+    let counts = counts.map(|(state, name)| format!("{} {}", books.count(state), name.replace('_', " ")));
     let counts = counts.collect::<Vec<_>>().join(", ");
-    let (events, messages) = (counted(books.total(), "event"), counted(books.messages, "message"));
+    let (events, messages) = (counted(books.counts.values().sum::<u64>(), "event"), counted(books.messages, "message"));
     let letters = counted(books.dead_letters as u64, "dead letter");
     let mut text = format!("{events}: {counts}\nqueues: {messages}, {letters}\n");
     for (mark, findings) in [("ERROR", &books.mismatches), ("?", &books.uncertain), ("note", &books.notes)] {

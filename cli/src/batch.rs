@@ -1,6 +1,5 @@
 //! `batch`: check and submit batches, watch them and fetch their results, cancel them.
 
-mod cancel;
 mod check;
 mod results;
 mod submit;
@@ -8,31 +7,75 @@ mod watch;
 
 use clap::{Args, Subcommand};
 use hooks_aws::artifacts::Key;
-use hooks_openai::{Batch, RequestCounts};
+use hooks_openai::{Batch, BatchStatus, RequestCounts};
 use serde_json::{Value, json};
 
-use crate::context::Context;
-use crate::error::{CliError, Result};
+use crate::context::{Context, deadline};
+use crate::error::{CliError, Exit, Result};
+use crate::output::{ConfirmArgs, Decision};
 
 /// Submit, watch and cancel batches
-#[derive(Args, Debug)]
-pub(crate) struct BatchArgs {
-    #[command(subcommand)]
-    command: Command,
-}
-
 #[derive(Subcommand, Debug)]
-enum Command {
+pub(crate) enum BatchCommand {
     Submit(submit::SubmitArgs),
     Watch(watch::WatchArgs),
-    Cancel(cancel::CancelArgs),
+    Cancel(CancelArgs),
 }
 
-pub(crate) async fn run(args: &BatchArgs, context: &Context) -> Result {
-    match &args.command {
-        Command::Submit(args) => submit::run(args, context).await,
-        Command::Watch(args) => watch::run(args, context).await,
-        Command::Cancel(args) => cancel::run(args, context).await,
+/// Cancel a batch
+///
+/// OpenAI takes up to ten minutes. Requests that are completed by then are billed, and their results kept.
+#[derive(Args, Debug)]
+pub(crate) struct CancelArgs {
+    /// Id of the batch, such as `batch_123`
+    id: String,
+    #[command(flatten)]
+    confirm: ConfirmArgs,
+}
+
+pub(crate) async fn run(command: &BatchCommand, context: &Context) -> Result {
+    match command {
+        BatchCommand::Submit(args) => submit::run(args, context).await,
+        BatchCommand::Watch(args) => watch::run(args, context).await,
+        BatchCommand::Cancel(args) => cancel(args, context).await,
+    }
+}
+
+async fn cancel(args: &CancelArgs, context: &Context) -> Result {
+    check_id(&args.id)?;
+    let openai = context.openai().await?;
+    let batch = openai.batch(&args.id, deadline()).await?;
+    if batch.status.is_terminal() {
+        return Err(CliError::failed(format!("{} is {} and cannot be cancelled", batch.id, batch.status))
+            .hint(format!("Fetch its results: openai-webhooks batch watch {}", batch.id)));
+    }
+    let dry_run = args.confirm.dry_run;
+    let report = |batch: &Batch| {
+        let document = json!({
+            "dry_run": dry_run,
+            "batch_id": batch.id,
+            "status": batch.status.as_str(),
+            "request_counts": counts_document(batch),
+        });
+        context.out.result(&document, || {
+            if dry_run {
+                return format!("{} would be cancelled: {}, {}.", batch.id, batch.status, counts_text(batch));
+            }
+            format!(
+                "{} is {}, which takes up to ten minutes. Requests that are completed by then are billed, and their \
+                 results kept.",
+                batch.id, batch.status
+            )
+        })
+    };
+    if batch.status == BatchStatus::Cancelling {
+        return report(&batch);
+    }
+    let question = format!("Cancel {} ({}, {})?", batch.id, batch.status, counts_text(&batch));
+    match context.out.confirm(args.confirm, &question)? {
+        Decision::Proceed => report(&openai.cancel_batch(&args.id, deadline()).await?),
+        Decision::DryRun => report(&batch),
+        Decision::Declined => Ok(Exit::Failure),
     }
 }
 

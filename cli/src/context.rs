@@ -5,14 +5,15 @@ use std::time::Duration;
 
 use clap::Args;
 use hooks_aws::ledger::Ledger;
-use hooks_aws::secrets::{PLACEHOLDER, Store};
-use hooks_openai::{ApiKey, ApiKeyError, Client, ClientConfig};
+use hooks_aws::secrets::Store;
+use hooks_function::ApiKeySecret;
+use hooks_openai::{ApiKeyError, Client};
 use hooks_webhook::Category;
 use tokio::sync::OnceCell;
 use tokio::time::Instant;
 
 use crate::aws::{self, DeadLetterQueue, EventLog, Stack};
-use crate::error::{CliError, Result};
+use crate::error::{CliError, KEY_FIX, Result};
 use crate::output::Output;
 
 /// Time limit of a call to OpenAI.
@@ -115,54 +116,47 @@ impl Context {
         Ok(Store::patient(self.aws().await?))
     }
 
-    /// OpenAI, with the key in `OPENAI_API_KEY` or else the stack's.
+    /// OpenAI, with the key in `OPENAI_API_KEY` or else the stack's, at `OPENAI_BASE_URL` or else the stack's address.
     pub(crate) async fn openai(&self) -> Result<&Client> {
+        let url = || variable("OPENAI_BASE_URL");
         self.openai
-            .get_or_try_init(|| async { openai_client(&self.openai_base_url().await?, self.api_key().await?) })
+            .get_or_try_init(|| async {
+                let Some(key) = variable("OPENAI_API_KEY") else {
+                    return Ok(self.api_key_secret(url()).await?.client().await?);
+                };
+                let key = key.parse().map_err(|error: ApiKeyError| CliError::usage(error.to_string()).hint(KEY_FIX))?;
+                // No stack is needed.
+                let url = match url() {
+                    Some(url) => url,
+                    None => base_url_of(self.find_stack().await.unwrap_or_default()),
+                };
+                Ok(openai_client(&url)?.with_api_key(key))
+            })
             .await
     }
 
-    /// `OPENAI_BASE_URL`, or else the stack's. No stack is needed if the environment has a key.
-    async fn openai_base_url(&self) -> Result<String> {
-        if let Some(url) = variable("OPENAI_BASE_URL") {
-            return Ok(url);
-        }
-        let stack = if variable("OPENAI_API_KEY").is_some() {
-            self.find_stack().await.unwrap_or_default()
-        } else {
-            Some(self.stack().await?)
-        };
-        Ok(base_url_of(stack))
-    }
-
-    async fn api_key(&self) -> Result<ApiKey> {
-        const FIX: &str = "Store it with `openai-webhooks secret set api-key`, or set OPENAI_API_KEY.";
-        let text = if let Some(text) = variable("OPENAI_API_KEY") {
-            text
-        } else {
-            self.secrets().await?.text(self.output("OpenAIApiKeySecretArn").await?).await?
-        };
-        if text.trim() == PLACEHOLDER {
-            return Err(CliError::failed("the stack's OpenAI API key was never set").hint(FIX));
-        }
-        text.parse().map_err(|error: ApiKeyError| CliError::usage(error.to_string()).hint(FIX))
+    /// The stack's API key, for calls to this URL or else the address that the stack's functions use.
+    pub(crate) async fn api_key_secret(&self, base_url: Option<String>) -> Result<ApiKeySecret> {
+        let stack = self.stack().await?;
+        let client = openai_client(&base_url.unwrap_or_else(|| base_url_of(Some(stack))))?;
+        let id = stack.output("OpenAIApiKeySecretArn")?.to_owned();
+        Ok(ApiKeySecret::new(client, self.secrets().await?, id))
     }
 }
 
 /// The address of OpenAI's API that the stack's functions use.
-pub(crate) fn base_url_of(stack: Option<&Stack>) -> String {
+fn base_url_of(stack: Option<&Stack>) -> String {
     let url = stack.and_then(|stack| stack.parameters.get("OpenAIBaseUrl"));
     url.map_or_else(|| DEFAULT_BASE_URL.to_owned(), Clone::clone)
 }
 
-/// A client of OpenAI's API.
-pub(crate) fn openai_client(base_url: &str, api_key: ApiKey) -> Result<Client> {
-    let base_url = base_url.parse().map_err(|error| {
-        CliError::usage(format!("OpenAI's base URL {base_url} is not a URL: {error}")).hint(
+/// A client of OpenAI's API without a key.
+fn openai_client(base_url: &str) -> Result<Client> {
+    Client::without_key(base_url).map_err(|error| {
+        CliError::usage(format!("OpenAI's base URL {base_url} {error}")).hint(
             "Set OPENAI_BASE_URL, or the stack's parameter OpenAIBaseUrl, to a URL such as https://api.openai.com/v1.",
         )
-    })?;
-    Client::new(ClientConfig { base_url, api_key }).map_err(|error| CliError::usage(error.to_string()))
+    })
 }
 
 /// Deadline of a call to OpenAI that begins now.

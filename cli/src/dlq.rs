@@ -5,15 +5,15 @@ mod redrive;
 use clap::{Args, Subcommand};
 use hooks_aws::queue::{ENDPOINT, EVENT_TYPE, WEBHOOK_ID};
 use hooks_webhook::{Category, Event};
-use serde::{Serialize, Serializer};
+use serde::Serialize;
 use serde_json::json;
-use tokio::task::JoinSet;
 
 use crate::aws::{DeadLetter, DlqAction};
 use crate::context::Context;
 use crate::error::{CliError, Exit, Result};
 use crate::event_type::EventTypePattern;
-use crate::output::{key_values, or_dash, printable, table};
+use crate::output::{display, key_values, or_dash, printable, table};
+use crate::parallel::all;
 use crate::timestamp::Timestamp;
 
 /// Stands for the reason of a message that has none.
@@ -25,14 +25,8 @@ const SHOWN_MESSAGE: usize = 60;
 const HEADINGS: [&str; 7] = ["SINCE (UTC)", "CATEGORY", "REASON", "TYPE", "OBJECT", "MESSAGE ID", "MESSAGE"];
 
 /// List dead letters, redrive them once the cause is gone, or delete them
-#[derive(Args, Debug)]
-pub(crate) struct DlqArgs {
-    #[command(subcommand)]
-    command: Command,
-}
-
 #[derive(Subcommand, Debug)]
-enum Command {
+pub(crate) enum DlqCommand {
     List(ListArgs),
     Show(ShowArgs),
     /// Move dead letters back into their queues: the events are handled again
@@ -48,7 +42,7 @@ enum Command {
 
 /// List dead letters, oldest first
 #[derive(Args, Debug)]
-struct ListArgs {
+pub(crate) struct ListArgs {
     #[command(flatten)]
     filter: FilterArgs,
     /// Show at most N
@@ -58,14 +52,14 @@ struct ListArgs {
 
 /// Show one dead letter with its reason and body
 #[derive(Args, Debug)]
-struct ShowArgs {
+pub(crate) struct ShowArgs {
     /// Message id, as in `dlq list`
     #[arg(value_name = "MESSAGE_ID")]
     id: String,
 }
 
 /// Selection of dead letters.
-#[derive(Args, Clone, Debug)]
+#[derive(Args, Debug)]
 struct FilterArgs {
     /// Category, such as fine-tuning
     #[arg(long, value_name = "CATEGORY")]
@@ -81,7 +75,7 @@ struct FilterArgs {
 /// A dead letter without its body.
 #[derive(Clone, Debug, Serialize)]
 struct Summary {
-    #[serde(serialize_with = "category_name")]
+    #[serde(serialize_with = "display")]
     category: Category,
     id: String,
     sent_at: Timestamp,
@@ -94,12 +88,12 @@ struct Summary {
     object_id: Option<String>,
 }
 
-pub(crate) async fn run(args: &DlqArgs, context: &Context) -> Result {
-    match &args.command {
-        Command::List(args) => list(args, context).await,
-        Command::Show(args) => show(args, context).await,
-        Command::Redrive(args) => redrive::run(DlqAction::Redrive, args, context).await,
-        Command::Purge(args) => redrive::run(DlqAction::Purge, args, context).await,
+pub(crate) async fn run(command: &DlqCommand, context: &Context) -> Result {
+    match command {
+        DlqCommand::List(args) => list(args, context).await,
+        DlqCommand::Show(args) => show(args, context).await,
+        DlqCommand::Redrive(args) => redrive::run(DlqAction::Redrive, args, context).await,
+        DlqCommand::Purge(args) => redrive::run(DlqAction::Purge, args, context).await,
     }
 }
 
@@ -113,8 +107,7 @@ async fn list(args: &ListArgs, context: &Context) -> Result {
 }
 
 async fn show(args: &ShowArgs, context: &Context) -> Result {
-    let id = args.id.clone();
-    let select = move |category, letter: DeadLetter| (letter.id == id).then_some((category, letter));
+    let select = |category, letter: DeadLetter| (letter.id == args.id).then_some((category, letter));
     let Some((category, letter)) = peek(context, None, 1, select).await?.pop() else {
         let message = format!("no dead-letter queue of {} has the message {}", context.options.stack, args.id);
         return Err(CliError::failed(message).hint(
@@ -134,39 +127,30 @@ pub(crate) fn reason(letter: &DeadLetter) -> String {
 }
 
 /// Reads the dead letters of one category or all, in parallel, until `limit` of each are selected.
-pub(crate) async fn peek<T: Send + 'static>(
+pub(crate) async fn peek<T>(
     context: &Context,
     category: Option<Category>,
     limit: usize,
-    select: impl Fn(Category, DeadLetter) -> Option<T> + Clone + Send + 'static,
+    select: impl Fn(Category, DeadLetter) -> Option<T>,
 ) -> Result<Vec<T>> {
     let _spinner = context.out.spinner("Reading the dead letters");
-    let mut calls = JoinSet::new();
-    for category in Category::ALL.into_iter().filter(|one| category.is_none_or(|only| only == *one)) {
-        let (queue, select) = (context.dead_letter_queue(category).await?, select.clone());
-        calls.spawn(async move { queue.peek(limit, move |letter| select(category, letter)).await });
-    }
-    let found: Result<Vec<_>> = calls.join_all().await.into_iter().collect();
-    Ok(found?.into_iter().flatten().collect())
+    let categories = Category::ALL.into_iter().filter(|one| category.is_none_or(|only| only == *one));
+    let calls = categories.map(async |category| {
+        context.dead_letter_queue(category).await?.peek(limit, |letter| select(category, letter)).await
+    });
+    Ok(all(calls).await?.into_iter().flatten().collect())
 }
 
 /// The dead letters that match, oldest first, and whether there are more than `limit`.
 async fn matching(context: &Context, filter: &FilterArgs, limit: Option<u32>) -> Result<(Vec<Summary>, bool)> {
     let limit = limit.map_or(usize::MAX, |limit| limit as usize);
-    let owned = filter.clone();
-    let select = move |category, letter: DeadLetter| {
-        Some(Summary::new(category, &letter)).filter(|summary| owned.matches(summary))
-    };
+    let select =
+        |category, letter: DeadLetter| Some(Summary::new(category, &letter)).filter(|summary| filter.matches(summary));
     let mut found = peek(context, filter.category, limit.saturating_add(1), select).await?;
     found.sort_by_key(|summary| summary.sent_at);
     let more = found.len() > limit;
     found.truncate(limit);
     Ok((found, more))
-}
-
-#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
-fn category_name<S: Serializer>(category: &Category, serializer: S) -> std::result::Result<S::Ok, S::Error> {
-    serializer.serialize_str(category.as_str())
 }
 
 fn list_text(summaries: &[Summary]) -> String {

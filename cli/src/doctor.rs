@@ -3,15 +3,13 @@
 mod openai;
 mod stack;
 
-use std::fmt::Write as _;
-
 use clap::Args;
 use serde::Serialize;
 use serde_json::json;
 
 use crate::context::Context;
 use crate::error::{CliError, Exit, Result};
-use crate::output::printable;
+use crate::output::checklist;
 
 /// Check the whole set-up: stack, secrets, API key, endpoint, queues
 #[derive(Args, Debug)]
@@ -77,10 +75,10 @@ pub(crate) async fn run(args: &DoctorArgs, context: &Context) -> Result {
     let progress = context.out.spinner("Checking the stack");
     if stack::check(context, &mut findings).await? {
         progress.set_message("Checking the secrets");
-        let key = stack::secrets(context, &mut findings).await;
+        let client = stack::secrets(context, &mut findings).await;
         progress.set_message("Checking OpenAI");
-        if let Some(key) = key {
-            openai::check(key, args.deliver, context, &mut findings).await;
+        if let Some(client) = client {
+            openai::check(&client, args.deliver, context, &mut findings).await;
         }
         progress.set_message("Checking the queues");
         stack::queues(context, &mut findings).await;
@@ -96,19 +94,13 @@ pub(crate) async fn run(args: &DoctorArgs, context: &Context) -> Result {
 }
 
 fn text(findings: &Findings) -> String {
-    let width = findings.0.iter().map(|finding| finding.check.len()).max().unwrap_or_default();
-    let mut text = String::new();
-    for Finding { check, level, detail, fix } in &findings.0 {
-        let mark = match level {
-            Level::Ok => "ok",
-            Level::Warning => "warn",
-            Level::Error => "ERROR",
-        };
-        let _ = writeln!(text, "{mark:5}  {check:width$}  {}", printable(detail));
-        if let Some(fix) = fix {
-            let _ = writeln!(text, "{:5}  {:width$}  -> {fix}", "", "");
-        }
-    }
+    let mark = |level| match level {
+        Level::Ok => "ok",
+        Level::Warning => "warn",
+        Level::Error => "ERROR",
+    };
+    let rows = findings.0.iter().map(|one| (mark(one.level), one.check.as_str(), one.detail.as_str(), &one.fix));
+    let text = checklist(5, &rows.collect::<Vec<_>>());
     text + "\n"
         + &match (findings.count(Level::Error), findings.count(Level::Warning)) {
             (0, 0) => "Everything is set up.".to_owned(),

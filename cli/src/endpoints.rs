@@ -25,26 +25,21 @@ const DASHBOARD: &str = "An organization's endpoint (safety.warning_issued, safe
                          are available in the dashboard only: https://platform.openai.com/settings";
 
 /// Manage the project's webhook endpoints at OpenAI (an organization's: in the dashboard only)
-#[derive(Args, Debug)]
-pub(crate) struct EndpointsCommand {
-    #[command(subcommand)]
-    command: Command,
-}
-
 #[derive(Subcommand, Debug)]
-enum Command {
+pub(crate) enum EndpointsCommand {
     List(ListArgs),
     Create(write::CreateArgs),
     Update(write::UpdateArgs),
     Delete(write::DeleteArgs),
     Rotate(write::RotateArgs),
     Test(TestArgs),
-    Types(TypesArgs),
+    /// List the event types that the project's endpoints can have
+    Types,
 }
 
 /// List the project's endpoints, newest first
 #[derive(Args, Debug)]
-struct ListArgs {
+pub(crate) struct ListArgs {
     /// Show at most N
     #[arg(long, value_name = "N", default_value_t = 100, value_parser = clap::value_parser!(u16).range(1..=2000))]
     limit: u16,
@@ -52,7 +47,7 @@ struct ListArgs {
 
 /// Have OpenAI deliver a sample event, and show the answer
 #[derive(Args, Debug)]
-struct TestArgs {
+pub(crate) struct TestArgs {
     /// Id of the endpoint [default: the one that delivers to the stack]
     id: Option<String>,
     /// Type of the sample
@@ -60,19 +55,15 @@ struct TestArgs {
     event_type: String,
 }
 
-/// List the event types that the project's endpoints can have
-#[derive(Args, Debug)]
-struct TypesArgs {}
-
-pub(crate) async fn run(args: EndpointsCommand, context: &Context) -> Result {
-    match args.command {
-        Command::List(args) => list(&args, context).await,
-        Command::Create(args) => write::create(args, context).await,
-        Command::Update(args) => write::update(args, context).await,
-        Command::Delete(args) => write::delete(args, context).await,
-        Command::Rotate(args) => write::rotate(args, context).await,
-        Command::Test(args) => test(args, context).await,
-        Command::Types(TypesArgs {}) => types(context).await,
+pub(crate) async fn run(command: EndpointsCommand, context: &Context) -> Result {
+    match command {
+        EndpointsCommand::List(args) => list(&args, context).await,
+        EndpointsCommand::Create(args) => write::create(args, context).await,
+        EndpointsCommand::Update(args) => write::update(args, context).await,
+        EndpointsCommand::Delete(args) => write::delete(args, context).await,
+        EndpointsCommand::Rotate(args) => write::rotate(args, context).await,
+        EndpointsCommand::Test(args) => test(args, context).await,
+        EndpointsCommand::Types => types(context).await,
     }
 }
 

@@ -4,6 +4,7 @@ use std::error::Error;
 use std::fmt;
 use std::process::ExitCode;
 
+use hooks_function::ApiKeySecretError;
 use hooks_openai::ErrorClass;
 
 /// Permissions of the commands that read or write the ledger.
@@ -12,6 +13,9 @@ pub(crate) const LEDGER_PERMISSIONS: &str = "Your AWS identity needs dynamodb:Ge
 /// Permissions of the commands that use queues.
 pub(crate) const QUEUE_PERMISSIONS: &str = "Your AWS identity needs sqs:SendMessage on the stack's queues, and on its dead-letter queues sqs:ReceiveMessage, \
      sqs:ChangeMessageVisibility, sqs:DeleteMessage and sqs:GetQueueAttributes.";
+
+/// Next step where the API key is of no use.
+pub(crate) const KEY_FIX: &str = "Store it with `openai-webhooks secret set api-key`, or set OPENAI_API_KEY.";
 
 /// A command's result: the exit code of a command that ran, or any other value of a step.
 pub(crate) type Result<T = Exit> = std::result::Result<T, CliError>;
@@ -100,35 +104,39 @@ impl From<hooks_openai::OpenAiError> for CliError {
             (ErrorClass::QuotaExhausted, _) => Self::service(message).hint("The account has no credit left."),
             // The id is malformed, so no request was made.
             (ErrorClass::Permanent, None) => Self::usage(message),
-            (ErrorClass::Permanent, Some(_)) => Self::service(message),
+            (ErrorClass::Permanent, Some(_)) | (ErrorClass::TooLarge, _) => Self::service(message),
         }
     }
 }
 
-impl From<hooks_aws::secrets::ReadError> for CliError {
-    fn from(error: hooks_aws::secrets::ReadError) -> Self {
-        Self::service(format!("cannot read the secret: {error}"))
-            .hint("Your AWS identity needs secretsmanager:GetSecretValue on the stack's secrets.")
+impl From<ApiKeySecretError> for CliError {
+    fn from(error: ApiKeySecretError) -> Self {
+        match error {
+            ApiKeySecretError::Unset(_) => Self::failed("the stack's OpenAI API key was never set").hint(KEY_FIX),
+            ApiKeySecretError::Unusable(_, error) => Self::usage(error.to_string()).hint(KEY_FIX),
+            ApiKeySecretError::Unreadable(_, error) => error.into(),
+        }
     }
 }
 
-impl From<hooks_aws::secrets::WriteError> for CliError {
-    fn from(error: hooks_aws::secrets::WriteError) -> Self {
-        Self::service(format!("cannot store the secret: {error}"))
-            .hint("Your AWS identity needs secretsmanager:PutSecretValue on the stack's secrets.")
-    }
+/// Errors of AWS, with the permissions that the calls need.
+macro_rules! of_aws {
+    ($($error:ty: $message:literal, $hint:expr;)+) => {
+        $(impl From<$error> for CliError {
+            fn from(error: $error) -> Self {
+                Self::service(format!($message, error)).hint($hint)
+            }
+        })+
+    };
 }
 
-impl From<hooks_aws::AwsError> for CliError {
-    /// Of the ledger, unless the call says otherwise.
-    fn from(error: hooks_aws::AwsError) -> Self {
-        Self::service(error.to_string()).hint(LEDGER_PERMISSIONS)
-    }
-}
-
-impl From<hooks_aws::artifacts::ArtifactError> for CliError {
-    fn from(error: hooks_aws::artifacts::ArtifactError) -> Self {
-        Self::service(error.to_string())
-            .hint("Your AWS identity needs s3:GetObject and s3:ListBucket on the stack's bucket.")
-    }
+of_aws! {
+    hooks_aws::secrets::ReadError: "cannot read the secret: {}",
+        "Your AWS identity needs secretsmanager:GetSecretValue on the stack's secrets.";
+    hooks_aws::secrets::WriteError: "cannot store the secret: {}",
+        "Your AWS identity needs secretsmanager:PutSecretValue on the stack's secrets.";
+    // Of the ledger, unless the call says otherwise.
+    hooks_aws::AwsError: "{}", LEDGER_PERMISSIONS;
+    hooks_aws::artifacts::ArtifactError: "{}",
+        "Your AWS identity needs s3:GetObject and s3:ListBucket on the stack's bucket.";
 }

@@ -18,14 +18,8 @@ use crate::timestamp::{self, Timestamp};
 const DEFAULT_SINCE: i64 = 86_400;
 
 /// List and show events, and replay them
-#[derive(Args, Debug)]
-pub(crate) struct EventsArgs {
-    #[command(subcommand)]
-    command: Command,
-}
-
 #[derive(Subcommand, Debug)]
-enum Command {
+pub(crate) enum EventsCommand {
     List(ListArgs),
     Show(show::ShowArgs),
     Replay(replay::ReplayArgs),
@@ -33,7 +27,7 @@ enum Command {
 
 /// List events, newest first (default: the last 24 hours)
 #[derive(Args, Debug)]
-struct ListArgs {
+pub(crate) struct ListArgs {
     #[command(flatten)]
     filter: FilterArgs,
     /// Show at most N
@@ -79,11 +73,11 @@ enum State {
     NotFound,
 }
 
-pub(crate) async fn run(args: &EventsArgs, context: &Context) -> Result {
-    match &args.command {
-        Command::List(args) => list(args, context).await,
-        Command::Show(args) => show::run(args, context).await,
-        Command::Replay(args) => replay::run(args, context).await,
+pub(crate) async fn run(command: &EventsCommand, context: &Context) -> Result {
+    match command {
+        EventsCommand::List(args) => list(args, context).await,
+        EventsCommand::Show(args) => show::run(args, context).await,
+        EventsCommand::Replay(args) => replay::run(args, context).await,
     }
 }
 
@@ -96,15 +90,14 @@ impl FilterArgs {
         if until < since.0 {
             return Err(CliError::usage("--until is before --since").hint("The default of --since is 24 hours ago."));
         }
-        Ok(EventFilter {
-            since: since.0,
-            until,
-            category: self.category.map(|category| category.as_str().to_owned()),
-            event_type: self.event_type.as_ref().map(|pattern| pattern.as_str().to_owned()),
-            state: self.state.and_then(|state| Some(state.to_possible_value()?.get_name().to_owned())),
-            object_id: self.object.clone(),
-            ..EventFilter::default()
-        })
+        let attributes = [
+            ("category", self.category.map(|category| category.as_str().to_owned())),
+            ("event_type", self.event_type.as_ref().map(|pattern| pattern.as_str().to_owned())),
+            ("state", self.state.and_then(|state| Some(state.to_possible_value()?.get_name().to_owned()))),
+            ("object_id", self.object.clone()),
+        ];
+        let attributes = attributes.into_iter().filter_map(|(name, value)| Some((name, value?))).collect();
+        Ok(EventFilter { since: since.0, until, attributes })
     }
 
     fn is_given(&self) -> bool {
@@ -157,7 +150,8 @@ async fn find(context: &Context, log: &EventLog, id: &str) -> Result<Entry> {
         }
     }
     let _spinner = context.out.spinner(format!("Searching the ledger for {id}"));
-    let filter = EventFilter { until: i64::MAX, event_id: Some(id.to_owned()), ..EventFilter::default() };
+    let filter =
+        EventFilter { until: i64::MAX, attributes: vec![("event_id", id.to_owned())], ..EventFilter::default() };
     let found = match log.entries(filter).next().await? {
         Some(entry) => log.entry(&entry.key()).await?,
         None => None,

@@ -13,7 +13,6 @@
 mod audit;
 mod aws;
 mod batch;
-mod calls;
 mod context;
 mod dlq;
 mod doctor;
@@ -24,13 +23,13 @@ mod events;
 mod expect;
 mod input;
 mod output;
+mod parallel;
 mod queue_status;
 mod samples;
 mod secret;
 mod send;
 mod shell;
 mod sign;
-mod signing;
 mod stack_endpoints;
 mod status;
 mod timestamp;
@@ -40,6 +39,7 @@ use std::env;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
+use clap_complete::Shell;
 
 use context::{Context, GlobalArgs};
 use error::{CliError, Result};
@@ -66,17 +66,28 @@ enum Command {
     Sign(sign::SignArgs),
     Send(send::SendArgs),
     Verify(verify::VerifyArgs),
+    #[command(subcommand)]
     Endpoints(endpoints::EndpointsCommand),
+    #[command(subcommand)]
     Secret(secret::SecretCommand),
     Doctor(doctor::DoctorArgs),
     Audit(audit::AuditArgs),
-    Events(events::EventsArgs),
-    Dlq(dlq::DlqArgs),
+    #[command(subcommand)]
+    Events(events::EventsCommand),
+    #[command(subcommand)]
+    Dlq(dlq::DlqCommand),
     Expect(expect::ExpectArgs),
-    Batch(batch::BatchArgs),
-    Status(status::StatusArgs),
-    Completions(shell::CompletionsArgs),
-    Man(shell::ManArgs),
+    #[command(subcommand)]
+    Batch(batch::BatchCommand),
+    /// Show the state of the stack: deliveries, events, queues, dead letters, failures, expectations
+    Status,
+    /// Print a completion script for your shell
+    Completions {
+        /// The shell
+        shell: Shell,
+    },
+    /// Print the manual page of all commands (try: openai-webhooks man | man -l -)
+    Man,
 }
 
 async fn run(command: Command, context: &Context) -> Result {
@@ -84,17 +95,17 @@ async fn run(command: Command, context: &Context) -> Result {
         Command::Sign(args) => sign::run(args, context).await,
         Command::Send(args) => send::run(args, context).await,
         Command::Verify(args) => verify::run(args, context).await,
-        Command::Endpoints(args) => endpoints::run(args, context).await,
-        Command::Audit(args) => audit::run(&args, context).await,
+        Command::Endpoints(command) => endpoints::run(command, context).await,
+        Command::Secret(command) => secret::run(command, context).await,
         Command::Doctor(args) => doctor::run(&args, context).await,
-        Command::Secret(args) => secret::run(args, context).await,
-        Command::Events(args) => events::run(&args, context).await,
-        Command::Dlq(args) => dlq::run(&args, context).await,
+        Command::Audit(args) => audit::run(&args, context).await,
+        Command::Events(command) => events::run(&command, context).await,
+        Command::Dlq(command) => dlq::run(&command, context).await,
         Command::Expect(args) => expect::run(&args, context).await,
-        Command::Batch(args) => batch::run(&args, context).await,
-        Command::Status(args) => status::run(&args, context).await,
-        Command::Completions(args) => shell::completions(&args, context),
-        Command::Man(shell::ManArgs {}) => shell::man(context),
+        Command::Batch(command) => batch::run(&command, context).await,
+        Command::Status => status::run(context).await,
+        Command::Completions { shell } => shell::completions(shell, context),
+        Command::Man => shell::man(context),
     }
 }
 

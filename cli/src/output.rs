@@ -1,12 +1,13 @@
 //! Output of a command: its result on stdout, everything else on stderr.
 
-use std::fmt::Write as _;
+use std::collections::BTreeMap;
+use std::fmt::{Display, Write as _};
 use std::io::{self, BufRead as _, IsTerminal as _, Write as _};
 use std::time::Duration;
 
 use clap::Args;
 use indicatif::{ProgressBar, ProgressStyle};
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 use serde_json::json;
 
 use crate::error::{CliError, Exit, Result};
@@ -99,48 +100,22 @@ impl Output {
     }
 
     /// A spinner. It is shown on a terminal only, and removed when dropped.
-    pub(crate) fn spinner(self, message: impl Into<String>) -> Progress {
+    pub(crate) fn spinner(self, message: impl Into<String>) -> ProgressBar {
         let bar = if self.json { ProgressBar::hidden() } else { ProgressBar::new_spinner() };
         bar.set_message(message.into());
         bar.enable_steady_tick(Duration::from_millis(120));
-        Progress(bar)
+        bar
     }
 
     /// A bar of `total` steps. It is shown on a terminal only, and removed when dropped.
-    pub(crate) fn bar(self, message: impl Into<String>, total: u64) -> Progress {
+    pub(crate) fn bar(self, message: impl Into<String>, total: u64) -> ProgressBar {
         let bar = if self.json { ProgressBar::hidden() } else { ProgressBar::new(total) };
         if let Ok(style) = ProgressStyle::with_template("{msg} {wide_bar} {pos}/{len} {eta}") {
             bar.set_style(style);
         }
         bar.set_message(message.into());
         bar.tick();
-        Progress(bar)
-    }
-}
-
-/// A progress bar or spinner.
-pub(crate) struct Progress(ProgressBar);
-
-impl Progress {
-    /// Sets the number of steps.
-    pub(crate) fn set_total(&self, total: u64) {
-        self.0.set_length(total);
-    }
-
-    /// Sets the number of steps done.
-    pub(crate) fn set_position(&self, position: u64) {
-        self.0.set_position(position);
-    }
-
-    /// Sets the message.
-    pub(crate) fn set_message(&self, message: impl Into<String>) {
-        self.0.set_message(message.into());
-    }
-}
-
-impl Drop for Progress {
-    fn drop(&mut self) {
-        self.0.finish_and_clear();
+        bar
     }
 }
 
@@ -166,6 +141,19 @@ pub(crate) fn table<const N: usize>(headings: [&str; N], rows: &[[String; N]]) -
     })
 }
 
+/// Checks in aligned columns: mark, name, detail, and below it the fix.
+pub(crate) fn checklist(marks: usize, rows: &[(&str, &str, &str, &Option<String>)]) -> String {
+    let names = rows.iter().map(|(_, name, ..)| name.len()).max().unwrap_or_default();
+    rows.iter().fold(String::new(), |mut text, (mark, name, detail, fix)| {
+        let line = format!("{mark:marks$}  {name:names$}  {}", printable(detail));
+        let _ = writeln!(text, "{}", line.trim_end());
+        if let Some(fix) = fix {
+            let _ = writeln!(text, "{:marks$}  {:names$}  -> {fix}", "", "");
+        }
+        text
+    })
+}
+
 /// Names and values in two columns.
 pub(crate) fn key_values(rows: &[(&str, String)]) -> String {
     let width = rows.iter().map(|(name, _)| name.len()).max().unwrap_or_default();
@@ -187,6 +175,11 @@ pub(crate) fn printable(text: &str) -> String {
     })
 }
 
+/// Serializes a value as it is shown.
+pub(crate) fn display<S: Serializer>(value: &impl Display, serializer: S) -> std::result::Result<S::Ok, S::Error> {
+    serializer.collect_str(value)
+}
+
 /// The text as one word of a shell.
 pub(crate) fn shell_word(text: &str) -> String {
     if !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_')) {
@@ -199,6 +192,13 @@ pub(crate) fn shell_word(text: &str) -> String {
 pub(crate) fn counted(count: impl Into<u64>, noun: &str) -> String {
     let count = count.into();
     format!("{count} {noun}{}", if count == 1 { "" } else { "s" })
+}
+
+/// Number of each of the words: `12 unauthorized, 1 none`.
+pub(crate) fn tally<'a>(words: impl Iterator<Item = &'a str>) -> String {
+    let mut counts = BTreeMap::<&str, u64>::new();
+    words.for_each(|word| *counts.entry(word).or_default() += 1);
+    counts.iter().map(|(word, count)| format!("{count} {word}")).collect::<Vec<_>>().join(", ")
 }
 
 /// The text, or a dash.

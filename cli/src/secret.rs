@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use clap::{Args, Subcommand};
+use clap::Subcommand;
 use hooks_openai::ApiKey;
 use hooks_webhook::{Scheme, Secret};
 use serde_json::json;
@@ -13,32 +13,23 @@ use crate::input;
 use crate::stack_endpoints::{ORGANIZATION, PROJECT, endpoint_name};
 
 /// Store the stack's secrets
-#[derive(Args, Debug)]
-pub(crate) struct SecretCommand {
-    #[command(subcommand)]
-    command: Command,
-}
-
 #[derive(Subcommand, Debug)]
-enum Command {
-    Set(SetArgs),
-}
-
-/// Check a secret and store it; it is typed without echo, piped in, or read from a file
-#[derive(Args, Debug)]
-struct SetArgs {
-    /// `api-key`, or the endpoint whose signing secret it is: project, organization or an additional one
-    #[arg(value_parser = endpoint_name)]
-    name: String,
-    /// File with the secret (`-` for stdin) [default: ask on a terminal, else stdin]
-    #[arg(long, value_name = "FILE")]
-    file: Option<PathBuf>,
+pub(crate) enum SecretCommand {
+    /// Check a secret and store it; it is typed without echo, piped in, or read from a file
+    Set {
+        /// `api-key`, or the endpoint whose signing secret it is: project, organization or an additional one
+        #[arg(value_parser = endpoint_name)]
+        name: String,
+        /// File with the secret (`-` for stdin) [default: ask on a terminal, else stdin]
+        #[arg(long, value_name = "FILE")]
+        file: Option<PathBuf>,
+    },
 }
 
 const API_KEY: &str = "api-key";
 
-pub(crate) async fn run(args: SecretCommand, context: &Context) -> Result {
-    let Command::Set(SetArgs { name, file }) = args.command;
+pub(crate) async fn run(command: SecretCommand, context: &Context) -> Result {
+    let SecretCommand::Set { name, file } = command;
     let is_key = name == API_KEY;
     let what = if is_key { "API key".to_owned() } else { format!("{name} signing secret") };
     // An additional endpoint is known to the stack only.

@@ -15,7 +15,7 @@ use crate::error::{CliError, Exit, Result};
 use crate::input;
 use crate::output::{or_dash, printable, table};
 use crate::samples;
-use crate::signing::{SecretArgs, headers, parse_webhook_id, webhook_id_for};
+use crate::sign::{SecretArgs, headers, parse_webhook_id, webhook_id_for};
 use crate::timestamp::now;
 
 /// Time limit of a delivery. OpenAI waits a few seconds.

@@ -1,6 +1,6 @@
 //! `completions` and `man`, generated from the definitions of the help.
 
-use clap::{Args, CommandFactory as _};
+use clap::CommandFactory as _;
 use clap_complete::Shell;
 use serde_json::json;
 
@@ -8,20 +8,9 @@ use crate::Cli;
 use crate::context::Context;
 use crate::error::{CliError, Result};
 
-/// Print a completion script for your shell
-#[derive(Args, Debug)]
-pub(crate) struct CompletionsArgs {
-    /// The shell
-    shell: Shell,
-}
-
-/// Print the manual page of all commands (try: openai-webhooks man | man -l -)
-#[derive(Args, Debug)]
-pub(crate) struct ManArgs {}
-
-pub(crate) fn completions(args: &CompletionsArgs, context: &Context) -> Result {
+pub(crate) fn completions(shell: Shell, context: &Context) -> Result {
     let mut script = Vec::new();
-    clap_complete::generate(args.shell, &mut Cli::command(), "openai-webhooks", &mut script);
+    clap_complete::generate(shell, &mut Cli::command(), "openai-webhooks", &mut script);
     text(&script, "script", context)
 }
 
@@ -29,7 +18,9 @@ pub(crate) fn man(context: &Context) -> Result {
     let mut command = Cli::command();
     command.build();
     let mut page = Vec::new();
-    render(&command, &mut page).map_err(|error| CliError::failed(format!("cannot write the manual page: {error}")))?;
+    let rendered =
+        clap_mangen::Man::new(command.clone()).render(&mut page).and_then(|()| commands(&command, &mut page));
+    rendered.map_err(|error| CliError::failed(format!("cannot write the manual page: {error}")))?;
     text(&page, "page", context)
 }
 
@@ -38,12 +29,7 @@ fn text(generated: &[u8], name: &str, context: &Context) -> Result {
     context.out.result(&json!({ name: text }), || text.to_string())
 }
 
-/// The command's page, with a section for each subcommand.
-fn render(command: &clap::Command, page: &mut Vec<u8>) -> std::io::Result<()> {
-    clap_mangen::Man::new(command.clone()).render(page)?;
-    commands(command, page)
-}
-
+/// A section for each subcommand.
 fn commands(parent: &clap::Command, page: &mut Vec<u8>) -> std::io::Result<()> {
     for command in parent.get_subcommands().filter(|command| command.get_name() != "help") {
         // Common options are at the top of the page.

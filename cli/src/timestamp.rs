@@ -1,10 +1,11 @@
 //! Points in time, as arguments and in output.
 
-use std::time::{SystemTime, UNIX_EPOCH};
-
+use hooks_aws::clock::now_seconds;
 use serde::{Serialize, Serializer};
 use time::format_description::well_known::{Iso8601, Rfc3339};
 use time::{Date, OffsetDateTime};
+
+pub(crate) const DAY_MILLIS: i64 = 86_400_000;
 
 /// Milliseconds since the Unix epoch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -19,7 +20,7 @@ impl Serialize for Timestamp {
 
 impl Timestamp {
     pub(crate) fn now() -> Self {
-        Self::from_seconds(now().try_into().unwrap_or(i64::MAX))
+        Self::from_seconds(now_seconds())
     }
 
     pub(crate) const fn from_seconds(seconds: i64) -> Self {
@@ -49,7 +50,7 @@ impl Timestamp {
 
 /// The current time in Unix seconds.
 pub(crate) fn now() -> u64 {
-    SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs()
+    now_seconds().cast_unsigned()
 }
 
 /// A number of seconds in one unit: `45 s`, `3 min`, `2 h`, `3 d`.

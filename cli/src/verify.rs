@@ -3,7 +3,6 @@
 mod capture;
 mod explain;
 
-use std::fmt::Write as _;
 use std::path::PathBuf;
 
 use clap::Args;
@@ -14,13 +13,13 @@ use serde_json::{Value, json};
 use crate::context::Context;
 use crate::error::{CliError, Exit, Result};
 use crate::input;
-use crate::output::printable;
-use crate::signing::{NamedSecret, SecretArgs};
+use crate::output::{checklist, printable};
+use crate::sign::{NamedSecret, SecretArgs};
 use crate::stack_endpoints::StackEndpoint;
 use crate::timestamp::{Timestamp, now};
 
 use capture::Capture;
-use explain::{Outcome, Report, Row, explain};
+use explain::{Outcome, Report, explain};
 
 /// Explain step by step why a captured delivery is accepted or refused
 #[derive(Args, Debug)]
@@ -137,18 +136,13 @@ fn document(report: &Report, at: u64) -> Value {
 }
 
 fn text(report: &Report, at: u64) -> String {
-    let mut text = String::new();
-    for Row { name, outcome, detail, fix } in &report.rows {
-        let mark = match outcome {
-            Outcome::Passed => "pass",
-            Outcome::Failed => "FAIL",
-            Outcome::NotReached => "-",
-        };
-        let _ = writeln!(text, "{}", format!("{mark:4}  {name:9}  {}", printable(detail)).trim_end());
-        if let Some(fix) = fix {
-            let _ = writeln!(text, "{:17}-> {fix}", "");
-        }
-    }
+    let mark = |outcome| match outcome {
+        Outcome::Passed => "pass",
+        Outcome::Failed => "FAIL",
+        Outcome::NotReached => "-",
+    };
+    let rows = report.rows.iter().map(|row| (mark(row.outcome), row.name, row.detail.as_str(), &row.fix));
+    let text = checklist(4, &rows.collect::<Vec<_>>());
     let at = rfc3339(at);
     text + &match report.refusal {
         None => format!("Accepted: the answer at {at} is 200."),

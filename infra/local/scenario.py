@@ -139,7 +139,7 @@ def _response(openai: StandIn) -> Played:
         webhook_id=_announced(ended),
         object_id=made.id,
         status="completed",
-        kept={f"response/{made.id}.json": None, f"response/{made.id}.txt": b"Forty-two."},
+        kept={f"response/{made.id}.json": openai.sdk().responses.with_raw_response.retrieve(made.id).content},
         told=("model",),
     )
 

@@ -33,32 +33,23 @@ pub(super) enum State {
 }
 
 impl State {
-    pub(super) const ALL: [Self; 7] = [
-        Self::Completed,
-        Self::NotFound,
-        Self::Failed,
-        Self::InProgress,
-        Self::Queued,
-        Self::Duplicate,
-        Self::Unchecked,
+    /// All states with their names.
+    pub(super) const ALL: [(Self, &'static str); 7] = [
+        (Self::Completed, "completed"),
+        (Self::NotFound, "not_found"),
+        (Self::Failed, "failed"),
+        (Self::InProgress, "in_progress"),
+        (Self::Queued, "queued"),
+        (Self::Duplicate, "duplicate"),
+        (Self::Unchecked, "unchecked"),
     ];
-
-    pub(super) const fn as_str(self) -> &'static str {
-        match self {
-            Self::Completed => "completed",
-            Self::NotFound => "not_found",
-            Self::Failed => "failed",
-            Self::InProgress => "in_progress",
-            Self::Queued => "queued",
-            Self::Duplicate => "duplicate",
-            Self::Unchecked => "unchecked",
-        }
-    }
 }
 
 /// What the ledger, the dead-letter queues and the bucket say of an event.
 #[derive(Clone, Copy, Default)]
 pub(super) struct Case<'a> {
+    /// Idempotency key; empty if the event's body is not stored.
+    pub(super) key: &'a str,
     pub(super) record: Option<&'a IdempotencyRecord>,
     pub(super) event: Option<&'a Entry>,
     pub(super) has_letter: bool,
@@ -112,6 +103,7 @@ impl Case<'_> {
         let is_kept = |since: i64| since + KEPT_MILLIS > self.now;
         let Some(record) = self.record else {
             return match self.event {
+                Some(_) if self.key.is_empty() => Ok(State::Unchecked),
                 // Its record may have expired before it.
                 Some(event) if !is_kept(event.handled_at.unwrap_or(event.received_at).0) => Ok(State::Completed),
                 _ => Err(Fault::NoRecord),
@@ -186,11 +178,11 @@ impl Case<'_> {
         }
     }
 
-    /// The command that mends it. `key` is the idempotency key.
-    pub(super) fn fix(&self, key: &str) -> String {
+    /// The command that mends it.
+    pub(super) fn fix(&self) -> String {
         match (self.event, self.record) {
             (Some(event), _) => format!("openai-webhooks events replay {}", shell_word(&event.webhook_id)),
-            (None, Some(record)) => redeliver(key, &record.event),
+            (None, Some(record)) => redeliver(self.key, &record.event),
             (None, None) => String::new(),
         }
     }
@@ -279,7 +271,8 @@ mod tests {
             (Some(record(Completed)), Some("failed"), false, none, Err(Fault::StaleHistory)),
         ] {
             let event = state.map(event);
-            let case = Case { record: record.as_ref(), event: event.as_ref(), has_letter, missing, now: NOW };
+            let (record, event) = (record.as_ref(), event.as_ref());
+            let case = Case { key: "batch.completed/batch_1", record, event, has_letter, missing, now: NOW };
             assert_eq!(case.judge(), judged, "{record:?} {state:?}");
         }
     }
@@ -287,7 +280,11 @@ mod tests {
     #[test]
     fn a_record_that_expired_before_its_event_is_not_missed() {
         let event = Entry { received_at: Timestamp(NOW - 36 * 24 * HOUR), ..event("completed") };
-        assert_eq!(Case { event: Some(&event), now: NOW, ..Case::default() }.judge(), Ok(State::Completed));
+        assert_eq!(
+            Case { key: "event/evt_1", event: Some(&event), now: NOW, ..Case::default() }.judge(),
+            Ok(State::Completed)
+        );
+        assert_eq!(Case { event: Some(&event), now: NOW, ..Case::default() }.judge(), Ok(State::Unchecked));
     }
 
     #[test]
@@ -314,9 +311,8 @@ mod tests {
     #[test]
     fn the_fix_of_an_event_without_a_body_delivers_it_again_under_its_key() {
         let record = record(Status::Completed);
-        let case = Case { record: Some(&record), ..Case::default() };
         let body = |key| {
-            let fix = case.fix(key);
+            let fix = Case { key, record: Some(&record), ..Case::default() }.fix();
             assert!(fix.contains(" --endpoint project --id wh_1"), "{fix}");
             hooks_webhook::Event::parse(fix.split('\'').nth(1).unwrap()).unwrap()
         };

@@ -1,32 +1,31 @@
 //! Reads the books: queues, ledger and bucket. What does not fit is read a second time, since the system works meanwhile.
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
-use std::sync::Arc;
 use std::time::Duration;
 
 use hooks_aws::artifacts::Artifacts;
 use hooks_aws::clock::now_ms;
-use hooks_aws::ledger::{IdempotencyRecord, Item};
+use hooks_aws::ledger::IdempotencyRecord;
 use hooks_aws::queue::{ENDPOINT, WEBHOOK_ID};
 use hooks_protocol::Status;
-use hooks_webhook::{Category, Event};
+use hooks_webhook::Category;
 use serde::Serialize;
 use tokio::time::sleep;
 
 use super::judge::{Case, Fault, Queues, State, Verdict};
-use crate::aws::{DeadLetter, Entries, Entry, EventFilter, EventLog, LedgerItem};
-use crate::calls::Calls;
+use crate::aws::{Entry, EventFilter, EventLog, LedgerItem};
 use crate::context::Context;
 use crate::dlq;
 use crate::error::Result;
+use crate::parallel::each;
 use crate::queue_status::QueueStatus;
-use crate::timestamp::Timestamp;
+use crate::timestamp::{DAY_MILLIS, Timestamp};
 
 /// Maximum number of events that are looked at in parallel.
 const PARALLEL: usize = 32;
 
 /// Number of events of the index that are looked at before the next ones are read.
-const PAGE: usize = 200;
+const PAGE: usize = 1_000;
 
 /// Maximum number of events that are kept for the second look.
 const MAX_SUSPECTS: usize = 1_000;
@@ -34,13 +33,11 @@ const MAX_SUSPECTS: usize = 1_000;
 /// Time before the second look: an attempt makes its last writes within it.
 const PAUSE: Duration = Duration::from_secs(2);
 
-const DAY_MILLIS: i64 = 86_400_000;
-
 /// Result of an audit.
 #[derive(Default)]
 pub(super) struct Books {
     /// Number of events by where they stand.
-    counts: BTreeMap<State, u64>,
+    pub(super) counts: BTreeMap<State, u64>,
     pub(super) mismatches: Vec<Finding>,
     /// Findings that may still turn out to be none.
     pub(super) uncertain: Vec<Finding>,
@@ -54,26 +51,22 @@ pub(super) struct Books {
 /// What does not fit at one event, and how it is mended.
 #[derive(Serialize)]
 pub(super) struct Finding {
-    pub(super) kind: Fault,
+    kind: Fault,
     /// Endpoint and webhook id, joined by `/`.
     pub(super) event: String,
     pub(super) idempotency_key: String,
     #[serde(rename = "type")]
-    pub(super) event_type: Option<String>,
-    pub(super) object_id: Option<String>,
+    event_type: Option<String>,
+    object_id: Option<String>,
     pub(super) detail: String,
     pub(super) fix: String,
 }
 
-/// An idempotency key and the event that holds its record: endpoint and webhook id, joined by `#`.
+/// An idempotency key, and the key of one of its events.
 type Suspect = (String, String);
 
-/// What is looked at.
-enum Subject {
-    Event(Box<Entry>),
-    Record(String, Box<IdempotencyRecord>),
-    Suspect(Suspect),
-}
+/// Numbers of events by category, if that is known.
+type Counts = BTreeMap<Option<Category>, u64>;
 
 /// What was seen of an event.
 struct Look {
@@ -82,91 +75,79 @@ struct Look {
     event: Option<Entry>,
     has_letter: bool,
     missing: Vec<String>,
-    judged: std::result::Result<State, Fault>,
 }
 
-/// Events in the order in which they are read.
-enum Source {
-    Ledger { start: Option<Item>, is_over: bool },
-    Index(Box<Entries>),
-}
-
-/// Everything that a look reads from. Cheap to clone.
-#[derive(Clone)]
+/// Everything that a look reads from.
 struct Reader {
     log: EventLog,
     artifacts: Artifacts,
     /// How long artifacts are kept, in milliseconds.
     retention: i64,
-    letters: Arc<HashSet<String>>,
-}
-
-/// The queues at one moment.
-#[derive(Default)]
-struct AllQueues {
-    by_category: BTreeMap<Category, Queues>,
-    /// Events with a dead letter: endpoint and webhook id, joined by `#`.
+    queues: BTreeMap<Category, Queues>,
+    /// Keys of the events with a dead letter.
     letters: HashSet<String>,
-    letter_count: usize,
 }
 
 /// Audits the events received since then, or else the whole ledger.
 pub(super) async fn survey(since: Option<Timestamp>, context: &Context) -> Result<Books> {
-    let queues = AllQueues::read(context).await?;
-    let log = context.event_log().await?;
-    let retention = context.parameter("ArtifactRetentionDays").await?.and_then(|days| days.parse::<i64>().ok());
-    let mut reader = Reader {
-        log: log.clone(),
-        artifacts: Artifacts::new(context.aws().await?, context.output("BucketName").await?),
-        retention: retention.filter(|days| *days > 0).map_or(i64::MAX, |days| days.saturating_mul(DAY_MILLIS)),
-        letters: Arc::new(queues.letters),
-    };
-    let mut books = Books { dead_letters: queues.letter_count, ..Books::default() };
-    let (mut waiting, mut suspects) = (BTreeMap::<Option<Category>, u64>::new(), BTreeSet::new());
-    let mut note = |look: Look| match look.judged {
+    let mut reader = Reader::new(context).await?;
+    let (mut books, mut count) = (Books::default(), 0);
+    // Numbers of events that wait for a message, by category: of all, and of those that are not kept.
+    let (mut waiting, mut unkept) = (Counts::new(), Counts::new());
+    let mut suspects = BTreeSet::new();
+    let mut note = |look: Look| match look.case().judge() {
         Ok(state) => *books.counts.entry(state).or_default() += 1,
         Err(fault) => {
-            if fault == Fault::NoMessage {
-                *waiting.entry(look.category()).or_default() += 1;
+            let (waits, category) = (fault == Fault::NoMessage, look.category());
+            if waits {
+                *waiting.entry(category).or_default() += 1;
             }
-            if suspects.len() < MAX_SUSPECTS || suspects.contains(&look.suspect) {
+            if suspects.len() < MAX_SUSPECTS {
                 suspects.insert(look.suspect);
+            } else if waits {
+                *unkept.entry(category).or_default() += 1;
             } else {
                 books.more += 1;
             }
         }
     };
     let spinner = context.out.spinner("Reading the ledger");
-    let mut source = match since {
-        None => Source::Ledger { start: None, is_over: false },
-        Some(since) => {
-            let filter = EventFilter { since: since.0, until: i64::MAX, ..EventFilter::default() };
-            Source::Index(Box::new(log.entries(filter)))
+    let since = since.map(|since| EventFilter { since: since.0, until: i64::MAX, ..EventFilter::default() });
+    let (mut entries, mut start) = (since.map(|filter| reader.log.entries(filter)), None);
+    loop {
+        let (items, next) = match &mut entries {
+            Some(entries) => (entries.page(PAGE).await?, None),
+            None => reader.log.page(start).await?,
+        };
+        count += items.len();
+        let is_over = if entries.is_some() { items.is_empty() } else { next.is_none() };
+        each(items.into_iter().map(|item| Box::pin(reader.first_look(item))), PARALLEL, |look| {
+            look.into_iter().for_each(&mut note);
+        })
+        .await?;
+        if is_over {
+            break;
         }
-    };
-    let (mut calls, mut count) = (Calls::new(PARALLEL), 0);
-    while let Some(subjects) = source.page(&log).await? {
-        for subject in subjects {
-            let reader = reader.clone();
-            let look = calls.begin(async move { Box::pin(reader.look(subject)).await }).await?;
-            look.flatten().into_iter().for_each(&mut note);
-            count += 1;
-        }
+        start = next;
         spinner.set_message(format!("Reading the ledger: {count} items"));
     }
-    while let Some(look) = calls.next().await? {
-        look.into_iter().for_each(&mut note);
+    if !suspects.is_empty() {
+        spinner.set_message("Looking again at what does not fit");
+        sleep(PAUSE).await;
+        reader.read_queues(context).await?;
+        let looks = suspects.into_iter().map(|suspect| Box::pin(reader.look(suspect)));
+        each(looks, PARALLEL, |look| books.settle(&look, reader.around(look.category(), &waiting))).await?;
+        for (category, count) in unkept {
+            let queues = reader.around(category, &waiting);
+            if queues.messages >= queues.waiting {
+                *books.counts.entry(State::Queued).or_default() += count;
+            } else {
+                books.more += count;
+            }
+        }
     }
-    if suspects.is_empty() {
-        books.messages = queues.by_category.values().map(|queues| queues.messages).sum();
-        return Ok(books);
-    }
-    spinner.set_message("Looking again at what does not fit");
-    sleep(PAUSE).await;
-    let queues = AllQueues::read(context).await?;
-    books.messages = queues.by_category.values().map(|queues| queues.messages).sum();
-    reader.letters = Arc::new(queues.letters);
-    books.settle(&reader, suspects, &queues.by_category, &waiting).await?;
+    books.messages = reader.queues.values().map(|queues| queues.messages).sum();
+    books.dead_letters = reader.letters.len();
     Ok(books)
 }
 
@@ -175,137 +156,114 @@ impl Books {
         self.counts.get(&state).copied().unwrap_or(0)
     }
 
-    /// Number of events that are where they belong.
-    pub(super) fn total(&self) -> u64 {
-        self.counts.values().sum()
-    }
-
-    /// Looks a second time. The queues were read in between: what a message or a letter explained before is seen now.
-    async fn settle(
-        &mut self,
-        reader: &Reader,
-        suspects: BTreeSet<Suspect>,
-        queues: &BTreeMap<Category, Queues>,
-        waiting: &BTreeMap<Option<Category>, u64>,
-    ) -> Result<()> {
-        let mut calls = Calls::new(PARALLEL);
-        let mut looks = Vec::new();
-        for suspect in suspects {
-            let reader = reader.clone();
-            looks.extend(calls.begin(async move { Box::pin(reader.look(Subject::Suspect(suspect))).await }).await?);
-        }
-        while let Some(look) = calls.next().await? {
-            looks.push(look);
-        }
-        for look in looks.into_iter().flatten() {
-            let (category, case) = (look.category(), look.case());
-            let of_category = |(one, _): &(&Category, &Queues)| category.is_none_or(|category| category == **one);
-            let mut around = Queues { waiting: waiting.get(&category).copied().unwrap_or(0), ..Queues::default() };
-            for (_, queues) in queues.iter().filter(of_category) {
-                around.messages += queues.messages;
-                around.held += queues.held;
-            }
-            match look.judged.map_or_else(|fault| case.verdict(fault, around), Verdict::Closed) {
-                Verdict::Closed(state) => *self.counts.entry(state).or_default() += 1,
-                Verdict::Note(fault) => self.notes.push(look.finding(fault, None)),
-                Verdict::Uncertain(fault, why) => self.uncertain.push(look.finding(fault, Some(why))),
-                Verdict::Mismatch(fault) => self.mismatches.push(look.finding(fault, None)),
-            }
-        }
-        Ok(())
-    }
-}
-
-impl Source {
-    /// The next subjects; `None` after the last.
-    async fn page(&mut self, log: &EventLog) -> Result<Option<Vec<Subject>>> {
-        match self {
-            Self::Ledger { is_over: true, .. } => Ok(None),
-            Self::Ledger { start, is_over } => {
-                let (items, next) = log.page(start.take()).await?;
-                (*is_over, *start) = (next.is_none(), next);
-                let subject = |item| match item {
-                    LedgerItem::Event(event) => Subject::Event(event),
-                    LedgerItem::Record(key, record) => Subject::Record(key, record),
-                };
-                Ok(Some(items.into_iter().map(subject).collect()))
-            }
-            Self::Index(entries) => {
-                let mut page = Vec::new();
-                while page.len() < PAGE {
-                    let Some(entry) = entries.next().await? else { break };
-                    page.push(Subject::Event(Box::new(entry)));
-                }
-                Ok(Some(page).filter(|page| !page.is_empty()))
-            }
+    /// Takes up a second look. The queues were read before it: what a message or a letter explains is known now.
+    fn settle(&mut self, look: &Look, queues: Queues) {
+        let case = look.case();
+        match case.judge().map_or_else(|fault| case.verdict(fault, queues), Verdict::Closed) {
+            Verdict::Closed(state) => *self.counts.entry(state).or_default() += 1,
+            Verdict::Note(fault) => self.notes.push(look.finding(fault, None)),
+            Verdict::Uncertain(fault, why) => self.uncertain.push(look.finding(fault, Some(why))),
+            Verdict::Mismatch(fault) => self.mismatches.push(look.finding(fault, None)),
         }
     }
 }
 
 impl Reader {
-    /// Reads what belongs together, and judges it. `None` for a record whose event is looked at by itself, and for what
-    /// has expired meanwhile.
-    async fn look(&self, subject: Subject) -> Result<Option<Look>> {
-        let (key, record, event) = match subject {
-            Subject::Event(entry) => {
+    async fn new(context: &Context) -> Result<Self> {
+        let retention = context.parameter("ArtifactRetentionDays").await?.and_then(|days| days.parse::<i64>().ok());
+        let mut reader = Self {
+            log: context.event_log().await?,
+            artifacts: Artifacts::new(context.aws().await?, context.output("BucketName").await?),
+            retention: retention.filter(|days| *days > 0).map_or(i64::MAX, |days| days.saturating_mul(DAY_MILLIS)),
+            queues: BTreeMap::new(),
+            letters: HashSet::new(),
+        };
+        reader.read_queues(context).await?;
+        Ok(reader)
+    }
+
+    /// Counts the messages, and reads the dead letters. A letter that another reader holds is counted, but not seen.
+    async fn read_queues(&mut self, context: &Context) -> Result<()> {
+        self.queues.clear();
+        for status in QueueStatus::depths(context).await? {
+            self.queues.insert(status.category, Queues { held: status.depths?.1.total(), ..Queues::default() });
+        }
+        let letters = dlq::peek(context, None, usize::MAX, |category, letter| {
+            let event = letter.attribute(ENDPOINT).zip(letter.attribute(WEBHOOK_ID));
+            Some((category, event.map_or_else(|| letter.id.clone(), |(endpoint, id)| format!("{endpoint}#{id}"))))
+        });
+        self.letters.clear();
+        for (category, event) in letters.await? {
+            let queues = self.queues.entry(category).or_default();
+            queues.held = queues.held.saturating_sub(1);
+            self.letters.insert(event);
+        }
+        // After the letters: one that was redriven in between is counted here.
+        for status in QueueStatus::depths(context).await? {
+            self.queues.entry(status.category).or_default().messages = status.depths?.0.total();
+        }
+        Ok(())
+    }
+
+    /// Looks at an item. `None` for a record whose event is looked at by itself, and for what has expired meanwhile.
+    async fn first_look(&self, item: LedgerItem) -> Result<Option<Look>> {
+        Ok(match item {
+            LedgerItem::Event(entry) => {
                 // The index has no bodies.
                 let is_whole = entry.body.is_some() || entry.body_omitted.is_some();
                 let event = if is_whole { Some(*entry) } else { self.log.entry(&entry.key()).await? };
                 let Some(event) = event else { return Ok(None) };
-                let Some(key) = event.idempotency_key() else {
-                    let suspect = (String::new(), event.key());
-                    let (record, has_letter, missing, judged) = (None, false, Vec::new(), Ok(State::Unchecked));
-                    return Ok(Some(Look { suspect, record, event: Some(event), has_letter, missing, judged }));
-                };
-                (key.clone(), self.log.idempotency_record(&key).await?, Some(event))
+                let key = event.idempotency_key().unwrap_or_default();
+                let record = if key.is_empty() { None } else { self.log.idempotency_record(&key).await? };
+                Some(self.seen((key, event.key()), record, Some(event)).await?)
             }
-            Subject::Record(key, record) => {
-                if self.log.entry(&record.event).await?.is_some() {
-                    return Ok(None);
-                }
-                (key, Some(*record), None)
-            }
-            Subject::Suspect((key, event)) => {
-                (key.clone(), self.log.idempotency_record(&key).await?, self.log.entry(&event).await?)
-            }
-        };
-        let Some(id) = event.as_ref().map(Entry::key).or_else(|| record.as_ref().map(|record| record.event.clone()))
-        else {
-            return Ok(None);
-        };
-        let missing = match &record {
-            Some(record) if record.event == id => self.missing(record).await?,
-            _ => Vec::new(),
-        };
-        let has_letter = self.letters.contains(&id);
-        let case =
-            Case { record: record.as_ref(), event: event.as_ref(), has_letter, missing: &missing, now: now_ms() };
-        let judged = case.judge();
-        Ok(Some(Look { suspect: (key, id), record, event, has_letter, missing, judged }))
+            LedgerItem::Record(key, record) => match self.log.entry(&record.event).await? {
+                Some(_) => None,
+                None => Some(self.seen((key, record.event.clone()), Some(*record), None).await?),
+            },
+        })
     }
 
-    /// Artifacts that the record of an event that is done names, and the bucket lacks.
-    async fn missing(&self, record: &IdempotencyRecord) -> Result<Vec<String>> {
+    async fn look(&self, suspect: Suspect) -> Result<Look> {
+        let record = self.log.idempotency_record(&suspect.0).await?;
+        let event = self.log.entry(&suspect.1).await?;
+        self.seen(suspect, record, event).await
+    }
+
+    /// Adds dead letter and artifacts to what the ledger says.
+    async fn seen(&self, suspect: Suspect, record: Option<IdempotencyRecord>, event: Option<Entry>) -> Result<Look> {
+        let is_kept = |record: &&IdempotencyRecord| {
+            record.event == suspect.1
+                && matches!(record.status, Status::Completed | Status::NotFound)
+                && now_ms() < record.ended_at.unwrap_or(record.claimed_at).saturating_add(self.retention)
+        };
+        let outcome = record.as_ref().filter(is_kept).and_then(|record| record.outcome.as_ref());
         let mut missing = Vec::new();
-        let ended_at = record.ended_at.unwrap_or(record.claimed_at);
-        if matches!(record.status, Status::Completed | Status::NotFound)
-            && now_ms() < ended_at.saturating_add(self.retention)
-            && let Some((_, artifacts, _)) = &record.outcome
-        {
-            for key in artifacts {
-                if !self.artifacts.exists(key).await? {
-                    missing.push(key.clone());
-                }
+        for key in outcome.into_iter().flat_map(|(_, artifacts, _)| artifacts) {
+            if !self.artifacts.exists(key).await? {
+                missing.push(key.clone());
             }
         }
-        Ok(missing)
+        Ok(Look { has_letter: self.letters.contains(&suspect.1), suspect, record, event, missing })
+    }
+
+    /// The queues of a category, or all of them where it is not known.
+    fn around(&self, category: Option<Category>, waiting: &Counts) -> Queues {
+        let start = Queues { waiting: waiting.get(&category).copied().unwrap_or(0), ..Queues::default() };
+        let queues = self.queues.iter().filter(|(one, _)| category.is_none_or(|category| category == **one));
+        queues.fold(start, |sum, (_, one)| Queues {
+            messages: sum.messages + one.messages,
+            held: sum.held + one.held,
+            ..sum
+        })
     }
 }
 
 impl Look {
     fn case(&self) -> Case<'_> {
-        let Self { record, event, has_letter, missing, .. } = self;
-        Case { record: record.as_ref(), event: event.as_ref(), has_letter: *has_letter, missing, now: now_ms() }
+        let Self { suspect, record, event, has_letter, missing } = self;
+        let (record, event) = (record.as_ref(), event.as_ref());
+        Case { key: &suspect.0, record, event, has_letter: *has_letter, missing, now: now_ms() }
     }
 
     /// The category; `None` if neither the event nor the key tells it.
@@ -319,54 +277,19 @@ impl Look {
     }
 
     fn finding(&self, kind: Fault, why_uncertain: Option<&str>) -> Finding {
-        let (key, event) = &self.suspect;
-        let case = self.case();
+        let (case, event) = (self.case(), self.event.as_ref());
+        let (detail, fix) = match why_uncertain {
+            Some(why) => (format!("{}. Not certain: {why}", case.detail(kind)), "openai-webhooks audit".to_owned()),
+            None => (case.detail(kind), case.fix()),
+        };
         Finding {
             kind,
-            event: event.replacen('#', "/", 1),
-            idempotency_key: key.clone(),
-            event_type: self.event.as_ref().map(|event| event.event_type.clone()),
-            object_id: self.event.as_ref().and_then(|event| event.object_id.clone()),
-            detail: match why_uncertain {
-                Some(why) => format!("{}. Not certain: {why}", case.detail(kind)),
-                None => case.detail(kind),
-            },
-            fix: match why_uncertain {
-                Some(_) => "openai-webhooks audit".to_owned(),
-                None => case.fix(key),
-            },
+            event: self.suspect.1.replacen('#', "/", 1),
+            idempotency_key: self.suspect.0.clone(),
+            event_type: event.map(|event| event.event_type.clone()),
+            object_id: event.and_then(|event| event.object_id.clone()),
+            detail,
+            fix,
         }
-    }
-}
-
-impl AllQueues {
-    /// Counts the messages, and reads the dead letters. A letter that another reader holds is counted, but not seen.
-    async fn read(context: &Context) -> Result<Self> {
-        let mut all = Self::default();
-        for status in QueueStatus::depths(context).await? {
-            let dead = status.depths?.dead;
-            all.by_category.insert(status.category, Queues { held: dead.total(), ..Queues::default() });
-        }
-        let event =
-            |letter: &DeadLetter| Some(format!("{}#{}", letter.attribute(ENDPOINT)?, letter.attribute(WEBHOOK_ID)?));
-        let letters = dlq::peek(context, None, usize::MAX, move |category, letter| Some((category, event(&letter))));
-        for (category, event) in letters.await? {
-            let queues = all.by_category.entry(category).or_default();
-            queues.held = queues.held.saturating_sub(1);
-            all.letter_count += 1;
-            all.letters.extend(event);
-        }
-        // After the letters: one that was redriven in between is counted here.
-        for status in QueueStatus::depths(context).await? {
-            all.by_category.entry(status.category).or_default().messages = status.depths?.queue.total();
-        }
-        Ok(all)
-    }
-}
-
-impl Entry {
-    /// The idempotency key; `None` without a body.
-    fn idempotency_key(&self) -> Option<String> {
-        Some(Event::parse(self.body.as_deref()?).ok()?.idempotency_key().to_string())
     }
 }

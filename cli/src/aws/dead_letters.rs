@@ -6,20 +6,15 @@ mod tests;
 
 use std::collections::{HashMap, HashSet};
 use std::fmt;
-use std::time::Duration;
 
 use aws_sdk_sqs::Client;
-use aws_sdk_sqs::config::timeout::TimeoutConfig;
 use aws_sdk_sqs::types::{MessageAttributeValue, QueueAttributeName};
 use hooks_aws::Config;
 use hooks_aws::queue::{FAILURE_MESSAGE, FAILURE_REASON};
-use tokio::task::JoinSet;
 
-use self::batches::{BatchResult, batches, sqs_error};
+use self::batches::{batches, sqs_error};
 use crate::error::{CliError, Result};
-
-/// Time limit of one attempt of a call. Ten messages can have ten megabytes.
-const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(20);
+use crate::parallel::each;
 
 /// Maximum number of messages in one call of SQS.
 const BATCH_SIZE: usize = 10;
@@ -66,8 +61,7 @@ pub(crate) enum DlqAction {
 pub(crate) struct DlqResult {
     /// Redriven or purged.
     pub(crate) letters: usize,
-    /// Redriven, but still in the dead-letter queue because deleting failed. A second redrive is harmless: the ledger
-    /// recognises the copy.
+    /// Redriven, but not deleted. A second redrive is harmless: the ledger recognises the copy.
     pub(crate) copied: usize,
     /// Refused by SQS, and unchanged.
     pub(crate) refused: usize,
@@ -129,13 +123,8 @@ impl fmt::Debug for DeadLetter {
 impl DeadLetterQueue {
     /// The queues at these two URLs.
     pub(crate) fn new(config: &Config, queue_url: &str, dead_letter_queue_url: &str) -> Self {
-        let timeouts = TimeoutConfig::builder().operation_attempt_timeout(ATTEMPT_TIMEOUT).build();
-        let config = aws_sdk_sqs::config::Builder::from(config.sdk()).timeout_config(timeouts).build();
-        Self {
-            client: Client::from_conf(config),
-            queue_url: queue_url.to_owned(),
-            url: dead_letter_queue_url.to_owned(),
-        }
+        let (queue_url, url) = (queue_url.to_owned(), dead_letter_queue_url.to_owned());
+        Self { client: Client::new(config.sdk()), queue_url, url }
     }
 
     /// Name of the category's queue.
@@ -193,8 +182,8 @@ impl DeadLetterQueue {
         Ok(found)
     }
 
-    /// Redrives or purges the dead letters with these ids; `progress` gets the number of each finished batch. Ids that
-    /// are no longer in the queue are not counted.
+    /// Redrives or purges the dead letters with these ids, and adds what became of them to `total`; `progress` gets the
+    /// number of each finished batch. Ids that are no longer in the queue are not counted.
     ///
     /// A message that fails again at once has a new id, so it is not picked up a second time. A redriven message is
     /// deleted only after its queue has it: a crash in between leaves a copy, which the ledger recognises.
@@ -202,9 +191,10 @@ impl DeadLetterQueue {
         &self,
         action: DlqAction,
         ids: &HashSet<String>,
+        total: &mut DlqResult,
         mut progress: impl FnMut(usize),
-    ) -> Result<DlqResult> {
-        let (mut total, mut seen) = (DlqResult::default(), Seen::default());
+    ) -> Result<()> {
+        let mut seen = Seen::default();
         let result = async {
             let mut left = ids.len();
             while left > 0 {
@@ -214,51 +204,33 @@ impl DeadLetterQueue {
                 }
                 let chosen: Vec<_> = new.into_iter().filter(|letter| ids.contains(&letter.id)).collect();
                 left = left.saturating_sub(chosen.len());
-                let mut calls = JoinSet::new();
-                for batch in batches(chosen) {
-                    let queue = self.clone();
-                    calls.spawn(async move { (batch.len(), queue.apply_batch(action, batch).await) });
-                }
-                let mut failure = None;
-                while let Some(batch) = calls.join_next().await {
-                    match batch {
-                        Ok((size, Ok(batch))) => {
-                            total.add(batch, &mut seen);
-                            progress(size);
+                let calls = batches(chosen).into_iter().map(|batch| self.apply_batch(action, batch));
+                let done = |batch: Vec<(String, Applied)>| {
+                    progress(batch.len());
+                    for (id, applied) in batch {
+                        if matches!(applied, Applied::Done) {
+                            seen.invisible.remove(&id);
                         }
-                        Ok((_, Err(error))) => failure = Some(error),
-                        Err(error) => failure = Some(CliError::failed(error.to_string())),
+                        total.add(applied);
                     }
-                }
-                if let Some(failure) = failure {
-                    return Err(failure);
-                }
+                };
+                each(calls, usize::MAX, done).await?;
             }
             Ok(())
         };
         let result = result.await;
         self.make_visible(seen).await;
-        result.map(|()| total)
+        result
     }
 
     /// Receives several batches at a time, and returns the messages that were not seen before; none at the end.
     async fn receive_new(&self, seen: &mut Seen) -> Result<Vec<DeadLetter>> {
         // The number is approximate, and does not include those that are invisible already.
         let visible = usize::try_from(self.depth().await?.visible).unwrap_or(usize::MAX);
-        let mut calls = JoinSet::new();
-        for _ in 0..visible.div_ceil(BATCH_SIZE).clamp(1, PARALLEL_CALLS) {
-            let queue = self.clone();
-            calls.spawn(async move { queue.receive().await });
-        }
-        let (mut new, mut failure) = (Vec::new(), None);
-        while let Some(batch) = calls.join_next().await {
-            match batch {
-                Ok(Ok(batch)) => new.extend(batch.into_iter().filter(|letter| seen.is_new(letter))),
-                Ok(Err(error)) => failure = Some(error),
-                Err(error) => failure = Some(CliError::failed(error.to_string())),
-            }
-        }
-        failure.map_or(Ok(new), Err)
+        let calls = (0..visible.div_ceil(BATCH_SIZE).clamp(1, PARALLEL_CALLS)).map(|_| self.receive());
+        let mut new = Vec::new();
+        each(calls, usize::MAX, |batch| new.extend(batch.into_iter().filter(|letter| seen.is_new(letter)))).await?;
+        Ok(new)
     }
 }
 
@@ -278,19 +250,25 @@ impl Seen {
     }
 }
 
-impl DlqResult {
-    fn add(&mut self, batch: BatchResult, seen: &mut Seen) {
-        self.merge(batch.result);
-        for id in batch.deleted {
-            seen.invisible.remove(&id);
-        }
-    }
+/// What became of a dead letter.
+enum Applied {
+    /// It is no longer in the dead-letter queue.
+    Done,
+    /// It was sent, but not deleted.
+    Copied,
+    /// SQS refused it with this error.
+    Refused(String),
+}
 
-    /// Adds the result of another category.
-    pub(crate) fn merge(&mut self, other: Self) {
-        self.letters += other.letters;
-        self.copied += other.copied;
-        self.refused += other.refused;
-        self.cause = self.cause.take().or(other.cause);
+impl DlqResult {
+    fn add(&mut self, applied: Applied) {
+        match applied {
+            Applied::Done => self.letters += 1,
+            Applied::Copied => self.copied += 1,
+            Applied::Refused(cause) => {
+                self.refused += 1;
+                self.cause.get_or_insert(cause);
+            }
+        }
     }
 }

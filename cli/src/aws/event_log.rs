@@ -6,13 +6,14 @@ use std::fmt;
 use aws_sdk_dynamodb::types::AttributeValue;
 use hooks_aws::ledger::value::{number, plain, plain_object, read_number, read_text, text};
 use hooks_aws::ledger::{IdempotencyRecord, Item, Ledger, SHARDS, day_of};
+use hooks_webhook::Event;
 use serde::Serialize;
 use serde_json::{Map, Value, json};
-use tokio::task::JoinSet;
 
 use super::failed;
 use crate::error::{CliError, LEDGER_PERMISSIONS, Result};
-use crate::timestamp::Timestamp;
+use crate::parallel::each;
+use crate::timestamp::{DAY_MILLIS, Timestamp};
 
 /// The index over the events' `day` and `received_at`. A day is spread over [`SHARDS`] keys.
 const BY_DAY: &str = "by-day";
@@ -20,75 +21,47 @@ const BY_DAY: &str = "by-day";
 /// Maximum number of events in a page of a shard. `DynamoDB` also ends a page at 1 MB.
 const PAGE: i32 = 200;
 
-const DAY_MILLIS: i64 = 86_400_000;
-
 /// How far back events are read. Each is kept for 35 days after it was last handled, and may be replayed until then.
 const OLDEST_MILLIS: i64 = 2 * 35 * DAY_MILLIS;
 
 /// Attributes of an event in the index.
-const ATTRIBUTES: [&str; 16] = [
-    "pk",
-    "received_at",
-    "source",
-    "webhook_timestamp",
-    "event_id",
-    "event_type",
-    "category",
-    "object_id",
-    "state",
-    "claims",
-    "handled_at",
-    "result",
-    "reason",
-    "duplicate_of",
-    "body_omitted",
-    "expires_at",
-];
+const ATTRIBUTES: &str = "pk received_at source webhook_timestamp event_id event_type category object_id state claims \
+                          handled_at result reason duplicate_of body_omitted expires_at";
 
-/// An event in the ledger.
+/// An event in the ledger. What the index does not have is there if the whole item was read.
 #[derive(Clone, PartialEq, Serialize)]
 pub(crate) struct Entry {
-    /// Endpoint that received it.
     pub(crate) endpoint: String,
-    /// The `webhook-id` header.
     pub(crate) webhook_id: String,
-    /// The `webhook-timestamp` header.
     #[serde(skip)]
     pub(crate) webhook_timestamp: String,
-    /// The body's `id`.
     pub(crate) event_id: String,
-    /// The body's `type`.
     #[serde(rename = "type")]
     pub(crate) event_type: String,
-    /// Category, which decides the consumer.
     pub(crate) category: String,
-    /// Id of the object that it is about.
     pub(crate) object_id: Option<String>,
     /// How it first came: `openai`, `reconcile` or `replay`.
     pub(crate) source: String,
-    /// Time of receipt.
     pub(crate) received_at: Timestamp,
     /// `in_progress`, `completed`, `failed` or `not_found`.
     pub(crate) state: String,
-    /// Number of attempts.
     pub(crate) attempts: i64,
     /// When handling ended.
     pub(crate) handled_at: Option<Timestamp>,
-    /// Outcome: `status` and, if the whole item was read, `artifacts`, `summary` and `note`.
+    /// `status`; of the whole item also `artifacts`, `summary` and `note`.
     pub(crate) outcome: Option<Value>,
-    /// Attempts, oldest first, if the whole item was read.
+    /// Attempts of the whole item, oldest first.
     #[serde(skip)]
     pub(crate) history: Vec<Value>,
     /// The last error.
     pub(crate) error: Option<EntryError>,
     /// The event that was handled in its place.
     pub(crate) duplicate_of: Option<EventKey>,
-    /// The body, if the whole item was read and it is stored.
+    /// Body of the whole item, if it is stored.
     #[serde(skip)]
     pub(crate) body: Option<String>,
     /// Size in bytes of a body that was too large to store.
     pub(crate) body_omitted: Option<i64>,
-    /// When the item expires.
     #[serde(skip)]
     pub(crate) expires_at: Timestamp,
 }
@@ -112,27 +85,19 @@ pub(crate) struct EventKey {
 pub(crate) struct EntryError {
     /// Short code, as on the dead letter; `retry` while it is tried again.
     pub(crate) reason: String,
-    /// The reason in words, if the whole item was read.
+    /// The reason in words, of the whole item.
     pub(crate) message: Option<String>,
 }
 
-/// Which events to list. A field that is `None` does not restrict.
+/// Which events to list.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct EventFilter {
     /// Earliest time of receipt, in milliseconds since the Unix epoch.
     pub(crate) since: i64,
     /// Latest time of receipt.
     pub(crate) until: i64,
-    /// Category.
-    pub(crate) category: Option<String>,
-    /// Type; with `*` at its end, a prefix.
-    pub(crate) event_type: Option<String>,
-    /// `in_progress`, `completed`, `failed` or `not_found`.
-    pub(crate) state: Option<String>,
-    /// Id of the object.
-    pub(crate) object_id: Option<String>,
-    /// The body's `id`.
-    pub(crate) event_id: Option<String>,
+    /// Attributes with their values. An event type with `*` at its end is a prefix.
+    pub(crate) attributes: Vec<(&'static str, String)>,
 }
 
 /// The ledger as a log of events. Cheap to clone.
@@ -195,7 +160,11 @@ impl EventLog {
     /// The record of an object, by the field names of [`Outcome`](hooks_aws::outcomes::Outcome).
     pub(crate) async fn job_record(&self, category: &str, object_id: &str) -> Result<Option<Map<String, Value>>> {
         let item = self.0.item("read the job", &format!("job#{category}#{object_id}"), "job").await?;
-        Ok(item.as_ref().map(without_keys))
+        Ok(item.map(|item| {
+            let mut job = plain_object(&item);
+            job.retain(|name, _| !["pk", "sk", "expires_at"].contains(&name.as_str()));
+            job
+        }))
     }
 
     /// The record of this idempotency key.
@@ -205,6 +174,17 @@ impl EventLog {
 }
 
 impl Entries {
+    /// The next events, at most `limit`; none after the last.
+    pub(crate) async fn page(&mut self, limit: usize) -> Result<Vec<LedgerItem>> {
+        let mut page = Vec::new();
+        while page.len() < limit
+            && let Some(entry) = self.next().await?
+        {
+            page.push(LedgerItem::Event(Box::new(entry)));
+        }
+        Ok(page)
+    }
+
     /// The next event; `None` after the last.
     pub(crate) async fn next(&mut self) -> Result<Option<Entry>> {
         let first_day = self.filter.since.div_euclid(DAY_MILLIS);
@@ -223,24 +203,16 @@ impl Entries {
     /// Reads the next page of each shard whose buffer is empty, all at a time.
     async fn fill(&mut self) -> Result<()> {
         let shards = self.shards.get_or_insert_with(|| vec![Shard::default(); SHARDS]);
-        let mut pages = JoinSet::new();
-        for (number, shard) in shards.iter().enumerate().filter(|(_, shard)| shard.buffer.is_empty() && !shard.is_over)
-        {
-            let (ledger, filter) = (self.ledger.clone(), self.filter.clone());
-            let (day, mut shard) = (day_of(self.day_at, number), shard.clone());
-            pages.spawn(async move {
-                // A page may have no event that the filter selects.
-                while shard.buffer.is_empty() && !shard.is_over {
-                    shard.page(&ledger, &filter, &day).await?;
-                }
-                Ok::<_, CliError>((number, shard))
-            });
-        }
-        while let Some(page) = pages.join_next().await {
-            let (number, shard) = page.map_err(|error| CliError::failed(error.to_string()))??;
-            shards[number] = shard;
-        }
-        Ok(())
+        let empty = shards.iter_mut().enumerate().filter(|(_, shard)| shard.buffer.is_empty() && !shard.is_over);
+        let pages = empty.map(async |(number, shard)| {
+            let day = day_of(self.day_at, number);
+            // A page may have no event that the filter selects.
+            while shard.buffer.is_empty() && !shard.is_over {
+                shard.page(&self.ledger, &self.filter, &day).await?;
+            }
+            Ok(())
+        });
+        each(pages, usize::MAX, drop).await
     }
 }
 
@@ -269,7 +241,7 @@ impl Shard {
 
 /// A query as `DynamoDB` expressions. Attributes have aliases, since many are reserved words.
 struct Query {
-    conditions: Vec<&'static str>,
+    conditions: Vec<String>,
     projection: String,
     names: HashMap<String, String>,
     values: HashMap<String, AttributeValue>,
@@ -277,34 +249,24 @@ struct Query {
 
 impl Query {
     fn new(filter: &EventFilter, day: &str) -> Self {
-        let names: HashMap<_, _> = ATTRIBUTES.into_iter().map(|name| (format!("#{name}"), name.to_owned())).collect();
+        let names = ATTRIBUTES.split(' ').map(|name| (format!("#{name}"), name.to_owned()));
+        let mut names: HashMap<_, _> = names.collect();
         let projection = names.keys().map(String::as_str).collect::<Vec<_>>().join(", ");
+        names.insert("#day".to_owned(), "day".to_owned());
         let values = [(":day", text(day)), (":since", number(filter.since)), (":until", number(filter.until))];
-        let mut query = Self {
-            conditions: Vec::new(),
-            projection,
-            names,
-            values: values.map(|(name, value)| (name.to_owned(), value)).into(),
-        };
-        query.names.insert("#day".to_owned(), "day".to_owned());
-        query.require("#category = :category", ":category", filter.category.as_deref());
-        query.require("#state = :state", ":state", filter.state.as_deref());
-        query.require("#object_id = :object_id", ":object_id", filter.object_id.as_deref());
-        query.require("#event_id = :event_id", ":event_id", filter.event_id.as_deref());
-        match filter.event_type.as_deref().map(|pattern| (pattern, pattern.strip_suffix('*'))) {
-            // Every type matches, and a condition cannot compare with an empty text.
-            None | Some((_, Some(""))) => {}
-            Some((_, Some(prefix))) => query.require("begins_with(#event_type, :type)", ":type", Some(prefix)),
-            Some((exact, None)) => query.require("#event_type = :type", ":type", Some(exact)),
+        let values = values.map(|(name, value)| (name.to_owned(), value)).into();
+        let mut query = Self { conditions: Vec::new(), projection, names, values };
+        for (name, value) in &filter.attributes {
+            let prefix = value.strip_suffix('*').filter(|_| *name == "event_type");
+            query.conditions.push(match prefix {
+                // Every type matches, and a condition cannot compare with an empty text.
+                Some("") => continue,
+                Some(_) => format!("begins_with(#{name}, :{name})"),
+                None => format!("#{name} = :{name}"),
+            });
+            query.values.insert(format!(":{name}"), text(prefix.unwrap_or(value)));
         }
         query
-    }
-
-    fn require(&mut self, condition: &'static str, name: &str, value: Option<&str>) {
-        if let Some(value) = value {
-            self.conditions.push(condition);
-            self.values.insert(name.to_owned(), text(value));
-        }
     }
 
     fn filter(&self) -> Option<String> {
@@ -326,6 +288,11 @@ impl Entry {
     /// Endpoint and webhook id, joined by `#`.
     pub(crate) fn key(&self) -> String {
         format!("{}#{}", self.endpoint, self.webhook_id)
+    }
+
+    /// The idempotency key; `None` without a body.
+    pub(crate) fn idempotency_key(&self) -> Option<String> {
+        Some(Event::parse(self.body.as_deref()?).ok()?.idempotency_key().to_string())
     }
 
     pub(crate) fn read(item: &Item) -> Result<Self> {
@@ -389,14 +356,6 @@ fn key(key: &str) -> Option<EventKey> {
     Some(EventKey { endpoint: endpoint.to_owned(), webhook_id: webhook_id.to_owned() })
 }
 
-fn without_keys(item: &Item) -> Map<String, Value> {
-    let mut object = plain_object(item);
-    for name in ["pk", "sk", "expires_at"] {
-        object.remove(name);
-    }
-    object
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -417,13 +376,16 @@ mod tests {
     #[test]
     fn a_type_is_exact_unless_it_ends_with_a_star() {
         for (event_type, condition, value) in [
-            ("batch.completed", Some("#event_type = :type"), Some("batch.completed")),
-            ("batch.*", Some("begins_with(#event_type, :type)"), Some("batch.")),
+            ("batch.completed", Some("#event_type = :event_type"), Some("batch.completed")),
+            ("batch.*", Some("begins_with(#event_type, :event_type)"), Some("batch.")),
             ("*", None, None),
         ] {
-            let query = query(&EventFilter { event_type: Some(event_type.to_owned()), ..EventFilter::default() });
+            let query = query(&EventFilter {
+                attributes: vec![("event_type", event_type.to_owned())],
+                ..EventFilter::default()
+            });
             assert_eq!(query.filter().as_deref(), condition);
-            assert_eq!(query.values.get(":type"), value.map(text).as_ref());
+            assert_eq!(query.values.get(":event_type"), value.map(text).as_ref());
         }
     }
 

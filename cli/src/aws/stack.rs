@@ -1,19 +1,12 @@
 //! A deployed stack, as CloudFormation describes it. Needs `cloudformation:DescribeStacks`.
 
 use std::collections::BTreeMap;
-use std::time::Duration;
 
-use aws_config::timeout::TimeoutConfig;
-use aws_sdk_cloudformation::Client;
-use aws_sdk_cloudformation::config::Builder;
 use aws_smithy_types::error::metadata::ProvideErrorMetadata;
 use hooks_aws::Config;
 
 use super::failed;
 use crate::error::{CliError, Result};
-
-/// Time limit of one attempt of a call.
-const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// A stack.
 #[derive(Clone, Debug)]
@@ -29,8 +22,7 @@ pub(crate) struct Stack {
 impl Stack {
     /// Describes the stack; `None` if the account has none of that name in the region.
     pub(crate) async fn describe(config: &Config, name: &str) -> Result<Option<Self>> {
-        let timeouts = TimeoutConfig::builder().operation_attempt_timeout(ATTEMPT_TIMEOUT).build();
-        let client = Client::from_conf(Builder::from(config.sdk()).timeout_config(timeouts).build());
+        let client = aws_sdk_cloudformation::Client::new(config.sdk());
         match client.describe_stacks().stack_name(name).send().await {
             Ok(output) => Ok(output.stacks.unwrap_or_default().into_iter().next().map(Self::from)),
             // CloudFormation has no error code of its own for a missing stack.

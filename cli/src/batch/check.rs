@@ -45,25 +45,8 @@ pub(super) struct InputErrors {
 pub(super) struct LineError {
     /// Line number, from 1.
     line: u64,
-    problem: Problem,
-}
-
-#[derive(Debug, PartialEq, Eq)]
-enum Problem {
-    Empty,
-    ByteOrderMark,
-    TooManyLines,
-    BlankLine,
-    InvalidJson(String),
-    NotAnObject,
-    MissingCustomId,
-    RepeatedCustomId { id: String, first: u64 },
-    NotPost,
-    MissingUrl,
-    OtherUrl { url: String, endpoint: String },
-    MissingBody,
-    MissingModel,
-    OtherModel { model: String, first: String },
+    reason: &'static str,
+    message: String,
 }
 
 /// Checks the lines of a file; `progress` gets the number of bytes read. All requests must have the path `endpoint`, or
@@ -78,7 +61,7 @@ pub(super) fn check(
     while file.read_until(b'\n', &mut line)? > 0 {
         check.line += 1;
         if check.line > MAX_LINES {
-            check.error(Problem::TooManyLines);
+            check.error("too_many_lines", format!("a batch has at most {MAX_LINES} requests; split the file"));
             break;
         }
         check.read(&line);
@@ -88,7 +71,7 @@ pub(super) fn check(
     }
     if check.line == 0 {
         check.line = 1;
-        check.error(Problem::Empty);
+        check.error("empty", "the file has no requests");
     }
     let Check { line: lines, errors, endpoint, model, .. } = check;
     Ok(match (endpoint, model) {
@@ -110,27 +93,28 @@ struct Check {
 }
 
 impl Check {
-    fn error(&mut self, problem: Problem) {
+    fn error(&mut self, reason: &'static str, message: impl Into<String>) {
         self.errors.count += 1;
         if self.errors.shown.len() < MAX_SHOWN {
-            self.errors.shown.push(LineError { line: self.line, problem });
+            self.errors.shown.push(LineError { line: self.line, reason, message: message.into() });
         }
     }
 
     fn read(&mut self, mut line: &[u8]) {
         if let Some(rest) = line.strip_prefix(BYTE_ORDER_MARK).filter(|_| self.line == 1) {
-            self.error(Problem::ByteOrderMark);
+            self.error("byte_order_mark", "begins with a byte order mark; save the file as UTF-8 without one");
             line = rest;
         }
         if line.trim_ascii().is_empty() {
-            return self.error(Problem::BlankLine);
+            return self.error("blank_line", "is blank");
         }
         match serde_json::from_slice(line) {
             Ok(Value::Object(request)) => self.request(&request),
-            Ok(_) => self.error(Problem::NotAnObject),
+            Ok(_) => self.error("not_an_object", "is not a JSON object"),
             // The JSON error's own line is always 1.
             Err(error) => {
-                self.error(Problem::InvalidJson(error.to_string().replace(" at line 1 column", " at column")));
+                let error = error.to_string().replace(" at line 1 column", " at column");
+                self.error("invalid_json", format!("is not JSON: {error}"));
             }
         }
     }
@@ -143,37 +127,38 @@ impl Check {
                     entry.insert(self.line);
                 }
                 Entry::Occupied(entry) => {
-                    let first = *entry.get();
-                    self.error(Problem::RepeatedCustomId { id: for_display(id), first });
+                    let message = format!("its custom_id {} is also on line {}", for_display(id), entry.get());
+                    self.error("repeated_custom_id", message);
                 }
             },
-            None => self.error(Problem::MissingCustomId),
+            None => self.error("missing_custom_id", "its custom_id is missing or not a string"),
         }
         if text("method") != Some("POST") {
-            self.error(Problem::NotPost);
+            self.error("not_post", "its method is not \"POST\"");
         }
         match text("url") {
             Some(url) if is_path(url) => {
                 let endpoint = self.endpoint.get_or_insert_with(|| url.to_owned());
                 if endpoint != url {
-                    let problem = Problem::OtherUrl { url: for_display(url), endpoint: for_display(endpoint) };
-                    self.error(problem);
+                    let (url, endpoint) = (for_display(url), for_display(endpoint));
+                    self.error("other_url", format!("its url {url} is not the batch's endpoint {endpoint}"));
                 }
             }
-            _ => self.error(Problem::MissingUrl),
+            _ => self.error("missing_url", "its url is missing or not a path such as /v1/responses"),
         }
         let Some(body) = request.get("body").and_then(Value::as_object) else {
-            return self.error(Problem::MissingBody);
+            return self.error("missing_body", "its body is missing or not an object");
         };
         match body.get("model").and_then(Value::as_str).filter(|model| !model.is_empty()) {
             Some(model) => {
                 let first = self.model.get_or_insert_with(|| model.to_owned());
                 if first != model {
-                    let problem = Problem::OtherModel { model: for_display(model), first: for_display(first) };
-                    self.error(problem);
+                    let (model, first) = (for_display(model), for_display(first));
+                    let message = format!("its model {model} is not {first}; a batch has one model, so split the file");
+                    self.error("other_model", message);
                 }
             }
-            None => self.error(Problem::MissingModel),
+            None => self.error("missing_model", "its body has no model"),
         }
     }
 }
@@ -187,56 +172,12 @@ pub(super) fn is_path(url: &str) -> bool {
 
 impl fmt::Display for InputErrors {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for LineError { line, problem } in &self.shown {
-            writeln!(f, "  line {line}: {problem} ({})", problem.name())?;
+        for LineError { line, reason, message } in &self.shown {
+            writeln!(f, "  line {line}: {message} ({reason})")?;
         }
         match self.count - self.shown.len() as u64 {
             0 => Ok(()),
             more => writeln!(f, "  and {more} more"),
-        }
-    }
-}
-
-impl Problem {
-    const fn name(&self) -> &'static str {
-        match self {
-            Self::Empty => "empty",
-            Self::ByteOrderMark => "byte_order_mark",
-            Self::TooManyLines => "too_many_lines",
-            Self::BlankLine => "blank_line",
-            Self::InvalidJson(_) => "invalid_json",
-            Self::NotAnObject => "not_an_object",
-            Self::MissingCustomId => "missing_custom_id",
-            Self::RepeatedCustomId { .. } => "repeated_custom_id",
-            Self::NotPost => "not_post",
-            Self::MissingUrl => "missing_url",
-            Self::OtherUrl { .. } => "other_url",
-            Self::MissingBody => "missing_body",
-            Self::MissingModel => "missing_model",
-            Self::OtherModel { .. } => "other_model",
-        }
-    }
-}
-
-impl fmt::Display for Problem {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Empty => write!(f, "the file has no requests"),
-            Self::ByteOrderMark => write!(f, "begins with a byte order mark; save the file as UTF-8 without one"),
-            Self::TooManyLines => write!(f, "a batch has at most {MAX_LINES} requests; split the file"),
-            Self::BlankLine => write!(f, "is blank"),
-            Self::InvalidJson(error) => write!(f, "is not JSON: {error}"),
-            Self::NotAnObject => write!(f, "is not a JSON object"),
-            Self::MissingCustomId => write!(f, "its custom_id is missing or not a string"),
-            Self::RepeatedCustomId { id, first } => write!(f, "its custom_id {id} is also on line {first}"),
-            Self::NotPost => write!(f, "its method is not \"POST\""),
-            Self::MissingUrl => write!(f, "its url is missing or not a path such as /v1/responses"),
-            Self::OtherUrl { url, endpoint } => write!(f, "its url {url} is not the batch's endpoint {endpoint}"),
-            Self::MissingBody => write!(f, "its body is missing or not an object"),
-            Self::MissingModel => write!(f, "its body has no model"),
-            Self::OtherModel { model, first } => {
-                write!(f, "its model {model} is not {first}; a batch has one model, so split the file")
-            }
         }
     }
 }
@@ -278,6 +219,7 @@ mod tests {
         };
         assert_eq!(checked(&lines(MAX_LINES), None).unwrap().lines, MAX_LINES);
         let errors = checked(&lines(MAX_LINES + 2), None).unwrap_err();
-        assert_eq!(errors.shown, [LineError { line: MAX_LINES + 1, problem: Problem::TooManyLines }]);
+        let [LineError { line, reason, .. }] = errors.shown.as_slice() else { panic!("{errors}") };
+        assert_eq!((*line, *reason), (MAX_LINES + 1, "too_many_lines"));
     }
 }

@@ -1,17 +1,17 @@
 //! Download of a batch's results into a folder, from the stack's bucket or from OpenAI.
 
 use std::fs::{self, File};
-use std::io::{BufWriter, Write as _};
+use std::io::{self, BufWriter, Write as _};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use hooks_aws::artifacts::{Artifacts, GetResult, Key};
-use hooks_openai::{Batch, Client};
+use hooks_openai::{Batch, Client, Json};
+use indicatif::ProgressBar;
 use tokio::time::{Instant, sleep};
 
 use crate::context::Context;
 use crate::error::{CliError, Result};
-use crate::output::Progress;
 
 const OUTPUT: &str = "output.jsonl";
 const ERRORS: &str = "errors.jsonl";
@@ -30,6 +30,49 @@ const STORED_INTERVAL: Duration = Duration::from_secs(2);
 /// Time limit of a download. It ends much sooner if no data arrives.
 const DOWNLOAD_TIMEOUT: Duration = Duration::from_hours(6);
 
+/// What was downloaded.
+pub(super) struct Fetched {
+    /// The names of the files.
+    pub(super) files: Vec<&'static str>,
+    pub(super) counts: Counts,
+}
+
+/// The numbers of a batch's requests by the lines of its files.
+#[derive(Clone, Copy, Default)]
+pub(super) struct Counts {
+    pub(super) total: u64,
+    pub(super) succeeded: u64,
+    pub(super) failed: u64,
+    pub(super) unreadable: u64,
+    pub(super) missing: u64,
+}
+
+impl Counts {
+    /// From the stack's summary.
+    fn read(json: Json<'_>) -> Self {
+        let count = |name| json.get(name).and_then(Json::count).unwrap_or_default();
+        Self {
+            total: count("total"),
+            succeeded: count("succeeded"),
+            failed: count("failed"),
+            unreadable: count("unreadable"),
+            missing: count("missing"),
+        }
+    }
+
+    fn of_lines(batch: &Batch, succeeded: u64, failed: u64) -> Self {
+        let by_openai = batch.request_counts.unwrap_or_default();
+        let lines = succeeded + failed;
+        let missing = (by_openai.completed + by_openai.failed).saturating_sub(lines);
+        Self { total: by_openai.total.max(lines), succeeded, failed, unreadable: 0, missing }
+    }
+
+    /// Whether every request has a result that can be used.
+    pub(super) const fn is_complete(self) -> bool {
+        self.failed + self.unreadable + self.missing == 0
+    }
+}
+
 /// The results of a batch, and their folder.
 pub(super) struct Results {
     id: String,
@@ -45,52 +88,70 @@ impl Results {
         &self.folder
     }
 
-    /// Waits for the stack to store the results, downloads them, and returns the file names. The stack stores the summary
-    /// last.
-    pub(super) async fn fetch_from_stack(&self, bucket: &str, context: &Context) -> Result<Vec<&'static str>> {
+    /// Waits for the stack to store the results, and downloads them. The stack stores the summary last.
+    pub(super) async fn fetch_from_stack(&self, bucket: &str, context: &Context) -> Result<Fetched> {
         let artifacts = Artifacts::new(context.aws().await?, bucket);
         let spinner = context.out.spinner("Waiting for the stack to store the results");
         let summary = self.stored_summary(&artifacts).await?;
         let mut files = Vec::new();
         for name in [OUTPUT, ERRORS] {
             if let Some(mut object) = artifacts.open(&self.key(name)?).await? {
-                let mut target = OutputFile::new(&self.folder, name)?;
-                while let Some(piece) = object.chunk().await? {
-                    target.write(&piece, &spinner)?;
-                }
-                files.push(target.finish()?);
+                self.save(name, &spinner, async || Ok(object.chunk().await?)).await?;
+                files.push(name);
             }
         }
-        let mut target = OutputFile::new(&self.folder, SUMMARY)?;
-        target.write(&summary, &spinner)?;
-        files.push(target.finish()?);
-        Ok(files)
+        let counts = Json::of(&summary).get("counts").map(Counts::read).unwrap_or_default();
+        let mut summary = Some(summary);
+        self.save(SUMMARY, &spinner, async || Ok(summary.take())).await?;
+        files.push(SUMMARY);
+        Ok(Fetched { files, counts })
     }
 
-    /// Downloads OpenAI's files, and returns the file names. The summary is the batch object.
-    pub(super) async fn fetch_from_openai(
-        &self,
-        openai: &Client,
-        batch: &Batch,
-        context: &Context,
-    ) -> Result<Vec<&'static str>> {
+    /// Downloads OpenAI's files. The summary is the batch object.
+    pub(super) async fn fetch_from_openai(&self, openai: &Client, batch: &Batch, context: &Context) -> Result<Fetched> {
         let spinner = context.out.spinner("Fetching the results");
         let until = Instant::now() + DOWNLOAD_TIMEOUT;
-        let mut files = Vec::new();
-        for (name, file_id) in [(OUTPUT, &batch.output_file_id), (ERRORS, &batch.error_file_id)] {
+        let (mut files, mut lines) = (Vec::new(), [0, 0]);
+        for (index, (name, file_id)) in
+            [(OUTPUT, &batch.output_file_id), (ERRORS, &batch.error_file_id)].into_iter().enumerate()
+        {
             if let Some(file_id) = file_id {
                 let mut source = openai.file_content(file_id, until).await?;
-                let mut target = OutputFile::new(&self.folder, name)?;
-                while let Some(piece) = source.chunk().await? {
-                    target.write(&piece, &spinner)?;
-                }
-                files.push(target.finish()?);
+                lines[index] = self.save(name, &spinner, async || Ok(source.chunk().await?)).await?;
+                files.push(name);
             }
         }
-        let mut target = OutputFile::new(&self.folder, SUMMARY)?;
-        target.write(format!("{:#}\n", batch.raw).as_bytes(), &spinner)?;
-        files.push(target.finish()?);
-        Ok(files)
+        let mut summary = Some(&batch.json);
+        self.save(SUMMARY, &spinner, async || Ok(summary.take())).await?;
+        files.push(SUMMARY);
+        Ok(Fetched { files, counts: Counts::of_lines(batch, lines[0], lines[1]) })
+    }
+
+    /// Writes a file of the folder piece by piece, and returns its number of lines. It gets its name when it is complete.
+    async fn save<B: AsRef<[u8]>>(
+        &self,
+        name: &str,
+        spinner: &ProgressBar,
+        mut next: impl AsyncFnMut() -> Result<Option<B>>,
+    ) -> Result<u64> {
+        let (path, part) = (self.folder.join(name), self.folder.join(format!("{name}.part")));
+        let unwritable = |path: &Path, error: io::Error| {
+            CliError::usage(format!("cannot write {}: {error}", path.display()))
+                .hint("Choose another folder with --out.")
+        };
+        let file = fs::create_dir_all(&self.folder).and_then(|()| File::create(&part));
+        let mut file = BufWriter::new(file.map_err(|error| unwritable(&part, error))?);
+        let (mut bytes, mut lines, mut last) = (0, 0, b'\n');
+        while let Some(piece) = next().await? {
+            let piece = piece.as_ref();
+            file.write_all(piece).map_err(|error| unwritable(&part, error))?;
+            bytes += piece.len();
+            lines += piece.split(|byte| *byte == b'\n').count() as u64 - 1;
+            last = piece.last().copied().unwrap_or(last);
+            spinner.set_message(format!("Fetching {name} ({} KiB)", bytes >> 10));
+        }
+        file.flush().and_then(|()| fs::rename(&part, &path)).map_err(|error| unwritable(&path, error))?;
+        Ok(lines + u64::from(last != b'\n'))
     }
 
     /// Key of a file in the stack's bucket.
@@ -118,39 +179,4 @@ impl Results {
             }
         }
     }
-}
-
-/// A file in the folder. It gets its name when it is complete.
-struct OutputFile {
-    name: &'static str,
-    path: PathBuf,
-    part: PathBuf,
-    file: BufWriter<File>,
-    bytes: u64,
-}
-
-impl OutputFile {
-    fn new(folder: &Path, name: &'static str) -> Result<Self> {
-        let (path, part) = (folder.join(name), folder.join(format!("{name}.part")));
-        let file = fs::create_dir_all(folder).and_then(|()| File::create(&part));
-        let file = BufWriter::new(file.map_err(|error| unwritable(&part, &error))?);
-        Ok(Self { name, path, part, file, bytes: 0 })
-    }
-
-    fn write(&mut self, piece: &[u8], spinner: &Progress) -> Result<()> {
-        self.file.write_all(piece).map_err(|error| unwritable(&self.part, &error))?;
-        self.bytes += piece.len() as u64;
-        spinner.set_message(format!("Fetching {} ({} KiB)", self.name, self.bytes >> 10));
-        Ok(())
-    }
-
-    fn finish(mut self) -> Result<&'static str> {
-        let whole = self.file.flush().and_then(|()| fs::rename(&self.part, &self.path));
-        whole.map_err(|error| unwritable(&self.path, &error))?;
-        Ok(self.name)
-    }
-}
-
-fn unwritable(path: &Path, error: &std::io::Error) -> CliError {
-    CliError::usage(format!("cannot write {}: {error}", path.display())).hint("Choose another folder with --out.")
 }

@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use tokio::signal::ctrl_c;
 use tokio::time::sleep;
 
-use super::results::Results;
+use super::results::{Counts, Fetched, Results};
 use super::{check_id, counts_document, counts_text};
 use crate::context::{Context, deadline};
 use crate::error::{CliError, Exit, Result};
@@ -28,7 +28,7 @@ const MAX_ERRORS: usize = 20;
 
 /// Wait for a batch to end and download its results
 ///
-/// Exits with 0 if it has completed without a failed request. Ctrl-C stops watching, not the batch.
+/// Exits with 0 if it has completed and every request has a result that did not fail. Ctrl-C stops watching, not the batch.
 #[derive(Args, Debug)]
 pub(crate) struct WatchArgs {
     /// Id of the batch, such as `batch_123`
@@ -59,11 +59,11 @@ pub(crate) async fn run(args: &WatchArgs, context: &Context) -> Result {
         // Find the bucket before waiting for hours.
         let bucket = if args.no_stack { None } else { Some(context.output("BucketName").await?) };
         let batch = follow(openai, args, context).await?;
-        let files = match bucket {
+        let fetched = match bucket {
             Some(bucket) => results.fetch_from_stack(bucket, context).await?,
             None => results.fetch_from_openai(openai, &batch, context).await?,
         };
-        report(&batch, &results, &files, context)
+        report(&batch, &results, &fetched, context)
     };
     tokio::select! {
         exit = watched => exit,
@@ -84,7 +84,7 @@ async fn follow(openai: &Client, args: &WatchArgs, context: &Context) -> Result<
                 failures = 0;
                 bar.set_message(format!("{} {}", args.id, batch.status));
                 if let Some(counts) = batch.request_counts {
-                    bar.set_total(counts.total);
+                    bar.set_length(counts.total);
                     bar.set_position(counts.completed + counts.failed);
                 }
                 if seen.as_ref() != Some(&batch.status) {
@@ -106,8 +106,9 @@ async fn follow(openai: &Client, args: &WatchArgs, context: &Context) -> Result<
     }
 }
 
-fn report(batch: &Batch, results: &Results, files: &[&str], context: &Context) -> Result {
-    let failed = batch.request_counts.is_some_and(|counts| counts.failed > 0);
+fn report(batch: &Batch, results: &Results, fetched: &Fetched, context: &Context) -> Result {
+    let Fetched { files, counts } = fetched;
+    let Counts { total, succeeded, failed, unreadable, missing } = *counts;
     let errors: Vec<Value> = batch
         .errors
         .iter()
@@ -117,7 +118,9 @@ fn report(batch: &Batch, results: &Results, files: &[&str], context: &Context) -
         "batch_id": batch.id,
         "status": batch.status.as_str(),
         "request_counts": counts_document(batch),
+        "counts": {"total": total, "succeeded": succeeded, "failed": failed, "unreadable": unreadable, "missing": missing},
         "errors": errors,
+        "error_count": batch.error_count,
         "folder": results.folder(),
         "files": files,
     });
@@ -125,7 +128,7 @@ fn report(batch: &Batch, results: &Results, files: &[&str], context: &Context) -
         let mut text = key_values(&[
             ("batch", batch.id.clone()),
             ("status", batch.status.to_string()),
-            ("requests", counts_text(batch)),
+            ("requests", lines_text(*counts)),
             ("results", format!("{}: {}", results.folder().display(), files.join(", "))),
         ]);
         for error in batch.errors.iter().take(MAX_ERRORS) {
@@ -134,10 +137,20 @@ fn report(batch: &Batch, results: &Results, files: &[&str], context: &Context) -
             let _ =
                 writeln!(text, "  {place}{} ({})", hooks_openai::for_display(message), hooks_openai::for_display(code));
         }
-        if batch.errors.len() > MAX_ERRORS {
-            let _ = writeln!(text, "  and {} more", batch.errors.len() - MAX_ERRORS);
+        if batch.error_count > MAX_ERRORS {
+            let _ = writeln!(text, "  and {} more", batch.error_count - MAX_ERRORS);
         }
         text
     })?;
-    Ok(Exit::success_if(batch.status == BatchStatus::Completed && !failed))
+    Ok(Exit::success_if(batch.status == BatchStatus::Completed && counts.is_complete()))
+}
+
+/// The numbers by the lines, which are what was fetched: `40 requests, 35 completed, 3 failed, 2 missing`.
+fn lines_text(counts: Counts) -> String {
+    let Counts { total, succeeded, failed, unreadable, missing } = counts;
+    let mut text = format!("{total} requests, {succeeded} completed, {failed} failed");
+    for (count, are) in [(unreadable, "unreadable"), (missing, "missing")].into_iter().filter(|(count, _)| *count > 0) {
+        let _ = write!(text, ", {count} {are}");
+    }
+    text
 }

@@ -11,11 +11,11 @@ use super::{FilterArgs, Summary, list_text, matching};
 use crate::aws::{DlqAction, DlqResult};
 use crate::context::Context;
 use crate::error::{CliError, Exit, Result};
-use crate::output::{ConfirmArgs, Decision, counted};
+use crate::output::{ConfirmArgs, Decision, counted, tally};
 
 /// Selection of dead letters, and confirmation.
 #[derive(Args, Debug)]
-pub(super) struct RedriveArgs {
+pub(crate) struct RedriveArgs {
     #[command(flatten)]
     filter: FilterArgs,
     /// Act on at most N dead letters, oldest first
@@ -62,15 +62,15 @@ async fn apply(action: DlqAction, summaries: &[Summary], context: &Context) -> R
     let (mut total, mut position) = (DlqResult::default(), 0);
     for (category, ids) in by_category {
         let queue = context.dead_letter_queue(category).await?;
-        let result = queue.apply(action, &ids, |count| {
+        let progress = |count| {
             position += count;
             bar.set_position(position as u64);
-        });
-        total.merge(result.await.map_err(|error| {
+        };
+        queue.apply(action, &ids, &mut total, progress).await.map_err(|error| {
             let (all, done) = (summaries.len(), participle(action));
             CliError::service(format!("{position} of {all} dead letters are {done}, then: {}", error.message))
                 .hint("Run the command again for the others: no event is handled twice.")
-        })?);
+        })?;
     }
     Ok(total)
 }
@@ -85,11 +85,7 @@ fn question(action: DlqAction, summaries: &[Summary]) -> String {
 
 /// Number of dead letters by reason: `12 unauthorized, 1 none`.
 fn reasons(summaries: &[Summary]) -> String {
-    let mut counts = BTreeMap::<&str, usize>::new();
-    for summary in summaries {
-        *counts.entry(summary.reason()).or_default() += 1;
-    }
-    counts.iter().map(|(reason, count)| format!("{count} {reason}")).collect::<Vec<_>>().join(", ")
+    tally(summaries.iter().map(Summary::reason))
 }
 
 const fn participle(action: DlqAction) -> &'static str {

@@ -1,10 +1,10 @@
 //! Checks at OpenAI: the key's permissions, the endpoint and its event types.
 
-use hooks_openai::{ApiKey, Client, ErrorClass, OpenAiError, WebhookEndpoint};
+use hooks_openai::{Client, ErrorClass, OpenAiError, WebhookEndpoint};
 use hooks_webhook::Category;
 
 use super::Findings;
-use crate::context::{Context, base_url_of, deadline, logical_id, openai_client};
+use crate::context::{Context, deadline, logical_id};
 use crate::endpoints::all_endpoints;
 use crate::error::Result;
 use crate::stack_endpoints::PROJECT;
@@ -13,23 +13,22 @@ use crate::stack_endpoints::PROJECT;
 const NO_OBJECT: &str = "openai_webhooks_doctor";
 
 /// Checks with the stack's own key and address, which its functions use.
-pub(super) async fn check(key: ApiKey, deliver: bool, context: &Context, findings: &mut Findings) {
+pub(super) async fn check(client: &Client, deliver: bool, context: &Context, findings: &mut Findings) {
     let prepared = async {
-        let stack = context.stack().await?;
         let mut handled = Vec::new();
         for category in Category::ALL {
             if context.is_handled(category).await? {
                 handled.push(category);
             }
         }
-        Result::<_>::Ok((openai_client(&base_url_of(Some(stack)), key)?, handled, stack.endpoint(PROJECT)?.url))
+        Result::<_>::Ok((handled, context.stack().await?.endpoint(PROJECT)?.url))
     };
-    let (client, handled, url) = match prepared.await {
+    let (handled, url) = match prepared.await {
         Ok(prepared) => prepared,
         Err(error) => return findings.failed("OpenAI", error),
     };
-    if permissions(&client, &handled, findings).await {
-        endpoint(&client, &url, &handled, deliver, findings).await;
+    if permissions(client, &handled, findings).await {
+        endpoint(client, &url, &handled, deliver, findings).await;
     }
 }
 

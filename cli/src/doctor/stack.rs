@@ -1,7 +1,8 @@
 //! Checks of the stack: status, concurrency quota, secrets, queues, a delivery.
 
 use hooks_aws::secrets::PLACEHOLDER;
-use hooks_openai::{ApiKey, ApiKeyError};
+use hooks_function::ApiKeySecretError;
+use hooks_openai::Client;
 use hooks_webhook::{Category, Secret};
 use serde_json::json;
 
@@ -10,7 +11,7 @@ use crate::aws::{Stack, concurrency_quota};
 use crate::context::{Context, logical_id};
 use crate::error::Result;
 use crate::output::counted;
-use crate::queue_status::{Depths, QueueStatus};
+use crate::queue_status::QueueStatus;
 use crate::samples::random_hex;
 use crate::send::Sender;
 use crate::stack_endpoints::{ORGANIZATION, PROJECT, StackEndpoint};
@@ -110,8 +111,8 @@ fn concurrency(quota: i32, findings: &mut Findings) {
     );
 }
 
-/// Checks the format of all secrets. Returns the API key, if it is valid.
-pub(super) async fn secrets(context: &Context, findings: &mut Findings) -> Option<ApiKey> {
+/// Checks the format of all secrets. Returns a client with the API key, if it is valid.
+pub(super) async fn secrets(context: &Context, findings: &mut Findings) -> Option<Client> {
     const CHECK: &str = "secret api-key";
     const FIX: &str = "openai-webhooks secret set api-key";
     match context.stack().await.and_then(Stack::endpoints) {
@@ -122,19 +123,18 @@ pub(super) async fn secrets(context: &Context, findings: &mut Findings) -> Optio
         }
         Err(error) => findings.failed("endpoints", error),
     }
-    let text = async { secret(context, context.output("OpenAIApiKeySecretArn").await?).await };
-    match text.await {
+    let client = async { Result::<_>::Ok(context.api_key_secret(None).await?.client().await) };
+    match client.await {
         Err(error) => findings.failed(CHECK, error),
-        Ok(text) if text == PLACEHOLDER => {
+        Ok(Ok(client)) => {
+            findings.ok(CHECK, "is set");
+            return Some(client);
+        }
+        Ok(Err(ApiKeySecretError::Unset(_))) => {
             findings.error(CHECK, "was never set, so nothing can be fetched from OpenAI", FIX);
         }
-        Ok(text) => match text.parse() {
-            Ok(key) => {
-                findings.ok(CHECK, "is set");
-                return Some(key);
-            }
-            Err(error) => findings.error(CHECK, ApiKeyError::to_string(&error), FIX),
-        },
+        Ok(Err(ApiKeySecretError::Unusable(_, error))) => findings.error(CHECK, error.to_string(), FIX),
+        Ok(Err(error)) => findings.failed(CHECK, error.into()),
     }
     None
 }
@@ -178,11 +178,11 @@ pub(super) async fn queues(context: &Context, findings: &mut Findings) {
 fn queue_status(status: QueueStatus, findings: &mut Findings) {
     let QueueStatus { category, is_handled, depths, oldest, .. } = status;
     let check = format!("queue {category}");
-    let Depths { queue, dead } = match depths {
+    let (queue, dead) = match depths {
         Ok(depths) => depths,
         Err(error) => return findings.failed(check, error),
     };
-    let count = queue.visible + queue.in_flight + queue.delayed;
+    let count = queue.total();
     let waiting = format!("{} waiting", counted(count, "event"));
     let age = oldest.unwrap_or_default();
     if dead.visible > 0 {

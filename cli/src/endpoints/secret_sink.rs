@@ -4,7 +4,7 @@ use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 
-use hooks_openai::EndpointSecret;
+use hooks_openai::{EndpointSecret, OpenAiError, WebhookEndpoint};
 use serde_json::{Value, json};
 
 use crate::context::Context;
@@ -34,8 +34,24 @@ impl SecretSink {
         Ok(Self::File { path, file })
     }
 
+    /// Stores the secret that OpenAI created, or removes the empty file if it created none.
+    pub(super) async fn fill(
+        self,
+        created: std::result::Result<(WebhookEndpoint, EndpointSecret), OpenAiError>,
+    ) -> Result<(WebhookEndpoint, StoredSecret)> {
+        match (created, self) {
+            (Ok((endpoint, secret)), sink) => sink.store(&endpoint.id, &secret).await.map(|stored| (endpoint, stored)),
+            (Err(error), Self::Stack { .. }) => Err(error.into()),
+            (Err(error), Self::File { path, .. }) => {
+                // An empty file that stays does no harm.
+                let _ = fs::remove_file(path);
+                Err(error.into())
+            }
+        }
+    }
+
     /// Stores the secret. If that fails, it is written to a file, since OpenAI does not show it again.
-    pub(super) async fn store(self, endpoint_id: &str, secret: &EndpointSecret) -> Result<StoredSecret> {
+    async fn store(self, endpoint_id: &str, secret: &EndpointSecret) -> Result<StoredSecret> {
         let (error, place, name) = match self {
             Self::Stack { endpoint, store } => match store.put(&endpoint.secret_id, secret.expose()).await {
                 Ok(()) => return Ok(StoredSecret::Stack(endpoint.secret_id)),
@@ -56,14 +72,6 @@ impl SecretSink {
             Err(error) => CliError::service(format!("{message}; writing it to a file failed, too: {error}"))
                 .hint(format!("It is lost. Once storing works again: openai-webhooks endpoints rotate {endpoint_id}")),
         })
-    }
-
-    /// Removes the empty file if OpenAI created no secret.
-    pub(super) fn discard(self) {
-        if let Self::File { path, .. } = self {
-            // An empty file that stays does no harm.
-            let _ = fs::remove_file(path);
-        }
     }
 }
 

@@ -19,7 +19,7 @@ const NOT_BY_DEFAULT: [&str; 2] = ["eval.", "video."];
 
 /// Create an endpoint that delivers to the stack, and store its secret there
 #[derive(Args, Debug)]
-pub(super) struct CreateArgs {
+pub(crate) struct CreateArgs {
     /// Endpoint of the stack that it delivers to
     #[arg(long, value_name = "NAME", default_value = PROJECT, value_parser = endpoint_name)]
     endpoint: String,
@@ -42,7 +42,7 @@ pub(super) struct CreateArgs {
 /// Change an endpoint; options that are not given stay unchanged
 #[derive(Args, Debug)]
 #[command(group = clap::ArgGroup::new("change").required(true).multiple(true))]
-pub(super) struct UpdateArgs {
+pub(crate) struct UpdateArgs {
     /// Id of the endpoint [default: the one that delivers to the stack]
     id: Option<String>,
     /// New display name
@@ -61,7 +61,7 @@ pub(super) struct UpdateArgs {
 
 /// Delete an endpoint: OpenAI stops delivering to it
 #[derive(Args, Debug)]
-pub(super) struct DeleteArgs {
+pub(crate) struct DeleteArgs {
     /// Id of the endpoint
     id: String,
     #[command(flatten)]
@@ -70,7 +70,7 @@ pub(super) struct DeleteArgs {
 
 /// Have OpenAI create a new secret, and store it; the old one is valid for another 24 hours
 #[derive(Args, Debug)]
-pub(super) struct RotateArgs {
+pub(crate) struct RotateArgs {
     /// Id of the endpoint [default: the one that delivers to the stack]
     id: Option<String>,
     /// Endpoint of the stack that it delivers to
@@ -126,14 +126,8 @@ pub(super) async fn create(args: CreateArgs, context: &Context) -> Result {
         return not_done(context, decision, document, &action);
     }
     let sink = SecretSink::new(args.secret_out, of_stack, context).await?;
-    let (endpoint, secret) = match openai.create_webhook_endpoint(&name, &url, &event_types, deadline()).await {
-        Ok(created) => created,
-        Err(error) => {
-            sink.discard();
-            return Err(error.into());
-        }
-    };
-    let stored = sink.store(&endpoint.id, &secret).await?;
+    let created = openai.create_webhook_endpoint(&name, &url, &event_types, deadline()).await;
+    let (endpoint, stored) = sink.fill(created).await?;
     context.out.result(&json!({ "endpoint": document(&endpoint), "stored": stored.document() }), || {
         let WebhookEndpoint { id, url, event_types, .. } = &endpoint;
         format!(
@@ -204,14 +198,7 @@ pub(super) async fn rotate(args: RotateArgs, context: &Context) -> Result {
         return not_done(context, decision, document, &format!("create a new secret for {id}"));
     }
     let sink = SecretSink::new(args.secret_out, of_stack, context).await?;
-    let (endpoint, secret) = match openai.rotate_webhook_secret(id, !args.now, deadline()).await {
-        Ok(rotated) => rotated,
-        Err(error) => {
-            sink.discard();
-            return Err(error.into());
-        }
-    };
-    let stored = sink.store(&endpoint.id, &secret).await?;
+    let (endpoint, stored) = sink.fill(openai.rotate_webhook_secret(id, !args.now, deadline()).await).await?;
     context.out.result(&json!({ "endpoint": document(&endpoint), "stored": stored.document() }), || {
         let old = if args.now { "has ended at OpenAI" } else { "is valid for another 24 hours" };
         let leaked = if args.now { LEAKED } else { "" };

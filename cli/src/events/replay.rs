@@ -6,14 +6,14 @@ use clap::Args;
 use hooks_aws::queue::{Message, QueueSender, Source};
 use hooks_webhook::{Category, Event};
 use serde_json::{Value, json};
-use tokio::task::JoinSet;
 
 use super::show::body_not_stored;
 use super::{FilterArgs, find};
 use crate::aws::{Entry, EventLog};
 use crate::context::Context;
 use crate::error::{CliError, Exit, QUEUE_PERMISSIONS, Result};
-use crate::output::{ConfirmArgs, Decision, counted, or_dash, table};
+use crate::output::{ConfirmArgs, Decision, counted, or_dash, table, tally};
+use crate::parallel::each;
 
 /// Number of events that are sent at a time.
 const PARALLEL: usize = 8;
@@ -62,17 +62,14 @@ pub(crate) async fn run(args: &ReplayArgs, context: &Context) -> Result {
             context.out.note("More events match; these are the newest. Raise --limit to replay all.");
         }
     }
+    let exit = Exit::success_if(plan.refused.is_empty());
     let decision = match plan.events.as_slice() {
         [] => Decision::DryRun,
         events => context.out.confirm(args.confirm, &question(events))?,
     };
-    let exit = Exit::success_if(plan.refused.is_empty());
     match decision {
         Decision::Proceed => {}
-        Decision::DryRun => {
-            report(context, &plan, &plan.events, true)?;
-            return Ok(exit);
-        }
+        Decision::DryRun => return report(context, &plan, &plan.events, true).map(|_| exit),
         Decision::Declined => return Ok(Exit::Failure),
     }
     let (replayed, error) = send(context, &log, &plan.events).await?;
@@ -125,12 +122,8 @@ async fn plan(args: &ReplayArgs, context: &Context, log: &EventLog) -> Result<Pl
 }
 
 fn question(events: &[Entry]) -> String {
-    let mut by_state = BTreeMap::<&str, usize>::new();
-    for entry in events {
-        *by_state.entry(&entry.state).or_default() += 1;
-    }
-    let states: Vec<_> = by_state.iter().map(|(state, count)| format!("{count} {state}")).collect();
-    format!("Replay {} ({}), so that they are handled again?", counted(events.len() as u64, "event"), states.join(", "))
+    let states = tally(events.iter().map(|entry| entry.state.as_str()));
+    format!("Replay {} ({states}), so that they are handled again?", counted(events.len() as u64, "event"))
 }
 
 /// Sends the events. Returns those that were sent, and the error that stopped it.
@@ -144,23 +137,16 @@ async fn send(context: &Context, log: &EventLog, events: &[Entry]) -> Result<(Ve
         queues.insert(category.as_str(), context.queue_url(parsed).await?);
     }
     let bar = context.out.bar("Replaying", events.len() as u64);
-    let (mut sent, mut failure) = (Vec::new(), None);
-    let (mut waiting, mut calls) = (events.iter(), JoinSet::new());
-    loop {
-        while calls.len() < PARALLEL && failure.is_none() {
-            let Some(entry) = waiting.next() else { break };
-            let (log, sender, entry) = (log.clone(), sender.clone(), entry.clone());
-            let queue = queues.get(entry.category.as_str()).copied().unwrap_or_default().to_owned();
-            calls.spawn(async move { replay(&log, &sender, &queue, &entry).await.map(|()| entry) });
-        }
-        match calls.join_next().await {
-            None => break,
-            Some(Ok(Ok(entry))) => sent.push(entry),
-            Some(Ok(Err(error))) => failure = Some(error),
-            Some(Err(error)) => failure = Some(CliError::failed(error.to_string())),
-        }
+    let calls = events.iter().map(async |entry| {
+        let queue = queues.get(entry.category.as_str()).copied().unwrap_or_default();
+        replay(log, &sender, queue, entry).await.map(|()| entry.clone())
+    });
+    let mut sent = Vec::new();
+    let result = each(calls, PARALLEL, |entry| {
+        sent.push(entry);
         bar.set_position(sent.len() as u64);
-    }
+    });
+    let failure = result.await.err();
     sent.sort_by_key(|entry| entry.received_at);
     Ok((sent, failure))
 }

@@ -2,11 +2,10 @@
 
 use clap::Args;
 use hooks_aws::ledger::IdempotencyRecord;
-use hooks_webhook::Event;
 use serde_json::{Map, Value, json};
 
 use super::find;
-use crate::aws::{Entry, EventLog};
+use crate::aws::Entry;
 use crate::context::Context;
 use crate::error::{CliError, Result};
 use crate::output::key_values;
@@ -22,13 +21,6 @@ pub(crate) struct ShowArgs {
     body: bool,
 }
 
-/// Other items of the ledger about the event.
-struct Related {
-    job: Option<Map<String, Value>>,
-    /// Idempotency key and record.
-    idempotency: Option<(String, IdempotencyRecord)>,
-}
-
 pub(crate) async fn run(args: &ShowArgs, context: &Context) -> Result {
     let log = context.event_log().await?;
     let entry = find(context, &log, &args.id).await?;
@@ -36,18 +28,27 @@ pub(crate) async fn run(args: &ShowArgs, context: &Context) -> Result {
         let body = entry.body.as_deref().ok_or_else(|| body_not_stored(&entry))?;
         return context.out.raw(body.as_bytes());
     }
-    let related = Related::read(&log, &entry).await?;
+    let job = match &entry.object_id {
+        Some(object_id) => log.job_record(&entry.category, object_id).await?,
+        None => None,
+    };
+    let key = entry.idempotency_key();
+    let record = match &key {
+        Some(key) => log.idempotency_record(key).await?,
+        None => None,
+    };
+    let record = key.zip(record);
     let bucket = context.output("BucketName").await?;
     let mut shown = json!(entry);
     shown["artifacts"] = artifacts(&entry, bucket).into();
-    shown["job"] = related.job.clone().into();
+    shown["job"] = job.clone().into();
     shown["history"] = entry.history.clone().into();
-    shown["idempotency"] = related.idempotency.as_ref().map(|(key, record)| idempotency(key, record)).into();
+    shown["idempotency"] = record.as_ref().map(idempotency).into();
     shown["expires_at"] = entry.expires_at.json().into();
     if args.body {
         shown["body"] = entry.body.clone().into();
     }
-    context.out.result(&shown, || text(&entry, &related, bucket))
+    context.out.result(&shown, || text(&entry, job.as_ref(), record.as_ref(), bucket))
 }
 
 /// The error for an event without a body.
@@ -57,27 +58,15 @@ pub(super) fn body_not_stored(entry: &Entry) -> CliError {
         .hint("OpenAI's API still has the object, unless it was deleted there.")
 }
 
-impl Related {
-    async fn read(log: &EventLog, entry: &Entry) -> Result<Self> {
-        let job = match &entry.object_id {
-            Some(object_id) => log.job_record(&entry.category, object_id).await?,
-            None => None,
-        };
-        let event = entry.body.as_deref().and_then(|body| Event::parse(body).ok());
-        let idempotency = match event.map(|event| event.idempotency_key().to_string()) {
-            Some(key) => log.idempotency_record(&key).await?.map(|record| (key, record)),
-            None => None,
-        };
-        Ok(Self { job, idempotency })
-    }
-}
+/// Idempotency key and record.
+type Keyed = (String, IdempotencyRecord);
 
 fn artifacts(entry: &Entry, bucket: &str) -> Vec<String> {
     let keys = entry.outcome.as_ref().and_then(|outcome| outcome.get("artifacts")?.as_array());
     keys.into_iter().flatten().filter_map(Value::as_str).map(|key| format!("s3://{bucket}/{key}")).collect()
 }
 
-fn text(entry: &Entry, related: &Related, bucket: &str) -> String {
+fn text(entry: &Entry, job: Option<&Map<String, Value>>, record: Option<&Keyed>, bucket: &str) -> String {
     let of_outcome = |name: &str| entry.outcome.as_ref()?.get(name).filter(|value| !is_empty(value)).map(plain);
     let body = match (&entry.body, entry.body_omitted) {
         (Some(body), _) => format!("{} bytes (--body prints it)", body.len()),
@@ -93,7 +82,7 @@ fn text(entry: &Entry, related: &Related, bucket: &str) -> String {
         ("source", Some(entry.source.clone())),
         ("received", Some(utc(entry.received_at))),
         ("attempts", Some(entry.attempts.to_string())),
-        ("state", Some(state(entry, related))),
+        ("state", Some(state(entry, record))),
         (
             "error",
             entry
@@ -109,8 +98,8 @@ fn text(entry: &Entry, related: &Related, bucket: &str) -> String {
     rows.extend(entry.history.iter().map(|attempt| ("attempt", Some(attempt_line(attempt)))));
     rows.extend(artifacts(entry, bucket).into_iter().map(|uri| ("artifact", Some(uri))));
     rows.extend([
-        ("job now", related.job.as_ref().map(job)),
-        ("handled by", related.idempotency.as_ref().map(|(key, record)| handled_by(key, record))),
+        ("job now", job.map(job_line)),
+        ("handled by", record.map(handled_by)),
         ("body", Some(body)),
         ("expires", Some(format!("{} UTC", entry.expires_at.text()))),
     ]);
@@ -118,8 +107,8 @@ fn text(entry: &Entry, related: &Related, bucket: &str) -> String {
     key_values(&rows)
 }
 
-fn state(entry: &Entry, related: &Related) -> String {
-    let lease_until = related.idempotency.as_ref().map_or(0, |(_, record)| record.lease_until);
+fn state(entry: &Entry, record: Option<&Keyed>) -> String {
+    let lease_until = record.map_or(0, |(_, record)| record.lease_until);
     match (entry.handled_at, entry.state.as_str()) {
         (Some(handled_at), state) => {
             let took = duration((handled_at.0 - entry.received_at.0) / 1000);
@@ -132,7 +121,7 @@ fn state(entry: &Entry, related: &Related) -> String {
     }
 }
 
-fn job(job: &Map<String, Value>) -> String {
+fn job_line(job: &Map<String, Value>) -> String {
     let status = job.get("status").map(plain).unwrap_or_default();
     let finality = if job.get("terminal").and_then(Value::as_i64) == Some(1) { "final" } else { "not final" };
     let as_of = job.get("as_of").and_then(Value::as_i64).map(|as_of| format!(", as of {}", utc(Timestamp(as_of))));
@@ -141,7 +130,7 @@ fn job(job: &Map<String, Value>) -> String {
 }
 
 /// The idempotency record for programs.
-fn idempotency(key: &str, record: &IdempotencyRecord) -> Value {
+fn idempotency((key, record): &Keyed) -> Value {
     let lease_until = Some(record.lease_until).filter(|until| *until > 0);
     json!({
         "key": key,
@@ -154,7 +143,7 @@ fn idempotency(key: &str, record: &IdempotencyRecord) -> Value {
     })
 }
 
-fn handled_by(key: &str, record: &IdempotencyRecord) -> String {
+fn handled_by((key, record): &Keyed) -> String {
     format!("{}, {} (idempotency key {key})", record.event.replacen('#', "/", 1), record.status.as_str())
 }
 

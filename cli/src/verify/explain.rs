@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 use super::capture::Capture;
 use super::{Secrets, rfc3339};
-use crate::signing::NamedSecret;
+use crate::sign::NamedSecret;
 
 /// The steps, in order.
 const STEPS: [&str; 5] = ["size", "headers", "timestamp", "signature", "json"];

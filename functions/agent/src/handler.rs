@@ -3,14 +3,21 @@
 use bytes::Bytes;
 use hooks_consumer::artifacts::{JSON, Key};
 use hooks_consumer::object::not_ended;
-use hooks_consumer::{Context, Event, Handler, HandlerError, OpenAi, Outcome, clock, found, object_id};
+use hooks_consumer::{Context, Event, Handler, HandlerError, OpenAi, Outcome, Setup, clock, found, object_id};
 
 use crate::environment;
 use crate::session::{self, Topic};
 
 /// Retrieves and stores sessions and environments.
-pub(crate) struct AgentHandler {
-    pub(crate) openai: OpenAi,
+pub struct AgentHandler {
+    openai: OpenAi,
+}
+
+impl AgentHandler {
+    /// From the function's environment.
+    pub fn from_setup(setup: &mut Setup<'_>) -> Option<Self> {
+        Some(Self { openai: setup.openai()? })
+    }
 }
 
 impl Handler for AgentHandler {

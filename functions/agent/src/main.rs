@@ -1,20 +1,10 @@
-//! Records agents' sessions and environments: retrieves the one that an event is about, stores its newest state,
-//! publishes what a session waits for, and alerts people to failures and to decisions that they have to make.
-//!
-//! `environment.remote_url` of a session and `connect.remote_url` of an event may contain credentials. The URL is stored
-//! in the session's artifact alone, which few may read. Outcomes go to every target of the bus and into the ledger, and
-//! whoever connects an environment retrieves the session anyway.
+//! The function's binary.
 
-mod actions;
-mod environment;
-mod handler;
-mod session;
-
-use handler::AgentHandler;
+use agent::AgentHandler;
 use hooks_consumer::Category;
 
 /// One thread is enough: most of the time is spent waiting for the network.
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), hooks_consumer::Error> {
-    hooks_consumer::run(Category::Agent, |setup| Some(AgentHandler { openai: setup.openai()? })).await
+    hooks_consumer::run(Category::Agent, AgentHandler::from_setup).await
 }

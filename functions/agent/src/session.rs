@@ -1,8 +1,10 @@
 //! The outcome and the alerts for a session.
 
+use std::collections::BTreeMap;
+
 use hooks_consumer::object::{copied, counts, error_text, present, time_text};
 use hooks_consumer::{Alert, Event, EventData, Outcome, Severity};
-use hooks_openai::{AgentSession, AgentTurn, for_display};
+use hooks_openai::{AgentSession, AgentTurn, Json, for_display};
 use serde_json::{Map, Value, json};
 
 use crate::actions;
@@ -54,32 +56,36 @@ pub(crate) fn seen(
     as_of: i64,
 ) -> Outcome {
     let mut summary = summary(session, last_turn);
-    let (mut note, mut alert) = (None, None);
+    let (mut note, mut alert, mut exact) = (None, None, BTreeMap::new());
     match topic {
         Topic::Progress => {}
         Topic::Action => {
             let announced = announced_action(event);
-            if !actions::is_listed(&session.required_actions, announced) {
+            let actions = session.required_actions();
+            if !actions::is_listed(&actions, announced) {
                 note = Some("the action is gone: the session does not list it any more".to_owned());
             }
-            let published = actions::published(&session.required_actions);
-            summary.insert("required_actions".to_owned(), published.actions.into());
+            let published = actions::published(&actions);
+            let plain = Json::of(published.actions.get().as_bytes()).value();
+            summary.extend(present([("required_actions", plain)]));
+            exact.insert("required_actions", published.actions.get().to_owned());
             if published.left_out > 0 {
                 summary.insert("required_actions_left_out".to_owned(), published.left_out.into());
             }
-            alert = waiting(session, actions::decisions(&session.required_actions, announced), place);
+            alert = waiting(session, actions::decisions(&actions, announced), place);
         }
         Topic::Turn => alert = last_turn.and_then(|turn| turn_failed(session, turn, place)),
         Topic::Failure => alert = failed(session, place),
     }
-    let mut counts = counts(&session.raw, &["/usage/input_tokens", "/usage/output_tokens", "/usage/total_tokens"]);
-    counts.insert("required_actions".to_owned(), session.required_actions.len().into());
+    let mut counts = counts(session.raw(), &["/usage/input_tokens", "/usage/output_tokens", "/usage/total_tokens"]);
+    counts.insert("required_actions".to_owned(), session.required_actions().len().into());
     Outcome {
         object_id: Some(session.id.clone()),
         terminal: session.status == "failed",
         counts,
         times: present([("created_at", session.created_at), ("last_active_at", session.last_active_at)]),
         summary,
+        exact,
         note,
         error: session.error.as_deref().map(for_display),
         alert,
@@ -97,7 +103,8 @@ fn announced_action(event: &Event) -> Option<&str> {
 
 /// The fields that programs need without opening the artifact. None of them contains a URL to connect to.
 fn summary(session: &AgentSession, last_turn: Option<&AgentTurn>) -> Map<String, Value> {
-    let mut agent = copied(&session.raw, &["/agent/id", "/agent/name", "/agent/model"]);
+    let agent = session.raw().get("agent");
+    let mut agent = agent.map(|agent| copied(agent, ["id", "name", "model"])).unwrap_or_default();
     agent.retain(|_, value| value.is_string());
     let last_turn = last_turn.map(|AgentTurn { id, status, error, .. }| {
         let error = error.as_ref().map(|(code, message)| json!({"code": code, "message": message}));
@@ -110,7 +117,7 @@ fn summary(session: &AgentSession, last_turn: Option<&AgentTurn>) -> Map<String,
         ("agent", (!agent.is_empty()).then(|| agent.into())),
         ("last_turn", last_turn),
     ]);
-    summary.extend(copied(&session.raw, &["/metadata", "/usage", "/spend_control", "/error"]));
+    summary.extend(copied(session.raw(), ["metadata", "usage", "spend_control", "error"]));
     summary.retain(|_, value| value.to_string().len() <= MAX_FIELD);
     summary.insert("object".to_owned(), "agent.session".into());
     summary
@@ -179,7 +186,7 @@ fn waiting(session: &AgentSession, mut decisions: Vec<String>, place: &str) -> O
 
 /// The agent, and the environment that it works in.
 fn what(session: &AgentSession) -> String {
-    let text = |pointer: &str| session.raw.pointer(pointer).and_then(Value::as_str).map(for_display);
+    let text = |pointer: &str| session.raw().at(pointer).and_then(Json::text).map(|text| for_display(&text));
     let agent = text("/agent/name").or_else(|| text("/agent/id")).unwrap_or_else(|| "unknown".to_owned());
     let model = text("/agent/model").unwrap_or_else(|| "an unknown model".to_owned());
     let environment = session.environment_id.as_deref();

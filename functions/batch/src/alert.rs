@@ -4,8 +4,9 @@ use std::fmt::Write as _;
 
 use hooks_consumer::artifacts::Key;
 use hooks_consumer::{Alert, Severity, text};
-use hooks_openai::{BatchError, BatchStatus};
+use hooks_openai::{BatchError, BatchStatus, Json};
 
+use crate::counts::Counts;
 use crate::summary::{Results, ended_at};
 
 /// Maximum number of causes in the alert. The summary has all.
@@ -40,9 +41,14 @@ pub(crate) fn alert(results: &Results<'_>, failed_share: f64, bucket: &str, summ
         _ => return None,
     };
     let mut message = format!("Batch {} {headline}.\n\n", batch.id);
-    for (name, text) in
-        [("What", what(results)), ("When", when(results)), ("Why", why(results)), ("To do", advice.to_owned())]
-    {
+    let note = results.note.unwrap_or_default().to_owned();
+    for (name, text) in [
+        ("What", what(results)),
+        ("When", when(results)),
+        ("Why", why(results)),
+        ("Note", note),
+        ("To do", advice.to_owned()),
+    ] {
         if !text.is_empty() {
             // Writing to a String cannot fail.
             let _ = writeln!(message, "{name:6} {text}");
@@ -60,17 +66,9 @@ pub(crate) fn alert(results: &Results<'_>, failed_share: f64, bucket: &str, summ
     Some(Alert { severity, subject, message })
 }
 
-/// The numbers of failed and of all requests: the greater of OpenAI's counts and the lines.
-fn failures(results: &Results<'_>) -> (u64, u64) {
-    let counts = results.batch.request_counts.unwrap_or_default();
-    let lines = results.total;
-    (counts.failed.max(lines.failed), counts.total.max(lines.lines))
-}
-
 #[expect(clippy::cast_precision_loss, reason = "a batch has some ten thousand requests")]
 fn exceeds_share(results: &Results<'_>, share: f64) -> bool {
-    let (failed, total) = failures(results);
-    failed as f64 > share * total as f64
+    results.counts.unsuccessful() as f64 > share * results.counts.total as f64
 }
 
 fn what(results: &Results<'_>) -> String {
@@ -79,18 +77,22 @@ fn what(results: &Results<'_>) -> String {
     if let Some(model) = &batch.model {
         let _ = write!(text, " with {model}");
     }
-    let (failed, total) = failures(results);
+    let Counts { total, succeeded, failed, unreadable, missing } = results.counts;
     if total > 0 {
-        let completed = batch.request_counts.unwrap_or_default().completed.max(results.total.succeeded);
-        let _ = write!(text, ": {total} requests, {completed} succeeded, {failed} failed");
+        let _ = write!(text, ": {total} requests, {succeeded} succeeded, {failed} failed");
+    }
+    for (count, is) in [(unreadable, "unreadable"), (missing, "missing")].into_iter().filter(|(count, _)| *count > 0) {
+        let _ = write!(text, ", {count} {is}");
     }
     if let Some(file) = &batch.input_file_id {
         let _ = write!(text, "; input file {file}");
     }
-    let metadata = batch.raw.get("metadata").and_then(serde_json::Value::as_object);
-    for (name, value) in metadata.into_iter().flatten().take(MAX_METADATA) {
-        let value = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
-        let _ = write!(text, "\n       {}: {}", hooks_openai::for_display(name), hooks_openai::for_display(&value));
+    let metadata = batch.raw().get("metadata").into_iter().flat_map(Json::members);
+    for pair in metadata.take(MAX_METADATA) {
+        let [name, value] = [pair.0, pair.1]
+            .map(|part| part.string().unwrap_or_else(|| String::from_utf8_lossy(part.bytes())))
+            .map(|text| hooks_openai::for_display(&text));
+        let _ = write!(text, "\n       {name}: {value}");
     }
     text
 }
@@ -115,8 +117,9 @@ fn why(results: &Results<'_>) -> String {
         results.batch.errors.iter().map(error_line).collect()
     };
     let mut text = causes[..causes.len().min(MAX_CAUSES)].join("\n       ");
-    if causes.len() > MAX_CAUSES {
-        let _ = write!(text, "\n       and {} more", causes.len() - MAX_CAUSES);
+    let all = causes.len().max(results.batch.error_count);
+    if all > MAX_CAUSES {
+        let _ = write!(text, "\n       and {} more", all - MAX_CAUSES);
     }
     text
 }

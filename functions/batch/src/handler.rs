@@ -6,23 +6,21 @@ use hooks_consumer::{Context, Event, Handler, HandlerError, OpenAi, Outcome, Set
 use hooks_openai::{Batch, BatchStatus, Client};
 
 use crate::alert::{alert, error_line};
+use crate::counts::{self, Counts};
 use crate::lines::Tally;
 use crate::summary::{self, Results};
 use crate::transfer::{StoredFile, transfer};
 
-/// Time after the end of a batch in which its files may still be missing, in seconds. OpenAI does not promise to set the
-/// status and the file ids in one step, and a file that is missed here is missed for good.
-const FILES_MAY_LAG: i64 = 3600;
-
 /// Retrieves batches and keeps their results.
-pub(crate) struct BatchHandler {
+pub struct BatchHandler {
     openai: OpenAi,
     /// The share of failed requests above which a completed batch makes an alert.
     alert_failed_share: f64,
 }
 
 impl BatchHandler {
-    pub(crate) fn from_setup(setup: &mut Setup<'_>) -> Option<Self> {
+    /// From the function's environment.
+    pub fn from_setup(setup: &mut Setup<'_>) -> Option<Self> {
         let alert_failed_share = setup.environment().parsed("ALERT_FAILED_SHARE", |text| {
             text.parse()
                 .ok()
@@ -45,7 +43,7 @@ impl Handler for BatchHandler {
         let seen = Outcome {
             object_id: Some(id.to_owned()),
             terminal: batch.status.is_terminal() || announces_end(event),
-            counts: summary::counts(&batch),
+            counts: counts::of_openai(&batch),
             times: present(batch.times.iter().map(|(name, at)| (*name, Some(*at)))),
             ..Outcome::new(batch.status.as_str(), as_of)
         };
@@ -53,7 +51,7 @@ impl Handler for BatchHandler {
             let summary = summary::description(&batch);
             return under_way(event, "batch", &batch.status, Outcome { summary, ..seen });
         }
-        self.store(&openai, &batch, &summary_key, seen, context).await
+        self.store(&openai, &batch, &summary_key, seen, event, context).await
     }
 }
 
@@ -65,22 +63,31 @@ impl BatchHandler {
         batch: &Batch,
         summary_key: &Key,
         seen: Outcome,
+        event: &Event,
         context: &Context,
     ) -> Result<Outcome, HandlerError> {
         let artifacts = &context.artifacts;
-        let note = missing_output(batch, seen.as_of / 1000)?;
-        let [output, errors] = &store_files(openai, batch, context).await?;
+        let (missing, is_young) = (missing_files(batch), is_young(batch, event.created_at, seen.as_of / 1000));
+        if let Some(missing) = missing.as_ref().filter(|_| is_young) {
+            return Err(HandlerError::retry(missing));
+        }
+        let [output, errors] = &store_files(openai, batch, is_young, context).await?;
         let (output, errors) = (output.as_ref(), errors.as_ref());
         let mut total = Tally::default();
         for file in [output, errors].into_iter().flatten() {
             total.add(&file.tally);
         }
-        let results = Results { batch, output, errors, total: &total, note: note.as_deref() };
+        let counts = Counts::of(batch, &total);
+        let disagreement = counts.disagreement(batch);
+        let note = missing.into_iter().chain(disagreement).collect::<Vec<_>>().join("; ");
+        let note = Some(note).filter(|note| !note.is_empty());
+        let results = Results { batch, output, errors, total: &total, counts, note: note.as_deref() };
         let document = results.document().map_err(|error| HandlerError::retry(format!("no summary: {error}")))?;
         let artifact_bytes = total.bytes + document.len() as u64;
         artifacts.put(summary_key, JSON, document).await?;
         let stored = [output, errors].into_iter().flatten().map(|file| file.key.clone());
         Ok(Outcome {
+            counts: counts.by_name(),
             summary: results.short(),
             artifacts: stored.chain([summary_key.to_string()]).collect(),
             artifact_bytes,
@@ -97,27 +104,40 @@ fn key(id: &str, name: &str) -> Result<Key, HandlerError> {
     Ok(Key::new(&["batch", id, name])?)
 }
 
-/// The note on a batch with successful requests but without an output file.
+/// Whether the batch may still get its files: OpenAI does not promise to set the status and the file ids in one step, nor
+/// that a file can be read at once, and a file that is missed here is missed for good. Times in Unix seconds.
+fn is_young(batch: &Batch, created_at: i64, now: i64) -> bool {
+    let since = summary::ended_at(batch).map_or(created_at, |ended| ended.min(created_at));
+    now - since < BatchHandler::PATIENCE.as_secs().cast_signed()
+}
+
+/// The files that the batch should have and does not name, in one sentence.
+fn missing_files(batch: &Batch) -> Option<String> {
+    let counts = batch.request_counts.unwrap_or_default();
+    let (output, errors) = (batch.output_file_id.is_some(), batch.error_file_id.is_some());
+    // Requests of a batch that failed as a whole were not run, and one may be cancelled before any was.
+    let has_run = matches!(batch.status, BatchStatus::Completed | BatchStatus::Expired);
+    let may_have_errors = batch.status != BatchStatus::Failed;
+    let missing = [
+        (counts.completed > 0 && !output)
+            .then(|| format!("{} requests succeeded, but the batch has no output file", counts.completed)),
+        (counts.failed > 0 && !errors && may_have_errors)
+            .then(|| format!("{} requests failed, but the batch has no error file", counts.failed)),
+        (counts.completed + counts.failed == 0 && has_run && !output && !errors)
+            .then(|| format!("the batch is {}, but has neither an output file nor an error file", batch.status)),
+    ];
+    missing.into_iter().flatten().reduce(|all, next| format!("{all}; {next}"))
+}
+
+/// Stores the output file and the error file. If OpenAI does not have one of them, the other is still stored.
 ///
 /// # Errors
 ///
-/// A retry, as long as the file may still appear.
-fn missing_output(batch: &Batch, now: i64) -> Result<Option<String>, HandlerError> {
-    let succeeded = batch.request_counts.unwrap_or_default().completed;
-    if succeeded == 0 || batch.output_file_id.is_some() {
-        return Ok(None);
-    }
-    let message = format!("{succeeded} requests succeeded, but the batch has no output file");
-    match summary::ended_at(batch) {
-        Some(ended) if now - ended < FILES_MAY_LAG => Err(HandlerError::retry(message)),
-        _ => Ok(Some(message)),
-    }
-}
-
-/// Stores the output file and the error file. If OpenAI does not have one of them any more, the other is still stored.
+/// A retry while the file of a young batch is missing.
 async fn store_files(
     openai: &Client,
     batch: &Batch,
+    is_young: bool,
     context: &Context,
 ) -> Result<[Option<StoredFile>; 2], HandlerError> {
     let mut stored = [None, None];
@@ -134,13 +154,15 @@ async fn store_files(
     if gone.is_empty() {
         return Ok(stored);
     }
+    let (status, files) = (&batch.status, gone.join(" and "));
+    if is_young {
+        return Err(HandlerError::retry(format!("the batch is {status}, but OpenAI has no file {files} yet")));
+    }
     Err(HandlerError::permanent(
         "file_gone",
         format!(
-            "the batch is {}, but OpenAI has no file {} any more: a batch's files expire after 30 days unless the batch \
-             says otherwise, and can be deleted. Files that an earlier delivery stored are still there",
-            batch.status,
-            gone.join(" and ")
+            "the batch is {status}, but OpenAI has no file {files} any more: a batch's files expire after 30 days unless \
+             the batch says otherwise, and can be deleted. Files that an earlier delivery stored are still there"
         ),
     ))
 }
@@ -151,7 +173,7 @@ fn batch_error(batch: &Batch) -> Option<String> {
         BatchStatus::Failed => Some(match batch.errors.as_slice() {
             [] => "the batch failed, and OpenAI gives no reason".to_owned(),
             [only] => error_line(only),
-            [first, others @ ..] => format!("{} (and {} more)", error_line(first), others.len()),
+            [first, ..] => format!("{} (and {} more)", error_line(first), batch.error_count - 1),
         }),
         BatchStatus::Expired => Some("the batch expired before all its requests were run".to_owned()),
         _ => None,

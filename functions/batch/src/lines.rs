@@ -3,7 +3,6 @@
 //! A result file has one JSON object per line, in any order. No content can stop the stream: a line that is not such an
 //! object is counted as malformed, and a line that is too long as oversized. Both are stored like the others.
 
-mod result_line;
 mod tally;
 
 pub(crate) use tally::{ErrorTally, Tally, Tokens};

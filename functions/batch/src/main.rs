@@ -1,15 +1,6 @@
-//! Keeps the results of batches: streams their output and error files into the bucket, counts their lines, records the
-//! job, and alerts people to a batch that failed or has many failed requests.
-//!
-//! The status of the retrieved batch decides, not the event type, so every `batch.*` type is handled.
+//! The function's binary.
 
-mod alert;
-mod handler;
-mod lines;
-mod summary;
-mod transfer;
-
-use handler::BatchHandler;
+use batch::BatchHandler;
 use hooks_consumer::Category;
 
 /// One thread is enough: most of the time is spent waiting for the network.

@@ -5,18 +5,17 @@ use std::collections::BTreeMap;
 
 use hooks_consumer::object::{copied, present};
 use hooks_consumer::text;
-use hooks_openai::{Batch, BatchError};
+use hooks_openai::{Batch, BatchError, Json};
 use serde::Serialize;
+use serde_json::value::RawValue;
 use serde_json::{Map, Value, json};
 
+use crate::counts::{Counts, of_openai};
 use crate::lines::{ErrorTally, Tally, Tokens};
 use crate::transfer::StoredFile;
 
 /// Version of the shape of `summary.json`. It increases when a field is removed or changes its meaning.
 const VERSION: u32 = 1;
-
-/// Maximum number of errors about the input file. OpenAI can report one for every line.
-const MAX_BATCH_ERRORS: usize = 100;
 
 /// The content of `summary.json`. Every field is always present, `null` if it has no value.
 #[derive(Serialize)]
@@ -26,20 +25,23 @@ struct Document<'a> {
     status: &'a str,
     endpoint: Option<&'a str>,
     model: Option<&'a str>,
-    metadata: Option<&'a Value>,
+    metadata: Option<Box<RawValue>>,
     /// OpenAI's times, and the duration from creation to end.
     times: Map<String, Value>,
     /// OpenAI's counts of the requests.
     request_counts: Option<Map<String, Value>>,
+    /// The numbers by the lines.
+    counts: Counts,
     /// The counts of both files together.
     lines: &'a Tally,
     status_codes: BTreeMap<String, u64>,
     errors: &'a BTreeMap<String, ErrorTally>,
     tokens: &'a BTreeMap<String, Tokens>,
     /// OpenAI's count of the tokens.
-    usage: Option<&'a Value>,
-    /// Why the batch as a whole failed.
+    usage: Option<Box<RawValue>>,
+    /// Why the batch as a whole failed: the first errors, and the number of all.
     batch_errors: Vec<Value>,
+    batch_error_count: usize,
     files: Files<'a>,
     note: Option<&'a str>,
 }
@@ -59,6 +61,7 @@ pub(crate) struct Results<'a> {
     pub(crate) errors: Option<&'a StoredFile>,
     /// The counts of both files together.
     pub(crate) total: &'a Tally,
+    pub(crate) counts: Counts,
     pub(crate) note: Option<&'a str>,
 }
 
@@ -66,21 +69,24 @@ impl Results<'_> {
     /// The content of `summary.json`, indented for people.
     pub(crate) fn document(&self) -> Result<Vec<u8>, serde_json::Error> {
         let batch = self.batch;
+        let exact = |name| batch.raw().get(name).and_then(Json::exact);
         let document = Document {
             version: VERSION,
             batch_id: &batch.id,
             status: batch.status.as_str(),
             endpoint: batch.endpoint.as_deref(),
             model: batch.model.as_deref(),
-            metadata: batch.raw.get("metadata"),
+            metadata: exact("metadata"),
             times: self.times(),
-            request_counts: batch.request_counts.map(|_| counts(batch)),
+            request_counts: batch.request_counts.map(|_| of_openai(batch)),
+            counts: self.counts,
             lines: self.total,
             status_codes: self.status_codes(),
             errors: &self.total.errors,
             tokens: &self.total.tokens,
-            usage: batch.raw.get("usage"),
-            batch_errors: batch.errors.iter().take(MAX_BATCH_ERRORS).map(batch_error).collect(),
+            usage: exact("usage"),
+            batch_errors: batch.errors.iter().map(batch_error).collect(),
+            batch_error_count: batch.error_count,
             files: Files {
                 input: batch.input_file_id.as_deref().map(|file_id| json!({"file_id": file_id})),
                 output: self.output,
@@ -98,6 +104,7 @@ impl Results<'_> {
         let mut summary = description(self.batch);
         let error_codes: BTreeMap<_, _> = self.total.errors.iter().map(|(code, errors)| (code, errors.count)).collect();
         summary.insert("lines".to_owned(), json!(self.total));
+        summary.extend(present([("disagreement", self.counts.disagreement(self.batch))]));
         summary.insert("status_codes".to_owned(), json!(self.status_codes()));
         summary.insert("error_codes".to_owned(), json!(error_codes));
         summary.insert("tokens".to_owned(), json!(self.total.tokens));
@@ -118,18 +125,8 @@ impl Results<'_> {
 /// The part of the summary that a batch has from the beginning.
 pub(crate) fn description(batch: &Batch) -> Map<String, Value> {
     let mut description = present([("endpoint", batch.endpoint.as_deref()), ("model", batch.model.as_deref())]);
-    description.extend(copied(&batch.raw, &["/metadata"]).into_iter().filter(|(_, metadata)| metadata.is_object()));
+    description.extend(copied(batch.raw(), ["metadata"]).into_iter().filter(|(_, metadata)| metadata.is_object()));
     description
-}
-
-/// OpenAI's counts of the requests, by name.
-pub(crate) fn counts(batch: &Batch) -> Map<String, Value> {
-    let counts = batch.request_counts;
-    present([
-        ("total", counts.map(|counts| counts.total)),
-        ("completed", counts.map(|counts| counts.completed)),
-        ("failed", counts.map(|counts| counts.failed)),
-    ])
 }
 
 /// The end of a batch, in Unix seconds.

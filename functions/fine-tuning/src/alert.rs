@@ -5,6 +5,8 @@ use hooks_consumer::object::time_text;
 use hooks_consumer::{Alert, Severity};
 use hooks_openai::FineTuningJob;
 
+use crate::promotion::Promotion;
+
 /// OpenAI's page with the jobs of a project.
 const DASHBOARD: &str = "https://platform.openai.com/finetune";
 
@@ -38,6 +40,21 @@ pub(crate) fn not_promoted(job: &FineTuningJob, why: &str, parameter: Option<&st
          Where  s3://{bucket}/{key}\n       {DASHBOARD}/{id}\n"
     );
     Alert { severity: Severity::Warning, subject: format!("The model of {id} failed its smoke test"), message }
+}
+
+/// The alert for a promoted model whose end is known; `None` for any other.
+pub(crate) fn ends(job: &FineTuningJob, promotion: &Promotion, bucket: &str, key: &Key) -> Option<Alert> {
+    let date = promotion.shutdown_date.as_deref().filter(|_| promotion.result.is_ok())?;
+    let (id, model, parameter, lifetime) = (&job.id, name(Some(&promotion.model)), &promotion.parameter, lifetime(job));
+    let message = format!(
+        "The new model of fine-tuning job {id} was promoted. OpenAI ends it on {date}.\n\n\
+         What   {model}, the value of {parameter}\n\
+         When   {lifetime}\n\
+         Why    OpenAI ends a model on the day of its shutdown_date, and with a base model all that were tuned from it\n\
+         To do  Train a model from a base model that stays, before {date}.\n\
+         Where  s3://{bucket}/{key}\n       {DASHBOARD}/{id}\n"
+    );
+    Some(Alert { severity: Severity::Warning, subject: format!("The model of {id} ends on {date}"), message })
 }
 
 fn name(model: Option<&str>) -> String {

@@ -1,6 +1,6 @@
 //! The alias under which a model is promoted.
 
-use hooks_openai::FineTuningJob;
+use hooks_openai::{FineTuningJob, Json};
 
 /// Maximum length of an alias, in characters. A parameter's whole name has at most a thousand.
 const MAX_LENGTH: usize = 64;
@@ -10,8 +10,9 @@ const MAX_LENGTH: usize = 64;
 /// The first of them with a letter or a digit counts. Characters that a parameter's name cannot have become hyphens.
 pub(crate) fn of(job: &FineTuningJob) -> Option<String> {
     let name = job.fine_tuned_model.as_deref().and_then(parts);
+    let chosen = job.raw().at("/metadata/alias").and_then(Json::text);
     let candidates = [
-        job.raw.pointer("/metadata/alias").and_then(serde_json::Value::as_str),
+        chosen.as_deref(),
         job.suffix.as_deref(),
         name.map(|(_, suffix)| suffix),
         name.map(|(base, _)| base),

@@ -4,10 +4,10 @@ use bytes::Bytes;
 use hooks_consumer::artifacts::{Artifacts, JSON, Key};
 use hooks_consumer::object::{copied, error_text, present, under_way};
 use hooks_consumer::{Context, Event, Handler, HandlerError, OpenAi, Outcome, Setup, clock, found, object_id};
-use hooks_openai::{Client, FineTuningJob};
+use hooks_openai::{Client, FineTuningJob, Json, Model};
 use serde_json::{Map, Value};
 
-use crate::promotion::Promoter;
+use crate::promotion::{Origin, Promoter};
 use crate::smoke_test::{self, SmokeTest};
 use crate::{alert, alias};
 
@@ -15,7 +15,7 @@ use crate::{alert, alias};
 const READY_WITHIN: i64 = 10 * 60 * 1000;
 
 /// Keeps jobs, and tries and promotes their models.
-pub(crate) struct FineTuningHandler {
+pub struct FineTuningHandler {
     openai: OpenAi,
     /// The question for a new model.
     prompt: String,
@@ -23,7 +23,8 @@ pub(crate) struct FineTuningHandler {
 }
 
 impl FineTuningHandler {
-    pub(crate) fn from_setup(setup: &mut Setup<'_>) -> Option<Self> {
+    /// From the function's environment.
+    pub fn from_setup(setup: &mut Setup<'_>) -> Option<Self> {
         let openai = setup.openai();
         let parameters = setup.parameters();
         let environment = setup.environment();
@@ -87,7 +88,7 @@ impl FineTuningHandler {
         let test = match &job.fine_tuned_model {
             Some(model) => {
                 let is_young = clock::now_ms() - context.received_at < READY_WITHIN;
-                smoke_test::run(openai, model, &self.prompt, context.deadline, is_young).await?
+                smoke_test::run(openai, model, &self.prompt, is_young, context).await?
             }
             None => SmokeTest::without_model(),
         };
@@ -96,11 +97,20 @@ impl FineTuningHandler {
 
         let mut parameter = None;
         if let (Some(model), Some(alias)) = (&job.fine_tuned_model, alias::of(job)) {
-            let promotion = self.promoter.promote(job, model, &alias, test.result.is_ok()).await?;
+            let origin = Origin {
+                job: &job.id,
+                finished_at: job.finished_at.or(job.created_at).unwrap_or(context.received_at / 1000),
+                shutdown_date: match test.result {
+                    Ok(_) => shutdown_date(openai, job, model, context).await,
+                    Err(_) => None,
+                },
+            };
+            let promotion = self.promoter.promote(origin, model, &alias, test.result.is_ok()).await?;
             store(artifacts, &promotion_key, format!("{:#}\n", promotion.summary()), outcome).await?;
             outcome.summary.insert("alias".to_owned(), alias.into());
             outcome.summary.insert("promotion".to_owned(), promotion.summary());
             outcome.note = promotion.note();
+            outcome.alert = alert::ends(job, &promotion, artifacts.bucket(), &promotion_key);
             parameter = Some(promotion.parameter);
         }
         if let Err(why) = &test.result {
@@ -111,6 +121,18 @@ impl FineTuningHandler {
     }
 }
 
+/// The day on which OpenAI ends the model, or else its base model. What cannot be read stops no promotion.
+async fn shutdown_date(openai: &Client, job: &FineTuningJob, model: &str, context: &Context) -> Option<String> {
+    for name in [Some(model), job.model.as_deref()].into_iter().flatten() {
+        match openai.model(name, context.deadline).await {
+            Ok(Model { shutdown_date: Some(date), .. }) => return Some(date),
+            Ok(_) => {}
+            Err(error) => tracing::warn!("the end of a promoted model is not known: {error}"),
+        }
+    }
+    None
+}
+
 /// The outcome for a retrieved job, without its artifacts.
 fn seen(job: &FineTuningJob, as_of: i64) -> Outcome {
     Outcome {
@@ -118,20 +140,17 @@ fn seen(job: &FineTuningJob, as_of: i64) -> Outcome {
         terminal: job.is_terminal(),
         counts: present([("trained_tokens", job.trained_tokens)]),
         times: present([("created_at", job.created_at), ("finished_at", job.finished_at)]),
-        summary: summary(&job.raw),
+        summary: summary(job.raw()),
         error: job.error.as_ref().map(error_text),
         ..Outcome::new(&job.status, as_of)
     }
 }
 
 /// OpenAI's fields that are not empty. Of the method only its name, since it contains graders and the like.
-fn summary(job: &Value) -> Map<String, Value> {
-    let mut summary = copied(job, &["/model", "/fine_tuned_model", "/metadata", "/error"]);
-    summary.extend(present([("method", job.pointer("/method/type").filter(|name| !name.is_null()).cloned())]));
-    // A job without an error can have one whose fields are null.
-    if summary.get("error").is_some_and(|error| error["code"].is_null() && error["message"].is_null()) {
-        summary.remove("error");
-    }
+fn summary(job: Json<'_>) -> Map<String, Value> {
+    let mut summary = copied(job, ["model", "fine_tuned_model", "metadata", "error"]);
+    let method = job.at("/method/type").and_then(Json::text);
+    summary.extend(present([("method", method.as_deref())]));
     summary
 }
 
@@ -185,14 +204,18 @@ mod tests {
         }
     }
 
+    fn summary_of(job: &Value) -> Value {
+        Value::Object(summary(Json::of(job.to_string().as_bytes())))
+    }
+
     #[test]
     fn the_summary_has_the_fields_that_are_not_empty() {
         let job = json!({
             "id": "ftjob-1", "model": "gpt-4.1-mini", "fine_tuned_model": null, "metadata": {}, "seed": 7,
             "method": {"type": "dpo", "dpo": {"hyperparameters": {}}}, "error": {"code": null, "message": null},
         });
-        assert_eq!(Value::Object(summary(&job)), json!({"model": "gpt-4.1-mini", "method": "dpo"}));
+        assert_eq!(summary_of(&job), json!({"model": "gpt-4.1-mini", "method": "dpo"}));
         let failed = json!({"error": {"code": "c", "message": "m", "param": null}, "metadata": {"team": "a"}});
-        assert_eq!(Value::Object(summary(&failed)), failed);
+        assert_eq!(summary_of(&failed), failed);
     }
 }

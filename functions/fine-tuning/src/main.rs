@@ -1,15 +1,6 @@
-//! Keeps the records of fine-tuning jobs, asks a new model a question, and promotes it when it answers: the model's name
-//! becomes the value of a parameter that other programs read.
-//!
-//! The status of the retrieved job decides, not the event type, so every `fine_tuning.*` type is handled.
+//! The function's binary.
 
-mod alert;
-mod alias;
-mod handler;
-mod promotion;
-mod smoke_test;
-
-use handler::FineTuningHandler;
+use fine_tuning::FineTuningHandler;
 use hooks_consumer::Category;
 
 /// One thread is enough: most of the time is spent waiting for the network.

@@ -7,7 +7,6 @@
 
 use hooks_consumer::parameters::{Parameter, ParameterError, Parameters};
 use hooks_consumer::text;
-use hooks_openai::FineTuningJob;
 use serde_json::{Value, json};
 
 /// Promotes models to parameters.
@@ -23,7 +22,9 @@ pub(crate) struct Promoter {
 #[derive(Debug)]
 pub(crate) struct Promotion {
     pub(crate) parameter: String,
-    model: String,
+    pub(crate) model: String,
+    /// The day on which OpenAI ends the model.
+    pub(crate) shutdown_date: Option<String>,
     /// The parameter's version with the model, or why the model was not promoted.
     pub(crate) result: Result<Promoted, String>,
 }
@@ -50,7 +51,7 @@ impl Promoter {
     /// Promotes the job's model under this alias, if it passed its smoke test.
     pub(crate) async fn promote(
         &self,
-        job: &FineTuningJob,
+        origin: Origin<'_>,
         model: &str,
         alias: &str,
         passed: bool,
@@ -61,18 +62,17 @@ impl Promoter {
         } else if !self.enabled {
             Err("PROMOTE_MODELS is false".to_owned())
         } else {
-            self.set(&parameter, job, model).await?
+            self.set(&parameter, &origin, model).await?
         };
-        Ok(Promotion { parameter, model: model.to_owned(), result })
+        Ok(Promotion { parameter, model: model.to_owned(), shutdown_date: origin.shutdown_date, result })
     }
 
     async fn set(
         &self,
         parameter: &str,
-        job: &FineTuningJob,
+        origin: &Origin<'_>,
         model: &str,
     ) -> Result<Result<Promoted, String>, ParameterError> {
-        let origin = Origin { job: &job.id, finished_at: job.finished_at.or(job.created_at).unwrap_or_default() };
         match decide(&self.parameters.history(parameter).await?, origin, model) {
             Decision::Promoted(promoted) => Ok(Ok(promoted)),
             Decision::Superseded(reason) => Ok(Err(reason)),
@@ -84,7 +84,7 @@ impl Promoter {
     }
 }
 
-fn decide(history: &[Parameter], origin: Origin<'_>, model: &str) -> Decision {
+fn decide(history: &[Parameter], origin: &Origin<'_>, model: &str) -> Decision {
     let origins = || history.iter().filter_map(|value| Some((value, Origin::read(&value.description)?)));
     // A value that was set by hand may have kept the previous description.
     let own = origins().find(|(_, other)| other.job == origin.job).map(|(value, _)| value);
@@ -103,34 +103,45 @@ fn decide(history: &[Parameter], origin: Origin<'_>, model: &str) -> Decision {
 }
 
 /// The job that a value comes from, by its description.
-#[derive(Clone, Copy, Debug)]
-struct Origin<'a> {
-    job: &'a str,
+#[derive(Clone, Debug)]
+pub(crate) struct Origin<'a> {
+    pub(crate) job: &'a str,
     /// Unix seconds.
-    finished_at: i64,
+    pub(crate) finished_at: i64,
+    /// The day on which OpenAI ends the model, such as `2027-01-14`.
+    pub(crate) shutdown_date: Option<String>,
 }
 
 impl<'a> Origin<'a> {
-    fn description(self) -> String {
-        let Self { job, finished_at } = self;
-        format!("Fine-tuned model, promoted by openai-webhooks: job={job} finished_at={finished_at}")
+    fn description(&self) -> String {
+        let Self { job, finished_at, shutdown_date } = self;
+        let end = shutdown_date.as_ref().map(|date| format!(" shutdown_date={date}")).unwrap_or_default();
+        format!("Fine-tuned model, promoted by openai-webhooks: job={job} finished_at={finished_at}{end}")
     }
 
     fn read(description: &'a str) -> Option<Self> {
         let field = |name| description.split(' ').find_map(|word| word.strip_prefix(name));
-        Some(Self { job: field("job=")?, finished_at: field("finished_at=")?.parse().ok()? })
+        Some(Self {
+            job: field("job=")?,
+            finished_at: field("finished_at=")?.parse().ok()?,
+            shutdown_date: field("shutdown_date=").map(str::to_owned),
+        })
     }
 }
 
 impl Promotion {
     pub(crate) fn summary(&self) -> Value {
-        let Self { parameter, model, result } = self;
+        let Self { parameter, model, shutdown_date, result } = self;
+        let mut summary = json!({"parameter": parameter, "model": model, "shutdown_date": shutdown_date});
+        summary["promoted"] = result.is_ok().into();
         match result {
-            Ok(Promoted { version, previous }) => json!({
-                "parameter": parameter, "model": model, "promoted": true, "version": version, "previous": previous,
-            }),
-            Err(reason) => json!({"parameter": parameter, "model": model, "promoted": false, "reason": reason}),
+            Ok(Promoted { version, previous }) => {
+                summary["version"] = (*version).into();
+                summary["previous"] = previous.as_deref().into();
+            }
+            Err(reason) => summary["reason"] = reason.as_str().into(),
         }
+        summary
     }
 
     /// Why the model was not promoted, in one sentence.
@@ -149,13 +160,13 @@ mod tests {
         let value = |(version, (job, finished_at)): (i64, &(&str, i64))| Parameter {
             value: format!("ft:{job}"),
             version,
-            description: Origin { job, finished_at: *finished_at }.description(),
+            description: Origin { job, finished_at: *finished_at, shutdown_date: None }.description(),
         };
         (1..).zip(jobs).map(value).collect()
     }
 
     fn decided(history: &[Parameter], job: &str, finished_at: i64) -> Decision {
-        decide(history, Origin { job, finished_at }, &format!("ft:{job}"))
+        decide(history, &Origin { job, finished_at, shutdown_date: None }, &format!("ft:{job}"))
     }
 
     fn by_hand(version: i64, value: &str, description: &str) -> Parameter {
@@ -193,6 +204,15 @@ mod tests {
         jobs.push(by_hand(3, "ft:a", "set back"));
         assert_eq!(decided(&jobs, "b", 2), Decision::Superseded(reason.to_owned()));
         assert_eq!(decided(&jobs, "d", 4), Decision::Promote { previous: Some("ft:a".to_owned()) });
+    }
+
+    #[test]
+    fn a_description_has_the_end_of_the_model_if_it_is_known() {
+        let mut origin = Origin { job: "a", finished_at: 1, shutdown_date: None };
+        assert_eq!(Origin::read(&origin.description()).unwrap().shutdown_date, None);
+        origin.shutdown_date = Some("2027-01-14".to_owned());
+        assert!(origin.description().ends_with("job=a finished_at=1 shutdown_date=2027-01-14"));
+        assert_eq!(Origin::read(&origin.description()).unwrap().shutdown_date, origin.shutdown_date);
     }
 
     #[test]

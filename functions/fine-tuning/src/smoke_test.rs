@@ -2,9 +2,11 @@
 
 use std::time::Duration;
 
-use hooks_consumer::HandlerError;
+use hooks_consumer::{Context, HandlerError};
 use hooks_openai::{Client, ErrorClass, NewResponse, Response};
-use serde_json::{Map, Value, json};
+use serde::Serialize;
+use serde_json::value::RawValue;
+use serde_json::{Map, Value};
 use tokio::time::Instant;
 
 /// Maximum time for the answer, unless the invocation ends sooner.
@@ -30,16 +32,17 @@ pub(crate) struct SmokeTest<'a> {
 ///
 /// # Errors
 ///
-/// A retry, when the model may not be ready yet, or could not be asked now, which says nothing about the model.
+/// A retry, when the model may not be ready yet, or could not be asked now, which says nothing about the model. An attempt
+/// at which it was not asked does not count: a model that OpenAI does not know fails when it was asked before.
 pub(crate) async fn run<'a>(
     openai: &Client,
     model: &'a str,
     prompt: &'a str,
-    deadline: Instant,
     is_young: bool,
+    context: &Context,
 ) -> Result<SmokeTest<'a>, HandlerError> {
     let started = Instant::now();
-    let left = deadline.saturating_duration_since(started);
+    let left = context.deadline.saturating_duration_since(started);
     // Storing and promoting need time, too.
     let until = started + TIMEOUT.min(left * 3 / 4);
     let answer =
@@ -50,12 +53,21 @@ pub(crate) async fn run<'a>(
             let result = evaluate(&response);
             (Some(response), result)
         }
-        Err(error) if error.class() == ErrorClass::Retry || (is_young && is_unknown(&error)) => {
+        Err(error) if is_passing(&error) || (is_unknown(&error) && (is_young || !context.acted)) => {
+            if is_unknown(&error) {
+                // The harness remembers it from attempt to attempt: the model was asked.
+                context.acting().await?;
+            }
             return Err(HandlerError::Retry { after: error.retry_after(), message: error.to_string() });
         }
         Err(error) => (None, Err(error.to_string())),
     };
     Ok(SmokeTest { model, prompt, milliseconds, response, result })
+}
+
+/// Whether the error is OpenAI's own, also when it says that a retry makes no sense at present.
+fn is_passing(error: &hooks_openai::OpenAiError) -> bool {
+    error.class() == ErrorClass::Retry || error.status().is_some_and(|status| status >= 500)
 }
 
 /// OpenAI reports an unknown model in two ways.
@@ -81,6 +93,20 @@ fn evaluate(response: &Response) -> Result<String, String> {
     Ok(text)
 }
 
+#[derive(Serialize)]
+struct Artifact<'a> {
+    model: &'a str,
+    prompt: &'a str,
+    max_output_tokens: u32,
+    passed: bool,
+    milliseconds: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reply: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reason: Option<&'a str>,
+    response: Option<&'a RawValue>,
+}
+
 impl SmokeTest<'_> {
     /// The failed test of a job that names no model.
     pub(crate) fn without_model() -> Self {
@@ -90,19 +116,21 @@ impl SmokeTest<'_> {
 
     /// The artifact: the question, the result and OpenAI's whole response.
     pub(crate) fn artifact(&self) -> Vec<u8> {
-        let mut artifact = json!({
-            "model": self.model,
-            "prompt": self.prompt,
-            "max_output_tokens": MAX_OUTPUT_TOKENS,
-            "passed": self.result.is_ok(),
-            "milliseconds": self.milliseconds,
-            "response": self.response.as_ref().map(|response| &response.raw),
-        });
-        match &self.result {
-            Ok(reply) => artifact["reply"] = reply.as_str().into(),
-            Err(reason) => artifact["reason"] = reason.as_str().into(),
-        }
-        format!("{artifact:#}\n").into_bytes()
+        let response =
+            self.response.as_ref().and_then(|response| serde_json::from_slice::<&RawValue>(&response.json).ok());
+        let artifact = Artifact {
+            model: self.model,
+            prompt: self.prompt,
+            max_output_tokens: MAX_OUTPUT_TOKENS,
+            passed: self.result.is_ok(),
+            milliseconds: self.milliseconds,
+            reply: self.result.as_deref().ok(),
+            reason: self.result.as_ref().err().map(String::as_str),
+            response,
+        };
+        let mut text = serde_json::to_vec_pretty(&artifact).unwrap_or_default();
+        text.push(b'\n');
+        text
     }
 
     /// The part of the outcome's summary.
@@ -122,22 +150,31 @@ impl SmokeTest<'_> {
 
 #[cfg(test)]
 mod tests {
+    use hooks_consumer::artifacts::Artifacts;
     use hooks_testing::{Reply, Server};
+    use serde_json::json;
 
     use super::*;
 
-    /// Tests a model with this answer, or with none at all.
+    /// Tests a model with this answer, or with none at all. It was asked before.
     async fn tested(
         answer: Option<(u16, Value)>,
         is_young: bool,
         left: Duration,
     ) -> Result<SmokeTest<'static>, HandlerError> {
         let server = Server::start(move |_| match &answer {
-            Some((status, body)) => Reply::new(*status, body.to_string()),
+            Some((status, body)) => Reply::new(*status, body.to_string()).header("x-should-retry", "false"),
             None => Reply::never(),
         })
         .await;
-        run(&server.openai(), "ft:gpt:acme::1", "Say hello.", Instant::now() + left, is_young).await
+        let mut context = context(left);
+        context.acted = true;
+        run(&server.openai(), "ft:gpt:acme::1", "Say hello.", is_young, &context).await
+    }
+
+    fn context(left: Duration) -> Context {
+        let config = hooks_testing::aws_config("http://127.0.0.1:1");
+        Context::new(Instant::now() + left, 1, 0, Artifacts::new(&config, "artifacts"))
     }
 
     async fn result(fields: Value) -> Result<String, String> {
@@ -161,6 +198,9 @@ mod tests {
         let cut =
             json!({"status": "incomplete", "output": hello, "incomplete_details": {"reason": "max_output_tokens"}});
         assert_eq!(result(cut).await.as_deref(), Ok("Hello!"));
+        for nothing in [json!({}), json!({"code": null, "message": null}), json!({"code": ""}), json!(null)] {
+            assert_eq!(result(json!({"output": hello, "error": nothing})).await.as_deref(), Ok("Hello!"), "{nothing}");
+        }
     }
 
     #[tokio::test]
@@ -185,6 +225,17 @@ mod tests {
             let reason = tested(answer(), false, TIMEOUT).await.unwrap().result.unwrap_err();
             assert!(reason.contains(&format!("OpenAI answered {status} {code}")), "{reason}");
         }
+    }
+
+    #[tokio::test]
+    async fn a_model_that_was_never_asked_before_is_asked_again_whatever_its_age() {
+        let server = Server::start(|_| Reply::new(404, refusal("model_not_found").to_string())).await;
+        let mut context = context(TIMEOUT);
+        let failure = run(&server.openai(), "ft:gpt:acme::1", "Say hello.", false, &context).await.err();
+        assert!(matches!(failure, Some(HandlerError::Retry { .. })), "{failure:?}");
+        context.acted = true;
+        let test = run(&server.openai(), "ft:gpt:acme::1", "Say hello.", false, &context).await.unwrap();
+        assert!(test.result.is_err());
     }
 
     #[tokio::test]

@@ -14,7 +14,7 @@ use crate::policy::source::{CurrentPolicy, Location, PolicyCache, PolicyError, P
 use crate::{alert, outcome};
 
 /// Answers calls by the policy.
-pub(crate) struct CallHandler {
+pub struct CallHandler {
     openai: OpenAi,
     policies: PolicyCache,
     /// Maximum time that a call may have waited, in milliseconds.
@@ -22,7 +22,8 @@ pub(crate) struct CallHandler {
 }
 
 impl CallHandler {
-    pub(crate) fn from_setup(setup: &mut Setup<'_>) -> Option<Self> {
+    /// From the function's environment.
+    pub fn from_setup(setup: &mut Setup<'_>) -> Option<Self> {
         let openai = setup.openai();
         let location = setup.environment().parsed("CALL_POLICY", str::parse::<Location>);
         let maximum_age = setup.environment().parsed("CALL_MAXIMUM_AGE", |text| {

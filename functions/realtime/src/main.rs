@@ -1,20 +1,7 @@
-//! Answers phone calls that wait for OpenAI's Realtime or Live API: accepts, rejects or refers each call by the policy in
-//! Systems Manager or S3.
-//!
-//! The caller waits meanwhile. So the policy and the API key are fetched in advance, and a call that has waited for too
-//! long is not answered any more. See `docs/calls.md`.
+//! The function's binary.
 
-mod alert;
-mod answer;
-mod call;
-#[cfg(test)]
-mod fake_services;
-mod handler;
-mod outcome;
-mod policy;
-
-use handler::CallHandler;
 use hooks_consumer::Category;
+use realtime::CallHandler;
 
 /// One thread is enough: most of the time is spent waiting for the network.
 #[tokio::main(flavor = "current_thread")]

@@ -119,22 +119,21 @@ impl Run {
             }
         };
         for waiting in waiting {
-            let id = &waiting.object_id;
             if Instant::now() >= until {
                 break;
             }
-            if self.told.contains(&(Category::Response, id.clone())) {
+            if self.told.contains(&(Category::Response, waiting.object_id.clone())) {
                 continue;
             }
             self.looked_up += 1;
-            match openai.response(id, until).await {
+            match openai.response(&waiting.object_id, until).await {
                 Ok(response) => {
                     let known = self.know(services, &waiting, &response, now).await?;
-                    self.known.insert(waiting.object_id, known);
+                    self.known.insert(waiting.object_id.clone(), known);
                 }
                 Err(error) if error.class() == ErrorClass::NotFound => {
                     let gone = "OpenAI has no such response (any more).".to_owned();
-                    self.known.insert(waiting.object_id, Known::Otherwise(gone));
+                    self.known.insert(waiting.object_id.clone(), Known::Otherwise(gone));
                 }
                 Err(error) => {
                     self.skipped = Some(error.to_string());
@@ -142,7 +141,12 @@ impl Run {
                     if matches!(error.class(), ErrorClass::Unauthorized | ErrorClass::QuotaExhausted) {
                         break;
                     }
+                    continue;
                 }
+            }
+            // Before the next one, which may be large, is retrieved.
+            if waiting.due_at <= now && self.overdue < MAX_ALERTS {
+                self.alert_of(services, Category::Response, &waiting, now).await?;
             }
         }
         Ok(())

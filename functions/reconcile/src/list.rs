@@ -76,8 +76,11 @@ impl OpenAiList {
 
 impl ListPage {
     fn of<T>(page: Page<T>, created_at: impl Fn(&T) -> Option<i64>, event: impl Fn(&T) -> Option<MissedEvent>) -> Self {
+        if page.unreadable > 0 {
+            tracing::warn!("{} entries of a list of OpenAI's are unreadable, and are left out", page.unreadable);
+        }
         Self {
-            entries: page.items.len(),
+            entries: page.items.len() + page.unreadable,
             events: page.items.iter().filter_map(event).collect(),
             oldest: page.items.iter().filter_map(created_at).min(),
             next: page.next,

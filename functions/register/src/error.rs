@@ -82,7 +82,7 @@ fn openai_advice(error: &hooks_openai::OpenAiError) -> String {
         }
         (ErrorClass::Retry, _) => "OpenAI could not be reached, or could not answer now; try again later",
         (ErrorClass::NotFound, _) => "OpenAI has no such endpoint, or no endpoints at all under OpenAIBaseUrl",
-        (ErrorClass::Permanent, _) => {
+        (ErrorClass::TooLarge | ErrorClass::Permanent, _) => {
             "OpenAI refused it. The name (EndpointName), the URL (WebhookBaseUrl) or an event type \
              (EndpointEventTypes) may not be valid, or the project has the maximum number of endpoints: change the \
              parameter, or delete an endpoint in the dashboard, then deploy again"

@@ -1,22 +1,28 @@
 //! The handler of `response.*` events.
 
-use hooks_consumer::artifacts::{JSON, Key, TEXT};
+use hooks_consumer::artifacts::{JSON, Key};
 use hooks_consumer::object::{copied, counts, error_text, present, under_way};
-use hooks_consumer::{Context, Event, Handler, HandlerError, OpenAi, Outcome, clock, found, object_id};
+use hooks_consumer::{Context, Event, Handler, HandlerError, OpenAi, Outcome, Setup, clock, found, object_id};
 use hooks_openai::{Response, for_display};
 
 use crate::alert;
 
 /// Retrieves and keeps responses.
-pub(crate) struct ResponseHandler {
-    pub(crate) openai: OpenAi,
+pub struct ResponseHandler {
+    openai: OpenAi,
+}
+
+impl ResponseHandler {
+    /// From the function's environment.
+    pub fn from_setup(setup: &mut Setup<'_>) -> Option<Self> {
+        Some(Self { openai: setup.openai()? })
+    }
 }
 
 impl Handler for ResponseHandler {
     async fn handle(&self, event: &Event, context: &Context) -> Result<Outcome, HandlerError> {
         let id = object_id(event, "response")?;
-        let json_key = Key::new(&["response", &format!("{id}.json")])?;
-        let text_key = Key::new(&["response", &format!("{id}.txt")])?;
+        let key = Key::new(&["response", &format!("{id}.json")])?;
         let openai = self.openai.client().await?;
         let as_of = clock::now_ms();
         let Some(response) = found(openai.response(id, context.deadline).await)? else {
@@ -27,16 +33,10 @@ impl Handler for ResponseHandler {
             return under_way(event, "response", &response.status, seen);
         }
         let artifacts = &context.artifacts;
-        let text = response.output_text();
-        let mut stored = vec![json_key.to_string()];
-        let artifact_bytes = (response.json.len() + text.len()) as u64;
-        artifacts.put(&json_key, JSON, response.json.clone()).await?;
-        if !text.is_empty() {
-            artifacts.put(&text_key, TEXT, text).await?;
-            stored.push(text_key.to_string());
-        }
-        let alert = alert::failed(&response, seen.error.as_deref(), artifacts.bucket(), &json_key);
-        Ok(Outcome { artifacts: stored, artifact_bytes, alert, ..seen })
+        let artifact_bytes = response.json.len() as u64;
+        artifacts.put(&key, JSON, response.json.clone()).await?;
+        let alert = alert::failed(&response, seen.error.as_deref(), artifacts.bucket(), &key);
+        Ok(Outcome { artifacts: vec![key.to_string()], artifact_bytes, alert, ..seen })
     }
 }
 
@@ -44,19 +44,21 @@ impl Handler for ResponseHandler {
 fn seen(response: &Response, as_of: i64) -> Outcome {
     let cut_short = || Some(format!("it was cut short: {}", for_display(response.incomplete_reason.as_deref()?)));
     let tokens = [
-        "/usage/input_tokens",
-        "/usage/input_tokens_details/cached_tokens",
-        "/usage/output_tokens",
-        "/usage/output_tokens_details/reasoning_tokens",
-        "/usage/total_tokens",
+        "/input_tokens",
+        "/input_tokens_details/cached_tokens",
+        "/input_tokens_details/cache_write_tokens",
+        "/output_tokens",
+        "/output_tokens_details/reasoning_tokens",
+        "/total_tokens",
     ];
-    let fields = ["/model", "/metadata", "/incomplete_details", "/error", "/previous_response_id", "/usage"];
+    let fields = ["model", "metadata", "incomplete_details", "error", "previous_response_id", "usage"];
+    let raw = response.raw();
     Outcome {
         object_id: Some(response.id.clone()),
         terminal: response.status.is_terminal(),
-        counts: counts(&response.raw, &tokens),
+        counts: raw.get("usage").map(|usage| counts(usage, &tokens)).unwrap_or_default(),
         times: present([("created_at", response.created_at), ("completed_at", response.completed_at)]),
-        summary: copied(&response.raw, &fields),
+        summary: copied(raw, fields),
         error: response.error.as_ref().map(error_text).or_else(cut_short),
         ..Outcome::new(response.status.as_str(), as_of)
     }

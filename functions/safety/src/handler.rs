@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use hooks_consumer::artifacts::{JSON, Key};
 use hooks_consumer::object::present;
-use hooks_consumer::{Context, Event, EventData, Handler, HandlerError, OpenAi, Outcome, clock};
+use hooks_consumer::{Context, Event, EventData, Handler, HandlerError, OpenAi, Outcome, Setup, clock};
 use hooks_openai::for_display;
 use serde_json::{Map, Value};
 use tokio::time::timeout_at;
@@ -24,8 +24,15 @@ const LAST_ATTEMPT: u32 = 3;
 const LAST_ATTEMPT_AGE: i64 = 20_000;
 
 /// Retrieves and stores the objects of notices, and alerts people.
-pub(crate) struct SafetyHandler {
+pub struct SafetyHandler {
     pub(crate) openai: OpenAi,
+}
+
+impl SafetyHandler {
+    /// From the function's environment.
+    pub fn from_setup(setup: &mut Setup<'_>) -> Option<Self> {
+        Some(Self { openai: setup.openai()? })
+    }
 }
 
 impl Handler for SafetyHandler {

@@ -69,6 +69,7 @@ fn lookup_error(error: &OpenAiError, subject: Subject) -> LookupError {
         (ErrorClass::QuotaExhausted, _) => {
             ("quota_exhausted", "the account has no credit left: check its billing".to_owned())
         }
+        (ErrorClass::TooLarge, _) => ("too_large", "its object is larger than any that is read here".to_owned()),
         (ErrorClass::Permanent, _) => ("refused", "OpenAI refuses the request in the message".to_owned()),
     };
     LookupError::Permanent(code, format!("{}; {fix}", for_display(&message)))

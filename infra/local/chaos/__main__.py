@@ -70,9 +70,9 @@ def _run(plan: Plan, reporter: Reporter, directory: Path, running: ExitStack) ->
         stack = create(emulator, f"chaos-{plan.seed}", openai.base_url, PARAMETERS)
         watch = Watch(stack)
         stack.fill_secrets()
-        stack.subscribe(openai)
         campaign = Campaign(stack, openai, plan)
     trouble = campaign.trouble
+    left = []
     try:
         with reporter.step("Deliveries, while functions die and AWS and OpenAI fail") as tell:
             campaign.play(_now_and_then(tell, len(plan.deliveries)))
@@ -80,9 +80,10 @@ def _run(plan: Plan, reporter: Reporter, directory: Path, running: ExitStack) ->
         with reporter.step("Quiet, until no message and no dead letter is left") as tell:
             campaign.settle(_now_and_then(tell, len(plan.deliveries)))
     except StuckError as stuck:
-        reporter.say(f"STUCK  {stuck}")
+        left = [str(stuck)]
     with reporter.step("Comparing all that is there with all that happened"):
-        verdict = judge(stack, openai, watch, plan)
+        verdict = judge(stack, openai, watch, plan, campaign.sent)
+    verdict.wrong += left
     reporter.say(f"          {_counted(verdict.counts)}")
     return _told(plan, stack, verdict, reporter, directory)
 

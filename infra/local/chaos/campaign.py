@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 from infra.local.chaos.happenings import CALL_POLICY, Happening, Shared
 from infra.local.chaos.plan import Delivery, Plan
+from infra.local.chaos.sender import Sent, send
 from infra.local.chaos.trouble import Trouble
 from infra.local.stack import CATEGORIES, Stack
 from infra.local.stand_in import StandIn
@@ -20,7 +21,7 @@ TIMEOUTS = {"seconds": 10, "visibility": 13}
 """Timeouts of every consumer and its queue. A lease is two seconds longer than the function's."""
 
 _WORKERS = 12
-_MOST_WAITING = 800
+_MOST_WAITING = 400
 """Messages in the queues at which deliveries pause, so that what happens at once keeps meeting."""
 _REDRIVE_EVERY_SECONDS = 5.0
 _STUCK_SECONDS = 180.0
@@ -52,7 +53,8 @@ class Campaign:
         self.trouble = Trouble(stack, plan)
         self._shared = Shared.upload(openai)
         self._beginning: dict[int, threading.Lock] = {h.number: threading.Lock() for h in plan.happenings}
-        self._delivered = 0
+        self.sent: list[Sent] = []
+        """Deliveries so far."""
         self._waiting = 0
         self._over = threading.Event()
         for happening in plan.happenings:
@@ -64,13 +66,14 @@ class Campaign:
         watching = threading.Thread(target=self._watch, args=(tell,), daemon=True)
         watching.start()
         self.trouble.start()
+        workers = ThreadPoolExecutor(_WORKERS)
         try:
-            with ThreadPoolExecutor(_WORKERS) as workers:
-                for done in [workers.submit(self._deliver, delivery) for delivery in self._plan.deliveries]:
-                    done.result()
+            for done in [workers.submit(self._deliver, delivery) for delivery in self._plan.deliveries]:
+                done.result()
             # What fails now is for the quiet to mend; what is on its way shall still meet trouble.
             time.sleep(2)
         finally:
+            workers.shutdown(cancel_futures=True)
             self.trouble.calm()
             self._over.set()
             watching.join()
@@ -85,17 +88,14 @@ class Campaign:
         changed_at, before = time.monotonic(), None
         redriven_at = 0.0
         while True:
-            pending = [d["webhook_id"] for d in self._openai.deliveries() if d["state"] == "pending"]
             waiting, letters = self._messages("queue_url"), self._messages("dead_letter_queue_url")
-            if not pending and not waiting and not letters:
+            if not waiting and not letters:
                 return
-            tell(Progress(self._delivered, waiting + letters))
-            if (now := (len(pending), waiting, letters)) != before:
+            tell(Progress(len(self.sent), waiting + letters))
+            if (now := (waiting, letters)) != before:
                 changed_at, before = time.monotonic(), now
             if time.monotonic() - changed_at > _STUCK_SECONDS:
-                raise StuckError(
-                    f"{len(pending)} deliveries, {waiting} messages and {letters} dead letters are left: {self._left()}"
-                )
+                raise StuckError(f"{waiting} messages and {letters} dead letters are left: {self._left()}")
             if letters and time.monotonic() - redriven_at > _REDRIVE_EVERY_SECONDS:
                 self.trouble.redrive()
                 redriven_at = time.monotonic()
@@ -106,11 +106,8 @@ class Campaign:
             time.sleep(0.1)
         happening, event = delivery.happening, delivery.event
         self._begin(happening)
-        options = {"forged": True, "retry": False} if delivery.forged else {}
-        self._openai.deliver(
-            body=happening.body(event), webhook_id=event.webhook_id, endpoint=event.endpoint, wait=True, **options
-        )
-        self._delivered += 1
+        body = happening.body(event).encode()
+        self.sent.append(send(self._stack, event.webhook_id, event.endpoint, body, forged=delivery.forged))
         if not delivery.forged:
             self.trouble.delivered.append(event.webhook_id)
 
@@ -122,7 +119,7 @@ class Campaign:
     def _watch(self, tell: Callable[[Progress], None]) -> None:
         while not self._over.wait(1):
             self._waiting = self._messages("queue_url")
-            tell(Progress(self._delivered, self._waiting))
+            tell(Progress(len(self.sent), self._waiting))
 
     def _messages(self, url: str) -> int:
         """Messages in the queues or the dead-letter queues, hidden ones included."""

@@ -5,7 +5,6 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from random import Random
-from typing import Any
 
 from openai import OpenAI
 
@@ -340,8 +339,3 @@ def age_of(kind: Kind, random: Random) -> int:
     if kind.key == "call":
         return 0
     return random.choices((0, random.randrange(60, 600), random.randrange(600, 200_000)), (8, 1, 1))[0]
-
-
-def details(fault: dict[str, Any]) -> str:
-    """A fault of the stand-in in a few words."""
-    return " ".join(str(value) for value in fault.values())

@@ -93,8 +93,9 @@ def _faults(kind: Kind, age: int, random: Random) -> list[Json]:
         {"kind": "cut", "after_bytes": 0 if kind.key == "call" else 20, "times": 1},
         {"kind": "stall", "milliseconds": 700, "times": 1},
     ]
-    if age == 0 and random.random() < 0.3:
-        # An object that is not visible yet comes first: after an error, 404 would say that a call is over.
+    if age == 0 and kind.category != "safety" and random.random() < 0.3:
+        # An object that is not visible yet comes first: after an error, 404 would say that a call is over. People are
+        # told of a safety notice in any case, within half a minute.
         return [{"kind": "status", "status": 404, "times": random.randint(1, 2)}, *random.sample(passing, 1)]
     # These are dead letters, until somebody redrives them.
     lasting: list[Json] = [

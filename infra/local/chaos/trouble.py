@@ -17,7 +17,7 @@ from infra.local.processes import ROOT
 from infra.local.proxy import Proxy, Request, Treatment
 from infra.local.stack import CATEGORIES, FunctionError, Stack
 
-COMMAND = ROOT / "target" / "local" / "openai-webhooks"
+_COMMAND = ROOT / "target" / "local" / "openai-webhooks"
 _COMMAND_TIMEOUT_SECONDS = 120.0
 
 LONGEST_WAIT_SECONDS = 6
@@ -182,14 +182,17 @@ class Trouble:
     def _command(self, *arguments: str, dies_after: float | None = None) -> None:
         """Run the command line. It may fail: an event may not be in the ledger yet."""
         try:
-            subprocess.run(
-                [COMMAND, *arguments],
-                capture_output=True,
-                env=self._stack.command_environment(),
-                timeout=dies_after or _COMMAND_TIMEOUT_SECONDS,
-                check=False,
-            )
+            command(self._stack, *arguments, timeout=dies_after or _COMMAND_TIMEOUT_SECONDS)
         except subprocess.TimeoutExpired:
             if dies_after is None:
                 raise
             self.counts["commands killed"] += 1
+
+
+def command(
+    stack: Stack, *arguments: str, timeout: float = _COMMAND_TIMEOUT_SECONDS
+) -> subprocess.CompletedProcess[bytes]:
+    """Run the command line on a stack. It is killed after `timeout` seconds."""
+    return subprocess.run(
+        [_COMMAND, *arguments], capture_output=True, env=stack.command_environment(), timeout=timeout, check=False
+    )

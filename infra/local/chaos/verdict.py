@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 
 from infra.local.chaos.happenings import ACTIONS, Happening
 from infra.local.chaos.plan import Plan
+from infra.local.chaos.sender import Sent
+from infra.local.chaos.trouble import command
 from infra.local.stack import Item, Stack
 from infra.local.stand_in import Json, StandIn
 from infra.local.watch import Outcome, Watch
@@ -33,25 +35,24 @@ class Verdict:
 class Evidence:
     """What is there after a campaign, read once."""
 
-    deliveries: list[Json]
+    deliveries: list[Sent]
     events: dict[tuple[str, str], Item]
     """Events in the ledger, by endpoint and webhook id."""
     records: dict[str, Item]
     """Idempotency records, by key."""
     outcomes: dict[str, list[Outcome]]
     """Outcomes on the bus, by idempotency key."""
-    artifacts: dict[str, int]
     requests: dict[str, list[int]]
     """Statuses of the requests at OpenAI that act on calls, by path."""
 
     @classmethod
-    def read(cls, stack: Stack, openai: StandIn, watch: Watch) -> "Evidence":
+    def read(cls, stack: Stack, openai: StandIn, watch: Watch, sent: list[Sent]) -> "Evidence":
         """Read everything."""
         outcomes = defaultdict(list)
         for outcome in watch.outcomes():
             outcomes[outcome.detail["idempotency_key"]].append(outcome)
         return cls(
-            deliveries=openai.deliveries(),
+            deliveries=sent,
             events={
                 (endpoint, webhook_id): event
                 for event in stack.ledger("event")
@@ -59,7 +60,6 @@ class Evidence:
             },
             records={item["pk"].removeprefix("idempotency#"): item for item in stack.ledger("record")},
             outcomes=outcomes,
-            artifacts=stack.artifacts(),
             requests={r["path"]: r["statuses"] for r in openai.requests() if "/calls/" in r["path"]},
         )
 
@@ -69,9 +69,9 @@ class Evidence:
         return [attempt for event in events if event for attempt in event["history"]]
 
 
-def judge(stack: Stack, openai: StandIn, watch: Watch, plan: Plan) -> Verdict:
-    """Compare all that is there with all that happened."""
-    evidence = Evidence.read(stack, openai, watch)
+def judge(stack: Stack, openai: StandIn, watch: Watch, plan: Plan, sent: list[Sent]) -> Verdict:
+    """Compare all that is there with all that happened and was sent."""
+    evidence = Evidence.read(stack, openai, watch, sent)
     verdict = Verdict()
     verdict.wrong += _deliveries(evidence, plan, verdict)
     for happening in plan.happenings:
@@ -87,31 +87,39 @@ def judge(stack: Stack, openai: StandIn, watch: Watch, plan: Plan) -> Verdict:
         told = f"{happening.described()}; record {evidence.records.get(happening.key)}"
         verdict.wrong += [f"{happening.key}: {fault}. {told}" for fault in found]
     verdict.wrong += _strangers(evidence, plan)
+    verdict.wrong += _audit(stack)
     verdict.wrong += _artifacts(stack, openai, plan)
     return verdict
+
+
+def _audit(stack: Stack) -> Iterator[str]:
+    """The books close: ledger, queues, dead letters and bucket fit together."""
+    audit = command(stack, "audit", "--json")
+    if audit.returncode != 0:
+        yield f"`openai-webhooks audit` ends with {audit.returncode}: {audit.stdout.decode()} {audit.stderr.decode()}"
 
 
 def _deliveries(evidence: Evidence, plan: Plan, verdict: Verdict) -> Iterator[str]:
     """Whatever was accepted is in the ledger and has ended; what was forged was refused."""
     counts = verdict.counts
-    forged = {delivery.event.webhook_id for delivery in plan.deliveries if delivery.forged}
     told = set()
+    keys = {event.event_id: happening.key for happening in plan.happenings for event in happening.events}
     for delivery in evidence.deliveries:
-        webhook_id, state = delivery["webhook_id"], delivery["state"]
+        webhook_id = delivery.webhook_id
         counts["deliveries"] += 1
-        counts["attempts of OpenAI"] += len(delivery["attempts"])
-        event = evidence.events.get((delivery["endpoint"], webhook_id))
-        if webhook_id in forged:
+        counts["attempts to deliver"] += len(delivery.answers)
+        event = evidence.events.get((delivery.endpoint, webhook_id))
+        if delivery.forged:
             counts["forged"] += 1
-            if state == "accepted" or event is not None:
-                yield f"{webhook_id} is forged, and was {state}: {event}"
-        elif state != "accepted":
-            yield f"{webhook_id} was {state}: {delivery['attempts'][-1:]}"
+            if delivery.is_accepted or event is not None:
+                yield f"{webhook_id} is forged, and was answered {delivery.answers}: {event}"
+        elif not delivery.is_accepted:
+            yield f"{webhook_id} was not accepted: {delivery.answers}"
         elif event is None:
             yield f"{webhook_id} was accepted, and is not in the ledger"
         elif event["state"] not in _ENDED and webhook_id not in told:
             told.add(webhook_id)
-            if event["history"][-1]["begun"] < event["begun"]:
+            if evidence.records.get(keys[event["event_id"]], {}).get("claimed_at", event["begun"]) < event["begun"]:
                 verdict.known.append(f"the history of {webhook_id} is behind its record: {event}")
                 continue
             yield f"{webhook_id} is {event['state']}: {event}"
@@ -141,7 +149,7 @@ def _ends(happening: Happening, evidence: Evidence) -> Iterator[str]:
 
 
 def _outcomes(happening: Happening, evidence: Evidence, counts: Counter[str]) -> Iterator[str]:
-    """Its outcome was announced, and every artifact that it names exists."""
+    """Its outcome was announced."""
     outcomes = evidence.outcomes.get(happening.key, [])
     first = [outcome for outcome in outcomes if outcome.detail.get("source") != "replay"]
     counts["outcomes"] += len(outcomes)
@@ -149,9 +157,6 @@ def _outcomes(happening: Happening, evidence: Evidence, counts: Counter[str]) ->
     counts["happenings announced again"] += len(first) > 1
     if not outcomes:
         yield "no outcome was announced"
-    for outcome in outcomes:
-        if missing := [key for key in outcome.detail.get("artifacts", []) if key not in evidence.artifacts]:
-            yield f"an outcome names {missing}, which does not exist"
 
 
 def _call(happening: Happening, evidence: Evidence, openai: StandIn, verdict: Verdict) -> Iterator[str]:
@@ -171,9 +176,11 @@ def _call(happening: Happening, evidence: Evidence, openai: StandIn, verdict: Ve
         yield f"the call is {answered}, and the policy says {happening.call_state}"
     if (recorded in ACTIONS) != (answered is not None):
         fault = f"the call is {call['state']} at OpenAI, and recorded as {recorded}"
-        told = {attempt["result"] for attempt in evidence.history(happening) if attempt["source"] == "replay"}
-        if recorded == "not_found" and recorded in told:
-            verdict.known.append(f"{happening.key}: {fault} by a replay")
+        attempts = evidence.history(happening)
+        if any(attempt["source"] == "replay" and attempt["result"] == recorded for attempt in attempts):
+            verdict.known.append(f"{happening.key}: {fault}, by a replay")
+        elif answered is None and any(attempt["result"] == "interrupted" for attempt in attempts):
+            verdict.known.append(f"{happening.key}: {fault}, by the attempt after one that died")
         else:
             yield fault
     path = f"/v1/realtime/calls/{happening.object_id}/{happening.action}"

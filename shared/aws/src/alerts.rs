@@ -3,7 +3,7 @@
 //! The first alert of a (category, reason, severity) is sent at once and opens a window of 15 minutes. Those that follow
 //! in it are counted, and told in one message when it is over: by [`Alerts::tell_waiting`], which somebody calls every
 //! 15 minutes, or with the next alert of the kind. What a person must hear each time, safety notices and calls, is
-//! never grouped.
+//! sent each time, and grouped only when SNS did not take it.
 //!
 //! | what happens | what people get |
 //! |---|---|
@@ -50,7 +50,14 @@ impl Alerts {
     /// After an error the alert is still counted, and told later.
     pub async fn tell(&self, notice: &Notice<'_>) -> Result<(), AwsError> {
         if NEVER_GROUPED.contains(&notice.category) {
-            return self.outcomes.alert(notice).await;
+            let sent = self.outcomes.alert(notice).await;
+            // What SNS did not take waits like all others.
+            if sent.is_err()
+                && let Some(group) = self.ledger.count_alert(notice).await?
+            {
+                self.ledger.alerts_untold(&group).await?;
+            }
+            return sent;
         }
         match self.ledger.count_alert(notice).await {
             Ok(None) => Ok(()),

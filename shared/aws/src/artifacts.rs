@@ -46,9 +46,6 @@ pub const JSON: &str = "application/json";
 /// Content type of one JSON value per line.
 pub const JSON_LINES: &str = "application/jsonl";
 
-/// Content type of UTF-8 text.
-pub const TEXT: &str = "text/plain; charset=utf-8";
-
 /// Artifact store in one bucket. Cheap to clone.
 #[derive(Clone)]
 pub struct Artifacts {

@@ -9,6 +9,7 @@
 //!
 //! `events:PutEvents` on the bus, `sns:Publish` on the topic.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use aws_sdk_eventbridge::config::timeout::TimeoutConfig;
@@ -62,6 +63,9 @@ pub struct Outcome {
     pub times: Map<String, Value>,
     /// Facts that a person or a program wants to know without opening an artifact.
     pub summary: Map<String, Value>,
+    /// Entries of the summary as JSON, for those whose numbers must keep all digits. They are published in place of those in
+    /// `summary`.
+    pub exact: BTreeMap<&'static str, String>,
     /// Keys of what was stored in the bucket.
     pub artifacts: Vec<String>,
     /// Number of bytes stored, for the metric.
@@ -241,14 +245,24 @@ fn detail(announcement: &Announcement<'_>) -> String {
         Some(Err(why)) => detail["context_omitted"] = (*why).into(),
         None => {}
     }
-    detail["summary"] = Value::Object(outcome.summary.clone());
-    let whole = detail.to_string();
+    let mut whole = detail.to_string();
+    whole.truncate(whole.len() - 1);
+    whole.extend([",\"summary\":", summary(outcome).as_str(), "}"]);
     if whole.len() <= MAX_DETAIL {
         return whole;
     }
     detail["summary"] = json!({});
     detail["summary_omitted"] = true.into();
     detail.to_string()
+}
+
+/// The summary as JSON.
+fn summary(outcome: &Outcome) -> String {
+    let entries = outcome.summary.iter().map(|(name, value)| {
+        let value = outcome.exact.get(name.as_str()).cloned().unwrap_or_else(|| value.to_string());
+        format!("{}:{value}", Value::from(name.as_str()))
+    });
+    format!("{{{}}}", entries.collect::<Vec<_>>().join(","))
 }
 
 /// A subject valid for SNS: printable ASCII without leading spaces, of fewer than 100 characters.
@@ -307,6 +321,15 @@ mod tests {
             "artifacts": ["batch/batch_1/output.jsonl"], "bucket": "results", "summary": {"lines": 3},
         });
         assert_eq!(detail, expected);
+    }
+
+    #[test]
+    fn exact_entries_keep_their_digits() {
+        let digits = "1000000000000000000001";
+        let exact = [("wei", digits.to_owned()), ("unknown", digits.to_owned())].into_iter().collect();
+        let outcome = Outcome { exact, ..outcome(json!({"a": 1, "wei": digits}), &[]) };
+        let detail = detail_of(&outcome, None);
+        assert!(detail.ends_with(r#","summary":{"a":1,"wei":1000000000000000000001}}"#), "{detail}");
     }
 
     #[test]

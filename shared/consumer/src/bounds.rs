@@ -30,6 +30,8 @@ pub(crate) fn bounded(mut outcome: Outcome) -> Outcome {
     for map in [&mut outcome.counts, &mut outcome.times, &mut outcome.summary] {
         left_out += fit(map, &mut room);
     }
+    let Outcome { summary, exact, .. } = &mut outcome;
+    exact.retain(|name, _| summary.contains_key(*name));
     if left_out > 0 {
         outcome.summary.insert(LEFT_OUT.to_owned(), left_out.into());
     }
@@ -89,7 +91,9 @@ mod tests {
     #[test]
     fn the_largest_entries_of_a_summary_give_way_and_are_counted() {
         let summary = json!({"small": 1, "huge": "x".repeat(MAX_JSON), "large": "x".repeat(MAX_JSON - 100)});
-        let bounded = bounded(Outcome { summary: object(&summary), ..Outcome::new("completed", 1) });
+        let exact = ["small", "huge"].map(|name| (name, "1".to_owned())).into_iter().collect();
+        let bounded = bounded(Outcome { summary: object(&summary), exact, ..Outcome::new("completed", 1) });
+        assert_eq!(bounded.exact.keys().collect::<Vec<_>>(), [&"small"]);
         assert_eq!(bounded.summary["small"], 1);
         assert_eq!(bounded.summary[LEFT_OUT], 1);
         assert!(bounded.summary.contains_key("large"));

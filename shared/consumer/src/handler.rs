@@ -125,6 +125,8 @@ impl HandlerError {
     pub const QUOTA_EXHAUSTED: &'static str = "quota_exhausted";
     /// The object does not exist. Of an event's own object a handler returns [`Outcome::not_found`] instead.
     pub const NOT_FOUND: &'static str = "not_found";
+    /// OpenAI's answer is longer than any that is read here.
+    pub const TOO_LARGE: &'static str = "too_large";
     /// OpenAI refused the call for another reason that no retry can change.
     pub const REFUSED: &'static str = "refused_by_openai";
     /// The event names no object.
@@ -204,6 +206,7 @@ impl From<OpenAiError> for HandlerError {
                 Self::UNAUTHORIZED
             }
             ErrorClass::QuotaExhausted => Self::QUOTA_EXHAUSTED,
+            ErrorClass::TooLarge => Self::TOO_LARGE,
             ErrorClass::Permanent => Self::REFUSED,
         };
         Self::Permanent { reason, message }

@@ -38,7 +38,6 @@ const REPORT_MARGIN: Duration = Duration::from_secs(5);
 /// process and return every record of the batch, the good ones included.
 const ANSWER_MARGIN: Duration = Duration::from_millis(500);
 
-/// Services of the harness.
 pub(crate) struct Services {
     pub(crate) ledger: Ledger,
     pub(crate) queue: ConsumerQueue,

@@ -4,7 +4,7 @@
 use std::fmt::Display;
 
 use hooks_aws::artifacts::KeyError;
-use hooks_openai::for_display;
+use hooks_openai::{Json, for_display};
 use hooks_webhook::Event;
 use serde_json::{Map, Value};
 
@@ -42,29 +42,21 @@ pub fn present<'a, V: Into<Value>>(fields: impl IntoIterator<Item = (&'a str, Op
     fields.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?.into()))).collect()
 }
 
-/// The fields at these JSON pointers that are neither null nor empty, by the pointers' last segments.
+/// The members with these names that are neither empty nor longer than 64 KiB.
 #[must_use]
-pub fn copied(object: &Value, pointers: &[&str]) -> Map<String, Value> {
-    let is_empty = |value: &Value| match value {
-        Value::Null => true,
-        Value::Object(fields) => fields.is_empty(),
-        _ => false,
-    };
-    picked(object, pointers, |value| !is_empty(value))
+pub fn copied<const N: usize>(object: Json<'_>, names: [&str; N]) -> Map<String, Value> {
+    let value = |json: Option<Json<'_>>| json.filter(|json| !json.is_empty())?.value();
+    present(names.into_iter().zip(object.pick(names).map(value)))
 }
 
 /// The unsigned numbers at these JSON pointers, by the pointers' last segments.
 #[must_use]
-pub fn counts(object: &Value, pointers: &[&str]) -> Map<String, Value> {
-    picked(object, pointers, Value::is_u64)
-}
-
-fn picked(object: &Value, pointers: &[&str], fits: impl Fn(&Value) -> bool) -> Map<String, Value> {
-    let field = |pointer: &str| {
-        let name = pointer.rsplit('/').next()?;
-        Some((name.to_owned(), object.pointer(pointer).filter(|value| fits(value))?.clone()))
-    };
-    pointers.iter().copied().filter_map(field).collect()
+pub fn counts(object: Json<'_>, pointers: &[&'static str]) -> Map<String, Value> {
+    present(
+        pointers
+            .iter()
+            .map(|pointer| (pointer.rsplit('/').next().unwrap_or_default(), object.at(pointer).and_then(Json::count))),
+    )
 }
 
 /// An error's code and message as one line for people.
@@ -120,12 +112,14 @@ mod tests {
     #[test]
     fn fields_without_content_are_left_out() {
         let object = json!({
-            "model": "m", "metadata": {}, "error": null, "text": "", "method": {"type": "dpo"},
-            "usage": {"total_tokens": 3, "input_tokens": "x", "output_tokens": -1},
+            "model": "m", "metadata": {}, "error": {"code": null, "message": null}, "text": "", "method": {"type": "dpo"},
+            "long": "x".repeat(70_000), "usage": {"total_tokens": 3, "input_tokens": "x", "output_tokens": -1},
         });
-        let copied = copied(&object, &["/model", "/metadata", "/error", "/text", "/method/type", "/absent"]);
-        assert_eq!(Value::Object(copied), json!({"model": "m", "text": "", "type": "dpo"}));
-        let counts = counts(&object, &["/usage/total_tokens", "/usage/input_tokens", "/usage/output_tokens"]);
+        let text = object.to_string();
+        let object = Json::of(text.as_bytes());
+        let copied = copied(object, ["model", "metadata", "error", "text", "method", "long", "absent"]);
+        assert_eq!(Value::Object(copied), json!({"model": "m", "method": {"type": "dpo"}}));
+        let counts = counts(object, &["/usage/total_tokens", "/usage/input_tokens", "/usage/output_tokens"]);
         assert_eq!(Value::Object(counts), json!({"total_tokens": 3}));
         assert_eq!(Value::Object(present([("at", Some(7)), ("until", None)])), json!({"at": 7}));
     }

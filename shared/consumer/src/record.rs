@@ -35,7 +35,6 @@ pub(crate) enum Undecodable {
     TooLong(&'static str),
 }
 
-/// Reads a record.
 pub(crate) fn decode(record: &SqsMessage, category: Category) -> Result<Delivered, Undecodable> {
     let body = record.body.as_deref().filter(|body| !body.is_empty()).ok_or(Undecodable::NoBody)?;
     if body.len() > MAX_BODY {
@@ -130,6 +129,17 @@ mod tests {
         assert_eq!((message.webhook_id.as_str(), message.endpoint.as_str()), ("wh_1", "project"));
         assert_eq!((event.id.as_str(), event.object_id()), ("evt_1", Some("batch_1")));
         assert_eq!(receives(&record), 3);
+    }
+
+    #[test]
+    fn an_event_without_a_usable_time_was_created_when_it_was_received() {
+        for unusable in [json!(null), json!(0), json!(-1), json!("2026-11-21"), json!(1e300)] {
+            let mut event = body();
+            event["created_at"] = unusable;
+            assert_eq!(decoded_body(&event).unwrap().event.created_at, 1_795_300_000);
+            event["created_at"] = json!(1_795_200_000.75);
+            assert_eq!(decoded_body(&event).unwrap().event.created_at, 1_795_200_000);
+        }
     }
 
     #[test]

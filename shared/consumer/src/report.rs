@@ -52,7 +52,6 @@ impl Verdict {
 }
 
 impl Walk<'_> {
-    /// Writes the line.
     pub(crate) fn report(&self, verdict: Verdict) {
         // A record that cannot be read has no type.
         let event_type = self.delivered.as_ref().map_or("unknown", |delivered| &delivered.event.event_type);

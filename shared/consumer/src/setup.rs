@@ -7,6 +7,7 @@ use hooks_aws::ledger::Ledger;
 use hooks_aws::outcomes::Outcomes;
 use hooks_aws::queue::ConsumerQueue;
 use hooks_function::{ApiKeySecret, Config, Deadline, Environment, EnvironmentError, Error};
+use hooks_openai::Client;
 use hooks_webhook::Category;
 
 use crate::harness::Services;
@@ -16,6 +17,7 @@ use crate::{Handler, Harness, OpenAi};
 pub struct Setup<'a> {
     environment: &'a mut Environment,
     config: Option<&'a Config>,
+    client: Option<Client>,
     openai: Option<OpenAi>,
 }
 
@@ -31,7 +33,11 @@ impl Setup<'_> {
     /// `secretsmanager:GetSecretValue` on that secret. A function whose handler does not ask needs none of them. When
     /// OpenAI refuses the key, the harness looks whether it was rotated, and has the event tried again if so.
     pub fn openai(&mut self) -> Option<OpenAi> {
-        let openai = OpenAi::from(ApiKeySecret::from_env(self.environment, self.config)?);
+        let secret = match self.client.take() {
+            client @ Some(_) => ApiKeySecret::with_client(client, self.environment, self.config),
+            None => ApiKeySecret::from_env(self.environment, self.config),
+        };
+        let openai = OpenAi::from(secret?);
         self.openai = Some(openai.clone());
         Some(openai)
     }
@@ -61,6 +67,21 @@ impl<H: Handler> Harness<H> {
         handler: impl FnOnce(&mut Setup<'_>) -> Option<H>,
     ) -> Result<Self, EnvironmentError> {
         let config = Config::from_env(&mut environment);
+        Self::over(config, None, category, environment, handler)
+    }
+
+    /// The same over these ways to AWS and to OpenAI, for simulations.
+    ///
+    /// # Errors
+    ///
+    /// As of [`new`](Self::new).
+    pub fn over(
+        config: Option<Config>,
+        client: Option<Client>,
+        category: Category,
+        mut environment: Environment,
+        handler: impl FnOnce(&mut Setup<'_>) -> Option<H>,
+    ) -> Result<Self, EnvironmentError> {
         let table = environment.required("TABLE_NAME");
         let bucket = environment.required("BUCKET_NAME");
         let bus = environment.required("BUS_NAME");
@@ -71,7 +92,7 @@ impl<H: Handler> Harness<H> {
             text.parse().ok().filter(|&receives: &u32| receives > 0).ok_or_else(|| "is not a number above 0".to_owned())
         });
         let ledger = config.as_ref().zip(table).map(|(config, table)| Ledger::new(config, table));
-        let mut setup = Setup { environment: &mut environment, config: config.as_ref(), openai: None };
+        let mut setup = Setup { environment: &mut environment, config: config.as_ref(), client, openai: None };
         let handler = handler(&mut setup);
         let openai = setup.openai;
         environment.finish(|| {

@@ -37,7 +37,6 @@ pub(crate) struct Walk<'a> {
     pub(crate) attempt: Option<u32>,
     pub(crate) lease_until: i64,
     ending: Ending,
-    /// Result of the handler.
     pub(crate) outcome: Option<Outcome>,
     /// The record of a message that there is nothing to do for.
     pub(crate) ended: Option<IdempotencyRecord>,
@@ -86,13 +85,11 @@ impl<'a> Walk<'a> {
         self.end(Ending::Later)
     }
 
-    /// The steps of a message that is given up.
     pub(crate) fn reject(&mut self, reason: &'static str, message: String) -> &'static [Step] {
         self.error = Some((reason, message));
         self.end(Ending::GivenUp)
     }
 
-    /// The steps of what the handler found.
     pub(crate) fn found(&mut self, outcome: Outcome) -> &'static [Step] {
         let nothing = outcome.is_missing || self.finds_less(&outcome);
         self.outcome = Some(outcome);
@@ -112,8 +109,11 @@ impl<'a> Walk<'a> {
     fn finds_less(&self, outcome: &Outcome) -> bool {
         let replay = self.claim.as_ref().filter(|claim| claim.replaying);
         let before = replay.and_then(|claim| claim.before.as_ref()?.outcome.as_ref());
-        before.is_some_and(|(_, artifacts, note)| {
-            outcome.artifacts.len() < artifacts.len() || (note.is_none() && outcome.note.is_some())
+        before.is_some_and(|(status, artifacts, note)| {
+            let fewer = outcome.artifacts.len() < artifacts.len();
+            // A call that was answered is gone, or too old by now.
+            let other = outcome.artifacts.len() == artifacts.len() && outcome.status != *status;
+            fewer || (outcome.note.is_some() && (note.is_none() || other))
         })
     }
 
@@ -155,7 +155,6 @@ impl<'a> Walk<'a> {
         verdict
     }
 
-    /// Makes the steps, one after the other.
     pub(crate) async fn go(&mut self, mut steps: &'static [Step]) -> Verdict {
         let mut acknowledges = true;
         while let [step, rest @ ..] = steps {
@@ -198,7 +197,6 @@ impl<'a> Walk<'a> {
         Verdict::Retry
     }
 
-    /// Result of an acknowledged message.
     fn verdict(&self) -> Verdict {
         match self.ending {
             _ if self.ended.is_some() => Verdict::Duplicate,
@@ -209,7 +207,6 @@ impl<'a> Walk<'a> {
         }
     }
 
-    /// Makes a step.
     async fn make(&mut self, step: Step) -> Result<RecordResult, AwsError> {
         let Services { ledger, queue, outcomes, alerts, artifacts, .. } = self.services;
         match (step, &self.claim, &self.outcome) {
@@ -280,7 +277,8 @@ impl<'a> Walk<'a> {
         self.record.message_id.as_deref().unwrap_or("unknown")
     }
 
-    /// The alert, with its reason: the message is given up, the handler wants people to know something, or the object does not exist.
+    /// The alert and its reason: the message is given up, the handler wants people to know something, or the object does
+    /// not exist.
     fn alert(&self) -> Option<(&str, Alert)> {
         let (kind, what, when) = match self.delivered.as_deref() {
             Some(Delivered { message, event, .. }) => (

@@ -55,12 +55,23 @@ impl ApiKeySecret {
     /// From `OPENAI_BASE_URL`, and `OPENAI_API_KEY_SECRET` with the secret's id or ARN.
     pub fn from_env(environment: &mut Environment, config: Option<&Config>) -> Option<Self> {
         let client = environment.parsed("OPENAI_BASE_URL", Client::without_key);
+        Self::with_client(client, environment, config)
+    }
+
+    /// The same with a client that exists already.
+    pub fn with_client(client: Option<Client>, environment: &mut Environment, config: Option<&Config>) -> Option<Self> {
         let id = environment.required("OPENAI_API_KEY_SECRET");
         Some(Self { client: client?, source: Store::new(config?), id: id? })
     }
 }
 
 impl<S: Source> ApiKeySecret<S> {
+    /// The key in the secret `id` of this source, for calls of this client.
+    #[must_use]
+    pub const fn new(client: Client, source: S, id: String) -> Self {
+        Self { client, source, id }
+    }
+
     /// The client with the key that is in the secret now.
     ///
     /// # Errors
@@ -243,7 +254,7 @@ mod tests {
                 api_key: "none".parse().unwrap(),
             };
             let client = Client::new(config).unwrap();
-            (fake.clone(), Keyed::new(ApiKeySecret { client, source: fake, id: "key".to_owned() }))
+            (fake.clone(), Keyed::new(ApiKeySecret::new(client, fake, "key".to_owned())))
         }
 
         fn becomes(&self, text: Option<&'static str>) {

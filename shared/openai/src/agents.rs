@@ -3,12 +3,12 @@
 //! Statuses are text: most are passed on only, and OpenAI may add more while the API is in beta.
 
 use bytes::Bytes;
-use serde_json::Value;
+use hooks_webhook::Json;
 use tokio::time::Instant;
 
 use crate::client::{Call, Client};
 use crate::error::OpenAiError;
-use crate::objects::{text, time};
+use crate::objects::{read_error, text, time};
 
 pub(crate) const BETA: &str = "agents=v1";
 
@@ -26,15 +26,11 @@ pub struct AgentSession {
     pub environment_type: Option<String>,
     /// `env_...`, if it has an environment.
     pub environment_id: Option<String>,
-    /// The actions that it waits for, each as OpenAI wrote it.
-    pub required_actions: Vec<Value>,
     /// When it was created, in seconds since the epoch.
     pub created_at: Option<i64>,
     /// When it was last active, in seconds since the epoch.
     pub last_active_at: Option<i64>,
-    /// The whole object as OpenAI sent it. `environment.remote_url` may hold credentials.
-    pub raw: Value,
-    /// Answer of OpenAI, byte for byte.
+    /// The whole object, byte for byte. `environment.remote_url` may hold credentials.
     pub json: Bytes,
 }
 
@@ -70,7 +66,7 @@ impl Client {
         let path = ["agents", "sessions", id];
         let call = Call { beta: Some(BETA), ..Call::new("retrieve agent session", &path) };
         let answer = self.get(call, deadline).await?;
-        answer.read_with_bytes("an agent session", AgentSession::from_json)
+        answer.read("an agent session", AgentSession::from_json)
     }
 
     /// Retrieves the newest turn of a session, if it has any: `GET /agents/sessions/{id}/turns`.
@@ -79,7 +75,7 @@ impl Client {
         let query = [("order", "desc"), ("limit", "1")];
         let call = Call { beta: Some(BETA), query: &query, ..Call::new("list agent turns", &path) };
         self.get(call, deadline).await?.read("a list of agent turns", |page| {
-            match page.get("data")?.as_array()?.first() {
+            match Json::of(&page).get("data").filter(|data| data.is_list())?.items().next() {
                 Some(turn) => AgentTurn::from_json(turn).map(Some),
                 None => Some(None),
             }
@@ -91,43 +87,50 @@ impl Client {
         let path = ["agents", "environments", id];
         let call = Call { beta: Some(BETA), ..Call::new("retrieve agent environment", &path) };
         let answer = self.get(call, deadline).await?;
-        answer.read_with_bytes("an agent environment", |raw, json| AgentEnvironment::from_json(&raw, json))
+        answer.read("an agent environment", AgentEnvironment::from_json)
     }
 }
 
 impl AgentSession {
+    /// The whole object.
+    #[must_use]
+    pub fn raw(&self) -> Json<'_> {
+        Json::of(&self.json)
+    }
+
+    /// The actions that it waits for.
+    #[must_use]
+    pub fn required_actions(&self) -> Vec<Json<'_>> {
+        self.raw().get("required_actions").into_iter().flat_map(Json::items).collect()
+    }
+
     /// `None` without an id or a status.
-    pub(crate) fn from_json(raw: Value, json: Bytes) -> Option<Self> {
+    pub(crate) fn from_json(json: Bytes) -> Option<Self> {
+        let raw = Json::of(&json);
         let environment = raw.get("environment");
         Some(Self {
-            id: text(&raw, "id")?,
-            status: text(&raw, "status")?,
-            error: text(&raw, "error"),
+            id: text(raw, "id")?,
+            status: text(raw, "status")?,
+            error: text(raw, "error"),
             environment_type: environment.and_then(|environment| text(environment, "type")),
             environment_id: environment.and_then(|environment| text(environment, "id")),
-            required_actions: raw.get("required_actions").and_then(Value::as_array).cloned().unwrap_or_default(),
-            created_at: time(&raw, "created_at"),
-            last_active_at: time(&raw, "last_active_at"),
-            raw,
+            created_at: time(raw, "created_at"),
+            last_active_at: time(raw, "last_active_at"),
             json,
         })
     }
 }
 
 impl AgentTurn {
-    fn from_json(raw: &Value) -> Option<Self> {
-        let error = raw.get("error").filter(|error| error.is_object());
-        Some(Self {
-            id: text(raw, "id")?,
-            status: text(raw, "status")?,
-            error: error.map(|error| (text(error, "code"), text(error, "message"))),
-        })
+    fn from_json(raw: Json<'_>) -> Option<Self> {
+        Some(Self { id: text(raw, "id")?, status: text(raw, "status")?, error: read_error(raw.get("error")) })
     }
 }
 
 impl AgentEnvironment {
     /// `None` without an id or a status.
-    fn from_json(raw: &Value, json: Bytes) -> Option<Self> {
+    fn from_json(json: Bytes) -> Option<Self> {
+        let raw = Json::of(&json);
         Some(Self { id: text(raw, "id")?, status: text(raw, "status")?, kind: text(raw, "type"), json })
     }
 }

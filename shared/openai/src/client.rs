@@ -7,6 +7,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
+use futures::future::BoxFuture;
+use hooks_webhook::Json;
 use reqwest::header::{ACCEPT, AUTHORIZATION, HeaderMap, HeaderName};
 use reqwest::multipart::Form;
 use reqwest::{Url, redirect};
@@ -27,8 +29,11 @@ const OBJECT_TIMEOUT: Duration = Duration::from_secs(30);
 /// is cheaper than a call that fails on a dead one.
 const POOL_IDLE_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// The size limit of an answer. A failed batch lists at most one error per line of its input, which is far less.
+/// The size limit of an answer.
 const MAX_OBJECT_BYTES: usize = 8 * 1024 * 1024;
+
+/// The size limit of a list, and of a batch, which lists an error for each line of its input: up to 50,000.
+pub(crate) const MAX_LIST_BYTES: usize = 32 * 1024 * 1024;
 
 /// The size limit of an error's body, whose message is a sentence.
 const MAX_ERROR_BYTES: usize = 64 * 1024;
@@ -63,10 +68,14 @@ pub enum ClientConfigError {
     Http(String),
 }
 
+/// Answers requests in this process instead of the network. A future that never ends is a connection that hangs.
+pub type InProcess = Arc<dyn Fn(reqwest::Request) -> BoxFuture<'static, reqwest::Response> + Send + Sync>;
+
 /// A client of OpenAI's API. It is cheap to clone; clones share their connections.
 #[derive(Clone)]
 pub struct Client {
     http: reqwest::Client,
+    in_process: Option<InProcess>,
     base_url: Url,
     api_key: ApiKey,
 }
@@ -79,7 +88,7 @@ impl Client {
         {
             return Err(ClientConfigError::BaseUrl);
         }
-        Ok(Self { http: http_client()?, base_url, api_key })
+        Ok(Self { http: http_client()?, in_process: None, base_url, api_key })
     }
 
     /// A client at this URL whose key is set later by [`with_api_key`](Self::with_api_key).
@@ -97,6 +106,12 @@ impl Client {
     #[must_use]
     pub fn with_api_key(&self, api_key: ApiKey) -> Self {
         Self { api_key, ..self.clone() }
+    }
+
+    /// The same client, whose requests are answered in this process, for simulations.
+    #[must_use]
+    pub fn answered_by(self, answer: InProcess) -> Self {
+        Self { in_process: Some(answer), ..self }
     }
 
     /// `GET`.
@@ -168,7 +183,7 @@ impl Client {
         if let Some(beta) = call.beta {
             request = request.header(BETA, beta);
         }
-        let response = match timeout_at(until, request.send()).await {
+        let response = match timeout_at(until, self.exchange(request)).await {
             Ok(Ok(response)) => response,
             Ok(Err(error)) if error.is_timeout() => return Err(OpenAiError::timeout(call.name, "a connection")),
             Ok(Err(error)) => return Err(OpenAiError::connection(call.name, error)),
@@ -181,6 +196,13 @@ impl Client {
         // The status is the error, even if the body cannot be read.
         let body = read(call, response, MAX_ERROR_BYTES, until).await.map(|body| body.bytes).unwrap_or_default();
         Err(OpenAiError::refused_with(call.name, status, &headers, &body).with_request_id(request_id(&headers)))
+    }
+
+    async fn exchange(&self, request: reqwest::RequestBuilder) -> reqwest::Result<reqwest::Response> {
+        match &self.in_process {
+            None => request.send().await,
+            Some(answer) => Ok(answer(request.build()?).await),
+        }
     }
 
     fn url(&self, call: Call<'_>) -> Result<Url, OpenAiError> {
@@ -241,21 +263,12 @@ pub(crate) struct Answer {
 }
 
 impl Answer {
-    /// Reads the answer's JSON as `what`. Anything else is an error that may pass by a retry.
-    pub(crate) fn read<T>(self, what: &'static str, from: impl FnOnce(Value) -> Option<T>) -> Result<T, OpenAiError> {
-        self.read_with_bytes(what, |raw, _| from(raw))
-    }
-
-    /// Sends a request whose answer's bytes are kept.
-    pub(crate) fn read_with_bytes<T>(
-        self,
-        what: &'static str,
-        from: impl FnOnce(Value, Bytes) -> Option<T>,
-    ) -> Result<T, OpenAiError> {
+    /// Reads the answer, which is JSON, as `what`. Anything else is an error that may pass by a retry.
+    pub(crate) fn read<T>(self, what: &'static str, from: impl FnOnce(Bytes) -> Option<T>) -> Result<T, OpenAiError> {
         let Self { call, bytes, request_id } = self;
-        let read = match serde_json::from_slice(&bytes) {
-            Ok(value) => from(value, bytes).ok_or_else(|| OpenAiError::unreadable(call, what)),
-            Err(_) => Err(OpenAiError::unreadable(call, "JSON in full")),
+        let read = match Json::parse(&bytes) {
+            Some(_) => from(bytes).ok_or_else(|| OpenAiError::unreadable(call, what)),
+            None => Err(OpenAiError::unreadable(call, "JSON in full")),
         };
         read.map_err(|error| error.with_request_id(request_id))
     }
@@ -267,11 +280,12 @@ impl fmt::Debug for Client {
     }
 }
 
-/// Ids come from outside and become parts of paths, where `..` would make another call.
+/// Ids come from outside and become parts of paths, where `..` would make another call. Names of models have points and
+/// colons.
 fn is_id(text: &str) -> bool {
-    (1..=MAX_ID_LENGTH).contains(&text.len())
-        && !text.starts_with('.')
-        && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.' | b':'))
+    text.len() <= MAX_ID_LENGTH
+        && text.starts_with(|first: char| first.is_ascii_alphanumeric())
+        && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_.:".contains(&byte))
 }
 
 fn earlier(deadline: Instant, timeout: Duration) -> Instant {
@@ -302,7 +316,9 @@ async fn read(
     limit: usize,
     until: Instant,
 ) -> Result<Body, OpenAiError> {
-    let mut bytes = BytesMut::new();
+    // In one piece: a buffer that grows takes twice its size while it is moved.
+    let announced = response.content_length().and_then(|length| usize::try_from(length).ok()).unwrap_or_default();
+    let mut bytes = BytesMut::with_capacity(announced.min(limit));
     loop {
         match timeout_at(until, response.chunk()).await {
             Ok(Ok(Some(chunk))) if bytes.len() + chunk.len() > limit => {

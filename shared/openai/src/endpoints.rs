@@ -3,14 +3,17 @@
 //! Reading needs the permission `api.webhooks.read`; writing needs `api.webhooks.write` and an owner of the project. OpenAI
 //! refuses admin keys. An organization's endpoints can be managed in the dashboard only.
 
+use std::borrow::Cow;
 use std::fmt;
 
+use bytes::Bytes;
+use hooks_webhook::Json;
 use serde_json::{Map, Value, json};
 use tokio::time::Instant;
 
 use crate::client::{Call, Client};
 use crate::error::OpenAiError;
-use crate::objects::{text, time};
+use crate::objects::{count, text, time};
 use crate::page::Page;
 
 /// A webhook endpoint of a project.
@@ -72,14 +75,14 @@ impl Client {
     ) -> Result<Page<WebhookEndpoint>, OpenAiError> {
         let call = Call::new("list webhook endpoints", &["webhook_endpoints"]);
         let page = self.page(call, after, limit, deadline).await?;
-        page.read("a list of webhook endpoints", |raw| Page::from_json(&raw, |raw| WebhookEndpoint::from_json(&raw)))
+        page.read("a list of webhook endpoints", |json| Page::from_json(&json, WebhookEndpoint::from_json))
     }
 
     /// Retrieves an endpoint: `GET /webhook_endpoints/{id}`.
     pub async fn webhook_endpoint(&self, id: &str, deadline: Instant) -> Result<WebhookEndpoint, OpenAiError> {
         let path = ["webhook_endpoints", id];
         let answer = self.get(Call::new("retrieve webhook endpoint", &path), deadline).await?;
-        answer.read("a webhook endpoint", |raw| WebhookEndpoint::from_json(&raw))
+        answer.read("a webhook endpoint", WebhookEndpoint::from_json)
     }
 
     /// Creates an endpoint: `POST /webhook_endpoints`. Not idempotent.
@@ -92,7 +95,7 @@ impl Client {
     ) -> Result<(WebhookEndpoint, EndpointSecret), OpenAiError> {
         let body = json!({ "name": name, "url": url, "event_types": event_types });
         let answer = self.post(Call::new("create webhook endpoint", &["webhook_endpoints"]), Some(&body), deadline);
-        answer.await?.read("a webhook endpoint with its secret", |raw| with_secret(&raw))
+        answer.await?.read("a webhook endpoint with its secret", with_secret)
     }
 
     /// Changes an endpoint: `POST /webhook_endpoints/{id}`.
@@ -109,7 +112,7 @@ impl Client {
         let path = ["webhook_endpoints", id];
         let call = Call::new("update webhook endpoint", &path);
         let answer = self.post(call, Some(&Value::Object(body)), deadline).await?;
-        answer.read("a webhook endpoint", |raw| WebhookEndpoint::from_json(&raw))
+        answer.read("a webhook endpoint", WebhookEndpoint::from_json)
     }
 
     /// Deletes an endpoint: `DELETE /webhook_endpoints/{id}`.
@@ -130,7 +133,7 @@ impl Client {
         let path = ["webhook_endpoints", id, "rotate_secret"];
         let body = json!({ "keep_old_secret_active_for_24_hours": keep_old });
         let answer = self.post(Call::new("rotate webhook secret", &path), Some(&body), deadline).await?;
-        answer.read("a webhook endpoint with its secret", |raw| with_secret(&raw))
+        answer.read("a webhook endpoint with its secret", with_secret)
     }
 
     /// Has OpenAI deliver a sample event: `POST /webhook_endpoints/{id}/test`. Returns the status of the endpoint's answer.
@@ -143,19 +146,21 @@ impl Client {
         let path = ["webhook_endpoints", id, "test"];
         let body = json!({ "event_type": event_type });
         let answer = self.post(Call::new("test webhook endpoint", &path), Some(&body), deadline).await?;
-        answer.read("a test's result", |raw| raw.get("status_code")?.as_u64()?.try_into().ok())
+        answer.read("a test's result", |json| count(Json::of(&json), "status_code")?.try_into().ok())
     }
 
     /// Lists the event types that the project may subscribe to: `GET /webhook_event_types`.
     pub async fn webhook_event_types(&self, deadline: Instant) -> Result<Vec<String>, OpenAiError> {
         let answer = self.get(Call::new("list webhook event types", &["webhook_event_types"]), deadline).await?;
-        answer.read("a list of event types", |raw| texts(&raw, "data"))
+        answer.read("a list of event types", |json| texts(Json::of(&json), "data"))
     }
 }
 
 impl WebhookEndpoint {
     /// `None` without an id.
-    fn from_json(raw: &Value) -> Option<Self> {
+    #[expect(clippy::needless_pass_by_value, reason = "as of every object")]
+    fn from_json(json: Bytes) -> Option<Self> {
+        let raw = Json::of(&json);
         Some(Self {
             id: text(raw, "id")?,
             name: text(raw, "name").unwrap_or_default(),
@@ -168,10 +173,12 @@ impl WebhookEndpoint {
     }
 }
 
-fn with_secret(raw: &Value) -> Option<(WebhookEndpoint, EndpointSecret)> {
-    Some((WebhookEndpoint::from_json(raw)?, EndpointSecret(text(raw, "signing_secret")?)))
+fn with_secret(json: Bytes) -> Option<(WebhookEndpoint, EndpointSecret)> {
+    let secret = EndpointSecret(text(Json::of(&json), "signing_secret")?);
+    Some((WebhookEndpoint::from_json(json)?, secret))
 }
 
-fn texts(object: &Value, name: &str) -> Option<Vec<String>> {
-    Some(object.get(name)?.as_array()?.iter().filter_map(Value::as_str).map(str::to_owned).collect())
+fn texts(object: Json<'_>, name: &str) -> Option<Vec<String>> {
+    let list = object.get(name).filter(|list| list.is_list())?;
+    Some(list.items().filter_map(|item| item.text().map(Cow::into_owned)).collect())
 }

@@ -4,9 +4,9 @@ use std::error::Error as _;
 use std::fmt;
 use std::time::{Duration, SystemTime};
 
+use hooks_webhook::Json;
 use reqwest::StatusCode;
 use reqwest::header::{HeaderMap, HeaderValue, RETRY_AFTER};
-use serde_json::Value;
 
 use crate::text::for_display;
 
@@ -21,6 +21,8 @@ pub enum ErrorClass {
     Unauthorized,
     /// The account has no credit left (429 with `insufficient_quota`). A retry helps only after a payment.
     QuotaExhausted,
+    /// The answer is longer than any that is read here. OpenAI did not refuse the call.
+    TooLarge,
     /// A retry cannot help.
     Permanent,
 }
@@ -64,7 +66,8 @@ impl OpenAiError {
     pub fn class(&self) -> ErrorClass {
         match &self.0.cause {
             Cause::Status(refused) => refused.class,
-            Cause::InvalidId | Cause::TooLarge { .. } => ErrorClass::Permanent,
+            Cause::InvalidId => ErrorClass::Permanent,
+            Cause::TooLarge { .. } => ErrorClass::TooLarge,
             // An unreadable answer usually comes from a proxy between OpenAI and here.
             Cause::Connection(_) | Cause::Timeout(_) | Cause::Interrupted(_) | Cause::Unreadable(_) => {
                 ErrorClass::Retry
@@ -140,18 +143,18 @@ impl OpenAiError {
 
     /// OpenAI refused. `body` is the part of the answer that was read, JSON or not.
     pub(crate) fn refused_with(call: &'static str, status: StatusCode, headers: &HeaderMap, body: &[u8]) -> Self {
-        let error =
-            serde_json::from_slice::<Value>(body).ok().and_then(|mut body| body.get_mut("error").map(Value::take));
-        let text = |name| error.as_ref()?.get(name)?.as_str().filter(|text| !text.is_empty());
-        let (code, kind) = (text("code"), text("type"));
-        let quota_exhausted = [code, kind].contains(&Some("insufficient_quota"));
+        // It may be cut off.
+        let error = Json::of(body).get("error");
+        let [code, kind, message] = error.map(|error| error.pick(["code", "type", "message"])).unwrap_or_default();
+        let [code, kind, message] = [code, kind, message.or(error)].map(|part| part.and_then(Json::text));
+        let quota_exhausted = [&code, &kind].iter().any(|name| name.as_deref() == Some("insufficient_quota"));
         Self::new(
             call,
             Cause::Status(Refused {
                 status,
                 class: class_of(status, quota_exhausted, headers),
-                code: code.or(kind).map(for_display),
-                message: text("message").map(for_display),
+                code: code.or(kind).as_deref().map(for_display),
+                message: message.as_deref().map(for_display),
                 retry_after: retry_after(headers, SystemTime::now()),
             }),
         )

@@ -3,8 +3,9 @@
 //! A webhook carries little more than an object's id, so every consumer begins by retrieving the object. [`Client`] has
 //! those calls, and the calls that submit batches, list objects and manage webhook endpoints. Four rules hold for all:
 //!
-//! - **Tolerant.** A type has the few fields that are used; [`Batch::raw`] has the rest. A missing or unknown field, a
-//!   field of an unexpected type and an unknown status never make an answer unreadable.
+//! - **Tolerant.** A type has the few fields that are used; [`Batch::raw`] has the rest, byte for byte. A missing or unknown
+//!   field, a field of an unexpected type and an unknown status never make an answer unreadable, and neither does an odd
+//!   value that JSON allows ([`Json`]).
 //! - **Classified.** Every [`OpenAiError`] has an [`ErrorClass`]: retry, not found, unauthorized, quota exhausted or
 //!   permanent. [`OpenAiError::retry_after`] is the pause that OpenAI asks for.
 //! - **No retries.** A call is made once. Callers have a queue with a growing delay and a limit of attempts; retries in
@@ -49,14 +50,16 @@ mod submit;
 mod text;
 
 pub use agents::{AgentEnvironment, AgentSession, AgentTurn};
-pub use client::{Client, ClientConfig, ClientConfigError, http_client};
+pub use client::{Client, ClientConfig, ClientConfigError, InProcess, http_client};
 pub use content::FileContent;
 pub use endpoints::{EndpointChange, EndpointSecret, WebhookEndpoint};
 pub use error::{ErrorClass, OpenAiError};
 pub use fine_tuning::{FineTuningJob, FineTuningList};
+/// The reader of every answer.
+pub use hooks_webhook::Json;
 pub use key::{ApiKey, ApiKeyError};
 pub use models::Model;
-pub use objects::{Batch, BatchError, BatchStatus, File, RequestCounts};
+pub use objects::{Batch, BatchError, BatchStatus, File, RequestCounts, read_error};
 pub use page::Page;
 pub use phone_calls::CallApi;
 /// The type of [`http_client`].

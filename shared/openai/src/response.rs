@@ -1,15 +1,17 @@
 //! A model's response, reduced to the fields that are used.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::time::Duration;
 
 use bytes::Bytes;
-use serde_json::{Value, json};
+use hooks_webhook::Json;
+use serde_json::json;
 use tokio::time::Instant;
 
 use crate::client::{Call, Client};
 use crate::error::OpenAiError;
-use crate::objects::{text, time};
+use crate::objects::{owned, read_error, text};
 
 /// The size limit of a response, which may contain a few pictures in base64.
 const MAX_RESPONSE_BYTES: usize = 48 * 1024 * 1024;
@@ -102,9 +104,7 @@ pub struct Response {
     pub created_at: Option<i64>,
     /// When it completed, in seconds since the epoch. Older responses do not have it.
     pub completed_at: Option<i64>,
-    /// The whole object as OpenAI sent it.
-    pub raw: Value,
-    /// Answer of OpenAI, byte for byte.
+    /// The whole object, byte for byte.
     pub json: Bytes,
 }
 
@@ -128,7 +128,7 @@ impl Client {
         let body = json!({"model": model, "input": input, "max_output_tokens": max_output_tokens, "store": false});
         let call = Call { timeout: ANSWER_TIMEOUT, ..Call::new("create response", &["responses"]) };
         let answer = self.post(call, Some(&body), deadline).await?;
-        answer.read_with_bytes("a response", Response::from_json)
+        answer.read("a response", Response::from_json)
     }
 
     /// Retrieves a model's response: `GET /responses/{id}`.
@@ -136,23 +136,36 @@ impl Client {
         let path = ["responses", id];
         let call = Call { limit: MAX_RESPONSE_BYTES, ..Call::new("retrieve response", &path) };
         let answer = self.get(call, deadline).await?;
-        answer.read_with_bytes("a response", Response::from_json)
+        answer.read("a response", Response::from_json)
     }
 }
 
 impl Response {
+    /// The whole object.
+    #[must_use]
+    pub fn raw(&self) -> Json<'_> {
+        Json::of(&self.json)
+    }
+
     /// `None` without an id or a status.
-    pub(crate) fn from_json(raw: Value, json: Bytes) -> Option<Self> {
-        let error = raw.get("error").filter(|error| error.is_object());
+    pub(crate) fn from_json(json: Bytes) -> Option<Self> {
+        let [id, status, model, details, why, created_at, completed_at] = Json::of(&json).pick([
+            "id",
+            "status",
+            "model",
+            "incomplete_details",
+            "error",
+            "created_at",
+            "completed_at",
+        ]);
         Some(Self {
-            id: text(&raw, "id")?,
-            status: ResponseStatus::from(text(&raw, "status")?.as_str()),
-            model: text(&raw, "model"),
-            incomplete_reason: raw.get("incomplete_details").and_then(|details| text(details, "reason")),
-            error: error.map(|error| (text(error, "code"), text(error, "message"))),
-            created_at: time(&raw, "created_at"),
-            completed_at: time(&raw, "completed_at"),
-            raw,
+            id: owned(id)?,
+            status: ResponseStatus::from(status?.text()?.as_ref()),
+            model: owned(model),
+            incomplete_reason: details.and_then(|details| text(details, "reason")),
+            error: read_error(why),
+            created_at: created_at.and_then(Json::seconds),
+            completed_at: completed_at.and_then(Json::seconds),
             json,
         })
     }
@@ -162,19 +175,16 @@ impl Response {
     #[must_use]
     pub fn output_text(&self) -> String {
         let mut output = String::new();
-        for part in self.parts() {
-            let said = |name| part.get(name).and_then(Value::as_str);
-            match part.get("type").and_then(Value::as_str) {
-                Some("output_text") => output.push_str(said("text").unwrap_or_default()),
-                Some("refusal") => {
-                    if !output.is_empty() && !output.ends_with('\n') {
-                        output.push('\n');
-                    }
-                    output.push_str("[refusal] ");
-                    output.push_str(said("refusal").unwrap_or_default());
+        for [text, refusal] in self.parts() {
+            if let Some(text) = text {
+                output.push_str(&text);
+            } else if let Some(refusal) = refusal {
+                if !output.is_empty() && !output.ends_with('\n') {
                     output.push('\n');
                 }
-                _ => {}
+                output.push_str("[refusal] ");
+                output.push_str(&refusal);
+                output.push('\n');
             }
         }
         output
@@ -183,31 +193,34 @@ impl Response {
     /// Whether the model refused to answer, or to go on.
     #[must_use]
     pub fn is_refused(&self) -> bool {
-        self.parts().any(|part| part.get("type").and_then(Value::as_str) == Some("refusal"))
+        self.parts().any(|[_, refusal]| refusal.is_some())
     }
 
-    /// The parts of all messages.
-    fn parts(&self) -> impl Iterator<Item = &Value> {
-        messages(&self.raw).filter_map(|message| message.get("content")?.as_array()).flatten()
+    /// The parts of all messages: a text, or a refusal.
+    fn parts(&self) -> impl Iterator<Item = [Option<Cow<'_, str>>; 2]> {
+        let message = |item: &Json<'_>| item.get("type").and_then(Json::text).is_some_and(|kind| kind == "message");
+        let messages = self.raw().get("output").into_iter().flat_map(Json::items).filter(message);
+        messages.filter_map(|message| message.get("content")).flat_map(Json::items).map(|part| {
+            let [kind, text, refusal] = part.pick(["type", "text", "refusal"]);
+            match kind.and_then(Json::text).as_deref() {
+                Some("output_text") => [text.and_then(Json::text), None],
+                Some("refusal") => [None, Some(refusal.and_then(Json::text).unwrap_or_default())],
+                _ => [None, None],
+            }
+        })
     }
-}
-
-fn messages(response: &Value) -> impl Iterator<Item = &Value> {
-    let items = response.get("output").and_then(Value::as_array);
-    items.into_iter().flatten().filter(|item| item.get("type").and_then(Value::as_str) == Some("message"))
 }
 
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
+    use serde_json::{Value, json};
 
     use super::*;
 
     fn response(fields: &Value) -> Response {
         let mut object = json!({"id": "resp_1", "object": "response", "status": "completed"});
         object.as_object_mut().unwrap().append(&mut fields.as_object().unwrap().clone());
-        let json = Bytes::from(object.to_string());
-        Response::from_json(object, json).unwrap()
+        Response::from_json(object.to_string().into()).unwrap()
     }
 
     #[test]
@@ -243,6 +256,19 @@ mod tests {
     }
 
     #[test]
+    fn an_odd_value_does_not_hide_the_others() {
+        let deep = format!("{}{}", "[".repeat(5000), "]".repeat(5000));
+        let text = r#"{"type": "output_text", "text": "Good \ud83d", "logprobs": [-1e999]}"#;
+        let odd = format!(
+            r#"{{"id": "resp_1", "status": "queued", "status": "completed", "x": [1e999, {deep}], "created_at": 1753.25,
+                "error": {{}}, "output": [{{"type": "message", "content": [{text}]}}]}}"#
+        );
+        let read = Response::from_json(odd.into()).unwrap();
+        assert_eq!((read.status.as_str(), read.created_at), ("completed", Some(1753)));
+        assert_eq!((read.error.as_ref(), read.output_text().as_str()), (None, "Good \u{fffd}"));
+    }
+
+    #[test]
     fn each_known_status_keeps_its_name_and_an_unknown_one_too() {
         for name in ["queued", "in_progress", "completed", "failed", "cancelled", "incomplete"] {
             let status = ResponseStatus::from(name);
@@ -257,7 +283,7 @@ mod tests {
     #[test]
     fn a_response_needs_an_id_and_a_status() {
         for other in [json!(null), json!([]), json!({"status": "completed"}), json!({"id": "resp_1"})] {
-            assert!(Response::from_json(other.clone(), Bytes::new()).is_none(), "{other}");
+            assert!(Response::from_json(other.to_string().into()).is_none(), "{other}");
         }
     }
 }

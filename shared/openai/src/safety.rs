@@ -1,7 +1,7 @@
 //! Safety alerts and cases, reduced to the fields that are used.
 
 use bytes::Bytes;
-use serde_json::Value;
+use hooks_webhook::Json;
 use tokio::time::Instant;
 
 use crate::client::{Call, Client};
@@ -57,7 +57,7 @@ impl Client {
     pub async fn safety_alert(&self, id: &str, deadline: Instant) -> Result<SafetyAlert, OpenAiError> {
         let path = ["safety", "alerts", id];
         let answer = self.get(Call::new("retrieve safety alert", &path), deadline).await?;
-        answer.read_with_bytes("a safety alert", |raw, json| SafetyAlert::from_json(&raw, json))
+        answer.read("a safety alert", SafetyAlert::from_json)
     }
 
     /// Retrieves a safety case: `GET /safety/cases/{id}`. The key needs `api.safety.read` and must be of the same
@@ -65,17 +65,18 @@ impl Client {
     pub async fn safety_case(&self, id: &str, deadline: Instant) -> Result<SafetyCase, OpenAiError> {
         let path = ["safety", "cases", id];
         let answer = self.get(Call::new("retrieve safety case", &path), deadline).await?;
-        answer.read_with_bytes("a safety case", |raw, json| SafetyCase::from_json(&raw, json))
+        answer.read("a safety case", SafetyCase::from_json)
     }
 }
 
 impl SafetyAlert {
     /// `None` without an id.
-    fn from_json(raw: &Value, json: Bytes) -> Option<Self> {
+    fn from_json(json: Bytes) -> Option<Self> {
+        let raw = Json::of(&json);
         Some(Self {
             id: text(raw, "id")?,
             error_type: text(raw, "error_type"),
-            request_paused: raw.get("request_paused").and_then(Value::as_bool),
+            request_paused: raw.get("request_paused").and_then(Json::flag),
             model: text(raw, "model"),
             request_id: text(raw, "request_id"),
             response_id: text(raw, "response_id"),
@@ -89,7 +90,8 @@ impl SafetyAlert {
 
 impl SafetyCase {
     /// `None` without an id.
-    fn from_json(raw: &Value, json: Bytes) -> Option<Self> {
+    fn from_json(json: Bytes) -> Option<Self> {
+        let raw = Json::of(&json);
         Some(Self {
             id: text(raw, "id")?,
             notice: raw.get("notice").and_then(|notice| text(notice, "type")),

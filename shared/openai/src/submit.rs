@@ -74,7 +74,7 @@ impl Client {
         let form = Form::new().text("purpose", "batch").part("file", file);
         let call = Call { timeout: STILL_TIMEOUT, ..Call::new("upload file", &["files"]) };
         let answer = self.post_form(call, form, &sent, deadline).await?;
-        answer.read("a file", File::from_value)
+        answer.read("a file", File::from_json)
     }
 
     /// Creates a batch: `POST /batches`. Not idempotent.
@@ -90,14 +90,14 @@ impl Client {
             body["output_expires_after"] = json!({ "anchor": "created_at", "seconds": kept.as_secs() });
         }
         let answer = self.post(Call::new("create batch", &["batches"]), Some(&body), deadline).await?;
-        answer.read("a batch", Batch::from_value)
+        answer.read("a batch", Batch::from_json)
     }
 
     /// Cancels a batch, which takes up to ten minutes: `POST /batches/{id}/cancel`.
     pub async fn cancel_batch(&self, id: &str, deadline: Instant) -> Result<Batch, OpenAiError> {
         let path = ["batches", id, "cancel"];
         let answer = self.post(Call::new("cancel batch", &path), None, deadline).await?;
-        answer.read("a batch", Batch::from_value)
+        answer.read("a batch", Batch::from_json)
     }
 }
 

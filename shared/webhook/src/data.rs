@@ -1,13 +1,11 @@
 //! Data of each event type.
 
+use std::borrow::Cow;
 use std::fmt;
 
-use serde::de::DeserializeOwned;
-use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
 
-use crate::SipInvite;
-use crate::sip::SipHeaders;
+use crate::{Json, SipInvite};
 
 /// Data of an event, by its type.
 ///
@@ -76,17 +74,42 @@ pub enum EventData {
 
 impl EventData {
     /// Reads the data by the event's type. Never fails: data of unknown shape is [`Other`](Self::Other).
-    pub(crate) fn read(event_type: &str, json: &RawValue) -> Self {
-        let known = match event_type {
-            "realtime.call.incoming" => read(json).and_then(RealtimeCall::into_data),
-            "live.transport.incoming" | "live.transport.connected" | "live.call.incoming" => {
-                read(json).and_then(LiveTransport::into_data)
+    pub(crate) fn read(event_type: &str, json: Option<Json<'_>>) -> Self {
+        json.and_then(|json| Self::known(event_type, json)).unwrap_or_else(|| Self::Other(raw(json)))
+    }
+
+    fn known(event_type: &str, json: Json<'_>) -> Option<Self> {
+        Some(match event_type {
+            "realtime.call.incoming" => {
+                let [call_id, headers, media_security] = json.pick(["call_id", "sip_headers", "sip_media_security"]);
+                Self::RealtimeCall { call_id: text(call_id)?, invite: SipInvite::read(headers, media_security) }
             }
-            "safety_identifier.blocked" => read(json).map(SafetyIdentifier::into_data),
-            _ if event_type.starts_with("agent.session.") => read(json).and_then(AgentSession::into_data),
-            _ => read(json).and_then(Object::into_data),
-        };
-        known.unwrap_or_else(|| Self::Other(json.to_owned()))
+            "live.transport.incoming" | "live.transport.connected" | "live.call.incoming" => {
+                let [session_id, transport, headers, media_security] =
+                    json.pick(["session_id", "type", "sip_headers", "sip_media_security"]);
+                let invite = SipInvite::read(headers, media_security);
+                Self::LiveTransport { session_id: text(session_id)?, transport: text(transport), invite }
+            }
+            "safety_identifier.blocked" => {
+                let [category, identifier, model, project_id, request_id] =
+                    json.pick(["safety_category", "safety_identifier", "model", "project_id", "request_id"]);
+                Self::SafetyIdentifier {
+                    safety_category: category?.string()?.into_owned(),
+                    safety_identifier: identifier?.string()?.into_owned(),
+                    model: text(model),
+                    project_id: text(project_id),
+                    request_id: text(request_id),
+                }
+            }
+            _ if event_type.starts_with("agent.session.") => Self::AgentSession {
+                id: text(json.get("id"))?,
+                environment_type: text(json.get("environment_type")),
+                environment_id: text(json.get("environment_id")),
+                remote_url: text(json.at("/connect/remote_url")),
+                required_action: text(json.at("/required_action/type")),
+            },
+            _ => Self::Object { id: text(json.get("id"))? },
+        })
     }
 
     /// Id of the event's object, if it has one.
@@ -120,133 +143,11 @@ impl fmt::Debug for EventData {
     }
 }
 
-fn read<'a, T: Deserialize<'a>>(json: &'a RawValue) -> Option<T> {
-    serde_json::from_str(json.get()).ok()
+fn text(json: Option<Json<'_>>) -> Option<String> {
+    json?.text().map(Cow::into_owned)
 }
 
-/// Reads a member of an unexpected shape as absent.
-fn lenient<'de, D: Deserializer<'de>, T: DeserializeOwned>(deserializer: D) -> Result<Option<T>, D::Error> {
-    let json = <&RawValue>::deserialize(deserializer)?;
-    Ok(serde_json::from_str(json.get()).ok())
-}
-
-/// `None` for an empty id, which counts as absent.
-fn non_empty(id: String) -> Option<String> {
-    Some(id).filter(|id| !id.is_empty())
-}
-
-#[derive(Deserialize)]
-struct Object {
-    id: String,
-}
-
-impl Object {
-    fn into_data(self) -> Option<EventData> {
-        Some(EventData::Object { id: non_empty(self.id)? })
-    }
-}
-
-#[derive(Deserialize)]
-struct RealtimeCall {
-    call_id: String,
-    #[serde(default, deserialize_with = "lenient")]
-    sip_headers: Option<SipHeaders>,
-    #[serde(default, deserialize_with = "lenient")]
-    sip_media_security: Option<String>,
-}
-
-impl RealtimeCall {
-    fn into_data(self) -> Option<EventData> {
-        Some(EventData::RealtimeCall {
-            call_id: non_empty(self.call_id)?,
-            invite: invite(self.sip_headers, self.sip_media_security),
-        })
-    }
-}
-
-#[derive(Deserialize)]
-struct LiveTransport {
-    session_id: String,
-    #[serde(default, deserialize_with = "lenient", rename = "type")]
-    transport: Option<String>,
-    #[serde(default, deserialize_with = "lenient")]
-    sip_headers: Option<SipHeaders>,
-    #[serde(default, deserialize_with = "lenient")]
-    sip_media_security: Option<String>,
-}
-
-impl LiveTransport {
-    fn into_data(self) -> Option<EventData> {
-        Some(EventData::LiveTransport {
-            session_id: non_empty(self.session_id)?,
-            transport: self.transport,
-            invite: invite(self.sip_headers, self.sip_media_security),
-        })
-    }
-}
-
-fn invite(headers: Option<SipHeaders>, media_security: Option<String>) -> SipInvite {
-    SipInvite { headers: headers.unwrap_or_default().0, media_security }
-}
-
-#[derive(Deserialize)]
-struct AgentSession {
-    id: String,
-    #[serde(default, deserialize_with = "lenient")]
-    environment_type: Option<String>,
-    #[serde(default, deserialize_with = "lenient")]
-    environment_id: Option<String>,
-    #[serde(default, deserialize_with = "lenient")]
-    connect: Option<Connect>,
-    #[serde(default, deserialize_with = "lenient")]
-    required_action: Option<RequiredAction>,
-}
-
-#[derive(Deserialize)]
-struct Connect {
-    remote_url: String,
-}
-
-#[derive(Deserialize)]
-struct RequiredAction {
-    #[serde(rename = "type")]
-    kind: String,
-}
-
-impl AgentSession {
-    fn into_data(self) -> Option<EventData> {
-        Some(EventData::AgentSession {
-            id: non_empty(self.id)?,
-            environment_type: self.environment_type,
-            environment_id: self.environment_id,
-            remote_url: self.connect.map(|connect| connect.remote_url),
-            required_action: self.required_action.map(|action| action.kind),
-        })
-    }
-}
-
-#[derive(Deserialize)]
-struct SafetyIdentifier {
-    #[serde(rename = "safety_category")]
-    category: String,
-    #[serde(rename = "safety_identifier")]
-    identifier: String,
-    #[serde(default, deserialize_with = "lenient")]
-    model: Option<String>,
-    #[serde(default, deserialize_with = "lenient")]
-    project_id: Option<String>,
-    #[serde(default, deserialize_with = "lenient")]
-    request_id: Option<String>,
-}
-
-impl SafetyIdentifier {
-    fn into_data(self) -> EventData {
-        EventData::SafetyIdentifier {
-            safety_category: self.category,
-            safety_identifier: self.identifier,
-            model: self.model,
-            project_id: self.project_id,
-            request_id: self.request_id,
-        }
-    }
+fn raw(json: Option<Json<'_>>) -> Box<RawValue> {
+    let text = json.and_then(|json| String::from_utf8(json.bytes().to_vec()).ok());
+    text.and_then(|text| RawValue::from_string(text).ok()).unwrap_or_else(|| RawValue::NULL.to_owned())
 }

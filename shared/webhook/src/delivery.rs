@@ -1,12 +1,10 @@
 //! The signature check and the two states of a delivery: [`Signed`], then [`Verified`].
 
-use std::borrow::Cow;
 use std::fmt;
 
 use http::HeaderMap;
-use serde::Deserialize;
-use serde_json::value::RawValue;
 
+use crate::event::Envelope;
 use crate::signature::{WEBHOOK_ID, standard_webhooks, timestamped_hex};
 use crate::{Category, EventData, Scheme, Secret, VerifyError};
 
@@ -76,10 +74,7 @@ impl<'a> Signed<'a> {
         let webhook_id = webhook_id.map_err(|_| VerifyError::MissingHeader(WEBHOOK_ID))?;
         let timestamp = str::from_utf8(self.timestamp).map_err(|_| VerifyError::MalformedTimestamp)?;
         let body = str::from_utf8(self.body).map_err(|_| VerifyError::MalformedBody)?;
-        let envelope: Envelope<'a> = serde_json::from_str(body).map_err(|_| VerifyError::MalformedBody)?;
-        if envelope.event_type.is_empty() || envelope.id.is_empty() {
-            return Err(VerifyError::MalformedBody);
-        }
+        let envelope = Envelope::parse(body).ok_or(VerifyError::MalformedBody)?;
         Ok(Verified { webhook_id, timestamp, body, envelope })
     }
 }
@@ -88,17 +83,6 @@ impl fmt::Debug for Signed<'_> {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.debug_struct("Signed").field("webhook_id", &self.webhook_id()).finish_non_exhaustive()
     }
-}
-
-/// Members of an event that the verifier needs. Borrows from the body except where JSON escapes occur.
-#[derive(Deserialize)]
-struct Envelope<'a> {
-    #[serde(borrow, rename = "type")]
-    event_type: Cow<'a, str>,
-    #[serde(borrow)]
-    id: Cow<'a, str>,
-    #[serde(borrow)]
-    data: Option<&'a RawValue>,
 }
 
 /// Verified event: signed with a live secret, within the time window, and well-formed.
@@ -153,7 +137,7 @@ impl<'a> Verified<'a> {
     /// Id of the event's object, as [`EventData::object_id`].
     #[must_use]
     pub fn object_id(&self) -> Option<String> {
-        EventData::read(self.event_type(), self.envelope.data?).object_id().map(str::to_owned)
+        EventData::read(self.event_type(), self.envelope.data).object_id().map(str::to_owned)
     }
 
     /// Category of the event.

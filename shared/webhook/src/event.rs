@@ -1,12 +1,12 @@
 //! Event model for consumers.
 
+use std::borrow::Cow;
 use std::fmt;
 
-use serde::Deserialize;
 use serde_json::value::RawValue;
 use thiserror::Error;
 
-use crate::{Category, EventData, IdempotencyKey};
+use crate::{Category, EventData, IdempotencyKey, Json};
 
 /// Event: the envelope common to all types, and the data of its type.
 ///
@@ -33,31 +33,35 @@ pub struct Event {
 #[error("not a JSON object with a string `type` and a string `id`")]
 pub struct EventError;
 
-#[derive(Deserialize)]
-struct Envelope<'a> {
-    id: String,
-    #[serde(rename = "type")]
-    event_type: String,
-    #[serde(borrow)]
-    created_at: Option<&'a RawValue>,
-    #[serde(borrow)]
-    data: Option<&'a RawValue>,
+/// The members that all events have.
+pub(crate) struct Envelope<'a> {
+    pub(crate) id: Cow<'a, str>,
+    pub(crate) event_type: Cow<'a, str>,
+    pub(crate) created_at: Option<Json<'a>>,
+    pub(crate) data: Option<Json<'a>>,
+}
+
+impl<'a> Envelope<'a> {
+    /// `None` without one id and one type: of two, readers would take different ones.
+    pub(crate) fn parse(body: &'a str) -> Option<Self> {
+        let json = Json::parse(body.as_bytes())?;
+        let [id, event_type, created_at, data] = json.pick(["id", "type", "created_at", "data"]);
+        let names = json.members().filter_map(|(name, _)| name.text());
+        let is_unique = names.filter(|name| matches!(name.as_ref(), "id" | "type")).count() == 2;
+        is_unique.then_some(Self { id: id?.text()?, event_type: event_type?.text()?, created_at, data })
+    }
 }
 
 impl Event {
     /// Parses an event. Accepts every body that [`Signed::parse`](crate::Signed::parse) accepts.
     pub fn parse(body: &str) -> Result<Self, EventError> {
-        let envelope: Envelope<'_> = serde_json::from_str(body).map_err(|_| EventError)?;
-        if envelope.id.is_empty() || envelope.event_type.is_empty() {
-            return Err(EventError);
-        }
-        let created_at = envelope.created_at.and_then(|json| serde_json::from_str(json.get()).ok());
+        let Envelope { id, event_type, created_at, data } = Envelope::parse(body).ok_or(EventError)?;
         Ok(Self {
-            created_at: created_at.unwrap_or(0),
-            data: EventData::read(&envelope.event_type, envelope.data.unwrap_or(RawValue::NULL)),
+            id: id.into_owned(),
+            created_at: created_at.and_then(Json::seconds).unwrap_or_default(),
+            data: EventData::read(&event_type, data),
             raw: RawValue::from_string(body.to_owned()).map_err(|_| EventError)?,
-            id: envelope.id,
-            event_type: envelope.event_type,
+            event_type: event_type.into_owned(),
         })
     }
 

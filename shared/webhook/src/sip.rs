@@ -1,11 +1,8 @@
 //! The SIP headers of a phone call.
 
 use std::borrow::Cow;
-use std::fmt;
 
-use serde::de::{SeqAccess, Visitor};
-use serde::{Deserialize, Deserializer};
-use serde_json::value::RawValue;
+use crate::Json;
 
 /// Maximum number of SIP headers kept of a call. The caller controls their number; an ordinary INVITE has about twenty.
 pub const MAX_SIP_HEADERS: usize = 64;
@@ -37,56 +34,23 @@ pub struct SipInvite {
 }
 
 impl SipInvite {
+    /// Reads it. Headers of another shape are skipped, and those in excess are never held in memory.
+    pub(crate) fn read(headers: Option<Json<'_>>, media_security: Option<Json<'_>>) -> Self {
+        let header = |line: Json<'_>| {
+            let [name, value] = line.pick(["name", "value"]).map(|part| part.and_then(Json::string));
+            let name = name.filter(|name| name.len() <= MAX_SIP_NAME)?;
+            let value = value.filter(|value| value.len() <= MAX_SIP_VALUE)?;
+            Some(SipHeader { name: name.into_owned(), value: value.into_owned() })
+        };
+        Self {
+            headers: headers.into_iter().flat_map(Json::items).filter_map(header).take(MAX_SIP_HEADERS).collect(),
+            media_security: media_security.and_then(Json::text).map(Cow::into_owned),
+        }
+    }
+
     /// First value of a header; the name is case-insensitive.
     #[must_use]
     pub fn header(&self, name: &str) -> Option<&str> {
         self.headers.iter().find(|header| header.name.eq_ignore_ascii_case(name)).map(|header| header.value.as_str())
-    }
-}
-
-/// `sip_headers`, read one by one: entries of another shape are skipped, and excess entries are never held in memory.
-#[derive(Default)]
-pub(crate) struct SipHeaders(pub(crate) Vec<SipHeader>);
-
-#[derive(Deserialize)]
-struct Line<'a> {
-    #[serde(borrow)]
-    name: Cow<'a, str>,
-    #[serde(borrow)]
-    value: Cow<'a, str>,
-}
-
-impl SipHeaders {
-    fn take(&mut self, line: Line<'_>) {
-        let Line { name, value } = line;
-        if self.0.len() < MAX_SIP_HEADERS && name.len() <= MAX_SIP_NAME && value.len() <= MAX_SIP_VALUE {
-            self.0.push(SipHeader { name: name.into_owned(), value: value.into_owned() });
-        }
-    }
-}
-
-impl<'de> Deserialize<'de> for SipHeaders {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Lines;
-
-        impl<'de> Visitor<'de> for Lines {
-            type Value = SipHeaders;
-
-            fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-                formatter.write_str("a list of SIP headers")
-            }
-
-            fn visit_seq<A: SeqAccess<'de>>(self, mut entries: A) -> Result<SipHeaders, A::Error> {
-                let mut headers = SipHeaders::default();
-                while let Some(entry) = entries.next_element::<&RawValue>()? {
-                    if let Ok(line) = serde_json::from_str(entry.get()) {
-                        headers.take(line);
-                    }
-                }
-                Ok(headers)
-            }
-        }
-
-        deserializer.deserialize_seq(Lines)
     }
 }

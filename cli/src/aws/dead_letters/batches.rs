@@ -1,6 +1,6 @@
 //! SQS's batch calls: receive, send, delete, change visibility.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::fmt;
 
 use aws_sdk_sqs::types::{
@@ -8,10 +8,10 @@ use aws_sdk_sqs::types::{
     MessageSystemAttributeName, SendMessageBatchRequestEntry,
 };
 use hooks_aws::cause;
-use tokio::task::JoinSet;
 
-use super::{BATCH_SIZE, DeadLetter, DeadLetterQueue, DlqAction, DlqResult, PARALLEL_CALLS, Seen};
+use super::{Applied, BATCH_SIZE, DeadLetter, DeadLetterQueue, DlqAction, PARALLEL_CALLS, Seen};
 use crate::error::{CliError, QUEUE_PERMISSIONS, Result};
+use crate::parallel::each;
 
 /// Visibility timeout of a received message, in seconds. It is made visible again earlier, unless this process dies.
 const VISIBILITY_SECONDS: i32 = 60;
@@ -21,14 +21,6 @@ const WAIT_SECONDS: i32 = 1;
 
 /// Maximum size of a batch that is sent, in bytes.
 const MAX_BATCH_BYTES: usize = 256 * 1024;
-
-/// Result of one batch.
-#[derive(Default)]
-pub(super) struct BatchResult {
-    pub(super) result: DlqResult,
-    /// Ids of the messages that are no longer in the dead-letter queue.
-    pub(super) deleted: Vec<String>,
-}
 
 impl DeadLetterQueue {
     /// Receives a batch, which makes its messages invisible.
@@ -44,28 +36,32 @@ impl DeadLetterQueue {
         Ok(received.messages.unwrap_or_default().into_iter().filter_map(DeadLetter::from_message).collect())
     }
 
-    /// Redrives or purges a batch.
-    pub(super) async fn apply_batch(&self, action: DlqAction, batch: Vec<DeadLetter>) -> Result<BatchResult> {
-        let (mut total, mut deleted) = (DlqResult::default(), Vec::new());
-        let receipts: Vec<_> = batch.iter().map(|letter| (letter.id.clone(), letter.receipt.clone())).collect();
+    /// Redrives or purges a batch. Returns what became of each letter, by id.
+    pub(super) async fn apply_batch(
+        &self,
+        action: DlqAction,
+        batch: Vec<DeadLetter>,
+    ) -> Result<Vec<(String, Applied)>> {
+        let (mut ids, mut receipts) = (Vec::new(), BTreeMap::new());
+        for (at, letter) in batch.iter().enumerate() {
+            ids.push(letter.id.clone());
+            receipts.insert(at, letter.receipt.clone());
+        }
         let mut refused = match action {
             DlqAction::Redrive => self.send(batch).await?,
             DlqAction::Purge => HashMap::new(),
         };
-        let sent: Vec<_> = receipts.into_iter().enumerate().filter(|(at, _)| !refused.contains_key(at)).collect();
-        let not_deleted = self.delete(&sent).await;
-        for (at, (id, _)) in sent {
-            match (not_deleted.get(&at), action) {
-                (None, _) => deleted.push(id),
-                (Some(_), DlqAction::Redrive) => total.copied += 1,
-                (Some(cause), DlqAction::Purge) => {
-                    refused.insert(at, cause.clone());
-                }
-            }
-        }
-        let (letters, count) = (deleted.len(), refused.len());
-        let result = DlqResult { letters, refused: count, cause: refused.into_values().next(), ..total };
-        Ok(BatchResult { result, deleted })
+        receipts.retain(|at, _| !refused.contains_key(at));
+        let mut kept = self.delete(&receipts).await;
+        let applied = ids.into_iter().enumerate().map(|(at, id)| {
+            let applied = match (refused.remove(&at), kept.remove(&at), action) {
+                (Some(cause), ..) | (None, Some(cause), DlqAction::Purge) => Applied::Refused(cause),
+                (None, Some(_), DlqAction::Redrive) => Applied::Copied,
+                (None, None, _) => Applied::Done,
+            };
+            (id, applied)
+        });
+        Ok(applied.collect())
     }
 
     /// Sends a batch to the category's queue. Returns SQS's errors for refused messages, by position.
@@ -84,38 +80,34 @@ impl DeadLetterQueue {
         Ok(by_position(&sent.failed))
     }
 
-    /// Deletes messages, given by position, id and receipt. Returns the errors of those that are not deleted.
-    async fn delete(&self, letters: &[(usize, (String, String))]) -> HashMap<usize, String> {
-        if letters.is_empty() {
+    /// Deletes messages, given by their receipts. Returns the errors of those that are not deleted, by position.
+    async fn delete(&self, receipts: &BTreeMap<usize, String>) -> HashMap<usize, String> {
+        if receipts.is_empty() {
             return HashMap::new();
         }
-        let entries = letters.iter().filter_map(|(at, (_, receipt))| {
+        let entries = receipts.iter().filter_map(|(at, receipt)| {
             DeleteMessageBatchRequestEntry::builder().id(at.to_string()).receipt_handle(receipt).build().ok()
         });
         let request = self.client.delete_message_batch().queue_url(&self.url);
         match request.set_entries(Some(entries.collect())).send().await {
             Ok(deleted) => by_position(&deleted.failed),
-            Err(error) => letters.iter().map(|(at, _)| (*at, cause(&error))).collect(),
+            Err(error) => receipts.keys().map(|at| (*at, cause(&error))).collect(),
         }
     }
 
     /// Makes received messages visible again. If a call fails, they become visible after [`VISIBILITY_SECONDS`].
     pub(super) async fn make_visible(&self, seen: Seen) {
         let receipts: Vec<_> = seen.invisible.into_values().collect();
-        let mut calls = JoinSet::new();
-        for batch in receipts.chunks(BATCH_SIZE) {
+        let calls = receipts.chunks(BATCH_SIZE).map(async |batch| {
             let entries = batch.iter().enumerate().filter_map(|(at, receipt)| {
                 let entry = ChangeMessageVisibilityBatchRequestEntry::builder().id(at.to_string());
                 entry.receipt_handle(receipt).visibility_timeout(0).build().ok()
             });
             let request = self.client.change_message_visibility_batch().queue_url(&self.url);
-            let request = request.set_entries(Some(entries.collect()));
-            if calls.len() >= PARALLEL_CALLS {
-                let _ = calls.join_next().await;
-            }
-            calls.spawn(async move { drop(request.send().await) });
-        }
-        while calls.join_next().await.is_some() {}
+            drop(request.set_entries(Some(entries.collect())).send().await);
+            Ok(())
+        });
+        let _ = each(calls, PARALLEL_CALLS, drop).await;
     }
 }
 

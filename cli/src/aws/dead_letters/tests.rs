@@ -85,7 +85,8 @@ async fn only_the_chosen_letters_move_with_all_their_attributes() {
     let even = letters.peek(usize::MAX, |letter| (letter.reason() == Some("even")).then_some(letter.id)).await.unwrap();
     let ids: HashSet<_> = even.into_iter().chain(["gone".to_owned()]).collect();
     let mut heard = 0;
-    let done = letters.apply(DlqAction::Redrive, &ids, |count| heard += count).await.unwrap();
+    let mut done = DlqResult::default();
+    letters.apply(DlqAction::Redrive, &ids, &mut done, |count| heard += count).await.unwrap();
     assert_eq!((done, heard), (DlqResult { letters: 125, ..DlqResult::default() }, 125));
     assert_eq!((letters.queue_depth().await.unwrap(), letters.depth().await.unwrap()), (waiting(125), waiting(125)));
     let left = letters.peek(usize::MAX, |letter| letter.reason().map(str::to_owned)).await.unwrap();
@@ -104,7 +105,8 @@ async fn a_letter_that_sqs_refuses_stays_and_its_neighbours_move() {
     smaller.attributes(QueueAttributeName::MaximumMessageSize, "1024").send().await.unwrap();
     let ids: HashSet<_> = letters.peek(usize::MAX, |letter| Some(letter.id)).await.unwrap().into_iter().collect();
 
-    let done = letters.apply(DlqAction::Redrive, &ids, |_| {}).await.unwrap();
+    let mut done = DlqResult::default();
+    letters.apply(DlqAction::Redrive, &ids, &mut done, |_| {}).await.unwrap();
 
     assert_eq!((done.letters, done.copied, done.refused), (9, 0, 1));
     assert!(done.cause.unwrap().contains("1024"));
@@ -117,10 +119,11 @@ async fn letters_that_their_queue_refuses_stay() {
     let (all, sqs, queue_url) = letters(12).await;
     let ids: HashSet<_> = all.peek(usize::MAX, |letter| Some(letter.id)).await.unwrap().into_iter().collect();
     sqs.delete_queue().queue_url(queue_url).send().await.unwrap();
-    let refused = all.apply(DlqAction::Redrive, &ids, |_| {}).await.unwrap_err().to_string();
+    let mut done = DlqResult::default();
+    let refused = all.apply(DlqAction::Redrive, &ids, &mut done, |_| {}).await.unwrap_err().to_string();
     assert!(refused.starts_with("could not put dead letters back into their queue: "), "{refused}");
     assert_eq!(all.depth().await.unwrap(), waiting(12));
-    let done = all.apply(DlqAction::Purge, &ids, |_| {}).await.unwrap();
+    all.apply(DlqAction::Purge, &ids, &mut done, |_| {}).await.unwrap();
     assert_eq!(done.letters, 12);
     assert_eq!(all.depth().await.unwrap(), waiting(0));
 }

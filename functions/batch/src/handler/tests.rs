@@ -55,6 +55,13 @@ impl Fixture {
         self.handler.handle(&event, &context).await
     }
 
+    /// Handles an event that was created a moment ago.
+    async fn handle_young(&self) -> Result<Outcome, HandlerError> {
+        let created_at = clock::now_ms() / 1000 - 5;
+        let event = json!({"id": "evt_1", "type": "batch.completed", "created_at": created_at, "data": {"id": ID}});
+        self.handle_event(&event).await
+    }
+
     fn stored(&self, name: &str) -> Option<String> {
         let object = self.s3.object(&format!("batch/{ID}/{name}"))?;
         Some(String::from_utf8(object.bytes.to_vec()).unwrap())
@@ -150,12 +157,14 @@ async fn the_summary_is_written_for_people_and_programs() {
             "times": {"created_at": "2026-11-21T03:15:15Z", "completed_at": "2026-11-21T03:16:15Z",
                 "expires_at": "2026-11-22T03:15:15Z", "seconds": 60},
             "request_counts": {"total": 2, "completed": 1, "failed": 1},
+            "counts": {"total": 2, "succeeded": 1, "failed": 1, "unreadable": 0, "missing": 0},
             "lines": tally(output_bytes + error_bytes, 1, 1),
             "status_codes": {"200": 1, "400": 1},
             "errors": {"bad_parameter": {"count": 1, "first_custom_id": "row-2", "first_message": "Not like that."}},
-            "tokens": {"gpt-6-luna": {"requests": 1, "input": 5, "cached": 0, "output": 2, "reasoning": 0, "total": 7}},
+            "tokens": {"gpt-6-luna": {"requests": 1, "input": 5, "cached": 0, "cache_write": 0, "output": 2, "reasoning": 0, "total": 7}},
             "usage": {"total_tokens": 7},
             "batch_errors": [],
+            "batch_error_count": 0,
             "files": {
                 "input": {"file_id": "file-in"},
                 "output": {"file_id": "file-out", "key": "batch/batch_1/output.jsonl", "lines": tally(output_bytes, 1, 0)},
@@ -262,10 +271,11 @@ Where  s3://artifacts/batch/batch_1/summary.json
 #[tokio::test]
 async fn a_share_of_failures_is_alerted_only_beyond_the_limit() {
     for (failed, alerts) in [(0, false), (1, false), (2, true)] {
-        let fixture = Fixture::with(json!({"output_file_id": "file-out",
+        let fixture = Fixture::with(json!({"output_file_id": "file-out", "error_file_id": "file-err",
             "request_counts": {"total": 10, "completed": 10 - failed, "failed": failed}}))
         .await;
-        fixture.file("file-out", &[success("row-1")]);
+        fixture.file("file-out", &vec![success("row-1"); 10 - failed]);
+        fixture.file("file-err", &vec![refused("row-2"); failed]);
         let outcome = fixture.handle("batch.completed").await.unwrap();
         assert_eq!(outcome.alert.is_some(), alerts, "{failed} of 10");
     }
@@ -301,16 +311,118 @@ async fn an_announced_end_that_openai_does_not_show_yet_is_waited_for() {
 }
 
 #[tokio::test]
-async fn a_missing_output_file_is_waited_for_but_not_forever() {
-    let counts = json!({"total": 1, "completed": 1, "failed": 0});
-    let fixture = Fixture::with(json!({"request_counts": counts, "completed_at": clock::now_ms() / 1000 - 10})).await;
-    retry(fixture.handle("batch.completed").await);
-    assert_eq!(fixture.s3.keys(), Vec::<String>::new());
+async fn a_missing_file_is_waited_for_while_the_batch_is_young_and_then_told() {
+    let no_file = "the batch is completed, but has neither an output file nor an error file";
+    for (completed, failed, output, missing) in [
+        (1, 0, None, "1 requests succeeded, but the batch has no output file"),
+        (1, 2, Some("file-out"), "2 requests failed, but the batch has no error file"),
+        (0, 2, None, "2 requests failed, but the batch has no error file"),
+        (0, 0, None, no_file),
+    ] {
+        let just_ended = clock::now_ms() / 1000 - 10;
+        let changes = |ended| {
+            let counts = json!({"total": completed + failed, "completed": completed, "failed": failed});
+            json!({"request_counts": counts, "output_file_id": output, "created_at": ended - 60, "completed_at": ended})
+        };
+        let fixture = Fixture::with(changes(just_ended)).await;
+        fixture.file("file-out", &[success("row-1")]);
+        assert_eq!(retry(fixture.handle_young().await).1, missing);
+        assert_eq!(fixture.s3.keys(), Vec::<String>::new());
 
-    let fixture = Fixture::with(json!({"request_counts": counts, "completed_at": clock::now_ms() / 1000 - 4000})).await;
-    let outcome = fixture.handle("batch.completed").await.unwrap();
-    assert_eq!(outcome.note.as_deref(), Some("1 requests succeeded, but the batch has no output file"));
-    assert_eq!(fixture.summary()["note"], json!(outcome.note));
+        let outcome = fixture.handle("batch.completed").await.unwrap();
+        assert!(outcome.note.as_deref().unwrap().starts_with(missing), "{:?}", outcome.note);
+        assert_eq!(fixture.summary()["note"], json!(outcome.note));
+
+        let fixture = Fixture::with(changes(just_ended - 600)).await;
+        fixture.file("file-out", &[success("row-1")]);
+        assert!(fixture.handle_young().await.unwrap().note.unwrap().starts_with(missing));
+    }
+}
+
+#[tokio::test]
+async fn a_batch_that_was_not_run_needs_no_files() {
+    for status in ["failed", "cancelled"] {
+        let ended = clock::now_ms() / 1000 - 10;
+        let fixture =
+            Fixture::with(json!({"status": status, "completed_at": null, format!("{status}_at"): ended})).await;
+        assert_eq!(fixture.handle_young().await.unwrap().note, None, "{status}");
+    }
+}
+
+#[tokio::test]
+async fn a_file_of_a_young_batch_that_openai_does_not_have_yet_is_waited_for() {
+    let ended = clock::now_ms() / 1000 - 10;
+    let fixture =
+        Fixture::with(json!({"output_file_id": "file-out", "error_file_id": "file-err", "completed_at": ended})).await;
+    fixture.file("file-err", &[refused("row-1")]);
+    let (_, message) = retry(fixture.handle_young().await);
+    assert_eq!(message, "the batch is completed, but OpenAI has no file file-out (for batch/batch_1/output.jsonl) yet");
+    assert_eq!(permanent(fixture.handle("batch.completed").await).0, "file_gone", "its event is old");
+    fixture.file("file-out", &[success("row-1")]);
+    assert_eq!(fixture.handle_young().await.unwrap().artifacts.len(), 3);
+    // The file is known, and its content not yet.
+    fixture.server.reply_at("/v1/files/file-out/content", Reply::status(404));
+    retry(fixture.handle_young().await);
+}
+
+#[tokio::test]
+async fn lines_are_believed_over_openai_s_counts_and_a_difference_is_told() {
+    let odd = json!("not a result");
+    let cases = [
+        (vec![success("1"), success("2")], vec![refused("3")], json!({"total": 3, "completed": 2, "failed": 1})),
+        (vec![success("1")], vec![], json!({"total": 3, "completed": 1, "failed": 0, "missing": 2})),
+        (
+            vec![success("1"), odd],
+            vec![],
+            json!({"total": 3, "completed": 1, "failed": 0, "unreadable": 1, "missing": 1}),
+        ),
+        (vec![success("1"); 4], vec![], json!({"total": 4, "completed": 4, "failed": 0})),
+    ];
+    for (output, errors, counts) in cases {
+        let fixture = Fixture::with(json!({"output_file_id": "file-out", "error_file_id": "file-err",
+            "request_counts": {"total": 3, "completed": 3, "failed": 0}}))
+        .await;
+        fixture.file("file-out", &output);
+        fixture.file("file-err", &errors);
+        let outcome = fixture.handle("batch.completed").await.unwrap();
+        assert_eq!(Value::Object(outcome.counts), counts);
+        let note = outcome.note.unwrap();
+        assert!(note.starts_with("OpenAI counts 3 requests that succeeded and 0 that failed; of the lines "), "{note}");
+        assert_eq!((&fixture.summary()["note"], &outcome.summary["disagreement"]), (&json!(note), &json!(note)));
+        match outcome.alert {
+            Some(alert) => assert!(alert.message.contains(&format!("\nNote   {note}\n")), "{}", alert.message),
+            None => assert_eq!(counts["completed"], 4),
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_batch_with_an_error_for_each_of_50_000_lines_is_told() {
+    let message =
+        "This custom_id was used by an earlier request. Each request of a batch needs one of its own. ".repeat(2);
+    let errors: Vec<Value> =
+        (1..=50_000).map(|line| json!({"code": "duplicate_custom_id", "message": message, "line": line})).collect();
+    let fixture =
+        Fixture::with(json!({"status": "failed", "completed_at": null, "errors": {"object": "list", "data": errors}}))
+            .await;
+    let outcome = fixture.handle("batch.failed").await.unwrap();
+    assert!(outcome.error.unwrap().ends_with("(and 49999 more)"));
+    assert!(outcome.alert.unwrap().message.contains("\n       and 49995 more\n"));
+    let summary = fixture.summary();
+    assert_eq!(
+        (summary["batch_errors"].as_array().unwrap().len(), &summary["batch_error_count"]),
+        (100, &json!(50_000))
+    );
+}
+
+#[tokio::test]
+async fn a_batch_that_is_too_large_was_not_refused() {
+    let fixture = Fixture::with(json!({"shiny": "x".repeat(33 * 1024 * 1024)})).await;
+    let (reason, message) = permanent(fixture.handle("batch.completed").await);
+    assert_eq!(
+        (reason, message.as_str()),
+        (HandlerError::TOO_LARGE, "retrieve batch: the answer is longer than 33554432 bytes")
+    );
 }
 
 #[tokio::test]

@@ -2,9 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use hooks_openai::{Json, read_error};
 use serde::Serialize;
-
-use super::result_line::{Details, Lenient, RequestError, Response, ResultLine, Scalar, Usage};
 
 /// Maximum number of different error codes, and of different models. Further ones are counted together.
 const MAX_NAMES: usize = 50;
@@ -66,6 +65,8 @@ pub(crate) struct Tokens {
     pub(crate) input: u64,
     /// Input tokens that were cached.
     pub(crate) cached: u64,
+    /// Input tokens that were written into the cache, which costs more.
+    pub(crate) cache_write: u64,
     /// Output tokens.
     pub(crate) output: u64,
     /// Output tokens for reasoning.
@@ -75,23 +76,23 @@ pub(crate) struct Tokens {
 }
 
 impl Tokens {
-    fn of(usage: &Usage<'_>) -> Self {
-        let count = |one: &Scalar<'_>, other: &Scalar<'_>| one.count().or(other.count()).unwrap_or_default();
-        let details = |one: &Lenient<Details<'_>>, other: &Lenient<Details<'_>>| {
-            let details = one.0.as_ref().or(other.0.as_ref());
-            details.map(|details| (details.cached_tokens.count(), details.reasoning_tokens.count())).unwrap_or_default()
-        };
-        let (input, output) =
-            (count(&usage.input_tokens, &usage.prompt_tokens), count(&usage.output_tokens, &usage.completion_tokens));
-        let (cached, _) = details(&usage.input_tokens_details, &usage.prompt_tokens_details);
-        let (_, reasoning) = details(&usage.output_tokens_details, &usage.completion_tokens_details);
+    /// Endpoints name the tokens input and output, or prompt and completion.
+    fn of(usage: Json<'_>) -> Self {
+        let count = |pointers: [&str; 2]| pointers.into_iter().find_map(|pointer| usage.at(pointer)?.count());
+        let input = count(["/input_tokens", "/prompt_tokens"]).unwrap_or_default();
+        let output = count(["/output_tokens", "/completion_tokens"]).unwrap_or_default();
+        let of_input =
+            |name: &str| count([&format!("/input_tokens_details/{name}"), &format!("/prompt_tokens_details/{name}")]);
+        let reasoning =
+            count(["/output_tokens_details/reasoning_tokens", "/completion_tokens_details/reasoning_tokens"]);
         Self {
             requests: 1,
             input,
-            cached: cached.unwrap_or_default(),
+            cached: of_input("cached_tokens").unwrap_or_default(),
+            cache_write: of_input("cache_write_tokens").unwrap_or_default(),
             output,
             reasoning: reasoning.unwrap_or_default(),
-            total: usage.total_tokens.count().unwrap_or_else(|| input.saturating_add(output)),
+            total: usage.at("/total_tokens").and_then(Json::count).unwrap_or_else(|| input.saturating_add(output)),
         }
     }
 
@@ -100,6 +101,7 @@ impl Tokens {
         self.requests += other.requests;
         self.input = self.input.saturating_add(other.input);
         self.cached = self.cached.saturating_add(other.cached);
+        self.cache_write = self.cache_write.saturating_add(other.cache_write);
         self.output = self.output.saturating_add(other.output);
         self.reasoning = self.reasoning.saturating_add(other.reasoning);
         self.total = self.total.saturating_add(other.total);
@@ -113,9 +115,13 @@ impl Tally {
             return;
         }
         self.lines += 1;
-        match ResultLine::parse(line) {
-            Some(result) if result.response.0.is_some() || result.error.0.is_some() => self.result(&result),
-            _ => self.malformed += 1,
+        let [custom_id, response, error] =
+            Json::parse(line).map(|result| result.pick(["custom_id", "response", "error"])).unwrap_or_default();
+        let [response, error] = [response, error].map(|part| part.filter(|part| part.is_object()));
+        if response.is_some() || error.is_some() {
+            self.result(custom_id, response, error);
+        } else {
+            self.malformed += 1;
         }
     }
 
@@ -150,44 +156,39 @@ impl Tally {
         }
     }
 
-    fn result(&mut self, result: &ResultLine<'_>) {
-        let Lenient(response) = &result.response;
-        let status = response.as_ref().and_then(|response| response.status_code.count());
+    fn result(&mut self, custom_id: Option<Json<'_>>, response: Option<Json<'_>>, error: Option<Json<'_>>) {
+        let [status, body] = response.map(|response| response.pick(["status_code", "body"])).unwrap_or_default();
+        let [model, usage, of_body] = body.map(|body| body.pick(["model", "usage", "error"])).unwrap_or_default();
+        let status = status.and_then(Json::count);
         if let Some(status) = status {
             // HTTP has no greater status, and the number of entries stays bounded.
             *self.status_codes.entry(status.min(999)).or_default() += 1;
         }
-        let body = response.as_ref().and_then(|Response { body: Lenient(body), .. }| body.as_ref());
-        let error = result.error.0.as_ref().or_else(|| body?.error.0.as_ref());
+        let error = read_error(error).or_else(|| read_error(of_body));
         if error.is_none() && status.is_some_and(|status| (200..300).contains(&status)) {
             self.succeeded += 1;
         } else {
             self.failed += 1;
-            self.error(&result.custom_id, status, error);
+            self.error(custom_id, status, error.unwrap_or_default());
         }
-        if let Some(body) = body
-            && let Lenient(Some(usage)) = &body.usage
-        {
-            update(&mut self.tokens, body.model.text().unwrap_or(NO_MODEL), |entry| entry.add(&Tokens::of(usage)));
+        if let Some(usage) = usage.filter(|usage| usage.is_object()) {
+            let model = model.and_then(Json::text);
+            update(&mut self.tokens, model.as_deref().unwrap_or(NO_MODEL), |entry| entry.add(&Tokens::of(usage)));
         }
     }
 
-    fn error(&mut self, custom_id: &Scalar<'_>, status: Option<u64>, error: Option<&RequestError<'_>>) {
-        let code = error.and_then(|error| error.code.text().or(error.kind.text()));
-        let by_status;
-        let code = match (code, status) {
-            (Some(code), _) => code,
-            (None, Some(status)) => {
-                by_status = format!("http_{status}");
-                &by_status
-            }
-            (None, None) => "unknown",
-        };
-        update(&mut self.errors, code, |entry| {
+    fn error(
+        &mut self,
+        custom_id: Option<Json<'_>>,
+        status: Option<u64>,
+        (code, message): (Option<String>, Option<String>),
+    ) {
+        let code = code.or_else(|| Some(format!("http_{}", status?))).unwrap_or_else(|| "unknown".to_owned());
+        update(&mut self.errors, &code, |entry| {
             entry.count += 1;
             if entry.count == 1 {
-                entry.first_custom_id = custom_id.text().map(hooks_openai::for_display);
-                entry.first_message = error.and_then(|error| error.message.text()).map(hooks_openai::for_display);
+                entry.first_custom_id = custom_id.and_then(Json::text).map(|text| hooks_openai::for_display(&text));
+                entry.first_message = message.as_deref().map(hooks_openai::for_display);
             }
         });
     }
@@ -232,17 +233,17 @@ mod tests {
     #[test]
     fn tokens_are_added_up_by_model_under_either_name() {
         let response = json!({"model": "gpt-6-luna", "error": null, "usage": {"input_tokens": 10,
-            "input_tokens_details": {"cached_tokens": 4}, "output_tokens": 7,
+            "input_tokens_details": {"cached_tokens": 4, "cache_write_tokens": 6}, "output_tokens": 7,
             "output_tokens_details": {"reasoning_tokens": 2}, "total_tokens": 17}});
         let chat = json!({"model": "gpt-6-luna", "usage": {"prompt_tokens": 1, "completion_tokens": 2,
-            "prompt_tokens_details": {"cached_tokens": 1, "audio_tokens": 0},
+            "prompt_tokens_details": {"cached_tokens": 1, "cache_write_tokens": 2, "audio_tokens": 0},
             "completion_tokens_details": {"reasoning_tokens": 1}, "total_tokens": 3}});
         let embedding = json!({"model": "embed", "data": [{"embedding": [0.1, -2e-5]}],
             "usage": {"prompt_tokens": 5, "total_tokens": 5}});
         let tally = tally(&[result(200, &response), result(200, &chat), result(200, &embedding)]);
         assert_eq!(
             tally.tokens["gpt-6-luna"],
-            Tokens { requests: 2, input: 11, cached: 5, output: 9, reasoning: 3, total: 20 }
+            Tokens { requests: 2, input: 11, cached: 5, cache_write: 8, output: 9, reasoning: 3, total: 20 }
         );
         assert_eq!(tally.tokens["embed"], Tokens { requests: 1, input: 5, total: 5, ..Tokens::default() });
         assert_eq!((tally.lines, tally.succeeded, tally.failed), (3, 3, 0));
@@ -275,6 +276,34 @@ mod tests {
         line["error"] = json!({"code": "c"});
         assert_eq!(tally(&[line]).failed, 1);
         assert_eq!(tally(&[result(200, &json!({"error": {"code": "server_error"}}))]).failed, 1);
+    }
+
+    #[test]
+    fn an_error_that_says_nothing_is_none() {
+        for nothing in [json!({}), json!({"code": null, "message": null}), json!(null)] {
+            let mut line = result(200, &json!({"error": nothing}));
+            line["error"] = nothing.clone();
+            assert_eq!(tally(&[line]).succeeded, 1, "{nothing}");
+        }
+    }
+
+    #[test]
+    fn an_odd_value_in_a_line_is_the_only_one_that_is_not_read() {
+        let mut tally = Tally::default();
+        for line in [
+            r#"{"custom_id": "row-\ud83d", "response": {"status_code": 200, "body": {"model": "m", "x": 1e999, "usage": {"total_tokens": 7}}}}"#,
+            r#"{"custom_id": "row-2", "response": {"status_code": 500, "status_code": 200, "body": {"text": "\udc00"}}, "error": null}"#,
+            r#"{"custom_id": "row-\ud83d", "response": {"status_code": 400, "body": {"error": {"code": "bad", "message": "'\ud83d'"}}}}"#,
+        ] {
+            tally.line(line.as_bytes());
+        }
+        tally.line(b"{\"custom_id\": \"\xff\", \"response\": {\"status_code\": 200}}");
+        assert_eq!((tally.succeeded, tally.failed, tally.malformed, tally.tokens["m"].total), (3, 1, 0, 7));
+        let bad = &tally.errors["bad"];
+        assert_eq!(
+            (bad.first_custom_id.as_deref(), bad.first_message.as_deref()),
+            (Some("row-\u{fffd}"), Some("'\u{fffd}'"))
+        );
     }
 
     #[test]

@@ -18,12 +18,13 @@ use crate::ids::hex_id;
 use crate::store::lock;
 
 /// The permission that the calls below a path need: `.read` of it for `GET`, `.write` for all others.
-const SCOPES: [(&str, &str); 10] = [
+const SCOPES: [(&str, &str); 11] = [
     ("/v1/agents", "api.agents"),
     ("/v1/batches", "api.batches"),
     ("/v1/files", "api.files"),
     ("/v1/fine_tuning", "api.fine_tuning"),
     ("/v1/live", "api.live"),
+    ("/v1/models", "api.model"),
     ("/v1/realtime", "api.realtime"),
     ("/v1/responses", "api.responses"),
     ("/v1/safety/alerts", "api.safety.alerts"),

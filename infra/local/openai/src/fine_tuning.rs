@@ -1,4 +1,5 @@
-//! `/v1/fine_tuning/jobs`: create, retrieve, list, cancel, events, checkpoints; and the command that finishes a job.
+//! `/v1/fine_tuning/jobs`: create, retrieve, list, cancel, events, checkpoints; `/v1/models/{model}`; and the command that
+//! finishes a job.
 
 use std::sync::Arc;
 
@@ -39,6 +40,8 @@ struct JobState {
     checkpoints: Vec<Object>,
     /// The new model's answer, if it gives any.
     answer: Option<String>,
+    /// The day on which the new model ends, instead of its base model's.
+    shutdown_date: Option<String>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -88,6 +91,7 @@ impl FineTuning {
             .route("/v1/fine_tuning/jobs/{id}/cancel", post(cancel))
             .route("/v1/fine_tuning/jobs/{id}/events", get(events))
             .route("/v1/fine_tuning/jobs/{id}/checkpoints", get(checkpoints))
+            .route("/v1/models/{model}", get(model))
             .with_state(self.clone())
     }
 
@@ -170,7 +174,10 @@ async fn create(State(fine_tuning): State<FineTuning>, request: RequestBody) -> 
         "metadata": request.metadata()?,
     });
     let status = Status::ValidatingFiles;
-    let mut job = Job::new(shown, JobState { status, events: Vec::new(), checkpoints: Vec::new(), answer: None });
+    let mut job = Job::new(
+        shown,
+        JobState { status, events: Vec::new(), checkpoints: Vec::new(), answer: None, shutdown_date: None },
+    );
     job.add_event("info", &format!("Created fine-tuning job: {}", job.id.clone()));
     Ok(Json(fine_tuning.jobs.insert(job)))
 }
@@ -229,6 +236,8 @@ struct Finish {
     /// The new model's answer; `null`: none.
     #[serde(default = "usual_answer")]
     says: Option<String>,
+    /// The day on which the new model ends, instead of its base model's.
+    shutdown_date: Option<String>,
     /// Fields set last.
     #[serde(default)]
     fields: Map<String, Value>,
@@ -262,6 +271,7 @@ impl Finish {
                 job.set("fine_tuned_model", model);
                 job.set("trained_tokens", 5768);
                 job.state.answer = self.says;
+                job.state.shutdown_date = self.shutdown_date;
                 job.add_event("info", "The job has successfully completed");
             }
             Status::Failed => {
@@ -278,6 +288,30 @@ impl Finish {
         job.set_all(self.fields);
         Ok(())
     }
+}
+
+/// The models that OpenAI has announced the end of, with all that are tuned from them.
+const ENDING: [&str; 4] = ["gpt-4o", "gpt-4o-mini", "gpt-4.1", "gpt-4.1-mini"];
+
+const THEIR_END: &str = "2027-01-14";
+
+/// A fine-tuned model is known once its job has succeeded, any other name is a model of OpenAI.
+async fn model(State(fine_tuning): State<FineTuning>, Path(id): Path<String>) -> Result<Json<Value>, ApiError> {
+    let job = fine_tuning.jobs.newest(|job| job.shown["fine_tuned_model"] == id.as_str());
+    if job.is_none() && id.starts_with("ft:") {
+        let message = format!("The model '{id}' does not exist or you do not have access to it.");
+        return Err(ApiError::not_found(message).code("model_not_found"));
+    }
+    let base = job.as_ref().and_then(|job| job.shown["model"].as_str()).unwrap_or(&id);
+    let ends = ENDING
+        .iter()
+        .any(|family| base.strip_prefix(family).is_some_and(|rest| rest.is_empty() || rest.starts_with("-20")));
+    let date = job.as_ref().and_then(|job| job.state.shutdown_date.as_deref()).or(ends.then_some(THEIR_END));
+    let (created, owner) = match &job {
+        Some(job) => (job.shown["finished_at"].clone(), "org-local"),
+        None => (1_700_000_000.into(), "system"),
+    };
+    Ok(Json(json!({ "id": id, "object": "model", "created": created, "owned_by": owner, "shutdown_date": date })))
 }
 
 /// A new model's name in OpenAI's format.

@@ -18,7 +18,7 @@ impl Usage {
     /// The form of the Responses API and of a batch.
     pub(crate) fn to_json(self) -> Value {
         json!({
-            "input_tokens": self.input, "input_tokens_details": { "cached_tokens": 0 },
+            "input_tokens": self.input, "input_tokens_details": { "cached_tokens": 0, "cache_write_tokens": 0 },
             "output_tokens": self.output, "output_tokens_details": { "reasoning_tokens": 0 },
             "total_tokens": self.input + self.output,
         })
@@ -27,7 +27,7 @@ impl Usage {
     /// The form of the completion APIs.
     pub(crate) fn to_completion_json(self) -> Value {
         json!({
-            "prompt_tokens": self.input, "prompt_tokens_details": { "cached_tokens": 0 },
+            "prompt_tokens": self.input, "prompt_tokens_details": { "cached_tokens": 0, "cache_write_tokens": 0 },
             "completion_tokens": self.output, "completion_tokens_details": { "reasoning_tokens": 0 },
             "total_tokens": self.input + self.output,
         })

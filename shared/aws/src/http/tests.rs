@@ -90,11 +90,12 @@ async fn one_connection_serves_one_request_after_the_other() {
 #[tokio::test]
 async fn requests_at_the_same_time_have_connections_of_their_own_and_these_are_kept() {
     let (server, http) = (Server::start(usize::MAX, None).await, Http::new());
-    for _ in 0..3 {
+    for _ in 0..20 {
         let (a, b) = tokio::join!(get(&http, &server.url), get(&http, &server.url));
         assert!(a.is_ok() && b.is_ok());
     }
-    assert_eq!(server.connections(), 2);
+    // A connection may come back too late for the next request, which then opens one of its own.
+    assert!((2..20).contains(&server.connections()), "{} for 40 requests", server.connections());
 }
 
 #[tokio::test]

@@ -5,7 +5,6 @@ use super::change::Change;
 use super::value::{number, read_number, read_text, text};
 use crate::AwsError;
 
-/// The sort key of a bookmark's item.
 const SK: &str = "bookmark";
 
 /// Place that reconciliation got to in one of OpenAI's lists.

@@ -34,7 +34,6 @@ pub(super) struct Change {
 }
 
 impl Change {
-    /// Writes an attribute.
     pub(super) fn set(self, name: &'static str, value: AttributeValue) -> Self {
         self.set_to(name, &format!(":{name}"), value)
     }
@@ -76,7 +75,6 @@ impl Change {
         self.compare(name)
     }
 
-    /// Removes an attribute.
     pub(super) fn remove(mut self, name: &'static str) -> Self {
         self.remove.push(format!("#{name}"));
         self.compare(name)
@@ -94,7 +92,6 @@ impl Change {
         self
     }
 
-    /// Returns the whole item.
     pub(super) fn returns_all(self) -> Self {
         Self { returns_all: true, ..self }
     }

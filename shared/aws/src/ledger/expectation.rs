@@ -13,7 +13,6 @@ use super::value::{number, read_text, text};
 use super::{Ledger, expires_at, now};
 use crate::AwsError;
 
-/// The index over what still waits.
 const INDEX: &str = "by-due";
 
 /// The longest context, in bytes of JSON. It goes onto the bus with the outcome.

@@ -17,7 +17,6 @@ use crate::AwsError;
 use crate::outcomes::Outcome;
 use crate::queue::Delivered;
 
-/// The sort key of an event's item.
 const SK: &str = "event";
 
 /// Maximum length of a body that is kept, in bytes; the module's documentation has the sum.
@@ -29,8 +28,9 @@ const ATTEMPTS: usize = 20;
 /// Number of keys of the index over which a day's events are spread, so that no day is one hot partition.
 pub const SHARDS: usize = 16;
 
-/// The condition of a write that no later claim has made, nor this one before.
-const NEWER: &str = "attribute_not_exists(pk) OR (#token <> :token AND #begun <= :begun)";
+/// The condition of a write that no later claim has made, nor this one before. The record counts its claims in the order
+/// in which they were granted.
+const NEWER: &str = "attribute_not_exists(pk) OR (#token <> :token AND #claims < :claims)";
 
 /// End of an attempt. A reason is a short code, with the reason in words.
 #[derive(Clone, Copy, Debug)]
@@ -73,7 +73,7 @@ impl Ledger {
         let interrupted = interrupted.map(|before| attempt(delivered, before.claimed_at, None, "interrupted", None));
         let this = attempt(delivered, claim.claimed_at, Some(now()), result, reason);
         let attempts: Vec<_> = interrupted.into_iter().chain([this]).collect();
-        match self.write(delivered, change, &claim.token, claim.claimed_at, attempts.clone(), NEWER).await? {
+        match self.write(delivered, change, &claim.token, attempts.clone(), NEWER).await? {
             WriteResult::Yes(_) => Ok(true),
             WriteResult::No(item) if read_text(&item, "token") == Some(&claim.token) => Ok(false),
             WriteResult::No(_) => {
@@ -109,9 +109,8 @@ impl Ledger {
                 (error(state(change, record.status), reason), "failed", reason, NEWER)
             }
         };
-        let begun = record.claimed_at;
-        let attempts = vec![attempt(delivered, begun, record.ended_at, result, reason)];
-        self.write(delivered, change, &record.token, begun, attempts, condition).await.map(drop)
+        let attempts = vec![attempt(delivered, record.claimed_at, record.ended_at, result, reason)];
+        self.write(delivered, change, &record.token, attempts, condition).await.map(drop)
     }
 
     async fn write(
@@ -119,12 +118,11 @@ impl Ledger {
         delivered: &Delivered,
         change: Change,
         token: &str,
-        begun: i64,
         attempts: Vec<AttributeValue>,
         condition: &str,
     ) -> Result<WriteResult, AwsError> {
         let pk = pk(delivered);
-        let change = change.set("token", text(token)).set("begun", number(begun)).append("attempts", attempts);
+        let change = change.set("token", text(token)).append("attempts", attempts);
         let result = self.change("write the event's history", &pk, SK, change, condition).await?;
         if let WriteResult::Yes(item) = &result {
             let kept = item.get("attempts").and_then(|attempts| attempts.as_l().ok()).map_or(0, Vec::len);

@@ -10,7 +10,6 @@ use super::{LIFETIME, Ledger, bounded, expires_at};
 use crate::AwsError;
 use crate::outcomes::Outcome;
 
-/// The sort key of a job's item.
 pub(super) const SK: &str = "job";
 
 /// Record of an object.

@@ -5,7 +5,6 @@ use super::value::{number, read_text, text};
 use super::{Ledger, expires_at, now, random_token};
 use crate::AwsError;
 
-/// The sort key of a lease's item.
 const SK: &str = "lease";
 
 /// A lease that was taken.

@@ -7,7 +7,6 @@ use super::value::{map, number, read_map, read_number, read_text, text, texts};
 use super::{AttemptEnd, Ledger, bounded, expires_at, now, random_token};
 use crate::AwsError;
 
-/// The sort key of a record's item.
 const SK: &str = "record";
 
 /// Number of times that a claim is decided anew because somebody else wrote in between.
@@ -122,7 +121,7 @@ impl Ledger {
     /// made: [`end`](Self::end) as [`AttemptEnd::Later`] releases it.
     pub async fn claim(&self, claim: Claim, kind: &Kind<String>, lease_until: i64) -> Result<ClaimResult, AwsError> {
         const ACTION: &str = "claim the idempotency record";
-        let mut found: Option<IdempotencyRecord> = None;
+        let (mut claim, mut found) = (claim, None::<IdempotencyRecord>);
         for _ in 0..RACES {
             let lock = found.as_ref().map(|record| record.lock(now()));
             let status = match (decide(lock.as_ref(), &claim.event, kind), &found) {
@@ -140,7 +139,10 @@ impl Ledger {
                 }
                 WriteResult::No(item) => {
                     let record = IdempotencyRecord::read(&item);
-                    found = Some(record.ok_or_else(|| AwsError::new(ACTION, "the item has no status"))?);
+                    let record = record.ok_or_else(|| AwsError::new(ACTION, "the item has no status"))?;
+                    // Histories are ordered by this, so it must not depend on the clocks of two processes.
+                    claim.claimed_at = claim.claimed_at.max(record.claimed_at + 1);
+                    found = Some(record);
                 }
             }
         }
@@ -288,7 +290,6 @@ fn pk(key: &str) -> String {
     format!("idempotency#{key}")
 }
 
-/// Number of claims with the next one.
 fn claims(before: Option<&IdempotencyRecord>) -> u32 {
     before.map_or(1, |before| before.claims.saturating_add(1))
 }

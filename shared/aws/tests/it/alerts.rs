@@ -31,6 +31,12 @@ impl People {
         self.alerts.tell(&notice(id)).await.unwrap();
     }
 
+    /// The same with a topic that takes nothing.
+    fn deaf(&self) -> Alerts {
+        let nowhere = Outcomes::new(&config(), "unused", "arn:aws:sns:eu-central-1:000000000000:no-such-topic");
+        Alerts::new(self.table.ledger.clone(), nowhere)
+    }
+
     /// The alerts so far, each as subject and message.
     async fn heard(&self) -> Vec<(String, String)> {
         let request = self.sqs.get_queue_attributes().queue_url(&self.url);
@@ -136,8 +142,7 @@ async fn what_waits_longer_than_its_window_is_told_with_the_next_one() {
 #[tokio::test]
 async fn what_sns_did_not_take_is_not_taken_for_told() {
     let people = People::new().await;
-    let nowhere = Outcomes::new(&config(), "unused", "arn:aws:sns:eu-central-1:000000000000:no-such-topic");
-    let deaf = Alerts::new(people.table.ledger.clone(), nowhere);
+    let deaf = people.deaf();
     assert!(deaf.tell(&notice("evt_1")).await.is_err());
     assert!(deaf.tell_waiting().await.is_err());
     people.tell("evt_2").await;
@@ -168,6 +173,16 @@ async fn safety_notices_and_calls_are_never_grouped() {
     }
     assert_eq!(people.heard().await.len(), 4);
     assert!(people.table.items("alerts").await.is_empty());
+
+    let (deaf, safety) = (people.deaf(), |id| Notice { category: "safety", ..notice(id) });
+    for id in ["evt_1", "evt_2"] {
+        assert!(deaf.tell(&safety(id)).await.is_err());
+    }
+    people.alerts.tell(&safety("evt_3")).await.unwrap();
+    assert_eq!(people.alerts.tell_waiting().await.unwrap(), 1, "what SNS did not take is told later");
+    let heard = people.heard().await;
+    assert!(heard.iter().any(|(subject, message)| number(subject) == 2 && message.contains("evt_1, evt_2\n")));
+    assert!(heard.contains(&("batch.completed could not be handled".to_owned(), "The whole story.".to_owned())));
 }
 
 #[tokio::test]

@@ -3,10 +3,10 @@
 use std::time::Duration;
 
 use aws_sdk_dynamodb::types::AttributeValue;
-use hooks_aws::ledger::{AttemptEnd, Claim};
+use hooks_aws::ledger::{AttemptEnd, Claim, ClaimResult};
 use hooks_aws::outcomes::Outcome;
 use hooks_aws::queue::Source;
-use hooks_protocol::Status;
+use hooks_protocol::{Kind, Status};
 use serde_json::{Value, json};
 
 use crate::stack::{EARLIER, LATER, Table, claim, delivery, now};
@@ -22,10 +22,10 @@ async fn log(table: &Table, claim: &Claim, end: &AttemptEnd<'_>) -> bool {
     table.ledger.log(&delivery("wh_1"), claim, end).await.unwrap()
 }
 
-/// A claim that was made at a moment.
-fn claimed(at: i64) -> Claim {
+/// The claim that was granted as this one in turn.
+fn nth(number: u32) -> Claim {
     let mut claim = claim("wh_1");
-    claim.claimed_at = at;
+    claim.claims = number;
     claim
 }
 
@@ -39,8 +39,8 @@ async fn every_attempt_is_kept_once_in_order() {
         (AttemptEnd::Found(Status::Completed, &completed), "completed"),
         (AttemptEnd::Kept("unauthorized", "No."), "completed"),
     ];
-    for (number, (end, state)) in ends.iter().enumerate() {
-        let claim = claimed(1_000 + i64::try_from(number).unwrap());
+    for (number, (end, state)) in (1..).zip(&ends) {
+        let claim = nth(number);
         assert!(log(&table, &claim, end).await);
         assert!(!log(&table, &claim, end).await, "written twice, as after a lost answer");
         assert_eq!(table.event("wh_1", "state").await.as_deref(), Some(*state));
@@ -52,10 +52,24 @@ async fn every_attempt_is_kept_once_in_order() {
 #[tokio::test]
 async fn what_a_late_holder_writes_covers_nothing() {
     let table = Table::new().await;
-    assert!(log(&table, &claimed(2_000), &AttemptEnd::Failed("later", "later")).await);
-    assert!(!log(&table, &claimed(1_000), &AttemptEnd::Later("earlier")).await);
+    // The second one asked first, and was granted late.
+    let (mut first, mut second) = (nth(1), nth(2));
+    (first.claimed_at, second.claimed_at) = (2_000, 1_000);
+    assert!(log(&table, &second, &AttemptEnd::Failed("later", "later")).await);
+    assert!(!log(&table, &first, &AttemptEnd::Later("earlier")).await);
     assert_eq!(table.event("wh_1", "state").await.as_deref(), Some("failed"));
     assert_eq!(results(&table).await, ["failed", "retry"]);
+}
+
+#[tokio::test]
+async fn a_history_ends_with_the_last_claim_whatever_the_clocks_say() {
+    let table = Table::new().await;
+    let ahead = table.ledger.claim(claimed(now() + 60_000), &Kind::Delivery, EARLIER).await.unwrap();
+    let ClaimResult::Granted(ahead) = ahead else { panic!("{ahead:?}") };
+    assert!(log(&table, &ahead, &AttemptEnd::Later("OpenAI is busy")).await);
+    let last = table.claimed("wh_1", LATER).await;
+    assert!(log(&table, &last, &AttemptEnd::Found(Status::Completed, &Outcome::new("completed", 1))).await);
+    assert_eq!(table.event("wh_1", "state").await.as_deref(), Some("completed"));
 }
 
 #[tokio::test]
@@ -98,7 +112,7 @@ async fn an_event_that_means_the_same_is_a_duplicate_unless_it_acted_itself() {
         assert_eq!(results(&table).await, ["duplicate"]);
     }
     // It is replayed, and acts; then the other one is replayed.
-    let again = claimed(now() + 10);
+    let again = nth(2);
     assert!(log(&table, &again, &AttemptEnd::Found(Status::Completed, &completed)).await);
     table.ledger.repair_log(&delivery("wh_1"), &record).await.unwrap();
     assert_eq!(table.event("wh_1", "duplicate_of").await, None);
@@ -108,7 +122,7 @@ async fn an_event_that_means_the_same_is_a_duplicate_unless_it_acted_itself() {
 async fn at_least_the_last_twenty_attempts_are_kept() {
     let table = Table::new().await;
     for number in 0..45 {
-        assert!(log(&table, &claimed(1_000 + number), &AttemptEnd::Later(&format!("try {number}"))).await);
+        assert!(log(&table, &nth(number + 1), &AttemptEnd::Later(&format!("try {number}"))).await);
     }
     let item = table.item("event#project#wh_1", "event").await;
     let attempts = item["attempts"].as_l().unwrap();

@@ -123,12 +123,30 @@ async fn each_list_has_its_path_and_agents_the_beta_header() {
 }
 
 #[tokio::test]
+async fn a_page_that_is_too_large_is_asked_for_with_fewer_entries() {
+    let client = client_of(|request| {
+        let limit: usize = request.parameter("limit").unwrap().parse().unwrap();
+        let entry = json!({ "id": "batch_1", "status": "failed", "errors": "x".repeat(4 * 1024 * 1024) });
+        answer(200, &[], json!({ "data": vec![entry; limit.min(12)], "has_more": true }).to_string())
+    })
+    .await;
+    let page = client.batches(None, 100, soon()).await.unwrap();
+    assert_eq!((page.items.len(), page.next.as_deref()), (1, Some("batch_1")));
+}
+
+#[tokio::test]
 async fn the_next_page_begins_after_the_last_entry() {
     let page = |has_more: bool| json!({ "data": [{ "id": "batch_2", "status": "failed" }, { "id": "odd_1" }], "has_more": has_more });
     let more = client_of_json(page(true)).await.batches(None, 2, soon()).await.unwrap();
     assert_eq!((more.items.len(), more.next.as_deref()), (1, Some("odd_1")));
     let last = client_of_json(page(false)).await.batches(None, 2, soon()).await.unwrap();
     assert_eq!((last.items.len(), last.next), (1, None));
+    let no_id = json!({ "data": [{ "id": "batch_2", "status": "failed" }, {}, 7], "has_more": true });
+    let page = client_of_json(no_id).await.batches(None, 3, soon()).await.unwrap();
+    assert_eq!((page.items.len(), page.unreadable, page.next.as_deref()), (1, 2, Some("batch_2")));
+    let endless = json!({ "data": vec![json!({ "id": "batch_1", "status": "failed" }); 101], "has_more": false });
+    let page = client_of_json(endless).await.batches(None, 100, soon()).await.unwrap();
+    assert_eq!((page.items.len(), page.next.as_deref()), (100, Some("batch_1")));
     let empty = client_of_json(json!({ "data": [], "has_more": false })).await;
     assert!(empty.webhook_endpoints(None, 100, soon()).await.unwrap().items.is_empty());
 }

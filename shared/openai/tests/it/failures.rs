@@ -9,7 +9,7 @@ use tokio::time::Instant;
 use crate::server::{Headers, answer, client_of, client_of_bytes, client_of_json, error, soon};
 
 /// All calls, by their names in errors.
-const CALLS: [&str; 30] = [
+const CALLS: [&str; 31] = [
     "retrieve batch",
     "retrieve file",
     "download file",
@@ -18,6 +18,7 @@ const CALLS: [&str; 30] = [
     "cancel batch",
     "retrieve response",
     "create response",
+    "retrieve model",
     "retrieve fine-tuning job",
     "list fine-tuning checkpoints",
     "list fine-tuning events",
@@ -78,6 +79,7 @@ async fn make(call: &str, client: &Client, id: &str, deadline: Instant) -> Resul
             let question = NewResponse { model: "ft:gpt:acme::1", input: "Say hello.", max_output_tokens: 64 };
             client.create_response(question, deadline).await.map(drop)
         }
+        "retrieve model" => client.model(id, deadline).await.map(drop),
         "retrieve fine-tuning job" => client.fine_tuning_job(id, deadline).await.map(drop),
         "list fine-tuning checkpoints" => client.fine_tuning_checkpoints(id, deadline).await.map(drop),
         "list fine-tuning events" => client.fine_tuning_events(id, deadline).await.map(drop),
@@ -186,6 +188,50 @@ async fn unknown_fields_and_statuses_never_make_an_answer_unreadable() {
 }
 
 #[tokio::test]
+async fn odd_values_that_json_allows_never_make_an_answer_unreadable() {
+    let deep = format!("{}{}", "[".repeat(10_000), "]".repeat(10_000));
+    let odd =
+        format!(r#""half": "\ud83d", "huge": [1e999, -1e-999], "deep": {deep}, "again": 1, "again": {{"again": 2}}"#);
+    let body = format!(
+        r#"{{{odd}, "id": "no", "id": "x_1", "status": "s\udc00", "signing_secret": "whsec_1", "status_code": 200, "has_more": true,
+            "created_at": 1753.25, "metadata": {{{odd}}}, "error": {{}}, "data": [{{"id": "y_1", "status": "s", {odd}}}, {{{odd}}}]}}"#
+    );
+    let client = client_of(move |_| answer(200, &[], body.clone())).await;
+    for call in CALLS {
+        let read = make(call, &client, "x_1", soon()).await;
+        assert!(read.is_ok(), "{call}: {read:?}");
+    }
+    let batch = client.batch("x_1", soon()).await.unwrap();
+    assert_eq!((batch.id.as_str(), batch.status.as_str(), batch.time("created_at")), ("x_1", "s\u{fffd}", Some(1753)));
+    let page = client.batches(None, 100, soon()).await.unwrap();
+    assert_eq!((page.items.len(), page.unreadable, page.next.as_deref()), (1, 1, Some("y_1")));
+}
+
+#[tokio::test]
+async fn a_refusal_is_read_whatever_its_body_has_besides() {
+    let body = r#"{"x": 1e999, "error": {"message": "Invalid '\ud83d'.", "type": null, "code": "bad", "code": "insufficient_quota"}}"#;
+    let cut_off = format!(
+        r#"{{"error": {{"code": "insufficient_quota", "message": "Invalid '\ud83d'."}}, "trace": "{}"#,
+        "x".repeat(70_000)
+    );
+    for body in [body.to_owned(), cut_off] {
+        let client = client_of(move |_| answer(429, &[], body.clone())).await;
+        let error = client.batch("batch_1", soon()).await.unwrap_err();
+        assert_eq!((error.class(), error.code()), (ErrorClass::QuotaExhausted, Some("insufficient_quota")));
+        assert!(error.to_string().ends_with("Invalid '\u{fffd}'."), "{error}");
+    }
+    for nothing in [r#"{"error": {}}"#, r#"{"error": {"code": null, "message": null}}"#, "[]", "{"] {
+        let client = client_of(move |_| answer(500, &[], nothing)).await;
+        let error = client.batch("batch_1", soon()).await.unwrap_err();
+        assert_eq!(
+            (error.code(), error.to_string().as_str()),
+            (None, "retrieve batch: OpenAI answered 500"),
+            "{nothing}"
+        );
+    }
+}
+
+#[tokio::test]
 async fn a_cut_connection_may_be_retried() {
     for bytes in ["", "HTTP/1.1 200 OK\r\n", "HTTP/1.1 200 OK\r\ncontent-length: 60\r\n\r\n{\"id\":"] {
         let client = client_of_bytes(bytes, true).await;
@@ -211,7 +257,7 @@ async fn a_silent_server_is_given_up_at_the_deadline() {
 async fn an_id_that_would_change_the_path_is_not_sent() {
     let client = client_of(|_| panic!("it was sent")).await;
     for call in CALLS.into_iter().filter(|call| !WITHOUT_ID.contains(call)) {
-        for id in ["", "..", ".", "a/b", "a?b", "a#b", "a%2fb", "a b", "\u{e4}", &"a".repeat(129)] {
+        for id in ["", "..", ".", ".a", ":", "a/b", "a?b", "a#b", "a%2fb", "a b", "\u{e4}", &"a".repeat(129)] {
             let error = make(call, &client, id, soon()).await.unwrap_err();
             assert_eq!((error.class(), error.status()), (ErrorClass::Permanent, None), "{call}: {id:?}");
         }

@@ -177,6 +177,22 @@ fn an_optional_field_of_an_unexpected_shape_counts_as_absent() {
 }
 
 #[test]
+fn an_odd_value_loses_itself_alone() {
+    let odd = r#""\ud83d","more":1e999,"deep":[[[]]],"deep":7"#;
+    let headers =
+        r#"{"name":"From","value":"\"A\ud83d\" <sip:+49@x>"},{"name":1e999},{"name":"To","name":"X","value":"y"}"#;
+    let body = format!(
+        r#"{{"id":"evt_1","type":"realtime.call.incoming","created_at":1795230915.75,"odd":{odd},
+            "data":{{"call_id":"rtc_1","odd":{odd},"sip_headers":[{headers}]}}}}"#
+    );
+    let event = Event::parse(&body).unwrap();
+    let EventData::RealtimeCall { call_id, invite, .. } = &event.data else { panic!("{event:?}") };
+    assert_eq!((event.id.as_str(), event.created_at, call_id.as_str()), ("evt_1", 1_795_230_915, "rtc_1"));
+    assert_eq!((invite.header("From"), invite.header("X")), (Some("\"A\u{fffd}\" <sip:+49@x>"), Some("y")));
+    assert_eq!(invite.headers.len(), 2);
+}
+
+#[test]
 fn the_whole_event_stays_readable() {
     let body = r#"{ "type":"quantum.leap.completed", "id":"evt_1", "new": {"deep":[1.50]}, "data":{"id":"q_1"} }"#;
     let event = Event::parse(body).unwrap();
@@ -202,6 +218,8 @@ fn what_has_no_type_or_no_id_is_malformed() {
         r#"{"type":"x"}"#,
         r#"{"id":1,"type":"x"}"#,
         r#"{"id":"","type":"x"}"#,
+        r#"{"id":"evt_1","id":"evt_2","type":"x"}"#,
+        r#"{"id":"evt_1","type":"x","t\u0079pe":"y"}"#,
     ] {
         assert!(Event::parse(body).is_err(), "{body}");
     }

@@ -125,6 +125,32 @@ async fn a_model_answers_what_the_command_says() {
 }
 
 #[tokio::test]
+async fn a_model_ends_with_its_base_model_unless_the_command_says_otherwise() {
+    let server = Server::start().await;
+    let ends = async |model: &str| server.get(&format!("/v1/models/{model}")).await.json()["shutdown_date"].clone();
+    let tuned = async |base: &str, command: Value| {
+        let id = create(&server, |body| body["model"] = base.into()).await.json()["id"].as_str().unwrap().to_owned();
+        finish(&server, &id, command).await.json()["job"]["fine_tuned_model"].as_str().unwrap().to_owned()
+    };
+    let succeeded = || json!({ "status": "succeeded" });
+    for (model, date) in [
+        ("gpt-4.1-mini".to_owned(), json!("2027-01-14")),
+        ("gpt-4o-2024-08-06".to_owned(), json!("2027-01-14")),
+        ("gpt-4.1-nano".to_owned(), Value::Null),
+        (tuned("gpt-4.1-mini-2025-04-14", succeeded()).await, json!("2027-01-14")),
+        (tuned("gpt-6-luna", succeeded()).await, Value::Null),
+        (
+            tuned("gpt-6-luna", json!({ "status": "succeeded", "shutdown_date": "2028-02-29" })).await,
+            json!("2028-02-29"),
+        ),
+    ] {
+        assert_eq!(ends(&model).await, date, "{model}");
+    }
+    let unknown = server.get("/v1/models/ft:gpt-6-luna:local::x").await;
+    assert_eq!((unknown.status.as_u16(), &unknown.json()["error"]["code"]), (404, &"model_not_found".into()));
+}
+
+#[tokio::test]
 async fn jobs_are_listed_newest_first_and_by_metadata() {
     let server = Server::start().await;
     let plain = created(&server).await;

@@ -1,0 +1,35 @@
+//! Calls that are made in parallel.
+
+use futures::StreamExt as _;
+use futures::stream::FuturesUnordered;
+
+use crate::error::Result;
+
+/// Makes the calls, at most `limit` at a time, and hands each result to `done`. After a failure those that run are awaited
+/// and no other is begun.
+pub(crate) async fn each<T>(
+    calls: impl IntoIterator<Item = impl Future<Output = Result<T>>>,
+    limit: usize,
+    mut done: impl FnMut(T),
+) -> Result<()> {
+    let (mut calls, mut running, mut result) = (calls.into_iter().fuse(), FuturesUnordered::new(), Ok(()));
+    loop {
+        while running.len() < limit
+            && result.is_ok()
+            && let Some(call) = calls.next()
+        {
+            running.push(call);
+        }
+        match running.next().await {
+            None => return result,
+            Some(Ok(value)) => done(value),
+            Some(Err(error)) => result = result.and(Err(error)),
+        }
+    }
+}
+
+/// Makes all calls at a time, and collects their results.
+pub(crate) async fn all<T>(calls: impl IntoIterator<Item = impl Future<Output = Result<T>>>) -> Result<Vec<T>> {
+    let mut values = Vec::new();
+    each(calls, usize::MAX, |value| values.push(value)).await.map(|()| values)
+}
