@@ -4,6 +4,7 @@
 //! by a date, which it may set or change after the promotion. So each run asks for it anew; the description of the
 //! parameter's value has the one that was known at the promotion.
 
+use hooks_aws::parameters::Parameter;
 use hooks_function::text::day;
 use hooks_openai::Client;
 use tokio::time::Instant;
@@ -60,10 +61,13 @@ async fn shutdown_date(
         _ => {}
     }
     let values = services.parameters.history(parameter).await?;
-    // A value that was set by hand may have kept the description of another.
-    let promoted = values.iter().rev().take_while(|value| value.value == model).last();
-    let words = promoted.into_iter().flat_map(|value| value.description.split(' '));
-    Ok(words.filter_map(|word| word.strip_prefix(SHUTDOWN_DATE)).map(str::to_owned).next())
+    // A value that was set by hand keeps the description of the value before it.
+    let own = |value: &&Parameter| {
+        value.value == model
+            && values.iter().all(|other| other.value == model || other.description != value.description)
+    };
+    let mut words = values.last().filter(own).into_iter().flat_map(|value| value.description.split(' '));
+    Ok(words.find_map(|word| word.strip_prefix(SHUTDOWN_DATE)).map(str::to_owned))
 }
 
 /// The notice that is due, and the days left until the end, rounded up; `None` while the end is far away.
@@ -100,6 +104,8 @@ mod tests {
         /// The answer to `GET /models/MODEL`, and the description of the parameter's value.
         model: Value,
         description: String,
+        /// The description of another value before it.
+        other_description: String,
         noted: Vec<String>,
     }
 
@@ -111,8 +117,9 @@ mod tests {
                 "GetParameterHistory" => {
                     let value = |value: &str, version, description: &str| json!({"Value": value, "Version": version, "Description": description});
                     let promoted = value(MODEL, 2, &self.description);
-                    let other = value("gpt-other", 1, "shutdown_date=2026-12-01");
-                    Reply::json(&json!({"Parameters": [promoted, other]}))
+                    let earlier = value(MODEL, 1, "shutdown_date=2026-12-01");
+                    let other = value("gpt-other", 0, &self.other_description);
+                    Reply::json(&json!({"Parameters": [promoted, other, earlier]}))
                 }
                 "GetItem" if self.noted.iter().any(|pk| *pk == body["Key"]["pk"]["S"]) => {
                     Reply::json(&json!({"Item": {"pk": {"S": "told"}}}))
@@ -191,6 +198,17 @@ mod tests {
         }
         let message = String::from_utf8(world.server.last("POST /").unwrap().body.to_vec()).unwrap();
         assert!(message.contains("ends+in+4+days") || message.contains("ends%20in%204%20days"), "{message}");
+    }
+
+    #[tokio::test]
+    async fn a_model_that_was_stored_by_hand_does_not_end_with_the_one_before_it() {
+        let world = World::new().await;
+        world.ends(None, Some(4));
+        let mut state = world.state.lock().unwrap();
+        state.other_description = state.description.clone();
+        drop(state);
+        world.run().await.unwrap();
+        assert_eq!(world.told(), 0);
     }
 
     #[tokio::test]
