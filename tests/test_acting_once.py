@@ -88,7 +88,7 @@ def test_a_replay_acts_again(stack: Stack, openai: StandIn, watch: Watch) -> Non
     assert replayed is not None
     assert (replayed["state"], replayed["attempts"]) == ("completed", 2)
     assert replayed["history"][-1]["asked_by"] == "ada"
-    # A second copy of it, also one that comes late, is none that was asked for anew.
+    # A second copy of it, also one that comes late, was not asked for anew.
     stack.send("batch", event["body"], attributes)
     wait_until("the copy is acknowledged", lambda: stack.messages("batch") == [])
     assert len(watch.outcomes()) == 2

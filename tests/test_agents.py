@@ -45,6 +45,13 @@ def job(stack: Stack, id: str) -> Item:
     return found
 
 
+def stored(stack: Stack, id: str) -> Json:
+    """The artifact that the job names."""
+    (key,) = job(stack, id)["artifacts"]
+    assert key.rpartition("/")[0] in (f"agent/session/{id}", f"agent/environment/{id}")
+    return json.loads(stack.artifact(key) or b"")
+
+
 def published(watch: Watch, event_type: str) -> Outcome:
     (outcome,) = wait_until("the outcome is published", lambda: watch.outcomes(event_type))
     return outcome
@@ -64,8 +71,8 @@ def test_every_state_of_a_session_is_recorded(stack: Stack, openai: StandIn, wat
     assert job(stack, id)["status"] == "idle"
     outcome = published(watch, "agent.session.idle")
     assert outcome.detail["summary"]["last_turn"]["status"] == "completed"
-    assert outcome.detail["artifacts"] == [f"agent/session/{id}.json"]
-    assert json.loads(stack.artifact(f"agent/session/{id}.json") or b"")["status"] == "idle"
+    assert outcome.detail["artifacts"] == job(stack, id)["artifacts"]
+    assert stored(stack, id)["status"] == "idle"
     assert (job(stack, id).get("terminal"), watch.alerts()) == (0, [])
 
 
@@ -145,8 +152,7 @@ def test_large_arguments_are_in_the_artifact_only(stack: Stack, openai: StandIn,
 
     (action,) = published(watch, "agent.session.action_required").detail["summary"]["required_actions"]
     assert action == {**{name: CALL[name] for name in ("type", "call_id", "turn_id", "name")}, "incomplete": True}
-    stored = json.loads(stack.artifact(f"agent/session/{id}.json") or b"")
-    assert stored["required_actions"] == [large]
+    assert stored(stack, id)["required_actions"] == [large]
 
 
 def test_an_action_that_is_gone_is_not_published(stack: Stack, openai: StandIn, watch: Watch) -> None:
@@ -170,7 +176,7 @@ def test_the_url_of_an_environment_is_in_the_artifact_only(stack: Stack, openai:
 
     (outcome,) = wait_until("it is published", lambda: watch.outcomes("agent.session.action_required"))
     assert outcome.detail["summary"]["required_actions"] == [action]
-    assert URL_MARK in (stack.artifact(f"agent/session/{id}.json") or b"").decode()
+    assert URL_MARK in json.dumps(stored(stack, id))
     told = [str(watch.outcomes()), str(watch.alerts()), str(job(stack, id)), *stack.logs("agent")]
     assert not [text for text in told if URL_MARK in text]
 
@@ -187,7 +193,7 @@ def test_an_environment_is_recorded_and_its_end_makes_an_alert(
     handled(stack, answer["deliveries"][0])
 
     assert (job(stack, id)["status"], job(stack, id)["terminal"]) == (status, terminal)
-    assert published(watch, f"agent.environment.{status}").detail["artifacts"] == [f"agent/environment/{id}.json"]
+    assert stored(stack, id)["status"] == status
     subjects = [alert.subject for alert in watch.alerts()]
     assert subjects == [f"Agent environment {id} is {status}"] * alerts
 
@@ -202,7 +208,7 @@ def test_an_older_event_after_a_newer_one_changes_nothing(stack: Stack, openai: 
 
     assert job(stack, id)["status"] == "idle"
     assert published(watch, "agent.session.in_progress").detail["status"] == "idle"
-    assert json.loads(stack.artifact(f"agent/session/{id}.json") or b"")["status"] == "idle"
+    assert stored(stack, id)["status"] == "idle"
 
 
 def test_a_failure_that_is_ahead_of_the_session_is_retried(stack: Stack, openai: StandIn) -> None:

@@ -113,7 +113,7 @@ def test_an_endpoint_that_is_given_is_that_of_every_line(good: Path, cli: Cli, o
     assert openai.requests() == []
 
 
-def test_what_is_no_file_or_too_large_is_refused(tmp_path: Path, cli: Cli) -> None:
+def test_what_is_not_a_file_or_too_large_is_refused(tmp_path: Path, cli: Cli) -> None:
     large = tmp_path / "large.jsonl"
     with large.open("wb") as file:
         file.truncate(200 * 1024 * 1024 + 1)

@@ -249,7 +249,7 @@ def test_reconciliation_that_keeps_failing_alerts(stack: Stack) -> None:
     assert alarm["AlarmActions"] == [stack.outputs["AlertsTopicArn"]]
 
 
-def test_what_is_no_webhook_is_answered_by_the_function(stack: Stack) -> None:
+def test_what_is_not_a_webhook_is_answered_by_the_function(stack: Stack) -> None:
     def answer(method: str, path: str) -> tuple[int, str]:
         request = urllib.request.Request(stack.base_url() + path, method=method, data=b"" if method == "POST" else None)
         try:

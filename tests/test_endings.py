@@ -133,7 +133,7 @@ def test_a_failed_batch_says_what_was_wrong_with_its_input(stack: Stack, openai:
     assert "duplicate_custom_id" in alert.message
 
 
-def test_a_line_that_is_no_json_is_counted_and_kept(stack: Stack, openai: StandIn) -> None:
+def test_a_line_that_is_not_json_is_counted_and_kept(stack: Stack, openai: StandIn) -> None:
     batch_id = new_batch(openai, 3)
 
     handled(stack, finish(openai, batch_id, plan={"lines": {"request-1": "malformed"}}))

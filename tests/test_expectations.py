@@ -2,6 +2,7 @@
 
 import json
 import re
+import time
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -9,7 +10,7 @@ import pytest
 
 from infra.local import deploy
 from infra.local.processes import ROOT
-from infra.local.stack import FunctionError, Stack
+from infra.local.stack import FunctionError, Stack, unhandled
 from infra.local.stand_in import StandIn
 from infra.local.watch import Watch
 from tests.batches import finish, handled, new_batch
@@ -167,6 +168,81 @@ def test_a_response_that_was_just_caught_is_not_told_as_overdue(stack: Stack, op
     assert (result["sent"], result["overdue"]) == (1, 0)
     wait_until("it is met", lambda: (stack.job("response", response_id) or {}).get("terminal") == 1)
     assert watch.alerts() == []
+
+
+@pytest.mark.stack(**unhandled("response"))
+def test_people_are_told_though_the_consumer_is_off_and_one_copy_waits(
+    stack: Stack, openai: StandIn, watch: Watch
+) -> None:
+    response_id = background_response(openai)
+    stack.expect("response", response_id, due_in=-60, age=HOUR)
+    openai.finish_response(response_id, deliver=False)
+
+    results = [expectations(stack) for _ in range(4)]
+
+    assert [(result["sent"], result["overdue"]) for result in results] == [(1, 0), (0, 1), (0, 0), (0, 0)]
+    assert len(stack.messages("response")) == 1
+    (alert,) = wait_until("people are alerted", watch.alerts)
+    assert "Its event was queued by an earlier run, and nobody has handled it since." in alert.message
+
+
+@pytest.mark.stack(**unhandled("response"))
+def test_an_expected_response_is_queued_once_until_it_is_due(stack: Stack, openai: StandIn, watch: Watch) -> None:
+    response_id = background_response(openai)
+    stack.expect("response", response_id, due_in=HOUR, age=HOUR)
+    openai.finish_response(response_id, deliver=False)
+
+    with ThreadPoolExecutor(3) as pool:
+        results = list(pool.map(lambda _: expectations(stack)["sent"], range(6)))
+
+    assert sum(results) == 1
+    assert (len(stack.messages("response")), watch.alerts()) == (1, [])
+    # The copy got lost, and its time has passed.
+    stack.emulator.client("sqs").purge_queue(QueueUrl=stack.queue_url("response"))
+    stack.emulator.client("dynamodb").update_item(
+        TableName=stack.outputs["TableName"],
+        Key={"pk": {"S": f"job#response#{response_id}"}, "sk": {"S": "job"}},
+        UpdateExpression="SET queue_again_at = :past",
+        ExpressionAttributeValues={":past": {"N": "1"}},
+    )
+    assert [expectations(stack)["sent"] for _ in range(2)] == [1, 0]
+    item = stack.job("response", response_id)
+    assert item is not None
+    assert item["queue_again_at"] >= time.time() + HOUR - 60, "as long as it has waited"
+
+
+def test_a_queue_out_of_reach_is_not_taken_for_a_copy_under_way(make_stack: MakeStack, openai: StandIn) -> None:
+    template = deploy.template()
+    take_away(template, "ReconcileRole", "sqs:SendMessage")
+    stack = make_stack(template=template)
+    response_id = background_response(openai)
+    stack.expect("response", response_id, due_in=HOUR, age=HOUR)
+    openai.finish_response(response_id, deliver=False)
+
+    for _ in range(2):
+        with pytest.raises(FunctionError, match="AccessDenied"):
+            expectations(stack)
+
+    assert (stack.job("response", response_id) or {})["queue_again_at"] <= time.time()
+
+
+def test_people_are_told_before_a_look_up_that_kills_the_run(stack: Stack, openai: StandIn, watch: Watch) -> None:
+    deadly = background_response(openai)
+    stack.expect("response", deadly, due_in=HOUR, age=HOUR)
+    stack.expect("response", "resp_overdue", due_in=-HOUR, age=2 * HOUR)
+    stack.expect("batch", "batch_overdue", due_in=-60)
+    openai.fault(f"GET /v1/responses/{deadly}", "stall", times=1)
+
+    with ThreadPoolExecutor(1) as pool:
+        died = pool.submit(expectations, stack)
+        wait_until("people are told", lambda: len(watch.alerts()) == 2)
+        stays("it is looked up", lambda: not died.done(), seconds=1)
+        assert stack.kill("reconcile") == 1
+        assert died.exception(timeout=60) is not None
+
+    subjects = {alert.subject.split(" ")[1] for alert in watch.alerts()}
+    assert subjects == {"resp_overdue", "batch_overdue"}
+    assert openai.calls("GET", "/v1/responses/resp_overdue") == 0
 
 
 @pytest.mark.parametrize(

@@ -117,7 +117,7 @@ def test_a_delivery_that_is_not_proven_genuine_never_reaches_a_queue(
         pytest.param(b'{"id": "\xff", "type": "batch.completed"}', id="no-utf-8"),
     ],
 )
-def test_a_signed_body_that_is_no_event_is_malformed(stack: Stack, body: bytes) -> None:
+def test_a_signed_body_that_is_not_an_event_is_malformed(stack: Stack, body: bytes) -> None:
     headers = signed(stack.signing_secrets["project"], body)
 
     answer = send(stack.url(), body, headers, content_type=BINARY)
@@ -142,7 +142,7 @@ def test_a_body_is_too_large_from_one_byte_over_the_limit(stack: Stack) -> None:
 
 
 @pytest.mark.parametrize("path", ["/", "/webhooks", "/webhooks/nobody", "/webhooks/project/more"])
-def test_a_path_that_is_no_endpoint_is_unknown(stack: Stack, path: str) -> None:
+def test_a_path_that_is_not_an_endpoint_is_unknown(stack: Stack, path: str) -> None:
     body = event()
 
     answer = send(stack.base_url() + path, body, signed(stack.signing_secrets["project"], body))

@@ -239,6 +239,56 @@ def test_an_error_of_one_list_fails_the_run_and_keeps_the_others_going(stack: St
     caught(stack, "batch.completed", batch_id)
 
 
+def test_people_are_told_of_a_list_that_keeps_failing(stack: Stack, openai: StandIn, watch: Watch) -> None:
+    session_id = lost_session(openai)
+    openai.fault("GET /v1/batches", "status", times=6, status=500)
+
+    for _ in range(6):
+        with pytest.raises(FunctionError, match="OpenAI answered 500"):
+            reconcile(stack)
+
+    caught(stack, "agent.session.idle", session_id)
+    (alert,) = wait_until("people are told", watch.alerts)
+    assert alert.subject == "OpenAI's list of batches cannot be read"
+    assert "6 times in a row" in alert.message
+    assert "OpenAI answered 500" in alert.message
+    assert reconcile(stack)["batches"]["finished"]
+    stays("people are told once", lambda: len(watch.alerts()) == 1, seconds=0.3)
+
+
+def promoted(stack: Stack, alias: str, model: str, days: float) -> str:
+    """A promoted model that ends in so many days. Answers the parameter's name."""
+    name, date = f"/{stack.name}/models/{alias}", time.strftime("%Y-%m-%d", time.gmtime(time.time() + days * 24 * HOUR))
+    description = f"Fine-tuned model, promoted by openai-webhooks: job=ftjob-1 finished_at=1 shutdown_date={date}"
+    stack.emulator.client("ssm").put_parameter(
+        Name=name, Value=model, Description=description, Type="String", Overwrite=True
+    )
+    return name
+
+
+def test_people_are_told_before_a_model_that_production_uses_ends(stack: Stack, watch: Watch) -> None:
+    soon = promoted(stack, "soon", "ft:gpt-4.1-mini:acme:soon:B1", 25.5)
+    promoted(stack, "later", "ft:gpt-4.1-mini:acme:later:B1", 40)
+    for _ in range(2):
+        reconcile(stack)
+    (alert,) = wait_until("people are told", watch.alerts)
+    assert alert.subject == "The model that production uses ends in 25 days"
+    assert "ft:gpt-4.1-mini:acme:soon:B1" in alert.message
+    assert soon in alert.message
+    assert alert.attributes["event-type"] == "model.shutdown"
+
+    promoted(stack, "soon", "ft:gpt-4.1-mini:acme:soon:B1", 6.5)
+    for _ in range(2):
+        reconcile(stack)
+    wait_until("people are told again", lambda: len(watch.alerts()) == 2)
+    assert watch.alerts()[1].subject == "The model that production uses ends in 6 days"
+
+    # Replaced by hand, which leaves the description as it was.
+    stack.emulator.client("ssm").put_parameter(Name=soon, Value="gpt-6-luna", Type="String", Overwrite=True)
+    reconcile(stack)
+    stays("nobody is told of the new model", lambda: len(watch.alerts()) == 2, seconds=0.3)
+
+
 def test_without_an_api_key_nothing_is_looked_at_and_the_result_says_so(make_stack: MakeStack) -> None:
     stack = make_stack(fill_secrets=False)
 

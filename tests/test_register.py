@@ -3,6 +3,7 @@
 import json
 import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
@@ -15,6 +16,7 @@ from infra.local.stand_in import API_KEY, Json, StandIn
 from tests.batches import finish, handled, new_batch
 from tests.permissions import take_away
 from tests.registering import Registering
+from tests.rotations import rotated
 from tests.waiting import wait_until
 
 CREATE = "POST /v1/webhook_endpoints"
@@ -167,6 +169,40 @@ def test_a_repeated_request_makes_no_second_endpoint_and_both_are_answered(
     assert (deleted["Status"], openai.endpoints()) == ("SUCCESS", [])
 
 
+def test_two_requests_and_a_rotation_at_once_leave_one_endpoint_whose_newest_secret_is_stored(
+    registering: Registering, openai: StandIn, cloudformation: "CloudFormation"
+) -> None:
+    rotation = rotated(registering)
+    stack = rotation.stack
+    openai.sdk().webhooks.delete(rotation.endpoint_id)
+    properties = {
+        "Name": stack.name,
+        "Url": stack.url(),
+        "EventTypes": "",
+        "SigningSecretArn": stack.secret_id("project"),
+    }
+
+    with ThreadPoolExecutor(2) as pool:
+        asked = [pool.submit(cloudformation.ask, stack, "Create", properties) for _ in range(2)]
+        answers = [one.result() for one in asked]
+    assert {answer["PhysicalResourceId"] for answer in answers} == {registering.endpoint()["id"]}
+    assert registering.endpoint()["signing_secrets"][0] == stored(stack)
+
+    stack.set_environment("rotate", ENDPOINT_ID=registering.endpoint()["id"])
+    version = rotation.begin()
+    with ThreadPoolExecutor(2) as pool:
+        create = pool.submit(cloudformation.ask, stack, "Create", properties)
+        rotate = pool.submit(rotation.step, "createSecret", version)
+        assert create.result()["Status"] == "SUCCESS"
+        refused = rotate.exception()
+    assert refused is None or "in progress" in str(refused)
+    pending = stack.emulator.client("secretsmanager").get_secret_value(
+        SecretId=stack.secret_id("project"), VersionStage="AWSPENDING"
+    )
+    assert registering.endpoint()["signing_secrets"][0] in (stored(stack), pending.get("SecretString"))
+    wait_until("the verifier has it", lambda: answers_a_test(openai, registering.endpoint()))
+
+
 @pytest.mark.parametrize(
     ("key", "reason"),
     [
@@ -205,6 +241,7 @@ def test_an_event_type_that_openai_does_not_have_fails_the_stack(registering: Re
     [
         ("secretsmanager:GetSecretValue", r"with the OpenAI API key could not be read: .*\(AccessDenied"),
         ("secretsmanager:PutSecretValue", r"its signing secret could not be stored in arn:.*\(AccessDenied"),
+        ("dynamodb:UpdateItem", r"could not take the lease.*needs dynamodb:UpdateItem on the ledger's table"),
     ],
 )
 def test_without_a_permission_the_stack_fails_and_still_shows_no_secret(
@@ -249,7 +286,7 @@ def test_a_stack_whose_endpoint_is_gone_can_be_deleted(registering: Registering,
     registering.delete()
 
 
-def test_a_stack_whose_key_is_no_good_any_more_can_be_deleted_and_leaves_its_endpoint(
+def test_a_stack_whose_key_is_not_good_any_more_can_be_deleted_and_leaves_its_endpoint(
     registering: Registering, openai: StandIn
 ) -> None:
     stack = registering.deploy()

@@ -1,4 +1,4 @@
-"""Starts ministack in this process, with three corrections: `python -m infra.local.emulator_server`.
+"""Starts ministack in this process, with four corrections: `python -m infra.local.emulator_server`.
 
 - Without Nagle's algorithm. Its Runtime API answers in two small writes, and the second would wait 40 ms for an
   acknowledgement at every invocation.
@@ -6,11 +6,15 @@
   would otherwise refuse.
 - A concurrency limit that comes from a template's parameter is a number. It arrives as text, and the poller of event
   sources stops at comparing it.
+- Parameters below a path are read by permission for that path, as at AWS, and not for everything.
 """
 
+import json
 import socketserver
+from typing import Any
 
 from ministack import app
+from ministack.core import iam_actions
 from ministack.services import lambda_svc
 
 
@@ -24,7 +28,19 @@ def main() -> None:
     concurrency = lambda_svc._sqs_esm_concurrency
     lambda_svc._sqs_esm_concurrency = lambda *args, **kwargs: int(concurrency(*args, **kwargs))
 
+    resource = iam_actions.extract_resource_arn
+    iam_actions.extract_resource_arn = lambda *request: _parameters(*request) or resource(*request)
+
     app.main()
+
+
+def _parameters(
+    service: str, _method: str, _path: str, headers: Any, body: bytes, _query: Any, region: str, account: str
+) -> str | None:
+    """The resource of a request for the parameters below a path."""
+    if service != "ssm" or not str(headers.get("x-amz-target", "")).endswith(".GetParametersByPath"):
+        return None
+    return f"arn:aws:ssm:{region}:{account}:parameter{json.loads(body)['Path']}"
 
 
 if __name__ == "__main__":

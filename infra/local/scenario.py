@@ -1,5 +1,6 @@
 """Events that `make run` plays: of every category, by OpenAI's API and the stand-in's commands."""
 
+import fnmatch
 import json
 from dataclasses import dataclass, field
 from typing import Any
@@ -72,7 +73,9 @@ def judge(stack: Stack, watch: Watch, played: Played) -> Result:
     """Compare artifacts, records and outcomes with OpenAI's objects."""
     event = stack.event(played.webhook_id, played.endpoint) or {}
     job = stack.job(played.category, played.object_id) or {}
-    kept = {key: stack.artifact(key) for key in played.kept}
+    named = job.get("artifacts", [])
+    expected = {next(iter(fnmatch.filter(named, key)), key): content for key, content in played.kept.items()}
+    kept = {key: stack.artifact(key) for key in expected}
     told = [outcome for outcome in watch.outcomes(played.event_type) if outcome.detail["object_id"] == played.object_id]
     faults = []
     if event.get("state") != "completed":
@@ -81,13 +84,13 @@ def judge(stack: Stack, watch: Watch, played: Played) -> Result:
         faults.append(f"the job is {job.get('status', 'not recorded')}, and must be {played.status}")
     if played.counts is not None and job.get("counts") != played.counts:
         faults.append(f"the job counts {job.get('counts', 'nothing')}, and OpenAI {played.counts}")
-    for key, content in played.kept.items():
+    for key, content in expected.items():
         if kept[key] is None:
             faults.append(f"{key} is not kept")
         elif content is not None and kept[key] != content:
             faults.append(f"{key} is not what OpenAI offers")
-    if sorted(job.get("artifacts", [])) != sorted(played.kept):
-        faults.append(f"the job names {job.get('artifacts', 'no artifacts')}, and there must be {sorted(played.kept)}")
+    if sorted(named) != sorted(expected):
+        faults.append(f"the job names {named or 'no artifacts'}, and there must be {sorted(expected)}")
     if [outcome.detail["status"] for outcome in told] != [played.status]:
         faults.append(f"{len(told)} outcomes on the bus instead of one")
     artifacts = {key: content for key, content in kept.items() if content is not None}
@@ -203,7 +206,7 @@ def _agent(openai: StandIn) -> Played:
         webhook_id=_announced(moved),
         object_id=session_id,
         status="requires_action",
-        kept={f"agent/session/{session_id}.json": None},
+        kept={f"agent/session/{session_id}/*.json": None},
         told=("required_actions",),
     )
 

@@ -33,9 +33,9 @@ impl Handler for AgentHandler {
 impl AgentHandler {
     async fn session(&self, event: &Event, context: &Context) -> Result<Outcome, HandlerError> {
         let id = object_id(event, "session")?;
-        let key = key("session", id)?;
         let openai = self.openai.client().await?;
         let as_of = clock::now_ms();
+        let key = key("session", id, as_of)?;
         // Also for an announced action: somebody may have taken it since the event.
         let Some(session) = found(openai.agent_session(id, context.deadline).await)? else {
             return Ok(Outcome::not_found(id, as_of));
@@ -56,9 +56,9 @@ impl AgentHandler {
 
     async fn environment(&self, event: &Event, context: &Context) -> Result<Outcome, HandlerError> {
         let id = object_id(event, "environment")?;
-        let key = key("environment", id)?;
         let openai = self.openai.client().await?;
         let as_of = clock::now_ms();
+        let key = key("environment", id, as_of)?;
         let Some(environment) = found(openai.agent_environment(id, context.deadline).await)? else {
             return Ok(Outcome::not_found(id, as_of));
         };
@@ -105,11 +105,13 @@ fn must_have_ended(event: &Event, kind: &str, status: &str, under_way: &[&str]) 
     if under_way.contains(&status) { Err(not_ended(event, kind, status)) } else { Ok(()) }
 }
 
-fn key(kind: &str, id: &str) -> Result<Key, HandlerError> {
-    Ok(Key::new(&["agent", kind, &format!("{id}.json")])?)
+/// The artifact of one look at the object. Each look has its own: events come out of order, and a late one must not
+/// replace what a newer job and its outcome point to.
+fn key(kind: &str, id: &str, as_of: i64) -> Result<Key, HandlerError> {
+    Ok(Key::new(&["agent", kind, id, &format!("{as_of}.json")])?)
 }
 
-/// Stores the newest state over an earlier one. Returns its location.
+/// Stores what was seen. Returns its location.
 async fn store(key: &Key, json: Bytes, context: &Context) -> Result<String, HandlerError> {
     context.artifacts.put(key, JSON, json).await?;
     Ok(format!("s3://{}/{key}", context.artifacts.bucket()))
@@ -121,7 +123,44 @@ fn stored(outcome: Outcome, key: &Key, bytes: usize) -> Outcome {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
+    use hooks_testing::{Reply, S3, Server};
+    use serde_json::{Value, json};
+    use tokio::time::{Instant, sleep};
+
     use super::*;
+
+    /// An event of the session `sess_1`, or of the environment `env_1`.
+    fn event(kind: &str, id: &str) -> Event {
+        let event = json!({"id": "evt_1", "type": kind, "created_at": 7, "data": {"id": id}});
+        Event::parse(&event.to_string()).unwrap()
+    }
+
+    #[tokio::test]
+    async fn a_late_look_leaves_the_artifact_of_a_newer_one_as_it_is() {
+        for (kind, id, path) in [
+            ("agent.session.in_progress", "sess_1", "/v1/agents/sessions/sess_1"),
+            ("agent.environment.ready", "env_1", "/v1/agents/environments/env_1"),
+        ] {
+            let (server, (s3, artifacts)) = (Server::empty().await, S3::start().await);
+            let handler = AgentHandler { openai: OpenAi::fixed(server.openai()) };
+            let context = Context::new(Instant::now() + Duration::from_mins(1), 1, 0, artifacts);
+            let mut seen = Vec::new();
+            for status in ["first", "second"] {
+                server.reply_at(path, Reply::json(&json!({"id": id, "status": status})));
+                let outcome = handler.handle(&event(kind, id), &context).await.unwrap();
+                seen.push((status, outcome));
+                sleep(Duration::from_millis(2)).await;
+            }
+            for (status, outcome) in seen {
+                let [key] = &outcome.artifacts[..] else { panic!("{outcome:?}") };
+                assert!(key.ends_with(&format!("/{id}/{}.json", outcome.as_of)), "{key}");
+                let stored: Value = serde_json::from_slice(&s3.object(key).unwrap().bytes).unwrap();
+                assert_eq!((&stored["status"], &*outcome.status), (&json!(status), status));
+            }
+        }
+    }
 
     fn subject(kind: &str, id: &str) -> Option<Subject> {
         let event = format!(r#"{{"id": "evt_1", "type": "{kind}", "data": {{"id": "{id}"}}}}"#);

@@ -1,7 +1,10 @@
 //! Records and publishes, unchanged, every event that no other consumer takes: `eval.*` and `video.*`, whose APIs OpenAI
 //! has ended, and types that are not known yet.
 
+use std::collections::BTreeMap;
+
 use hooks_consumer::{Context, Event, Handler, HandlerError, Outcome};
+use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 
@@ -11,9 +14,6 @@ const RECORDED: &str = "recorded";
 /// The note of an `eval.*` event.
 const EVALS_ENDED: &str = "OpenAI ended the Evals API on 2026-11-30, so the run cannot be retrieved; OpenAI recommends \
                            Promptfoo (https://www.promptfoo.dev) instead";
-
-/// The note of an event whose data cannot be parsed.
-const NESTED_TOO_DEEP: &str = "the event's data is nested too deep to be published; the ledger has the event's body";
 
 /// Records events without looking into them.
 pub struct ArchiveHandler;
@@ -25,25 +25,44 @@ impl Handler for ArchiveHandler {
 }
 
 fn recorded(event: &Event) -> Outcome {
-    let data = data(event.raw());
-    let note = match data {
-        Err(_) => Some(NESTED_TOO_DEEP),
-        Ok(_) if event.event_type.starts_with("eval.") => Some(EVALS_ENDED),
-        Ok(_) => None,
-    };
+    let mut note = event.event_type.starts_with("eval.").then(|| EVALS_ENDED.to_owned());
+    let (mut summary, mut exact) = (Map::new(), BTreeMap::new());
+    if let Some(data) = data(event.raw()) {
+        let value = match serde_json::from_str::<Value>(data.get()) {
+            Ok(value) => {
+                exact.insert("data", data.get().to_owned());
+                value
+            }
+            Err(error) => {
+                let why = format!("the event's data is published as text, because readers of JSON refuse it: {error}");
+                note = Some(why);
+                data.get().into()
+            }
+        };
+        summary.insert("data".to_owned(), value);
+    }
     Outcome {
         object_id: event.object_id().map(str::to_owned),
-        summary: data.ok().flatten().map(|data| Map::from_iter([("data".to_owned(), data)])).unwrap_or_default(),
-        note: note.map(str::to_owned),
+        summary,
+        exact,
+        note,
         // The object was not retrieved, so its state is as old as the event.
         ..Outcome::new(RECORDED, event.created_at.saturating_mul(1000))
     }
 }
 
-/// The event's `data`, unchanged.
-fn data(event: &RawValue) -> Result<Option<Value>, serde_json::Error> {
-    let mut event = serde_json::from_str::<Value>(event.get())?;
-    Ok(event.get_mut("data").map(Value::take))
+/// The event's `data` as it came.
+fn data(event: &RawValue) -> Option<&RawValue> {
+    #[derive(Deserialize)]
+    struct Envelope<'a> {
+        #[serde(borrow, default, deserialize_with = "some")]
+        data: Option<&'a RawValue>,
+    }
+    /// Also `null` is a value.
+    fn some<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<&'de RawValue>, D::Error> {
+        <&RawValue>::deserialize(deserializer).map(Some)
+    }
+    serde_json::from_str::<Envelope<'_>>(event.get()).ok()?.data
 }
 
 #[cfg(test)]
@@ -65,17 +84,25 @@ mod tests {
             ("recorded", 7000, Some("thing_1"), None)
         );
         assert_eq!(outcome.summary["data"], json!({"id": "thing_1", "more": [1, null, {"deep": "x"}]}));
-        for data in ["null", "7", "[]", r#""text""#] {
+        for data in ["null", "7", "[]", r#""text""#, "[1000000000000000000001]"] {
             let outcome = outcome_of("brand.new", data);
-            assert_eq!((outcome.object_id, outcome.summary["data"].to_string()), (None, data.to_owned()));
+            assert_eq!((outcome.object_id, outcome.exact["data"].as_str()), (None, data));
+            assert!(outcome.summary.contains_key("data"));
         }
     }
 
     #[test]
-    fn data_that_cannot_be_parsed_is_recorded_too() {
-        let outcome = outcome_of("brand.new", &format!("{}{}", "[".repeat(200), "]".repeat(200)));
-        assert_eq!((outcome.status.as_str(), outcome.summary), ("recorded", Map::new()));
-        assert!(outcome.note.unwrap().contains("nested too deep"));
+    fn data_that_cannot_be_read_is_published_as_its_text_with_the_true_reason() {
+        let deep = format!("{}7{}", "[".repeat(200), "]".repeat(200));
+        for (data, reason) in [
+            (r#"{"id": "x", "note": "cut \ud83d"}"#, "hex escape"),
+            (r#"{"id": "x", "n": 1e999}"#, "number out of range"),
+            (&deep, "recursion limit exceeded"),
+        ] {
+            let outcome = outcome_of("eval.run.new", data);
+            assert_eq!((outcome.status.as_str(), outcome.summary["data"].as_str()), ("recorded", Some(data)));
+            assert!(outcome.note.as_ref().unwrap().contains(reason), "{outcome:?}");
+        }
     }
 
     #[test]

@@ -17,19 +17,21 @@ const RETRY_DELAYS: [Duration; 2] = [Duration::from_millis(200), Duration::from_
 pub(crate) enum AnswerResult {
     /// OpenAI confirmed it.
     Done,
-    /// OpenAI says that the call was answered before: by a request of ours whose response was lost, or by another
-    /// program.
+    /// OpenAI says that the call was answered before, and an earlier request of ours may have done it.
     DoneBefore,
+    /// OpenAI says that the call was answered before, and it was not by us.
+    DoneElsewhere,
     /// OpenAI has no such call (any more), and an earlier request of ours may have answered it.
     PerhapsDone,
     /// OpenAI has no such call: the caller hung up, or it was a test delivery.
     NotFound,
 }
 
-/// Answers a call, with up to two retries until `until`.
+/// Answers a call, with up to two retries until `until`. A call that is not found may not be visible yet, so that is tried
+/// again as well.
 ///
-/// The requests are not idempotent, so the ledger notes before that one may be sent. If one may have reached OpenAI, a
-/// call that is not found is [`AnswerResult::PerhapsDone`]. Otherwise it may not be visible yet, and is tried again.
+/// The requests are not idempotent, so the ledger notes before that one may be sent, and takes it back when none can have
+/// had an effect. What OpenAI says of an answered call, or of none, means what it does only with that in mind.
 pub(crate) async fn answer(
     client: &Client,
     call: &Call<'_>,
@@ -42,18 +44,18 @@ pub(crate) async fn answer(
     let mut delays = RETRY_DELAYS.into_iter();
     loop {
         let Err(error) = request(client, call, action, until).await else { return Ok(AnswerResult::Done) };
-        match (error.status(), error.class()) {
-            (Some(409), _) => return Ok(AnswerResult::DoneBefore),
-            (_, ErrorClass::NotFound) if may_be_done => return Ok(AnswerResult::PerhapsDone),
-            (_, ErrorClass::NotFound | ErrorClass::Retry) => {}
-            _ => return Err(error.into()),
+        if error.status() == Some(409) {
+            return Ok(if may_be_done { AnswerResult::DoneBefore } else { AnswerResult::DoneElsewhere });
         }
-        // A rate limit refuses the request before it has an effect. A lost response or a server error proves nothing.
-        may_be_done |= !matches!(error.status(), Some(404 | 429));
-        let delay = delays.next().map(|delay| delay.max(error.retry_after().unwrap_or_default()));
-        match delay {
+        // A refusal comes before any effect. A lost response or a server error proves nothing.
+        may_be_done |= error.status().is_none_or(|status| status == 408 || status >= 500);
+        let is_missing = error.class() == ErrorClass::NotFound;
+        let delay = delays.next().filter(|_| is_missing || error.class() == ErrorClass::Retry);
+        match delay.map(|delay| delay.max(error.retry_after().unwrap_or_default())) {
             Some(delay) if delay < until.saturating_duration_since(Instant::now()) => sleep(delay).await,
-            _ if error.class() == ErrorClass::NotFound => return Ok(AnswerResult::NotFound),
+            _ if is_missing => {
+                return Ok(if may_be_done { AnswerResult::PerhapsDone } else { AnswerResult::NotFound });
+            }
             _ => {
                 if !may_be_done {
                     context.not_acting().await?;

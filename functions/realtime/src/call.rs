@@ -1,5 +1,7 @@
 //! An incoming call, and the caller and the called number in its SIP headers. The headers are written by the caller.
 
+use std::borrow::Cow;
+
 use hooks_consumer::{Event, EventData, SipInvite};
 use hooks_openai::CallApi;
 
@@ -51,22 +53,28 @@ impl<'a> Call<'a> {
 
     /// The number in `From` or `To`, masked.
     pub(crate) fn masked(&self, name: &str) -> Option<String> {
-        Some(mask(user(self.header(name)?)?))
+        Some(mask(&user(self.header(name)?)?))
     }
 
-    /// The text with the caller's and the called number masked.
+    /// The text with the caller's and the called number masked, as they are in the header and without its escapes.
     pub(crate) fn mask_numbers(&self, text: &str) -> String {
-        let names = ["From", "To"].into_iter().filter_map(|name| user(self.header(name)?));
+        let names = ["From", "To"].into_iter().filter_map(|name| escaped_user(self.header(name)?));
         names
-            .map(|name| name.trim_start_matches('+'))
+            .flat_map(|name| [Cow::Borrowed(name), unescaped(name)])
+            .map(|name| name.trim_start_matches('+').to_owned())
             .filter(|name| name.len() >= MIN_MASKED_LENGTH)
-            .fold(text.to_owned(), |text, name| text.replace(name, &mask(name)))
+            .fold(text.to_owned(), |text, name| text.replace(&name, &mask(&name)))
     }
 }
 
 /// The user part of the URI in a `From` or `To` header, usually a phone number: `+4930123` in
-/// `"Anna" <sip:+4930123@example.com;user=phone>;tag=1`.
-pub(crate) fn user(value: &str) -> Option<&str> {
+/// `"Anna" <sip:+4930123@example.com;user=phone>;tag=1`. An escaped character is the character itself (RFC 3261, section
+/// 19.1.2): `%2B4930123` is the same number.
+pub(crate) fn user(value: &str) -> Option<Cow<'_, str>> {
+    escaped_user(value).map(unescaped)
+}
+
+fn escaped_user(value: &str) -> Option<&str> {
     let value = after_display_name(value.trim())?;
     let uri = match value.split_once('<') {
         Some((_, rest)) => rest.split_once('>')?.0,
@@ -80,6 +88,29 @@ pub(crate) fn user(value: &str) -> Option<&str> {
     };
     let user = user.split([';', ':', '?']).next().unwrap_or_default();
     (!user.is_empty()).then_some(user)
+}
+
+/// The text without escapes. Whatever is not an escape of two hexadecimal digits stays as it is; bytes that are not UTF-8
+/// become U+FFFD.
+fn unescaped(text: &str) -> Cow<'_, str> {
+    let mut parts = text.split('%');
+    let mut bytes = parts.next().unwrap_or_default().as_bytes().to_vec();
+    if bytes.len() == text.len() {
+        return Cow::Borrowed(text);
+    }
+    for part in parts {
+        match part.get(..2).filter(|digits| digits.bytes().all(|digit| digit.is_ascii_hexdigit())) {
+            Some(digits) => {
+                bytes.extend(u8::from_str_radix(digits, 16));
+                bytes.extend(&part.as_bytes()[2..]);
+            }
+            None => {
+                bytes.push(b'%');
+                bytes.extend(part.as_bytes());
+            }
+        }
+    }
+    Cow::Owned(String::from_utf8_lossy(&bytes).into_owned())
 }
 
 /// The rest after a quoted display name, which can contain anything, even a URI in angle brackets.
@@ -122,11 +153,29 @@ mod tests {
             "\"Anna \\\" <sip:+1999@evil.example>\" <sips:+4930123:secret@example.com>",
             " <tel:+4930123;phone-context=example.com> ",
             "sip:+4930123;isub=1@example.com;tag=1",
+            "<sip:%2B4930123@example.com>",
+            "<sip:%2b%34930%3123%3Bisub=1@example.com>",
         ] {
-            assert_eq!(user(value), Some("+4930123"), "{value}");
+            assert_eq!(user(value).unwrap().trim_end_matches(";isub=1"), "+4930123", "{value}");
         }
         for value in ["", "Anna", "<sip:example.com>", "\"<sip:+1@x>", "<sip:+1@x", "mailto:a@b", "sip:@x", "<tel:>"] {
             assert_eq!(user(value), None, "{value}");
+        }
+    }
+
+    #[test]
+    fn escapes_in_a_user_part_are_read_and_anything_else_is_left_alone() {
+        for (escaped, read) in [
+            ("%40home", "@home"),
+            ("J%C3%B6rg", "J\u{f6}rg"),
+            ("%FFx", "\u{fffd}x"),
+            ("100%", "100%"),
+            ("%4", "%4"),
+            ("%+1%zz%2", "%+1%zz%2"),
+            ("%\u{e4}", "%\u{e4}"),
+            ("%252B", "%2B"),
+        ] {
+            assert_eq!(user(&format!("<sip:{escaped}@example.com>")).unwrap(), read);
         }
     }
 

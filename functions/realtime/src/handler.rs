@@ -5,7 +5,7 @@ mod tests;
 
 use std::time::Duration;
 
-use hooks_consumer::{Context, Event, Handler, HandlerError, OpenAi, Outcome, Setup, clock};
+use hooks_consumer::{Alert, Context, Event, Handler, HandlerError, OpenAi, Outcome, Setup, clock};
 use tokio::time::Instant;
 
 use crate::answer::answer;
@@ -87,6 +87,14 @@ impl Handler for CallHandler {
             outcome.alert = Some(alert::unusable_policy(error, &self.policies.location()));
         }
         Ok(outcome)
+    }
+
+    fn alerted(&self, alert: &Alert) {
+        if let Some(error) = self.policies.last().error
+            && *alert == alert::unusable_policy(&error, &self.policies.location())
+        {
+            self.policies.alerted(error);
+        }
     }
 
     async fn warm_up(&self) {

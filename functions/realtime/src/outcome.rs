@@ -14,6 +14,9 @@ pub(crate) const TOO_OLD: &str = "too_old";
 /// The status of a call for which there was no policy.
 pub(crate) const UNANSWERED: &str = "unanswered";
 
+/// The status of a call that another program answered.
+const ANSWERED_ELSEWHERE: &str = "answered_elsewhere";
+
 /// The outcome for an event that announces no call: a session that is connected already, or an unknown type.
 pub(crate) fn not_a_call(event: &Event) -> Outcome {
     Outcome {
@@ -67,6 +70,7 @@ pub(crate) fn answered(
         AnswerResult::DoneBefore => {
             Some("OpenAI says that the call was answered before: by an earlier attempt, or by another program")
         }
+        AnswerResult::DoneElsewhere => Some("OpenAI says that another program answered the call before"),
         AnswerResult::PerhapsDone => Some(
             "OpenAI has no such call any more. An earlier attempt got no response: it may have been successful, or the \
              caller has hung up",
@@ -78,16 +82,18 @@ pub(crate) fn answered(
     };
     // A call that was rejected or referred is gone; one that was accepted would be there.
     let is_accept = matches!(decision.action, Action::Accept { .. });
-    let is_found = match result {
-        AnswerResult::PerhapsDone => !is_accept,
-        result => result != AnswerResult::NotFound,
+    let status = match result {
+        AnswerResult::Done | AnswerResult::DoneBefore => status,
+        AnswerResult::PerhapsDone if !is_accept => status,
+        AnswerResult::DoneElsewhere => ANSWERED_ELSEWHERE,
+        AnswerResult::PerhapsDone | AnswerResult::NotFound => Outcome::NOT_FOUND,
     };
     Outcome {
         object_id: Some(call.id.to_owned()),
-        terminal: is_found,
+        terminal: status != Outcome::NOT_FOUND,
         summary,
         note: note.map(str::to_owned),
-        ..Outcome::new(if is_found { status } else { Outcome::NOT_FOUND }, as_of)
+        ..Outcome::new(status, as_of)
     }
 }
 

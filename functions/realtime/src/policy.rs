@@ -5,6 +5,8 @@ pub(crate) mod source;
 #[cfg(test)]
 mod tests;
 
+use std::borrow::Cow;
+
 use hooks_openai::CallApi;
 use regex_lite::Regex;
 use serde_json::{Map, Value};
@@ -74,11 +76,11 @@ impl Policy {
 impl Condition {
     fn matches(&self, call: &Call<'_>) -> bool {
         let value = call.header(&self.header).map(str::trim);
-        let value = if self.user { value.and_then(call::user) } else { value };
+        let value = if self.user { value.and_then(call::user) } else { value.map(Cow::Borrowed) };
         value.is_some_and(|value| match &self.matcher {
-            Matcher::Exact(text) => value == text,
+            Matcher::Exact(text) => value == *text,
             Matcher::Prefix(text) => value.starts_with(text),
-            Matcher::Regex(regex) => regex.is_match(value),
+            Matcher::Regex(regex) => regex.is_match(&value),
         })
     }
 }

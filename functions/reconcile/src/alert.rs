@@ -1,41 +1,58 @@
-//! The alert of an overdue expectation.
+//! What people are told.
 
 use hooks_aws::ledger::{JobRecord, Waiting};
 use hooks_aws::outcomes::Notice;
 use hooks_function::text::{duration, moment};
+use hooks_openai::for_display;
 use hooks_webhook::Category;
 
-/// The event type of such an alert. OpenAI has no event like it.
-const EVENT_TYPE: &str = "expectation.overdue";
+use crate::error::ReconcileError;
+use crate::list::OpenAiList;
 
-/// The alert's subject and text. `known` is a sentence with what OpenAI says of the object, if it was asked.
+/// An alert. OpenAI has no events like it.
+pub(crate) struct Alert {
+    category: Category,
+    event_type: &'static str,
+    subject: String,
+    message: String,
+}
+
+impl Alert {
+    pub(crate) fn notice(&self) -> Notice<'_> {
+        let Self { category, event_type, subject, message } = self;
+        Notice {
+            category: category.as_str(),
+            event_type,
+            reason: event_type,
+            id: "",
+            severity: "warning",
+            subject,
+            message,
+        }
+    }
+}
+
+/// An expectation is overdue. `known` is a sentence with what OpenAI says of the object, if it was asked.
 pub(crate) fn overdue(
     category: Category,
     waiting: &Waiting,
     job: Option<&JobRecord>,
     known: Option<&str>,
     now: i64,
-) -> (String, String) {
+) -> Alert {
     let (what, place) = match category {
         Category::Response => ("Response", "logs"),
         Category::Batch => ("Batch", "batches"),
         _ => ("Fine-tuning job", "finetune"),
     };
-    let id = hooks_openai::for_display(&waiting.object_id);
+    let id = for_display(&waiting.object_id);
     let (due, late) = (moment(waiting.due_at), duration(now.saturating_sub(waiting.due_at)));
     let since = waiting.created_at.map_or_else(|| "an unknown time".to_owned(), moment);
     let why = match (job, known) {
-        (Some(job), _) if job.terminal => format!(
-            "It ended as {}, seen {}, but was expected only after that, or its event has failed since.",
-            hooks_openai::for_display(&job.status),
-            moment(job.as_of / 1000)
-        ),
         (_, Some(known)) => known.to_owned(),
-        (Some(job), None) => format!(
-            "It was {} when an event last told of it, {}.",
-            hooks_openai::for_display(&job.status),
-            moment(job.as_of / 1000)
-        ),
+        (Some(job), None) => {
+            format!("It was {} when an event last told of it, {}.", for_display(&job.status), moment(job.as_of / 1000))
+        }
         (None, None) => "No event of it has been handled.".to_owned(),
     };
     let message = format!(
@@ -44,15 +61,58 @@ pub(crate) fn overdue(
          When   {late} ago; expected since {since}\n\
          Why    {why}\n\
          To do  See at OpenAI what became of it. If it goes on, nothing: its end is announced with its context also \
-         now. If it has ended, look for its event in the dead-letter queue of {category} and redrive it; if there is \
-         none, its webhook was lost, and docs/reconcile.md says what catches that.\n\
+         now. If it has ended, look for its event in the queue of {category}, whose function may be off or broken, and in \
+         its dead-letter queue, and redrive it; if there is none, its webhook was lost, and docs/reconcile.md says what \
+         catches that.\n\
          Where  https://platform.openai.com/{place}\n       the ledger's item expected#{category}#{id}\n"
     );
-    (format!("{what} {id} has not ended in time"), message)
+    Alert {
+        category,
+        event_type: "expectation.overdue",
+        subject: format!("{what} {id} has not ended in time"),
+        message,
+    }
 }
 
-/// The notice of an alert.
-pub(crate) fn notice<'a>(category: Category, subject: &'a str, message: &'a str) -> Notice<'a> {
-    let (category, reason) = (category.as_str(), "overdue");
-    Notice { category, event_type: EVENT_TYPE, reason, id: "", severity: "warning", subject, message }
+/// So many scans of a list in a row have failed.
+pub(crate) fn unreadable(list: OpenAiList, failures: u32, error: &ReconcileError) -> Alert {
+    let (what, category) = match list {
+        OpenAiList::Batches => ("batches", Category::Batch),
+        OpenAiList::FineTuningJobs => ("fine-tuning jobs", Category::FineTuning),
+        OpenAiList::AgentSessions => ("agent sessions", Category::Agent),
+    };
+    let why = for_display(&error.to_string());
+    let message = format!(
+        "OpenAI's list of {what} could not be read to its end {failures} times in a row. The newest ones are still looked \
+         at. Of the others, webhooks that got lost are not found.\n\n\
+         What   the search for lost webhooks in OpenAI's list of {what}\n\
+         When   at each of the last {failures} attempts; the next one begins at the newest entry again\n\
+         Why    {why}\n\
+         To do  See whether OpenAI has an incident (https://status.openai.com) and whether the API key may read the list. \
+         docs/reconcile.md says how to run a search by hand.\n\
+         Where  the log of the function reconcile\n"
+    );
+    let subject = format!("OpenAI's list of {what} cannot be read");
+    Alert { category, event_type: "reconcile.unreadable", subject, message }
+}
+
+/// A model that production uses ends in so many days.
+pub(crate) fn model_ends(parameter: &str, model: &str, date: &str, days: i64) -> Alert {
+    let (parameter, model, date) = (for_display(parameter), for_display(model), for_display(date));
+    let when = match days {
+        0 => "has ended".to_owned(),
+        1 => "ends tomorrow".to_owned(),
+        days => format!("ends in {days} days"),
+    };
+    let message = format!(
+        "The model that production uses {when}.\n\n\
+         What   {model}, the value of the parameter {parameter}\n\
+         When   {date}\n\
+         Why    OpenAI ends models, and with a base model every model tuned from it. Requests to it fail from then on.\n\
+         To do  Store a model that stays in the parameter: a newer model of OpenAI's, or one tuned from it. Test it with \
+         your prompts first.\n\
+         Where  https://platform.openai.com/docs/deprecations\n       aws ssm get-parameter --name {parameter}\n"
+    );
+    let subject = format!("The model that production uses {when}");
+    Alert { category: Category::FineTuning, event_type: "model.shutdown", subject, message }
 }

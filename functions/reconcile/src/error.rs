@@ -1,6 +1,7 @@
 //! Errors of reconciliation.
 
 use hooks_aws::AwsError;
+use hooks_aws::parameters::ParameterError;
 use hooks_function::ApiKeySecretError;
 
 /// Why a list or an expectation could not be processed, in words that may be logged.
@@ -12,6 +13,8 @@ pub(crate) enum ReconcileError {
     OpenAi(#[from] hooks_openai::OpenAiError),
     #[error("{0}")]
     Aws(#[from] AwsError),
+    #[error("{0}")]
+    Parameter(#[from] ParameterError),
     #[cfg(test)]
     #[error("{0}")]
     Test(&'static str),
@@ -24,7 +27,7 @@ impl ReconcileError {
         match self {
             Self::ApiKey(error) => matches!(error, ApiKeySecretError::Unset(_)),
             Self::OpenAi(error) => matches!(error.status(), Some(403 | 404)),
-            Self::Aws(_) => false,
+            Self::Aws(_) | Self::Parameter(_) => false,
             #[cfg(test)]
             Self::Test(_) => false,
         }

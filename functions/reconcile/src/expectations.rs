@@ -1,6 +1,6 @@
 //! The task `expectations`: expected objects whose end was not announced.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use hooks_aws::ledger::Waiting;
 use hooks_function::Error;
@@ -14,17 +14,26 @@ use crate::alert;
 use crate::error::ReconcileError;
 use crate::list_scan::GRACE;
 use crate::missed_event::MissedEvent;
-use crate::reconciler::ScanStore;
+use crate::reconciler::{Reconciler, ScanStore};
 use crate::services::Services;
 
 /// Expectations per page.
 const PAGE: u16 = 100;
 
-/// Responses looked up per run. Those due first come first, and an overdue one is not looked up again, so each gets its turn.
+/// Responses looked up per run. Those due first come first, and an overdue one is not looked up again, so each gets its
+/// turn.
 const MAX_LOOK_UPS: usize = 500;
 
 /// Alerts sent per run. The next run sends the rest.
 const MAX_ALERTS: usize = 50;
+
+/// Time, in seconds, for which an overdue response is looked up before people are told: one run does that. Later they are
+/// told before anything is looked up, so that a look-up that kills the process never keeps them from hearing of it.
+const LATE: i64 = 15 * 60;
+
+/// Least time, in seconds, until an event that was queued and never handled is queued again. It grows with the wait: a
+/// consumer that is off handles every copy when it is turned on.
+const QUEUE_AGAIN: i64 = 60 * 60;
 
 /// Progress and result of a run.
 #[derive(Default)]
@@ -34,6 +43,8 @@ struct Run {
     overdue: usize,
     /// OpenAI's view of the responses that were looked up and are still awaited.
     known: HashMap<String, Known>,
+    /// The expectations that people were told of. The index that lists them lags behind.
+    told: HashSet<(Category, String)>,
     /// Why responses were not looked up.
     skipped: Option<String>,
 }
@@ -46,16 +57,14 @@ enum Known {
     Otherwise(String),
 }
 
-/// Looks up expected responses and alerts people of overdue expectations. `now` is in Unix seconds.
+/// Alerts people of overdue expectations and looks up expected responses. `now` is in Unix seconds.
 pub(crate) async fn run(services: &Services, now: i64, until: Instant) -> Result<Value, Error> {
     let mut run = Run::default();
+    let late = run.alert(services, now, now - LATE, until).await;
     // Half of the time, so that slow answers never prevent alerts.
     let half = Instant::now() + until.saturating_duration_since(Instant::now()) / 2;
-    // People are told before anything large is retrieved.
-    let told = run.alert(services, |category| category != Category::Response, now, until).await;
     let looked_up = run.look_up(services, now, half).await;
-    let done =
-        told.and(looked_up).and(run.alert(services, |category| category == Category::Response, now, until).await);
+    let done = late.and(looked_up).and(run.alert(services, now, now, until).await);
     let Run { looked_up, sent, overdue, skipped, .. } = run;
     let line = match (&done, &skipped) {
         (Ok(()), None) => Line::info("expectations checked"),
@@ -113,10 +122,13 @@ impl Run {
             if Instant::now() >= until {
                 break;
             }
+            if self.told.contains(&(Category::Response, waiting.object_id.clone())) {
+                continue;
+            }
             self.looked_up += 1;
             match openai.response(&waiting.object_id, until).await {
                 Ok(response) => {
-                    let known = self.know(services, &response).await?;
+                    let known = self.know(services, &waiting, &response, now).await?;
                     self.known.insert(waiting.object_id.clone(), known);
                 }
                 Err(error) if error.class() == ErrorClass::NotFound => {
@@ -140,8 +152,15 @@ impl Run {
         Ok(())
     }
 
-    /// Sends the event of a response that has ended, if its webhook was missed.
-    async fn know(&mut self, services: &Services, response: &Response) -> Result<Known, ReconcileError> {
+    /// Sends the event of a response that has ended, if its webhook was missed and no copy of it is under way.
+    async fn know(
+        &mut self,
+        services: &Services,
+        waiting: &Waiting,
+        response: &Response,
+        now: i64,
+    ) -> Result<Known, ReconcileError> {
+        let Reconciler { ledger, .. } = &services.reconciler;
         let Some(event) = MissedEvent::of_response(response) else {
             let status = hooks_openai::for_display(response.status.as_str());
             return Ok(Known::Otherwise(format!("OpenAI says it is {status}.")));
@@ -149,24 +168,28 @@ impl Run {
         if services.reconciler.is_known(&event).await? {
             return Ok(Known::Otherwise("It has ended, but its event could not be handled so far.".to_owned()));
         }
-        services.reconciler.send(&event).await?;
+        let wait = now.saturating_sub(waiting.created_at.unwrap_or(now)).max(QUEUE_AGAIN);
+        let again_at = now.saturating_add(wait);
+        if !ledger.queueing(waiting, now, again_at).await? {
+            let unhandled = "It has ended. Its event was queued by an earlier run, and nobody has handled it since.";
+            return Ok(Known::Otherwise(unhandled.to_owned()));
+        }
+        if let Err(error) = services.reconciler.send(&event).await {
+            // Nothing is under way. If that cannot be written either, the next try waits.
+            let _ = ledger.queueing(waiting, again_at, now).await;
+            return Err(error);
+        }
         self.sent += 1;
         Ok(Known::Sent)
     }
 
-    /// Alerts people of overdue expectations.
-    async fn alert(
-        &mut self,
-        services: &Services,
-        concerns: impl Fn(Category) -> bool,
-        now: i64,
-        until: Instant,
-    ) -> Result<(), ReconcileError> {
-        let categories = Category::ALL.into_iter().filter(|category| category.can_be_expected());
-        for category in categories.filter(|category| concerns(*category)) {
+    /// Alerts people of overdue expectations; of responses, of those that were due before `due`.
+    async fn alert(&mut self, services: &Services, now: i64, due: i64, until: Instant) -> Result<(), ReconcileError> {
+        for category in Category::ALL.into_iter().filter(|category| category.can_be_expected()) {
+            let due = if category == Category::Response { due } else { now };
             let mut after = None;
             loop {
-                let page = services.reconciler.ledger.waiting(category.as_str(), now, after.as_ref(), PAGE).await?;
+                let page = services.reconciler.ledger.waiting(category.as_str(), due, after.as_ref(), PAGE).await?;
                 for waiting in page.items {
                     if self.overdue >= MAX_ALERTS || Instant::now() >= until {
                         return Ok(());
@@ -189,15 +212,21 @@ impl Run {
         waiting: &Waiting,
         now: i64,
     ) -> Result<(), ReconcileError> {
+        let Reconciler { ledger, .. } = &services.reconciler;
         let known = match self.known.get(&waiting.object_id).filter(|_| category == Category::Response) {
             Some(Known::Sent) => return Ok(()),
             Some(Known::Otherwise(known)) => Some(known.as_str()),
             None => None,
         };
-        let job = services.reconciler.ledger.job(category.as_str(), &waiting.object_id).await?;
-        let (subject, message) = alert::overdue(category, waiting, job.as_ref(), known, now);
-        services.outcomes.alert(&alert::notice(category, &subject, &message)).await?;
-        if services.reconciler.ledger.overdue(waiting).await? {
+        let name = (category, waiting.object_id.clone());
+        let job = ledger.job(category.as_str(), &waiting.object_id).await?;
+        // It has ended, or people were told, since it was listed.
+        if self.told.contains(&name) || job.as_ref().is_some_and(|job| job.terminal) {
+            return Ok(());
+        }
+        services.reconciler.alert(&alert::overdue(category, waiting, job.as_ref(), known, now)).await?;
+        self.told.insert(name);
+        if ledger.overdue(waiting).await? {
             self.overdue += 1;
         }
         Ok(())

@@ -4,15 +4,15 @@
 //!
 //! | input | what it does |
 //! |---|---|
-//! | `{"task": "reconcile"}` | scans OpenAI's batches, fine-tuning jobs and agent sessions, and queues the event of each that ended without one ([`list_scan`]) |
-//! | `{"task": "expectations"}` | does the same for the responses that are expected, and alerts people of overdue expectations ([`expectations`]) and of what was counted in place of being sent ([`waiting_alerts`]) |
+//! | `{"task": "reconcile"}` | scans OpenAI's batches, fine-tuning jobs and agent sessions, and queues the event of each that ended without one ([`list_scan`]); tells people before a promoted model ends ([`models`]) |
+//! | `{"task": "expectations"}` | alerts people of overdue expectations, looks up the responses that are expected ([`expectations`]), and tells people of what was counted in place of being sent ([`waiting_alerts`]) |
 //!
 //! # If the process dies
 //!
 //! Nothing takes effect twice. The id of a queued event is made from what it announces, so a second one is recognised as
 //! the first; an event of OpenAI's that arrives after all has the same idempotency key. A bookmark that was not moved means
-//! that the same pages are scanned again. People are alerted before an expectation is marked as overdue: twice rather
-//! than never. For the same reasons two runs may overlap.
+//! that the same pages are scanned again. An event of an expected response is queued once at a time: that is noted before.
+//! People are alerted before that is noted: twice rather than never. For the same reasons two runs may overlap.
 
 mod alert;
 mod error;
@@ -20,6 +20,7 @@ mod expectations;
 mod list;
 mod list_scan;
 mod missed_event;
+mod models;
 mod reconcile;
 mod reconciler;
 mod services;

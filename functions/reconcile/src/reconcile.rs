@@ -8,9 +8,10 @@ use tokio::time::Instant;
 use crate::error::ReconcileError;
 use crate::list::OpenAiList;
 use crate::list_scan::{Limits, ListScan, ScanResult};
+use crate::models;
 use crate::services::Services;
 
-/// Scans every list. An error in one does not stop the others; an error of OpenAI or AWS fails the invocation in the end,
+/// Scans every list, and looks at the promoted models. An error in one does not stop the others; an error of OpenAI or AWS fails the invocation in the end,
 /// so that Lambda retries and an alarm sees it when that does not help.
 pub(crate) async fn run(services: &Services, now: i64, until: Instant) -> Result<Value, Error> {
     let openai = match services.api_key.client().await.map_err(ReconcileError::from) {
@@ -23,16 +24,21 @@ pub(crate) async fn run(services: &Services, now: i64, until: Instant) -> Result
     };
     let mut lists = Vec::new();
     for (position, list) in OpenAiList::ALL.into_iter().enumerate() {
-        // The remaining lists share the remaining time, so that a long list leaves the others theirs.
+        // What remains shares the remaining time, the models too, so that a long list leaves the others theirs.
         let left = until.saturating_duration_since(Instant::now());
-        let share = left / u32::try_from(OpenAiList::ALL.len() - position).unwrap_or(1);
+        let share = left / u32::try_from(OpenAiList::ALL.len() + 1 - position).unwrap_or(1);
         let (store, until) = (&services.reconciler, Instant::now() + share);
         let scan = ListScan { list, openai: &openai, store, limits: Limits::DEFAULT, now, until };
         lists.push((list, scan.run().await));
     }
     log(&lists);
-    let failed: Vec<String> = lists.iter().filter_map(|(list, result)| failure(*list, result)).collect();
-    if failed.is_empty() { Ok(result(&lists)) } else { Err(failed.join("; ").into()) }
+    let models = models::run(services, &openai, now, until).await;
+    let mut failed: Vec<String> = lists.iter().filter_map(|(list, result)| failure(*list, result)).collect();
+    failed.extend(models.as_ref().err().map(|error| format!("models: {error}")));
+    match models {
+        Ok(models) if failed.is_empty() => Ok(result(&lists, models)),
+        _ => Err(failed.join("; ").into()),
+    }
 }
 
 fn failure(list: OpenAiList, result: &ScanResult) -> Option<String> {
@@ -56,7 +62,7 @@ fn log(lists: &[(OpenAiList, ScanResult)]) {
     line.maybe("error", Some(&*errors).filter(|text| !text.is_empty())).metric(Metric::Reconciled, sent as u64).emit();
 }
 
-fn result(lists: &[(OpenAiList, ScanResult)]) -> Value {
+fn result(lists: &[(OpenAiList, ScanResult)], models: usize) -> Value {
     let of_list = |(list, result): &(OpenAiList, ScanResult)| {
         let ScanResult { pages, entries, sent, finished, error } = result;
         let mut json = json!({"pages": pages, "entries": entries, "sent": sent, "finished": finished});
@@ -65,5 +71,5 @@ fn result(lists: &[(OpenAiList, ScanResult)]) -> Value {
         }
         (list.as_str().to_owned(), json)
     };
-    json!({"task": "reconcile", "lists": lists.iter().map(of_list).collect::<Map<_, _>>()})
+    json!({"task": "reconcile", "lists": lists.iter().map(of_list).collect::<Map<_, _>>(), "models": models})
 }

@@ -1,11 +1,13 @@
 //! Whether an event was missed, and how it is queued.
 
 use hooks_aws::ledger::{Bookmark, Ledger};
+use hooks_aws::outcomes::Outcomes;
 use hooks_aws::queue::QueueSender;
 use hooks_function::clock::now_ms;
 use hooks_protocol::Status;
 use hooks_webhook::Category;
 
+use crate::alert::{self, Alert};
 use crate::error::ReconcileError;
 use crate::list::OpenAiList;
 use crate::missed_event::MissedEvent;
@@ -18,11 +20,12 @@ pub(crate) struct Queues {
     pub(crate) response: String,
 }
 
-/// The ledger and the queues.
+/// The ledger, the queues and the topic.
 pub(crate) struct Reconciler {
     pub(crate) ledger: Ledger,
     pub(crate) sender: QueueSender,
     pub(crate) queues: Queues,
+    pub(crate) outcomes: Outcomes,
 }
 
 /// Services that a scan needs besides OpenAI.
@@ -36,9 +39,22 @@ pub(crate) trait ScanStore {
     async fn bookmark(&self, list: OpenAiList) -> Result<Option<Bookmark>, ReconcileError>;
 
     async fn set_bookmark(&self, list: OpenAiList, bookmark: &Bookmark) -> Result<(), ReconcileError>;
+
+    /// Tells people that so many scans in a row have failed, the last one with this error.
+    async fn tell_unreadable(
+        &self,
+        list: OpenAiList,
+        failures: u32,
+        error: &ReconcileError,
+    ) -> Result<(), ReconcileError>;
 }
 
 impl Reconciler {
+    /// Tells people.
+    pub(crate) async fn alert(&self, alert: &Alert) -> Result<(), ReconcileError> {
+        Ok(self.outcomes.alert(&alert.notice()).await?)
+    }
+
     fn queue(&self, category: Category) -> &str {
         match category {
             Category::Batch => &self.queues.batch,
@@ -79,5 +95,14 @@ impl ScanStore for Reconciler {
 
     async fn set_bookmark(&self, list: OpenAiList, bookmark: &Bookmark) -> Result<(), ReconcileError> {
         Ok(self.ledger.set_bookmark(list.as_str(), bookmark).await?)
+    }
+
+    async fn tell_unreadable(
+        &self,
+        list: OpenAiList,
+        failures: u32,
+        error: &ReconcileError,
+    ) -> Result<(), ReconcileError> {
+        self.alert(&alert::unreadable(list, failures, error)).await
     }
 }

@@ -2,21 +2,24 @@
 
 use hooks_aws::ledger::Ledger;
 use hooks_aws::outcomes::Outcomes;
+use hooks_aws::parameters::Parameters;
 use hooks_aws::queue::QueueSender;
-use hooks_function::{ApiKeySecret, Config, Environment, Faults};
+use hooks_function::{ApiKeySecret, Config, Environment, EnvironmentError};
 
 use crate::reconciler::{Queues, Reconciler};
 
 /// Services of the tasks.
 pub(crate) struct Services {
     pub(crate) reconciler: Reconciler,
-    pub(crate) outcomes: Outcomes,
     /// The API key. Invocations are far apart, so each reads it once.
     pub(crate) api_key: ApiKeySecret,
+    pub(crate) parameters: Parameters,
+    /// The path of the parameters with the models that production uses.
+    pub(crate) models_path: String,
 }
 
 impl Services {
-    pub(crate) fn from_env(mut environment: Environment) -> Result<Self, Faults> {
+    pub(crate) fn from_env(mut environment: Environment) -> Result<Self, EnvironmentError> {
         let config = Config::from_env(&mut environment);
         let table = environment.required("TABLE_NAME");
         let topic = environment.required("ALERTS_TOPIC_ARN");
@@ -24,6 +27,7 @@ impl Services {
         let fine_tuning = environment.required("FINE_TUNING_QUEUE_URL");
         let agent = environment.required("AGENT_QUEUE_URL");
         let response = environment.required("RESPONSE_QUEUE_URL");
+        let models_path = environment.required("MODELS_PATH");
         let api_key = ApiKeySecret::from_env(&mut environment, config.as_ref());
         environment.finish(|| {
             let config = config?;
@@ -33,10 +37,12 @@ impl Services {
                     ledger: Ledger::new(&config, table?),
                     sender: QueueSender::new(&config),
                     queues,
+                    // For alerts alone: an outcome is published by the consumer of the event that is queued here.
+                    outcomes: Outcomes::new(&config, "", topic?),
                 },
-                // For alerts alone: an outcome is published by the consumer of the event that is queued here.
-                outcomes: Outcomes::new(&config, "", topic?),
                 api_key: api_key?,
+                parameters: Parameters::new(&config),
+                models_path: models_path?,
             })
         })
     }
@@ -56,7 +62,8 @@ mod tests {
             ],
         );
         let expected = "TABLE_NAME is not set; ALERTS_TOPIC_ARN is not set; FINE_TUNING_QUEUE_URL is not set; \
-                        AGENT_QUEUE_URL is not set; RESPONSE_QUEUE_URL is not set; OPENAI_BASE_URL is not a URL; \
+                        AGENT_QUEUE_URL is not set; RESPONSE_QUEUE_URL is not set; MODELS_PATH is not set; \
+                        OPENAI_BASE_URL is not a URL; \
                         OPENAI_API_KEY_SECRET is not set";
         assert_eq!(Services::from_env(environment).err().unwrap().to_string(), expected);
     }

@@ -9,7 +9,7 @@ use crate::services::Services;
 /// Tells people of the alerts that were counted in place of being sent, until a point in time. What is not told then
 /// still waits.
 pub(crate) async fn tell(services: &Services, until: Instant) -> Result<(), Error> {
-    let alerts = Alerts::new(services.reconciler.ledger.clone(), services.outcomes.clone());
+    let alerts = Alerts::new(services.reconciler.ledger.clone(), services.reconciler.outcomes.clone());
     let told = timeout_at(until, alerts.tell_waiting()).await??;
     if told > 0 {
         tracing::info!("told people of {told} groups of alerts");

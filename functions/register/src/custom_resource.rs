@@ -9,12 +9,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use hooks_function::Error;
+use hooks_function::clock::now_ms;
 use hooks_telemetry::Line;
 use serde_json::{Value, json};
 use tokio::time::{Instant, sleep, timeout_at};
 
 use crate::error::RegistrationError;
-use crate::registrar::{Completion, FailedRequest, PERHAPS_REGISTERED, Registrar};
+use crate::registrar::{Completion, FailedRequest, Registrar, perhaps};
 use crate::request::{Request, text};
 
 /// Longest attempt to deliver the answer.
@@ -42,7 +43,9 @@ impl CustomResource {
         let request = Request::new(&event);
         let (kind, physical_id) = (request.kind.clone(), request.physical_id.clone());
         let registrar = Arc::clone(&self.registrar);
-        let result = within(end, |until| async move { registrar.handle(&request, until).await }).await;
+        let left = end.saturating_duration_since(Instant::now()).as_millis();
+        let lease_until = now_ms().saturating_add(i64::try_from(left).unwrap_or(i64::MAX));
+        let result = within(end, |until| async move { registrar.handle(&request, until, lease_until).await }).await;
         report(&kind, &result);
         let (status, physical_id, reason) = match result {
             Ok(done) => {
@@ -89,7 +92,6 @@ where
     let until = Instant::now() + left * 2 / 3;
     // A task of its own, so that a panic ends it alone.
     let mut task = tokio::spawn(work(until));
-    let perhaps = |error| FailedRequest { error, physical_id: PERHAPS_REGISTERED.to_owned() };
     // A little more time than it was given, to return how far it came.
     match timeout_at(until + left / 12, &mut task).await {
         Ok(Ok(result)) => result,
@@ -142,7 +144,7 @@ mod tests {
         assert!(matches!(failed.error, RegistrationError::Panic));
         let failed = within(end, |_| std::future::pending()).await.unwrap_err();
         assert!(matches!(failed.error, RegistrationError::OutOfTime));
-        assert_eq!(failed.physical_id, PERHAPS_REGISTERED);
+        assert_eq!(failed.physical_id, "perhaps-registered");
         assert_eq!((end - Instant::now()).as_secs(), 30);
     }
 }

@@ -1,5 +1,6 @@
 //! Errors of registering an endpoint, in the words that stand in the stack's events.
 
+use hooks_aws::AwsError;
 use hooks_aws::secrets::WriteError;
 use hooks_function::ApiKeySecretError;
 use hooks_openai::{ErrorClass, for_display};
@@ -26,6 +27,13 @@ pub(crate) enum RegistrationError {
         why = for_display(&.1.0)
     )]
     NotStored(String, WriteError),
+    #[error(
+        "another attempt, or a rotation of the signing secret, is in progress and takes too long. Deploy again in a few \
+         minutes"
+    )]
+    Busy,
+    #[error("{0}. The function's role needs dynamodb:UpdateItem on the ledger's table; deploy again")]
+    Ledger(#[from] AwsError),
     #[error("the function panicked; its log says where. Please report it")]
     Panic,
     #[error("OpenAI and AWS did not answer in time. Try again later")]

@@ -1,11 +1,13 @@
 //! As much of OpenAI, of Secrets Manager and of CloudFormation as the function calls, on one server.
 
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
 use hooks_testing::{Reply, Request, Server, environment};
 use serde_json::{Value, json};
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout};
 
 use crate::custom_resource::CustomResource;
 
@@ -23,6 +25,12 @@ pub(crate) enum Fault {
     Silence,
 }
 
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) enum Order {
+    Before,
+    After,
+}
+
 #[derive(Default)]
 pub(crate) struct State {
     pub(crate) endpoints: Vec<Value>,
@@ -33,6 +41,12 @@ pub(crate) struct State {
     pub(crate) stored: Vec<(String, String)>,
     /// The answers to CloudFormation.
     pub(crate) answers: Vec<Value>,
+    /// Holder and end of the lease.
+    pub(crate) lease: Option<(String, i64)>,
+    /// Another request of the same kind that takes effect beside the next creation: before it, or after it.
+    pub(crate) rival: Option<Order>,
+    /// The secrets that each endpoint signs with, the newest first.
+    pub(crate) signing: HashMap<String, Vec<String>>,
     /// Number of endpoints created so far.
     created: usize,
     /// Number of signing secrets given out so far.
@@ -41,7 +55,7 @@ pub(crate) struct State {
 
 pub(crate) struct Fixture {
     state: Arc<Mutex<State>>,
-    resource: CustomResource,
+    resource: Arc<CustomResource>,
     pub(crate) server: Server,
 }
 
@@ -56,9 +70,13 @@ impl Fixture {
         let server = Server::start(move |request| serving.lock().unwrap().answer(request)).await;
         let resource = crate::set_up(environment(
             server.url(),
-            [("OPENAI_API_KEY_SECRET", "the-api-key"), ("OPENAI_BASE_URL", &format!("{}/v1", server.url()))],
+            [
+                ("TABLE_NAME", "ledger"),
+                ("OPENAI_API_KEY_SECRET", "the-api-key"),
+                ("OPENAI_BASE_URL", &format!("{}/v1", server.url())),
+            ],
         ));
-        Self { state, resource: resource.map_err(|faults| faults.to_string()).unwrap(), server }
+        Self { state, resource: Arc::new(resource.map_err(|faults| faults.to_string()).unwrap()), server }
     }
 
     pub(crate) fn state(&self) -> MutexGuard<'_, State> {
@@ -82,13 +100,18 @@ impl Fixture {
         }
     }
 
-    /// Sends a request, with so many seconds to answer, and returns CloudFormation's answer.
-    pub(crate) async fn ask_within(&self, seconds: u64, kind: &str, more: Value) -> Value {
+    pub(crate) fn event(&self, kind: &str, more: Value) -> Value {
         let mut event = json!({
             "RequestType": kind, "ResponseURL": format!("{}/answer?signature=hidden", self.server.url()),
             "StackId": "arn:stack", "RequestId": "request-1", "LogicalResourceId": "ProjectEndpoint",
         });
         event.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        event
+    }
+
+    /// Sends a request, with so many seconds to answer, and returns CloudFormation's answer.
+    pub(crate) async fn ask_within(&self, seconds: u64, kind: &str, more: Value) -> Value {
+        let event = self.event(kind, more);
         let end = Instant::now() + Duration::from_secs(seconds);
         self.resource.handle(event, end).await.unwrap();
         assert!(Instant::now() < end, "the answer came too late");
@@ -101,6 +124,31 @@ impl Fixture {
 
     pub(crate) async fn create(&self) -> Value {
         self.ask("Create", json!({ "ResourceProperties": properties() })).await
+    }
+
+    /// Begins to create, and lets the process die once the given call has been made so many times and has taken effect.
+    pub(crate) async fn die_after(&self, call: &'static str, times: usize) {
+        let seen = AtomicUsize::new(0);
+        let matches =
+            move |request: &Request| request.name() == call && seen.fetch_add(1, Ordering::SeqCst) + 1 == times;
+        self.server.reply_once_after(matches, Reply::never());
+        let (resource, event) =
+            (Arc::clone(&self.resource), self.event("Create", json!({ "ResourceProperties": properties() })));
+        let task = tokio::spawn(async move {
+            resource.handle(event, Instant::now() + Duration::from_secs(60)).await.map_err(|error| error.to_string())
+        });
+        timeout(Duration::from_secs(10), self.server.unanswered()).await.expect("it comes to that");
+        task.abort();
+        assert!(task.await.unwrap_err().is_cancelled());
+    }
+
+    /// There is one endpoint, the oldest, and the secret that was stored last is its newest.
+    pub(crate) fn assert_one(&self, id: &str) {
+        let state = self.state();
+        assert_eq!(state.endpoints.len(), 1, "{:?}", state.endpoints);
+        assert_eq!(state.endpoints[0]["id"], id);
+        assert_eq!(state.stored.last().unwrap().1, state.signing[id][0]);
+        assert_eq!(state.lease, None);
     }
 
     pub(crate) async fn delete(&self, id: &str) -> Value {
@@ -145,6 +193,7 @@ impl State {
                 self.stored.push((text("SecretId"), text("SecretString")));
                 Reply::json(&json!({"VersionId": "2"}))
             }
+            "UpdateItem" => self.change_lease(&request.json()),
             "PUT /answer" => {
                 assert!(request.header("content-type").is_none(), "the URL is signed for no content type");
                 self.answers.push(request.json());
@@ -154,11 +203,35 @@ impl State {
         }
     }
 
+    fn change_lease(&mut self, body: &Value) -> Reply {
+        let value = |name: &str, kind: &str| body["ExpressionAttributeValues"][name][kind].as_str().unwrap().to_owned();
+        let holder = value(":holder", "S");
+        let is_free = match &self.lease {
+            Some((other, until)) if body["ConditionExpression"] == "#holder = :holder" => {
+                *other == holder && *until > 0
+            }
+            Some((_, until)) => *until < value(":now", "N").parse().unwrap(),
+            None => true,
+        };
+        if !is_free {
+            let item = json!({"holder": {"S": self.lease.as_ref().unwrap().0}});
+            return Reply::new(400, json!({"__type": "ConditionalCheckFailedException", "Item": item}).to_string());
+        }
+        self.lease = Some((holder, value(":lease_until", "N").parse().unwrap())).filter(|(_, until)| *until > 0);
+        Reply::json(&json!({}))
+    }
+
+    /// A new secret of an endpoint. The old one is accepted for a day.
+    fn rotate(&mut self, id: &str) -> String {
+        let secret = self.new_secret();
+        self.signing.entry(id.to_owned()).or_default().insert(0, secret.clone());
+        secret
+    }
+
     fn openai(&mut self, request: &Request) -> Reply {
         let (method, path, body) = (request.method.as_str(), request.path.as_str(), request.json());
         let segments: Vec<&str> = path.trim_start_matches("/v1/").split('/').collect();
         let found = self.endpoints.iter().position(|endpoint| segments.get(1).is_some_and(|id| endpoint["id"] == *id));
-        let secret = if method == "POST" { self.new_secret() } else { String::new() };
         match (method, segments.as_slice(), found) {
             ("GET", ["webhook_event_types"], _) => Reply::json(&json!({"object": "list", "data": self.offered})),
             ("GET", ["webhook_endpoints"], _) => {
@@ -169,8 +242,15 @@ impl State {
                 Reply::json(&json!({"object": "list", "data": page, "has_more": has_more}))
             }
             ("POST", ["webhook_endpoints"], _) => {
+                let rival = self.rival.take();
+                if rival == Some(Order::Before) {
+                    self.add(&body);
+                }
                 let mut endpoint = self.add(&body);
-                endpoint["signing_secret"] = secret.into();
+                if rival == Some(Order::After) {
+                    self.add(&body);
+                }
+                endpoint["signing_secret"] = self.rotate(endpoint["id"].as_str().unwrap()).into();
                 Reply::json(&endpoint)
             }
             (_, _, None) => Reply::refusal(404, "not_found", "No such endpoint"),
@@ -183,9 +263,9 @@ impl State {
                 self.endpoints.remove(at);
                 Reply::json(&json!({"id": id, "deleted": true}))
             }
-            ("POST", [_, _, "rotate_secret"], Some(at)) => {
+            ("POST", [_, id, "rotate_secret"], Some(at)) => {
                 let mut endpoint = self.endpoints[at].clone();
-                endpoint["signing_secret"] = secret.into();
+                endpoint["signing_secret"] = self.rotate(id).into();
                 Reply::json(&endpoint)
             }
             _ => Reply::status(405),

@@ -12,13 +12,15 @@ mod error;
 mod fixture;
 mod registrar;
 mod request;
+mod retry;
 #[cfg(test)]
 mod tests;
 
 use std::sync::Arc;
 
+use hooks_aws::ledger::Ledger;
 use hooks_aws::secrets::Store;
-use hooks_function::{ApiKeySecret, Config, Deadline, Environment, Error, Faults};
+use hooks_function::{ApiKeySecret, Config, Deadline, Environment, EnvironmentError, Error};
 use serde_json::Value;
 
 use crate::custom_resource::CustomResource;
@@ -30,15 +32,18 @@ async fn main() -> Result<(), Error> {
     hooks_function::run(async |event: Value, deadline: Deadline| resource.handle(event, deadline.end()).await).await
 }
 
-fn set_up(mut environment: Environment) -> Result<CustomResource, Faults> {
+fn set_up(mut environment: Environment) -> Result<CustomResource, EnvironmentError> {
     let config = Config::from_env(&mut environment);
+    let table = environment.required("TABLE_NAME");
     let api_key = ApiKeySecret::from_env(&mut environment, config.as_ref());
     let http = hooks_openai::http_client();
     if let Err(error) = &http {
         environment.fault("the HTTP client", &format!("cannot be made: {error}"));
     }
     environment.finish(|| {
-        let registrar = Registrar { api_key: api_key?, store: Store::new(&config?) };
+        let config = config?;
+        let registrar =
+            Registrar { api_key: api_key?, store: Store::new(&config), ledger: Ledger::new(&config, table?) };
         Some(CustomResource { registrar: Arc::new(registrar), http: http.ok()? })
     })
 }

@@ -2,8 +2,11 @@
 //!
 //! Creating an endpoint is not idempotent, and its signing secret is shown once. Both may be cut off at any point, so:
 //!
-//! - **Found before created.** The stack's own endpoint is the one with the template's name and URL. Every attempt to
-//!   create it looks for it first, so neither CloudFormation's retry nor a lost answer makes a second.
+//! - **One at a time.** A lease in the ledger, the one that rotations of the secret take, admits one attempt: of two secrets
+//!   made side by side nobody could tell which is newer, and OpenAI keeps the older for a day only.
+//! - **Found before created, and looked for again after.** The stack's own endpoint is the one with the template's name and
+//!   URL. Every attempt to create it looks for it first, so neither CloudFormation's retry nor a lost answer makes a second.
+//!   An answer may be later than any lease, so of several the oldest stays, the same for whoever looks.
 //! - **Found means a new secret.** The secret of an existing endpoint cannot be read again. It is rotated, with the old
 //!   one valid for a day, and the new one stored. A rotation whose answer got lost is repeated.
 //! - **Stored before done.** An endpoint is reported as registered once its secret is where the verifier reads it.
@@ -12,6 +15,7 @@
 use std::future::Future;
 use std::time::Duration;
 
+use hooks_aws::ledger::Ledger;
 use hooks_aws::secrets::Store;
 use hooks_function::{ApiKeySecret, ApiKeySecretError};
 use hooks_openai::{Client, EndpointChange, EndpointSecret, ErrorClass, WebhookEndpoint};
@@ -19,12 +23,13 @@ use tokio::time::{Instant, sleep};
 
 use crate::error::RegistrationError;
 use crate::request::{DesiredEndpoint, Request};
+use crate::retry::{Pauses, retry, retry_secret};
 
 /// The physical id of an endpoint that could not be created. There is nothing to delete.
-pub(crate) const NOT_REGISTERED: &str = "not-registered";
+const NOT_REGISTERED: &str = "not-registered";
 
 /// The physical id of an endpoint that may or may not have been created. A deletion has to look for it.
-pub(crate) const PERHAPS_REGISTERED: &str = "perhaps-registered";
+const PERHAPS_REGISTERED: &str = "perhaps-registered";
 
 /// Prefix of the ids of OpenAI's endpoints.
 const ID_PREFIX: &str = "whe_";
@@ -38,19 +43,14 @@ const PAGE: u8 = 100;
 /// Pages searched for the stack's own endpoint, the newest first.
 const MAX_PAGES: usize = 10;
 
-/// Pause after the first failure. It doubles with every further one.
-const FIRST_PAUSE: Duration = Duration::from_millis(500);
-
-/// Longest pause between two attempts, unless OpenAI asks for more.
-const LONGEST_PAUSE: Duration = Duration::from_secs(8);
-
-/// Attempts at Secrets Manager. Its client has retried underneath.
-const SECRET_ATTEMPTS: u32 = 4;
+/// Pause before the lease is asked for again.
+const LEASE_PAUSE: Duration = Duration::from_millis(500);
 
 /// Manages the endpoint.
 pub(crate) struct Registrar {
     pub(crate) api_key: ApiKeySecret,
     pub(crate) store: Store,
+    pub(crate) ledger: Ledger,
 }
 
 /// Result of a request that was carried out.
@@ -78,14 +78,29 @@ impl<E: Into<RegistrationError>> From<E> for FailedRequest {
     }
 }
 
+/// A failure after which an endpoint may be there.
+pub(crate) fn perhaps(error: impl Into<RegistrationError>) -> FailedRequest {
+    FailedRequest { error: error.into(), physical_id: PERHAPS_REGISTERED.to_owned() }
+}
+
 impl Registrar {
-    /// Carries out a request before `until`.
-    pub(crate) async fn handle(&self, request: &Request, until: Instant) -> Result<Completion, FailedRequest> {
+    /// Carries out a request before `until`. A lease that it takes ends at `lease_until`, in milliseconds since the Unix
+    /// epoch.
+    pub(crate) async fn handle(
+        &self,
+        request: &Request,
+        until: Instant,
+        lease_until: i64,
+    ) -> Result<Completion, FailedRequest> {
         match (request.kind.as_str(), request.physical_id.as_deref()) {
-            ("Create", _) => self.session(until).await?.create(&request.desired()?).await,
+            ("Create", _) => {
+                let (desired, session) = (request.desired()?, self.session(until).await?);
+                self.alone(&desired, until, lease_until, session.create(&desired)).await
+            }
             ("Update", Some(id)) => {
                 let (desired, before) = (request.desired()?, request.desired_before()?);
-                self.session(until).await?.update(id, &before, &desired).await
+                let session = self.session(until).await?;
+                self.alone(&desired, until, lease_until, session.update(id, &before, &desired)).await
             }
             ("Delete", Some(id)) => match self.delete(id, request, until).await {
                 // A stack that cannot be deleted is worse than an endpoint that delivers to nobody.
@@ -94,6 +109,28 @@ impl Registrar {
             },
             _ => Err(RegistrationError::UnknownRequest.into()),
         }
+    }
+
+    /// Does the work under the lease of the signing secret, for which it waits.
+    async fn alone(
+        &self,
+        desired: &DesiredEndpoint,
+        until: Instant,
+        lease_until: i64,
+        work: impl Future<Output = Result<Completion, FailedRequest>>,
+    ) -> Result<Completion, FailedRequest> {
+        let lease = loop {
+            match self.ledger.rotation_lease(&desired.signing_secret, lease_until).await.map_err(perhaps)? {
+                Some(lease) => break lease,
+                None if Instant::now() + LEASE_PAUSE < until => sleep(LEASE_PAUSE).await,
+                None => return Err(perhaps(RegistrationError::Busy)),
+            }
+        };
+        let result = work.await;
+        if let Err(error) = self.ledger.end_lease(&lease).await {
+            tracing::warn!(%error, "the lease could not be released; the next attempt has to wait until it is over");
+        }
+        result
     }
 
     async fn delete(&self, id: &str, request: &Request, until: Instant) -> Result<&'static str, RegistrationError> {
@@ -108,10 +145,8 @@ impl Registrar {
         };
         let mut outcome = "gone already";
         for id in ids {
-            match retry(until, || session.openai.delete_webhook_endpoint(&id, until)).await {
-                Ok(()) => outcome = "deleted",
-                Err(error) if error.class() == ErrorClass::NotFound => {}
-                Err(error) => return Err(error.into()),
+            if session.delete(&id).await? {
+                outcome = "deleted";
             }
         }
         Ok(outcome)
@@ -139,17 +174,16 @@ impl Session<'_> {
         let mut pauses = Pauses::until(self.until);
         let mut left = NOT_REGISTERED;
         loop {
-            let own = self.own(desired).await;
-            let own = own.map_err(|error| FailedRequest { error, physical_id: left.to_owned() })?;
-            if let Some(endpoint) = own.into_iter().next() {
-                return self.adopt(endpoint, desired, event_types).await;
+            if let Some(found) = self.keep_oldest(desired, None).await.map_err(perhaps)? {
+                return self.adopt(found, desired, event_types).await;
             }
-            let created =
-                self.openai.create_webhook_endpoint(&desired.name, &desired.url, &event_types, self.until).await;
-            match created {
-                Ok((endpoint, secret)) => {
-                    let stored = self.store_secret(&secret, desired).await;
-                    return registered(endpoint.id, "created", stored);
+            match self.openai.create_webhook_endpoint(&desired.name, &desired.url, &event_types, self.until).await {
+                Ok((WebhookEndpoint { id, .. }, secret)) => {
+                    // Another request may have made one meanwhile. A list without any lags behind.
+                    return match self.keep_oldest(desired, Some(&id)).await.map_err(perhaps)? {
+                        Some(older) if older.id != id => self.adopt(older, desired, event_types).await,
+                        _ => registered(id, "created", self.store_secret(&secret, desired).await),
+                    };
                 }
                 Err(error) => {
                     // Whatever OpenAI refuses otherwise, it has not done.
@@ -161,6 +195,31 @@ impl Session<'_> {
                     }
                 }
             }
+        }
+    }
+
+    /// The oldest of the stack's own endpoints, after every other was deleted, `created` as well. It is the same for
+    /// whoever looks, so two attempts keep the same one.
+    async fn keep_oldest(
+        &self,
+        desired: &DesiredEndpoint,
+        created: Option<&str>,
+    ) -> Result<Option<WebhookEndpoint>, RegistrationError> {
+        let mut own = self.own(desired).await?;
+        // OpenAI lists the newest first.
+        let Some(oldest) = own.pop() else { return Ok(None) };
+        for id in own.iter().map(|endpoint| endpoint.id.as_str()).chain(created).filter(|id| *id != oldest.id) {
+            self.delete(id).await?;
+        }
+        Ok(Some(oldest))
+    }
+
+    /// Deletes an endpoint; `false` if it is not there.
+    async fn delete(&self, id: &str) -> Result<bool, RegistrationError> {
+        match retry(self.until, || self.openai.delete_webhook_endpoint(id, self.until)).await {
+            Ok(()) => Ok(true),
+            Err(error) if error.class() == ErrorClass::NotFound => Ok(false),
+            Err(error) => Err(error.into()),
         }
     }
 
@@ -287,57 +346,4 @@ fn registered(
 /// Whether both have the same members.
 fn same(one: &[String], other: &[String]) -> bool {
     one.iter().all(|name| other.contains(name)) && other.iter().all(|name| one.contains(name))
-}
-
-/// Repeats a call of OpenAI until its answer is final, or time runs out.
-async fn retry<T, F>(until: Instant, call: impl Fn() -> F) -> Result<T, hooks_openai::OpenAiError>
-where
-    F: Future<Output = Result<T, hooks_openai::OpenAiError>>,
-{
-    let mut pauses = Pauses::until(until);
-    loop {
-        match call().await {
-            Err(error) if pauses.wait_after(&error).await => {}
-            result => return result,
-        }
-    }
-}
-
-/// Repeats a call of Secrets Manager a few times, as long as its error may be transient.
-async fn retry_secret<T, E, F>(is_transient: impl Fn(&E) -> bool, call: impl Fn() -> F) -> Result<T, E>
-where
-    F: Future<Output = Result<T, E>>,
-{
-    let mut pause = FIRST_PAUSE;
-    for _ in 1..SECRET_ATTEMPTS {
-        match call().await {
-            Err(error) if is_transient(&error) => sleep(pause).await,
-            result => return result,
-        }
-        pause *= 2;
-    }
-    call().await
-}
-
-/// The pauses between attempts.
-struct Pauses {
-    next: Duration,
-    until: Instant,
-}
-
-impl Pauses {
-    const fn until(until: Instant) -> Self {
-        Self { next: FIRST_PAUSE, until }
-    }
-
-    /// Waits and returns true, if another attempt can help and there is time for it.
-    async fn wait_after(&mut self, error: &hooks_openai::OpenAiError) -> bool {
-        let pause = self.next.max(error.retry_after().unwrap_or_default());
-        if error.class() != ErrorClass::Retry || Instant::now() + pause >= self.until {
-            return false;
-        }
-        sleep(pause).await;
-        self.next = (self.next * 2).min(LONGEST_PAUSE);
-        true
-    }
 }

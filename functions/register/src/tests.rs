@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 use tokio::time::Instant;
 
-use crate::fixture::{Fault, Fixture, SECRET, URL, properties, properties_with};
+use crate::fixture::{Fault, Fixture, Order, SECRET, URL, properties, properties_with};
 
 const CREATE: &str = "POST /v1/webhook_endpoints";
 
@@ -101,6 +101,99 @@ async fn a_create_whose_answer_got_lost_makes_no_second_endpoint() {
         assert_eq!(fixture.state().endpoints.len(), 1);
         assert_eq!(fixture.state().stored.len(), 1);
     }
+}
+
+#[tokio::test]
+async fn two_creates_at_once_make_one_endpoint_and_store_its_newest_secret() {
+    let fixture = Fixture::new().await;
+    let event = || fixture.event("Create", json!({ "ResourceProperties": properties() }));
+    let end = Instant::now() + Duration::from_mins(1);
+    let (one, other) = tokio::join!(fixture.handle(event(), end), fixture.handle(event(), end));
+    assert!(one.is_ok() && other.is_ok());
+    let answers = fixture.state().answers.clone();
+    assert_eq!(answers.iter().map(succeeded).collect::<Vec<_>>(), ["whe_1", "whe_1"]);
+    assert_eq!(fixture.server.count(CREATE) - fixture.server.count("POST /v1/webhook_endpoints/"), 1);
+    fixture.assert_one("whe_1");
+}
+
+#[tokio::test]
+async fn an_endpoint_of_a_request_that_took_effect_late_is_told_from_the_one_that_stays() {
+    for order in [Order::Before, Order::After] {
+        let fixture = Fixture::new().await;
+        fixture.state().rival = Some(order);
+        assert_eq!(succeeded(&fixture.create().await), "whe_1", "{order:?}: the oldest stays");
+        fixture.assert_one("whe_1");
+    }
+    let fixture = Fixture::new().await;
+    for _ in 0..3 {
+        fixture.endpoint("my-stack", URL, &["batch.completed"]);
+    }
+    assert_eq!(succeeded(&fixture.create().await), "whe_1");
+    fixture.assert_one("whe_1");
+}
+
+#[tokio::test]
+async fn wherever_the_process_dies_the_next_attempt_leaves_one_endpoint_with_its_newest_secret() {
+    const LIST: &str = "GET /v1/webhook_endpoints";
+    for (call, times, rival) in [
+        ("GetSecretValue", 1, None),
+        ("UpdateItem", 1, None),
+        ("GET /v1/webhook_event_types", 1, None),
+        (LIST, 1, None),
+        (CREATE, 1, None),
+        (CREATE, 1, Some(Order::Before)),
+        (CREATE, 1, Some(Order::After)),
+        (LIST, 2, None),
+        (LIST, 2, Some(Order::Before)),
+        (LIST, 2, Some(Order::After)),
+        ("DELETE /v1/webhook_endpoints/whe_2", 1, Some(Order::Before)),
+        ("DELETE /v1/webhook_endpoints/whe_2", 1, Some(Order::After)),
+        ("POST /v1/webhook_endpoints/whe_1/rotate_secret", 1, Some(Order::Before)),
+        ("PutSecretValue", 1, None),
+        ("PutSecretValue", 1, Some(Order::Before)),
+        ("UpdateItem", 2, None),
+        ("PUT /answer", 1, None),
+    ] {
+        let fixture = Fixture::new().await;
+        fixture.state().rival = rival;
+        fixture.die_after(call, times).await;
+        // It is over by the time Lambda repeats the invocation.
+        fixture.state().lease = None;
+        assert_eq!(succeeded(&fixture.create().await), "whe_1", "after {times} {call} with {rival:?}");
+        fixture.assert_one("whe_1");
+    }
+}
+
+#[tokio::test]
+async fn a_secret_is_not_made_while_a_rotation_holds_the_lease() {
+    let fixture = Fixture::new().await;
+    let id = fixture.endpoint("my-stack", URL, &["batch.completed", "batch.failed"]);
+    fixture.state().lease = Some(("the rotation".to_owned(), i64::MAX));
+    let properties = properties();
+    let changed = json!({"PhysicalResourceId": id, "ResourceProperties": properties,
+        "OldResourceProperties": properties_with(&json!({"SigningSecretArn": "arn:other"}))});
+    for (kind, more) in [("Create", json!({ "ResourceProperties": properties })), ("Update", changed)] {
+        let answer = fixture.ask_within(3, kind, more).await;
+        assert!(reason(&answer).contains("or a rotation of the signing secret, is in progress"), "{answer}");
+        assert_eq!(fixture.server.count("POST"), 0);
+    }
+    let ends = async {
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        assert_eq!(fixture.server.count("POST"), 0);
+        fixture.state().lease = None;
+    };
+    let (answer, ()) = tokio::join!(fixture.create(), ends);
+    assert_eq!(succeeded(&answer), id);
+    fixture.assert_one(&id);
+}
+
+#[tokio::test]
+async fn a_ledger_out_of_reach_is_named_and_nothing_is_created() {
+    let fixture = Fixture::new().await;
+    fixture.fail("UpdateItem", Fault::Refused(400), 9);
+    let answer = fixture.create().await;
+    assert!(reason(&answer).contains("needs dynamodb:UpdateItem on the ledger's table"), "{answer}");
+    assert_eq!((fixture.server.count(CREATE), &answer["PhysicalResourceId"]), (0, &json!("perhaps-registered")));
 }
 
 #[tokio::test]

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use hooks_aws::ledger::Ledger;
 use hooks_aws::secrets::{Put, Rotation, Stage, Versions};
-use hooks_function::{ApiKeySecret, Config, Deadline, Environment, Faults};
+use hooks_function::{ApiKeySecret, Config, Deadline, Environment, EnvironmentError};
 use hooks_openai::ErrorClass;
 use hooks_telemetry::Line;
 use serde_json::Value;
@@ -50,7 +50,7 @@ impl StepResult {
 }
 
 impl Rotator {
-    pub(crate) fn from_env(mut environment: Environment) -> Result<Self, Faults> {
+    pub(crate) fn from_env(mut environment: Environment) -> Result<Self, EnvironmentError> {
         let config = Config::from_env(&mut environment);
         let table = environment.required("TABLE_NAME");
         let api_key = ApiKeySecret::from_env(&mut environment, config.as_ref());
@@ -115,11 +115,10 @@ impl Rotator {
         }
     }
 
-    /// Has OpenAI make a new secret and stores it. One attempt at a time: of two secrets made side by side nobody could
+    /// Has OpenAI make a new secret and stores it. One attempt at a time, registrations included: of two secrets made side by side nobody could
     /// tell which is newer, and the older is valid for a day only.
     async fn create(&self, secret: &str, version: &str, deadline: Deadline) -> Result<StepResult, RotationError> {
-        let lease =
-            self.ledger.lease(&format!("rotate/{secret}"), deadline.lease_until()).await?.ok_or(RotationError::Busy)?;
+        let lease = self.ledger.rotation_lease(secret, deadline.lease_until()).await?.ok_or(RotationError::Busy)?;
         let result = self.create_alone(secret, version, deadline).await;
         if let Err(error) = self.ledger.end_lease(&lease).await {
             tracing::warn!(%error, "the lease could not be released; the next attempt has to wait until it is over");

@@ -193,7 +193,7 @@ async fn a_version_without_a_value_has_nothing_to_test_and_is_not_put_into_use()
 }
 
 #[tokio::test]
-async fn a_pending_value_that_is_no_signing_secret_is_not_tested() {
+async fn a_pending_value_that_is_not_a_signing_secret_is_not_tested() {
     let fixture = Fixture::new().await;
     fixture.state().versions.get_mut(VERSION).unwrap().text = Some("unset".to_owned());
     assert_eq!(fixture.reason(Step::Test).await, "unusable_secret");

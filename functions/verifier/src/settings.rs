@@ -1,6 +1,6 @@
 //! Environment variables of the function.
 
-use hooks_aws::{Config, Environment, Faults};
+use hooks_aws::{Config, Environment, EnvironmentError};
 use hooks_webhook::{Category, Scheme};
 use serde_json::{Map, Value};
 use std::collections::HashMap;
@@ -34,7 +34,7 @@ pub(crate) struct Endpoint {
 }
 
 impl Settings {
-    pub(crate) fn from_env(mut environment: Environment) -> Result<Self, Faults> {
+    pub(crate) fn from_env(mut environment: Environment) -> Result<Self, EnvironmentError> {
         let aws = Config::from_env(&mut environment);
         let endpoints = read_map(&mut environment, SIGNING_SECRETS, |name, value| {
             let secret_id = value.as_str().filter(|id| !id.is_empty());
@@ -162,7 +162,7 @@ mod tests {
 
     #[test]
     fn a_stack_needs_no_additional_endpoints() {
-        for none in ["", "{}", "{ \n}"] {
+        for none in ["", "{}", "{ }", " { \n} "] {
             assert_eq!(read(r#"{"project":"1"}"#, none, &all_queues()).map(|settings| settings.endpoints.len()), Ok(1));
         }
     }

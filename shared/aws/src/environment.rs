@@ -28,9 +28,9 @@ enum Source {
 
 /// All faults of a function's environment. The text names the variables, never their values.
 #[derive(Debug, thiserror::Error)]
-pub struct Faults(Vec<String>);
+pub struct EnvironmentError(Vec<String>);
 
-impl fmt::Display for Faults {
+impl fmt::Display for EnvironmentError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0.join("; "))
     }
@@ -87,9 +87,9 @@ impl Environment {
     /// # Panics
     ///
     /// If there is no fault and `assemble` returns `None`, which is a bug in the calling code.
-    pub fn finish<T>(self, assemble: impl FnOnce() -> Option<T>) -> Result<T, Faults> {
+    pub fn finish<T>(self, assemble: impl FnOnce() -> Option<T>) -> Result<T, EnvironmentError> {
         if !self.faults.is_empty() {
-            return Err(Faults(self.faults));
+            return Err(EnvironmentError(self.faults));
         }
         #[expect(clippy::expect_used, reason = "every method that returns None has added a fault")]
         Ok(assemble().expect("no value is missing without a fault"))

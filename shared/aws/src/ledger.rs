@@ -48,6 +48,7 @@ mod history;
 mod job;
 mod lease;
 mod record;
+mod told;
 pub mod value;
 
 use std::time::Duration;

@@ -34,5 +34,5 @@ pub mod secrets;
 
 pub use cause::{AwsError, cause, chain};
 pub use config::Config;
-pub use environment::{Environment, Faults};
+pub use environment::{Environment, EnvironmentError};
 pub use http::Http;

@@ -6,7 +6,8 @@
 //! # Permissions
 //!
 //! On the parameters used: `ssm:GetParameter` for [`Parameters::get`], `ssm:GetParameterHistory` for
-//! [`Parameters::history`], `ssm:PutParameter` for [`Parameters::put`].
+//! [`Parameters::history`], `ssm:PutParameter` for [`Parameters::put`]; on the path `ssm:GetParametersByPath` for
+//! [`Parameters::below`].
 
 use std::fmt;
 use std::time::Duration;
@@ -77,6 +78,16 @@ impl Parameters {
             Err(error) if error.as_service_error().is_some_and(GetParameterError::is_parameter_not_found) => Ok(None),
             Err(error) => Err(ParameterError { action: "read", name: name.to_owned(), cause: cause(&error) }),
         }
+    }
+
+    /// Names and values of the parameters below a path such as `/my-stack/models`.
+    pub async fn below(&self, path: &str) -> Result<Vec<(String, String)>, ParameterError> {
+        let pages = self.client.get_parameters_by_path().path(path).into_paginator().send();
+        let found = pages.collect::<Result<Vec<_>, _>>().await;
+        let found =
+            found.map_err(|error| ParameterError { action: "list", name: path.to_owned(), cause: cause(&error) })?;
+        let found = found.into_iter().flat_map(|page| page.parameters.unwrap_or_default());
+        Ok(found.filter_map(|parameter| Some((parameter.name?, parameter.value?))).collect())
     }
 
     /// Values of the parameter from the oldest kept to the current one; empty when it does not exist.

@@ -6,7 +6,7 @@ use std::time::Duration;
 use hooks_aws::AwsError;
 use hooks_aws::artifacts::{ArtifactError, Artifacts};
 use hooks_aws::ledger::{Claim, Ledger, RecordResult};
-use hooks_aws::outcomes::Outcome;
+use hooks_aws::outcomes::{Alert, Outcome};
 use hooks_aws::parameters::ParameterError;
 use hooks_function::ApiKeySecretError;
 use hooks_openai::{ErrorClass, OpenAiError};
@@ -28,6 +28,9 @@ pub trait Handler: Send + Sync + 'static {
     /// It may be called again for an event whose work was done, when the process died before that could be recorded
     /// (and when somebody replays the event), so whatever it writes must be safe to write twice.
     fn handle(&self, event: &Event, context: &Context) -> impl Future<Output = Result<Outcome, HandlerError>> + Send;
+
+    /// Hears that people were told of an alert in an outcome: the topic has taken it.
+    fn alerted(&self, _alert: &Alert) {}
 
     /// Fetches ahead what the first event would have to wait for, while the function starts. It may take a few seconds;
     /// what could not be fetched is fetched when it is needed.

@@ -141,7 +141,11 @@ impl<H: Handler> Harness<H> {
                 }
             }
         };
-        walk.go(steps).await
+        let verdict = walk.go(steps).await;
+        if let Some(alert) = walk.told() {
+            self.handler.alerted(alert);
+        }
+        verdict
     }
 
     /// Lets the handler work, until its deadline.

@@ -92,6 +92,6 @@ pub use handler::{Context, Handler, HandlerError, found, object_id};
 pub use harness::Harness;
 pub use hooks_aws::outcomes::{Alert, Outcome, Severity};
 pub use hooks_aws::{artifacts, ledger, parameters};
-pub use hooks_function::{Environment, Error, Faults, OpenAi, clock, text};
+pub use hooks_function::{Environment, EnvironmentError, Error, OpenAi, clock, text};
 pub use hooks_webhook::{Category, Event, EventData, SipInvite};
 pub use setup::{Setup, run};

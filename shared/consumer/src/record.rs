@@ -46,9 +46,10 @@ pub(crate) fn decode(record: &SqsMessage, category: Category) -> Result<Delivere
         return Err(Undecodable::Attribute(RECEIVED_AT));
     }
     let mut event = Event::parse(body)?;
-    if event.created_at == 0 {
-        // Not 1970: unknown, and not after this.
-        event.created_at = message.received_at.cast_signed() / 1000;
+    let received_at = (message.received_at / 1000).cast_signed();
+    // Without a usable time of its own the event is as old as its receipt: unknown is not 1970, nor a later day.
+    if !(1..=received_at).contains(&event.created_at) {
+        event.created_at = received_at;
     }
     let too_long = [
         ("id", event.id.len() > MAX_ID),
@@ -177,7 +178,22 @@ mod tests {
     }
 
     #[test]
-    fn a_body_that_is_no_event_is_refused() {
+    fn an_event_without_a_usable_time_is_as_old_as_its_receipt() {
+        let created_at = |time: Option<Value>| {
+            let mut event = body();
+            event.as_object_mut().unwrap().remove("created_at");
+            event.as_object_mut().unwrap().extend(time.map(|time| ("created_at".to_owned(), time)));
+            decoded_body(&event).unwrap().event.created_at
+        };
+        for unusable in [None, Some(json!(null)), Some(json!("soon")), Some(json!(0)), Some(json!(-1))] {
+            assert_eq!(created_at(unusable), 1_795_300_000);
+        }
+        assert_eq!(created_at(Some(json!(1_795_299_990))), 1_795_299_990);
+        assert_eq!(created_at(Some(json!(1_795_300_000_000_u64))), 1_795_300_000, "in milliseconds");
+    }
+
+    #[test]
+    fn a_body_that_is_not_an_event_is_refused() {
         for body in [json!([]), json!("text"), json!({"id": "evt_1"}), json!({"type": "batch.completed"})] {
             assert!(matches!(decoded_body(&body), Err(Undecodable::Body(_))), "{body}");
         }

@@ -6,7 +6,7 @@ use hooks_aws::artifacts::Artifacts;
 use hooks_aws::ledger::Ledger;
 use hooks_aws::outcomes::Outcomes;
 use hooks_aws::queue::ConsumerQueue;
-use hooks_function::{ApiKeySecret, Config, Deadline, Environment, Error, Faults};
+use hooks_function::{ApiKeySecret, Config, Deadline, Environment, EnvironmentError, Error};
 use hooks_openai::Client;
 use hooks_webhook::Category;
 
@@ -65,7 +65,7 @@ impl<H: Handler> Harness<H> {
         category: Category,
         mut environment: Environment,
         handler: impl FnOnce(&mut Setup<'_>) -> Option<H>,
-    ) -> Result<Self, Faults> {
+    ) -> Result<Self, EnvironmentError> {
         let config = Config::from_env(&mut environment);
         Self::over(config, None, category, environment, handler)
     }
@@ -81,7 +81,7 @@ impl<H: Handler> Harness<H> {
         category: Category,
         mut environment: Environment,
         handler: impl FnOnce(&mut Setup<'_>) -> Option<H>,
-    ) -> Result<Self, Faults> {
+    ) -> Result<Self, EnvironmentError> {
         let table = environment.required("TABLE_NAME");
         let bucket = environment.required("BUCKET_NAME");
         let bus = environment.required("BUS_NAME");

@@ -42,6 +42,8 @@ pub(crate) struct Walk<'a> {
     pub(crate) ended: Option<IdempotencyRecord>,
     /// Reason of a failure: a short code, and in words.
     pub(crate) error: Option<(&'static str, String)>,
+    /// Whether people were told of the outcome's alert.
+    told: bool,
     /// Context that the outcome shall carry.
     context: Option<Result<Map<String, Value>, &'static str>>,
     /// Time that a returned message stays hidden; `None` for the queue's own.
@@ -66,6 +68,7 @@ impl<'a> Walk<'a> {
             outcome: None,
             ended: None,
             error: None,
+            told: false,
             context: None,
             hidden_for: None,
         }
@@ -112,6 +115,11 @@ impl<'a> Walk<'a> {
             let other = outcome.artifacts.len() == artifacts.len() && outcome.status != *status;
             fewer || (outcome.note.is_some() && (note.is_none() || other))
         })
+    }
+
+    /// The outcome's alert, once people were told of it.
+    pub(crate) fn told(&self) -> Option<&Alert> {
+        self.outcome.as_ref()?.alert.as_ref().filter(|_| self.told && self.ending != Ending::GivenUp)
     }
 
     pub(crate) fn is_replay(&self) -> bool {
@@ -227,6 +235,7 @@ impl<'a> Walk<'a> {
                         message: &message,
                     };
                     alerts.tell(&notice).await?;
+                    self.told = true;
                 }
             }
             (Step::DeadLetter, ..) => {

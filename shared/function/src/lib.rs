@@ -10,14 +10,14 @@
 //! | [`text`] | times and durations for people |
 //!
 //! ```no_run
-//! use hooks_function::{Deadline, Environment, Error, Faults};
+//! use hooks_function::{Deadline, Environment, Error, EnvironmentError};
 //!
 //! struct Greeter {
 //!     greeting: String,
 //! }
 //!
 //! impl Greeter {
-//!     fn from_env(mut environment: Environment) -> Result<Self, Faults> {
+//!     fn from_env(mut environment: Environment) -> Result<Self, EnvironmentError> {
 //!         let greeting = environment.required("GREETING");
 //!         environment.finish(|| Some(Self { greeting: greeting? }))
 //!     }
@@ -38,7 +38,7 @@ pub mod text;
 
 pub use cached::{Cached, Last, Refresh, Rules};
 pub use deadline::Deadline;
-pub use hooks_aws::{Config, Environment, Faults, clock};
+pub use hooks_aws::{Config, Environment, EnvironmentError, clock};
 pub use lambda_runtime::Error;
 pub use openai::{ApiKeySecret, ApiKeySecretError, OpenAi};
 pub use start::{run, start};

@@ -2,7 +2,7 @@
 
 use std::fmt::Debug;
 
-use hooks_aws::{Environment, Faults};
+use hooks_aws::{Environment, EnvironmentError};
 use lambda_runtime::{Diagnostic, Error, LambdaEvent, service_fn};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -14,7 +14,7 @@ use crate::Deadline;
 /// # Errors
 ///
 /// Every fault of the environment, by the variable's name. They are logged before the process ends.
-pub fn start<T>(set_up: impl FnOnce(Environment) -> Result<T, Faults>) -> Result<T, Error> {
+pub fn start<T>(set_up: impl FnOnce(Environment) -> Result<T, EnvironmentError>) -> Result<T, Error> {
     hooks_telemetry::init();
     let made = set_up(Environment::of_process()).inspect_err(|faults| {
         tracing::error!("the function cannot start, its environment variables are wrong: {faults}");

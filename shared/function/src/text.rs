@@ -12,6 +12,13 @@ pub fn moment(unix_seconds: i64) -> String {
         .unwrap_or_else(|| unix_seconds.to_string())
 }
 
+/// The begin of a day such as `2026-11-21` in Unix seconds; `None` for any other text.
+#[must_use]
+pub fn day(text: &str) -> Option<i64> {
+    let begin = OffsetDateTime::parse(&format!("{}T00:00:00Z", text.trim()), &Rfc3339).ok()?;
+    Some(begin.unix_timestamp())
+}
+
 /// A duration such as `45 s`, `3 min`, `2 h 5 min` or `1 d 2 h`: two units at most.
 #[must_use]
 pub fn duration(seconds: i64) -> String {
@@ -36,6 +43,14 @@ mod tests {
         assert_eq!(moment(0), "1970-01-01T00:00:00Z");
         assert_eq!(moment(1_795_230_915), "2026-11-21T03:15:15Z");
         assert_eq!(moment(i64::MAX), i64::MAX.to_string());
+    }
+
+    #[test]
+    fn a_day_is_a_date_and_nothing_else() {
+        assert_eq!(day("2026-11-21").map(moment).as_deref(), Some("2026-11-21T00:00:00Z"));
+        for other in ["", "2026-02-30", "soon", "2026-11-21T03:15:15Z", "1795230915"] {
+            assert_eq!(day(other), None, "{other}");
+        }
     }
 
     #[test]

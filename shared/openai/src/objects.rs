@@ -318,7 +318,7 @@ mod tests {
     }
 
     #[test]
-    fn an_empty_file_id_is_no_file_id() {
+    fn an_empty_file_id_is_not_a_file_id() {
         let batch = json!({"id": "batch_1", "status": "expired", "output_file_id": "", "error_file_id": ""});
         let batch = self::batch(batch).unwrap();
         assert_eq!((batch.output_file_id, batch.error_file_id), (None, None));

@@ -51,6 +51,13 @@ impl Fixture {
         Context::new(Instant::now() + Duration::from_mins(1), attempt, 0, self.artifacts.clone())
     }
 
+    /// The outcome of a fresh call, after an attempt that may have answered it or not.
+    async fn answer_after(&self, acted: bool) -> Outcome {
+        let mut context = self.context(1);
+        context.acted = acted;
+        self.handler.handle(&ringing("realtime", 0), &context).await.unwrap()
+    }
+
     async fn answer(&self) -> Result<Outcome, HandlerError> {
         self.handle(&ringing("realtime", 0), 1).await
     }
@@ -156,24 +163,35 @@ async fn an_unreadable_policy_is_retried_while_the_caller_waits() {
 }
 
 #[tokio::test]
-async fn an_invalid_policy_makes_one_alert_while_calls_are_answered() {
+async fn an_invalid_policy_is_told_until_people_were_told_while_calls_are_answered() {
     let fixture = Fixture::replying(&[]).await;
     fixture.answer().await.unwrap();
     fixture.server.set(Parameter::Text("{".to_owned()));
     later(31).await;
-    for alerted in [true, false] {
+    for (alerted, taken) in [(true, false), (true, true), (false, true)] {
         let outcome = fixture.answer().await.unwrap();
         assert_eq!((outcome.status.as_str(), outcome.alert.is_some()), ("accepted", alerted));
+        if let Some(alert) = outcome.alert.filter(|_| taken) {
+            fixture.handler.alerted(&alert);
+        }
     }
 }
 
 #[tokio::test]
-async fn a_call_that_was_answered_before_counts_as_answered() {
-    for replies in [&[Reply::Refused(409)][..], &[Reply::Refused(500), Reply::Refused(409)]] {
+async fn a_call_that_was_answered_before_counts_as_ours_only_after_a_request_that_may_have_done_it() {
+    let conflict = Reply::Refused(409);
+    for (replies, acted, status, note) in [
+        (&[conflict][..], false, "answered_elsewhere", "another program answered"),
+        (&[Reply::Refused(429), conflict], false, "answered_elsewhere", "another program answered"),
+        (&[Reply::Refused(404), conflict], false, "answered_elsewhere", "another program answered"),
+        (&[Reply::Refused(500), conflict], false, "accepted", "was answered before"),
+        (&[Reply::Cut, conflict], false, "accepted", "was answered before"),
+        (&[conflict], true, "accepted", "was answered before"),
+    ] {
         let fixture = Fixture::replying(replies).await;
-        let outcome = fixture.answer().await.unwrap();
-        assert_eq!((outcome.status.as_str(), outcome.terminal), ("accepted", true));
-        assert!(outcome.note.unwrap().contains("was answered before"));
+        let outcome = fixture.answer_after(acted).await;
+        assert_eq!((outcome.status.as_str(), outcome.terminal), (status, true), "{replies:?}");
+        assert!(outcome.note.unwrap().contains(note));
         assert_eq!(fixture.server.calls().len(), replies.len());
     }
 }
@@ -182,31 +200,47 @@ async fn a_call_that_was_answered_before_counts_as_answered() {
 async fn a_call_that_is_not_found_counts_as_ended_only_after_a_request_that_may_have_ended_it() {
     let (gone, reject) = (Reply::Refused(404), json!({"reject": {"status_code": 486}}));
     for (replies, acted, accepting, rejecting) in [
-        (&[gone; 3][..], false, "not_found", "not_found"),
-        (&[Reply::Refused(429), gone, gone], false, "not_found", "not_found"),
-        (&[Reply::Refused(500), gone], false, "not_found", "rejected"),
-        (&[Reply::Cut, gone], false, "not_found", "rejected"),
-        (&[gone], true, "not_found", "rejected"),
+        ([gone; 3], false, "not_found", "not_found"),
+        ([Reply::Refused(429), gone, gone], false, "not_found", "not_found"),
+        ([Reply::Refused(500), gone, gone], false, "not_found", "rejected"),
+        ([Reply::Cut, gone, gone], false, "not_found", "rejected"),
+        ([gone; 3], true, "not_found", "rejected"),
     ] {
         for (action, status) in [(accept(), accepting), (reject.clone(), rejecting)] {
             let fixture = Fixture::with("realtime", &action).await;
-            fixture.server.reply(replies.iter().copied());
-            let mut context = fixture.context(1);
-            context.acted = acted;
-            let outcome = fixture.handler.handle(&ringing("realtime", 0), &context).await.unwrap();
+            fixture.server.reply(replies);
+            let outcome = fixture.answer_after(acted).await;
             assert_eq!((outcome.status.as_str(), outcome.terminal), (status, status == "rejected"), "{replies:?}");
             assert!(outcome.note.unwrap().contains("OpenAI has no such call"));
             assert_eq!(outcome.alert, None);
-            assert_eq!(fixture.server.calls().len(), replies.len());
+            assert_eq!(fixture.server.calls().len(), 3);
         }
     }
 }
 
 #[tokio::test]
+async fn an_escaped_number_is_compared_and_masked_as_the_number_itself() {
+    let rule = json!({"when": [{"header": "From", "part": "user", "prefix": "+49"}], "then": accept()});
+    let fixture = Fixture::without_policy().await;
+    fixture.server.store(&json!({"answer_as": "realtime", "rules": [rule], "default": {"reject": {}}}));
+    let escaped = CALLER.replace('+', "%2B");
+    let event = ringing("realtime", 0).raw().get().replace(&format!("sip:{CALLER}"), &format!("sip:{escaped}"));
+    let refusal = format!("Not for sip:{escaped}@example.com or {CALLER}.");
+    fixture.server.reply([Reply::Because(400, "bad", refusal.leak())]);
+    let event = Event::parse(&event).unwrap();
+    let failure = fixture.handle(&event, 1).await.unwrap_err();
+    no_number_in(&format!("{failure:?}"));
+    let outcome = fixture.handle(&event, 2).await.unwrap();
+    assert_eq!((outcome.status.as_str(), &outcome.summary["from"]), ("accepted", &json!("+49*********89")));
+}
+
+#[tokio::test]
 async fn a_call_that_is_not_visible_yet_is_answered_while_its_caller_waits() {
-    let fixture = Fixture::replying(&[Reply::Refused(404); 2]).await;
-    assert_eq!(fixture.answer().await.unwrap().status, "accepted");
-    assert_eq!(fixture.server.calls().len(), 3);
+    for acted in [false, true] {
+        let fixture = Fixture::replying(&[Reply::Refused(404); 2]).await;
+        assert_eq!(fixture.answer_after(acted).await.status, "accepted");
+        assert_eq!(fixture.server.calls().len(), 3);
+    }
 }
 
 #[tokio::test]

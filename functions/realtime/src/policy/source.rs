@@ -153,14 +153,19 @@ impl PolicyCache {
         self.policy.get(Instant::now(), |last| self.read(last)).await
     }
 
-    /// Whether people have to be alerted to this error. True only once for each error.
+    /// The policy in use, without a read.
+    pub(crate) fn last(&self) -> CurrentPolicy {
+        self.policy.last()
+    }
+
+    /// Whether people have to be alerted to this error.
     pub(crate) fn is_new(&self, error: &PolicyError) -> bool {
-        let mut memory = self.memory();
-        let is_new = error.lasting && memory.alerted.as_ref() != Some(error);
-        if is_new {
-            memory.alerted = Some(error.clone());
-        }
-        is_new
+        error.lasting && self.memory().alerted.as_ref() != Some(error)
+    }
+
+    /// Remembers that people were alerted to the error, which is then not new any more.
+    pub(crate) fn alerted(&self, error: PolicyError) {
+        self.memory().alerted = Some(error);
     }
 
     async fn read(&self, last: CurrentPolicy) -> Result<Refresh<Policy>, PolicyError> {

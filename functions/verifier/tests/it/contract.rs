@@ -145,7 +145,7 @@ fn a_repeated_header_is_400_even_though_api_gateway_joins_the_two() {
 }
 
 #[test]
-fn several_signatures_in_one_header_are_no_duplicate() {
+fn several_signatures_in_one_header_are_not_a_duplicate() {
     let stand = Stand::start();
     let [.., (_, signature)] = signed(PROJECT, 0, BODY.as_bytes());
     let headers = altered("webhook-signature", Some(&format!("v1,AAAA v2,x {signature}")));
@@ -204,7 +204,7 @@ fn a_long_id_is_verified_like_any() {
 }
 
 #[test]
-fn a_signed_body_that_is_no_event_is_400() {
+fn a_signed_body_that_is_not_an_event_is_400() {
     let stand = Stand::start();
     for body in ["", "no json", "[]", "{\"type\":\"batch.completed\"}", "{\"id\":\"evt_1\",\"type\":7}"] {
         let reply = stand.deliver(&pairs(&signed(PROJECT, 0, body.as_bytes())), body);
@@ -232,7 +232,7 @@ fn a_body_over_the_limit_is_413_and_one_at_the_limit_is_not() {
 }
 
 #[test]
-fn a_path_that_is_no_endpoint_is_404_and_leaves_no_name_in_the_metrics() {
+fn a_path_that_is_not_an_endpoint_is_404_and_leaves_no_name_in_the_metrics() {
     let stand = Stand::start();
     let headers = signed(PROJECT, 0, BODY.as_bytes());
     for path in ["/webhooks/other", "/webhooks/", "/webhooks", "/", "/webhooks/project/x", "/webhooks/PROJECT"] {

@@ -14,6 +14,8 @@ pub struct Bookmark {
     pub since: i64,
     /// Entry behind which to go on; from the top when there is none.
     pub after: Option<String>,
+    /// Number of attempts in a row that have failed.
+    pub failures: u32,
 }
 
 impl Ledger {
@@ -22,7 +24,8 @@ impl Ledger {
         let item = self.item("read the bookmark", &pk(kind), SK).await?;
         Ok(item.and_then(|item| {
             let after = read_text(&item, "after").map(str::to_owned);
-            Some(Bookmark { since: read_number(&item, "since")?, after })
+            let failures = read_number(&item, "failures").and_then(|failures| failures.try_into().ok()).unwrap_or(0);
+            Some(Bookmark { since: read_number(&item, "since")?, after, failures })
         }))
     }
 
@@ -31,7 +34,8 @@ impl Ledger {
     pub async fn set_bookmark(&self, kind: &str, bookmark: &Bookmark) -> Result<(), AwsError> {
         let change = Change::default()
             .set("since", number(bookmark.since))
-            .set_or_remove("after", bookmark.after.as_deref().map(text));
+            .set_or_remove("after", bookmark.after.as_deref().map(text))
+            .set("failures", number(bookmark.failures.into()));
         let condition = "attribute_not_exists(pk) OR #since = :since";
         self.change("move the bookmark", &pk(kind), SK, change, condition).await.map(drop)
     }

@@ -87,6 +87,7 @@ impl Ledger {
             .set("waiting", text(category))
             .set("expires_at", number(expires_at().saturating_add((due_at - now() / 1000).max(0))))
             .remove("overdue_at")
+            .remove("queue_again_at")
             .compare("terminal")
             .value("no", number(0));
         let (pk, condition) = (pk(category, object_id), "attribute_not_exists(#terminal) OR #terminal = :no");
@@ -130,6 +131,22 @@ impl Ledger {
             items: found.items().iter().filter_map(|item| Waiting::of(category, item)).collect(),
             next: found.last_evaluated_key().and_then(|key| Waiting::of(category, key)),
         })
+    }
+
+    /// Reserves the queueing of an event of an expected object at `now`, so that only one is under way: the next one may be
+    /// queued at `again_at` (both in Unix seconds). `false` when one is under way, or when the expectation has been met or
+    /// written anew meanwhile. To be called before the event is queued.
+    pub async fn queueing(&self, waiting: &Waiting, now: i64, again_at: i64) -> Result<bool, AwsError> {
+        let change = Change::default()
+            .set("queue_again_at", number(again_at))
+            .compare("waiting")
+            .compare("due_at")
+            .value("due_at", AttributeValue::N(waiting.due.clone()))
+            .value("now", number(now));
+        let condition = "attribute_exists(#waiting) AND #due_at = :due_at \
+                         AND (attribute_not_exists(#queue_again_at) OR #queue_again_at <= :now)";
+        let written = self.change("note what is queued", &waiting.pk, &waiting.sk, change, condition).await?;
+        Ok(matches!(written, WriteResult::Yes(_)))
     }
 
     /// Remembers that people were told of an expectation that was not met in time. `false` when it has been met or

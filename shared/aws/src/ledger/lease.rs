@@ -32,6 +32,12 @@ impl Ledger {
         })
     }
 
+    /// Takes the lease of a signing secret: whoever has OpenAI make a new one and stores it holds it, so that secrets are
+    /// stored in the order in which OpenAI made them. `secret` is the ARN.
+    pub async fn rotation_lease(&self, secret: &str, until: i64) -> Result<Option<Lease>, AwsError> {
+        self.lease(&format!("rotate/{secret}"), until).await
+    }
+
     /// Gives a lease back, so that whoever comes next has it at once. One that somebody else has by now stays theirs.
     pub async fn end_lease(&self, lease: &Lease) -> Result<(), AwsError> {
         let change =

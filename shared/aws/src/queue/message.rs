@@ -245,7 +245,7 @@ mod tests {
     }
 
     #[test]
-    fn a_redriven_replay_is_no_replay_any_more() {
+    fn a_redriven_replay_is_not_a_replay_any_more() {
         assert_eq!(message().kind(), Kind::Redriven);
         let replay = Message { failure: None, ..message() };
         assert_eq!(replay.kind(), Kind::Replay { seen: Some("token".to_owned()) });

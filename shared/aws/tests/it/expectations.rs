@@ -126,6 +126,34 @@ async fn what_is_overdue_is_marked_once_and_still_met_later() {
 }
 
 #[tokio::test]
+async fn one_copy_is_queued_at_a_time() {
+    let table = Table::new().await;
+    table.ledger.expect(&expectation("batch_1", 1)).await.unwrap();
+    let first = table.ledger.waiting("batch", 2, None, 10).await.unwrap().items.remove(0);
+    let queueing = async |now, again_at| table.ledger.queueing(&first, now, again_at).await.unwrap();
+    assert!(queueing(100, 200).await);
+    assert!(!queueing(199, 300).await, "one is under way");
+    assert!(queueing(200, 400).await);
+    table.ledger.expect(&expectation("batch_1", 5)).await.unwrap();
+    assert!(!queueing(1000, 2000).await, "written anew");
+    let anew = table.ledger.waiting("batch", 6, None, 10).await.unwrap().items.remove(0);
+    assert!(table.ledger.queueing(&anew, 201, 400).await.unwrap());
+    meet(&table, "batch_1", true).await;
+    assert!(!table.ledger.queueing(&anew, 1000, 2000).await.unwrap(), "met");
+}
+
+#[tokio::test]
+async fn people_are_told_once() {
+    let table = Table::new().await;
+    assert!(!table.ledger.was_told("the news").await.unwrap());
+    for _ in 0..2 {
+        table.ledger.told("the news").await.unwrap();
+        assert!(table.ledger.was_told("the news").await.unwrap());
+    }
+    assert!(!table.ledger.was_told("other news").await.unwrap());
+}
+
+#[tokio::test]
 async fn what_was_met_or_got_more_time_meanwhile_is_not_overdue() {
     let table = Table::new().await;
     table.ledger.expect(&expectation("batch_1", 1)).await.unwrap();
@@ -155,11 +183,11 @@ async fn a_bookmark_moves_and_keeps_when_it_began() {
     let table = Table::new().await;
     assert_eq!(table.ledger.bookmark("batches").await.unwrap(), None);
     for after in [Some("batch_7".to_owned()), None] {
-        let bookmark = Bookmark { since: 1000, after };
+        let bookmark = Bookmark { since: 1000, after, failures: 2 };
         table.ledger.set_bookmark("batches", &bookmark).await.unwrap();
         assert_eq!(table.ledger.bookmark("batches").await.unwrap(), Some(bookmark));
     }
-    let late = Bookmark { since: 2000, after: None };
+    let late = Bookmark { since: 2000, after: None, failures: 0 };
     table.ledger.set_bookmark("batches", &late).await.unwrap();
     assert_eq!(table.ledger.bookmark("batches").await.unwrap().unwrap().since, 1000, "two first runs at once");
 }

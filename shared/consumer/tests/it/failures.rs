@@ -8,7 +8,7 @@ use hooks_function::Deadline;
 use serde_json::{Value, json};
 
 use crate::handlers::{Does, object, outcome};
-use crate::proxy::{Proxy, Strike};
+use crate::proxy::{Fault, Proxy};
 use crate::world::{World, aged, attribute, completed, eventually, in_seconds, millis};
 
 /// In how many seconds a hidden message comes back.
@@ -137,7 +137,7 @@ async fn a_dead_letter_that_is_redriven_before_its_event_is_marked_as_failed_is_
     world.send(&sent).await;
     let batch = world.receive().await;
     // The letter is out, and the process dies before it marks the record.
-    proxy.strike(3, Strike::DieBefore);
+    proxy.fault(3, Fault::DieBefore);
     let work = Box::pin(failing.handle(batch.clone(), in_seconds(60)));
     let Either::Right(((), work)) = select(work, Box::pin(proxy.died())).await else { panic!() };
     assert_eq!(world.dead_letters().await.len(), 1);
@@ -282,7 +282,7 @@ async fn an_invocation_answers_in_time_although_aws_does_not() {
     let proxy = Proxy::start(&world.endpoint_url).await;
     let harness = world.harness_at(&proxy.url, "12", |_| Some(Does::well()));
     world.send(&completed("wh_1", "batch_1")).await;
-    proxy.strike(1, Strike::Silence);
+    proxy.fault(1, Fault::Silence);
     let begun = Instant::now();
     assert_eq!(world.invoke_until(&harness, in_seconds(7)).await, 1);
     assert!(begun.elapsed() < Duration::from_secs(7), "{:?}", begun.elapsed());
@@ -309,7 +309,7 @@ async fn an_outcome_that_the_bus_refuses_is_published_with_the_next_try() {
     world.send(&completed("wh_1", "batch_1")).await;
     let batch = world.receive().await;
     // Claim, job, and then the bus.
-    proxy.strike(3, Strike::RefuseEntry);
+    proxy.fault(3, Fault::RefuseEntry);
     assert_eq!(harness.handle(batch.clone(), in_seconds(60)).await.batch_item_failures.len(), 1);
     assert_eq!(proxy.calls()[2], "PutEvents");
     let event = world.event("wh_1").await;
@@ -334,6 +334,7 @@ async fn an_alert_that_cannot_be_sent_fails_no_event() {
         world.send(&completed(state, state)).await;
         assert_eq!(world.invoke(&harness).await, 0);
         assert_eq!((handler.calls(), &world.event(state).await["state"]), (1, &json!(state)));
+        assert_eq!(handler.alerted(), 0);
     }
     assert!(world.alerts().await.is_empty());
 }

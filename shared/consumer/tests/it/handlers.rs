@@ -18,6 +18,7 @@ type What = dyn Fn(Event, Context) -> BoxFuture<'static, Result<Outcome, Handler
 pub(crate) struct Does {
     what: Arc<What>,
     calls: Arc<AtomicUsize>,
+    alerted: Arc<AtomicUsize>,
 }
 
 impl Does {
@@ -26,7 +27,11 @@ impl Does {
         F: Fn(Event, Context) -> T + Send + Sync + 'static,
         T: Future<Output = Result<Outcome, HandlerError>> + Send + 'static,
     {
-        Self { what: Arc::new(move |event, context| what(event, context).boxed()), calls: Arc::default() }
+        Self {
+            what: Arc::new(move |event, context| what(event, context).boxed()),
+            calls: Arc::default(),
+            alerted: Arc::default(),
+        }
     }
 
     /// Always the same result.
@@ -56,12 +61,21 @@ impl Does {
     pub(crate) fn calls(&self) -> usize {
         self.calls.load(Ordering::SeqCst)
     }
+
+    /// How many alerts the topic has taken.
+    pub(crate) fn alerted(&self) -> usize {
+        self.alerted.load(Ordering::SeqCst)
+    }
 }
 
 impl Handler for Does {
     async fn handle(&self, event: &Event, context: &Context) -> Result<Outcome, HandlerError> {
         self.calls.fetch_add(1, Ordering::SeqCst);
         (self.what)(event.clone(), context.clone()).await
+    }
+
+    fn alerted(&self, _: &Alert) {
+        self.alerted.fetch_add(1, Ordering::SeqCst);
     }
 }
 

@@ -50,8 +50,10 @@ async fn a_handled_event_is_recorded_announced_and_acknowledged() {
 async fn an_outcome_reaches_whoever_listens_to_the_bus_and_an_alert_reaches_people() {
     let world = World::new().await;
     world.send(&completed("wh_1", "batch_1")).await;
-    world.invoke(&world.harness(Does::well())).await;
+    let handler = Does::well();
+    world.invoke(&world.harness(handler.clone())).await;
 
+    assert_eq!(handler.alerted(), 1);
     eventually(async || world.outcomes().await.len() == 1 && world.alerts().await.len() == 1).await;
     let published = &world.outcomes().await[0];
     assert_eq!(

@@ -1,4 +1,4 @@
-//! What stands between the harness and AWS in some tests: it counts the requests and strikes at one of them.
+//! What stands between the harness and AWS in some tests: it counts the requests and makes one of them go wrong.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
@@ -10,7 +10,7 @@ use crate::world::http;
 
 /// What happens to a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Strike {
+pub(crate) enum Fault {
     /// The process dies before the request gets through.
     DieBefore,
     /// The request gets through, and the process dies before the answer does.
@@ -33,7 +33,7 @@ pub(crate) struct Proxy {
 struct State {
     aws: String,
     client: reqwest::Client,
-    plan: Mutex<Option<(usize, Strike)>>,
+    plan: Mutex<Option<(usize, Fault)>>,
     /// Calls of this name are throttled.
     refused: Mutex<Option<String>>,
     /// From this request on every one is throttled.
@@ -64,10 +64,10 @@ impl Proxy {
         Self { url: server.url().to_owned(), state }
     }
 
-    /// Strikes at the `n`th request from now, counted from 1.
-    pub(crate) fn strike(&self, n: usize, strike: Strike) {
+    /// Makes something go wrong at the `n`th request from now, counted from 1.
+    pub(crate) fn fault(&self, n: usize, fault: Fault) {
         let next = self.state.requests.load(Ordering::SeqCst) + n;
-        *self.state.plan.lock().unwrap() = Some((next, strike));
+        *self.state.plan.lock().unwrap() = Some((next, fault));
     }
 
     /// Refuses every call of this name from now on.
@@ -110,21 +110,21 @@ async fn answer(state: Arc<State>, request: Request) -> Reply {
     }
 
     let plan = *state.plan.lock().unwrap();
-    let strike = plan.and_then(|(at, strike)| match strike {
-        Strike::Silence => (number >= at).then_some(strike),
-        _ => (number == at).then_some(strike),
+    let fault = plan.and_then(|(at, fault)| match fault {
+        Fault::Silence => (number >= at).then_some(fault),
+        _ => (number == at).then_some(fault),
     });
-    match strike {
-        Some(Strike::DieBefore) => {
+    match fault {
+        Some(Fault::DieBefore) => {
             state.died.notify_one();
             return std::future::pending().await;
         }
-        Some(Strike::Silence) => return std::future::pending().await,
-        Some(Strike::RefuseEntry) => {
+        Some(Fault::Silence) => return std::future::pending().await,
+        Some(Fault::RefuseEntry) => {
             let answer = r#"{"FailedEntryCount":1,"Entries":[{"ErrorCode":"InternalFailure","ErrorMessage":"later"}]}"#;
             return Reply::new(200, answer).header("content-type", "application/x-amz-json-1.1");
         }
-        Some(Strike::DieAfter | Strike::LoseAnswer) | None => {}
+        Some(Fault::DieAfter | Fault::LoseAnswer) | None => {}
     }
 
     let uri = format!("{}{}", state.aws, request.target());
@@ -139,12 +139,12 @@ async fn answer(state: Arc<State>, request: Request) -> Reply {
         answer = answer.header(name.as_str(), value.to_str().unwrap());
     }
     let lost = state.lost.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |left| left.checked_sub(1)).is_ok();
-    match strike.or(lost.then_some(Strike::LoseAnswer)) {
-        Some(Strike::DieAfter) => {
+    match fault.or(lost.then_some(Fault::LoseAnswer)) {
+        Some(Fault::DieAfter) => {
             state.died.notify_one();
             std::future::pending().await
         }
-        Some(Strike::LoseAnswer) => Reply::status(500),
+        Some(Fault::LoseAnswer) => Reply::status(500),
         _ => answer,
     }
 }

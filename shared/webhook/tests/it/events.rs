@@ -275,7 +275,7 @@ fn one_call_acts_once_for_each_api_that_it_waits_for() {
 }
 
 #[test]
-fn a_connected_session_is_no_call() {
+fn a_connected_session_is_not_a_call() {
     assert_eq!(key("live.transport.connected", r#"{"session_id":"live_1","type":"webrtc"}"#), "event/evt_1");
 }
 

@@ -52,8 +52,9 @@ async fn concurrent_calls_share_one_read() {
 }
 
 #[tokio::test]
-async fn an_invalid_policy_leaves_the_last_valid_one_and_is_new_once_until_it_is_fixed() {
+async fn an_invalid_policy_leaves_the_last_valid_one_and_is_new_until_people_were_told_and_again_after_it_was_fixed() {
     let (server, policies) = start().await;
+    let mut told = 0;
     for _ in 0..2 {
         server.store(&policy("realtime"));
         let valid = policies.current().await;
@@ -61,7 +62,7 @@ async fn an_invalid_policy_leaves_the_last_valid_one_and_is_new_once_until_it_is
 
         server.store(&policy("phone"));
         later(31).await;
-        for is_new in [true, false] {
+        for is_new in [true, true, false] {
             let CurrentPolicy { value: policy, error: Some(error) } = policies.current().await else {
                 panic!("no error")
             };
@@ -69,6 +70,10 @@ async fn an_invalid_policy_leaves_the_last_valid_one_and_is_new_once_until_it_is
             assert_eq!(error.message, "answer_as: must be \"realtime\" or \"live\"");
             assert_eq!(policies.is_new(&error), is_new);
             later(6).await;
+            told += 1;
+            if told % 3 == 2 {
+                policies.alerted(error);
+            }
         }
     }
 }
