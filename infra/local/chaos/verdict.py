@@ -73,7 +73,7 @@ def judge(stack: Stack, openai: StandIn, watch: Watch, plan: Plan, sent: list[Se
     """Compare all that is there with all that happened and was sent."""
     evidence = Evidence.read(stack, openai, watch, sent)
     verdict = Verdict()
-    verdict.wrong += _deliveries(evidence, plan, verdict)
+    verdict.wrong += _deliveries(evidence, verdict.counts)
     for happening in plan.happenings:
         if happening.object_id is None:
             continue
@@ -99,11 +99,9 @@ def _audit(stack: Stack) -> Iterator[str]:
         yield f"`openai-webhooks audit` ends with {audit.returncode}: {audit.stdout.decode()} {audit.stderr.decode()}"
 
 
-def _deliveries(evidence: Evidence, plan: Plan, verdict: Verdict) -> Iterator[str]:
+def _deliveries(evidence: Evidence, counts: Counter[str]) -> Iterator[str]:
     """Whatever was accepted is in the ledger and has ended; what was forged was refused."""
-    counts = verdict.counts
     told = set()
-    keys = {event.event_id: happening.key for happening in plan.happenings for event in happening.events}
     for delivery in evidence.deliveries:
         webhook_id = delivery.webhook_id
         counts["deliveries"] += 1
@@ -119,9 +117,6 @@ def _deliveries(evidence: Evidence, plan: Plan, verdict: Verdict) -> Iterator[st
             yield f"{webhook_id} was accepted, and is not in the ledger"
         elif event["state"] not in _ENDED and webhook_id not in told:
             told.add(webhook_id)
-            if evidence.records.get(keys[event["event_id"]], {}).get("claimed_at", event["begun"]) < event["begun"]:
-                verdict.known.append(f"the history of {webhook_id} is behind its record: {event}")
-                continue
             yield f"{webhook_id} is {event['state']}: {event}"
 
 
@@ -177,9 +172,7 @@ def _call(happening: Happening, evidence: Evidence, openai: StandIn, verdict: Ve
     if (recorded in ACTIONS) != (answered is not None):
         fault = f"the call is {call['state']} at OpenAI, and recorded as {recorded}"
         attempts = evidence.history(happening)
-        if any(attempt["source"] == "replay" and attempt["result"] == recorded for attempt in attempts):
-            verdict.known.append(f"{happening.key}: {fault}, by a replay")
-        elif answered is None and any(attempt["result"] == "interrupted" for attempt in attempts):
+        if answered is None and any(attempt["result"] == "interrupted" for attempt in attempts):
             verdict.known.append(f"{happening.key}: {fault}, by the attempt after one that died")
         else:
             yield fault

@@ -63,7 +63,17 @@ impl Ledger {
                 let later = |change| error(state(change, Status::InProgress), reason).remove("handled_at");
                 (if claim.replaying { change } else { later(change) }, "retry", reason)
             }
-            AttemptEnd::Kept(reason, message) => (change, "kept", Some((reason, message))),
+            AttemptEnd::Kept(reason, message) => {
+                // Its own end may not be in the history yet, and with this claim's token nothing would repair it.
+                let own = claim.before.as_ref().filter(|before| before.event == claim.event);
+                let change = match own.and_then(|before| before.outcome.as_ref()) {
+                    Some((status, artifacts, _)) => {
+                        state(change, Status::Completed).set("result", text(status)).set("artifacts", texts(artifacts))
+                    }
+                    None => change,
+                };
+                (change, "kept", Some((reason, message)))
+            }
         };
         // The process of a claim that ended by itself died.
         let died = |before: &&IdempotencyRecord| {

@@ -121,7 +121,7 @@ impl Ledger {
     /// made: [`end`](Self::end) as [`AttemptEnd::Later`] releases it.
     pub async fn claim(&self, claim: Claim, kind: &Kind<String>, lease_until: i64) -> Result<ClaimResult, AwsError> {
         const ACTION: &str = "claim the idempotency record";
-        let (mut claim, mut found) = (claim, None::<IdempotencyRecord>);
+        let mut found: Option<IdempotencyRecord> = None;
         for _ in 0..RACES {
             let lock = found.as_ref().map(|record| record.lock(now()));
             let status = match (decide(lock.as_ref(), &claim.event, kind), &found) {
@@ -139,10 +139,7 @@ impl Ledger {
                 }
                 WriteResult::No(item) => {
                     let record = IdempotencyRecord::read(&item);
-                    let record = record.ok_or_else(|| AwsError::new(ACTION, "the item has no status"))?;
-                    // Histories are ordered by this, so it must not depend on the clocks of two processes.
-                    claim.claimed_at = claim.claimed_at.max(record.claimed_at + 1);
-                    found = Some(record);
+                    found = Some(record.ok_or_else(|| AwsError::new(ACTION, "the item has no status"))?);
                 }
             }
         }

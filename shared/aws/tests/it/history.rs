@@ -64,12 +64,34 @@ async fn what_a_late_holder_writes_covers_nothing() {
 #[tokio::test]
 async fn a_history_ends_with_the_last_claim_whatever_the_clocks_say() {
     let table = Table::new().await;
-    let ahead = table.ledger.claim(claimed(now() + 60_000), &Kind::Delivery, EARLIER).await.unwrap();
+    let mut ahead = claim("wh_1");
+    ahead.claimed_at = now() + 60_000;
+    let ahead = table.ledger.claim(ahead, &Kind::Delivery, EARLIER).await.unwrap();
     let ClaimResult::Granted(ahead) = ahead else { panic!("{ahead:?}") };
     assert!(log(&table, &ahead, &AttemptEnd::Later("OpenAI is busy")).await);
     let last = table.claimed("wh_1", LATER).await;
     assert!(log(&table, &last, &AttemptEnd::Found(Status::Completed, &Outcome::new("completed", 1))).await);
     assert_eq!(table.event("wh_1", "state").await.as_deref(), Some("completed"));
+}
+
+#[tokio::test]
+async fn a_replay_that_is_kept_repairs_the_history_of_what_was_completed() {
+    let table = Table::new().await;
+    let first = table.claimed("wh_1", EARLIER).await;
+    assert!(log(&table, &first, &AttemptEnd::Later("OpenAI is busy")).await);
+    let second = table.claimed("wh_1", LATER).await;
+    let artifacts = vec!["batch/batch_1/output.jsonl".to_owned()];
+    let expired = Outcome { artifacts, ..Outcome::new("expired", 1) };
+    let _ = table.ledger.end(&second, &AttemptEnd::Found(Status::Completed, &expired)).await.unwrap();
+    // The process died before it wrote the history.
+    let replay = Kind::Replay { seen: Some(table.record().await.token) };
+    let ClaimResult::Granted(replay) = table.ledger.claim(claim("wh_1"), &replay, LATER).await.unwrap() else {
+        panic!("the replay was not granted");
+    };
+    assert!(log(&table, &replay, &AttemptEnd::Kept("unauthorized", "No.")).await);
+    assert_eq!(table.event("wh_1", "state").await.as_deref(), Some("completed"));
+    assert_eq!(table.event("wh_1", "result").await.as_deref(), Some("expired"));
+    assert_eq!(table.item("event#project#wh_1", "event").await["artifacts"].as_l().unwrap().len(), 1);
 }
 
 #[tokio::test]
