@@ -204,9 +204,10 @@ mod tests {
     async fn a_model_that_was_stored_by_hand_does_not_end_with_the_one_before_it() {
         let world = World::new().await;
         world.ends(None, Some(4));
-        let mut state = world.state.lock().unwrap();
-        state.other_description = state.description.clone();
-        drop(state);
+        {
+            let mut state = world.state.lock().unwrap();
+            state.other_description = state.description.clone();
+        }
         world.run().await.unwrap();
         assert_eq!(world.told(), 0);
     }

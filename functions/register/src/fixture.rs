@@ -100,7 +100,7 @@ impl Fixture {
         }
     }
 
-    pub(crate) fn event(&self, kind: &str, more: Value) -> Value {
+    pub(crate) fn event(&self, kind: &str, more: &Value) -> Value {
         let mut event = json!({
             "RequestType": kind, "ResponseURL": format!("{}/answer?signature=hidden", self.server.url()),
             "StackId": "arn:stack", "RequestId": "request-1", "LogicalResourceId": "ProjectEndpoint",
@@ -111,7 +111,7 @@ impl Fixture {
 
     /// Sends a request, with so many seconds to answer, and returns CloudFormation's answer.
     pub(crate) async fn ask_within(&self, seconds: u64, kind: &str, more: Value) -> Value {
-        let event = self.event(kind, more);
+        let event = self.event(kind, &more);
         let end = Instant::now() + Duration::from_secs(seconds);
         self.resource.handle(event, end).await.unwrap();
         assert!(Instant::now() < end, "the answer came too late");
@@ -133,9 +133,9 @@ impl Fixture {
             move |request: &Request| request.name() == call && seen.fetch_add(1, Ordering::SeqCst) + 1 == times;
         self.server.reply_once_after(matches, Reply::never());
         let (resource, event) =
-            (Arc::clone(&self.resource), self.event("Create", json!({ "ResourceProperties": properties() })));
+            (Arc::clone(&self.resource), self.event("Create", &json!({ "ResourceProperties": properties() })));
         let task = tokio::spawn(async move {
-            resource.handle(event, Instant::now() + Duration::from_secs(60)).await.map_err(|error| error.to_string())
+            resource.handle(event, Instant::now() + Duration::from_mins(1)).await.map_err(|error| error.to_string())
         });
         timeout(Duration::from_secs(10), self.server.unanswered()).await.expect("it comes to that");
         task.abort();

@@ -95,12 +95,12 @@ impl Registrar {
         match (request.kind.as_str(), request.physical_id.as_deref()) {
             ("Create", _) => {
                 let (desired, session) = (request.desired()?, self.session(until).await?);
-                self.alone(&desired, until, lease_until, session.create(&desired)).await
+                self.alone(&desired, until, lease_until, Box::pin(session.create(&desired))).await
             }
             ("Update", Some(id)) => {
                 let (desired, before) = (request.desired()?, request.desired_before()?);
                 let session = self.session(until).await?;
-                self.alone(&desired, until, lease_until, session.update(id, &before, &desired)).await
+                self.alone(&desired, until, lease_until, Box::pin(session.update(id, &before, &desired))).await
             }
             ("Delete", Some(id)) => match self.delete(id, request, until).await {
                 // A stack that cannot be deleted is worse than an endpoint that delivers to nobody.

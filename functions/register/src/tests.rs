@@ -106,7 +106,7 @@ async fn a_create_whose_answer_got_lost_makes_no_second_endpoint() {
 #[tokio::test]
 async fn two_creates_at_once_make_one_endpoint_and_store_its_newest_secret() {
     let fixture = Fixture::new().await;
-    let event = || fixture.event("Create", json!({ "ResourceProperties": properties() }));
+    let event = || fixture.event("Create", &json!({ "ResourceProperties": properties() }));
     let end = Instant::now() + Duration::from_mins(1);
     let (one, other) = tokio::join!(fixture.handle(event(), end), fixture.handle(event(), end));
     assert!(one.is_ok() && other.is_ok());
