@@ -93,7 +93,8 @@ def _told(plan: Plan, stack: Stack, verdict: Verdict, reporter: Reporter, direct
     for fault in verdict.known[:_SHOWN]:
         reporter.say(f"KNOWN  {fault}")
     if not verdict.wrong:
-        reporter.say("Nothing was lost, and nothing was acted on twice.")
+        but = f", but for {len(verdict.known)} known faults" if verdict.known else ""
+        reporter.say(f"Nothing was lost, and nothing was acted on twice{but}.")
         return 0
     for fault in verdict.wrong[:_SHOWN]:
         reporter.say(f"WRONG  {fault}")

@@ -169,11 +169,11 @@ def _call(happening: Happening, evidence: Evidence, openai: StandIn, verdict: Ve
     counts[f"calls {call['state']}"] += 1
     if answered not in (None, happening.call_state):
         yield f"the call is {answered}, and the policy says {happening.call_state}"
-    if (recorded in ACTIONS) != (answered is not None):
+    # A call that rings and was not found may have been announced before it was there. One that waited too long is over.
+    if (recorded in ACTIONS) != (answered is not None) or (answered is None and recorded == "not_found"):
         fault = f"the call is {call['state']} at OpenAI, and recorded as {recorded}"
-        attempts = evidence.history(happening)
-        if answered is None and any(attempt["result"] == "interrupted" for attempt in attempts):
-            verdict.known.append(f"{happening.key}: {fault}, by the attempt after one that died")
+        if answered is None and record.get("claims", 0) > 1:
+            verdict.known.append(f"{happening.key}: {fault}, after an attempt without an end")
         else:
             yield fault
     path = f"/v1/realtime/calls/{happening.object_id}/{happening.action}"
