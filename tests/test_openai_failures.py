@@ -90,13 +90,18 @@ CATEGORIES = {
     "batch": Failing("batch.completed", batch),
     "response": Failing("response.completed", response),
     "fine-tuning": Failing("fine_tuning.job.cancelled", fine_tuning),
-    # The caller waits, so the function retries at once. It does not read the body of a success; 409 counts as one.
+    # The caller waits, so the function retries at once. It does not read the body of a success. 409 to its first request
+    # says that another program has answered.
     "realtime": Failing(
         "realtime.call.incoming",
         call,
         method="POST",
         data=lambda call_id: {"call_id": call_id, "sip_headers": []},
-        otherwise={"retried": ANSWERED_ANYWAY, "nothing known": ANSWERED_ANYWAY},
+        otherwise={
+            "retried": ANSWERED_ANYWAY,
+            "nothing known": ANSWERED_ANYWAY,
+            "409": ("over", "answered_elsewhere"),
+        },
     ),
     "agent": Failing("agent.session.created", agent),
     # Every notice makes an alert, so no event is given up.

@@ -32,6 +32,11 @@ pub const SHARDS: usize = 16;
 /// in which they were granted.
 const NEWER: &str = "attribute_not_exists(pk) OR (#token <> :token AND #claims < :claims)";
 
+/// The condition of a write from the record: besides, the record ended after what the history says. A replay that is kept
+/// has a claim of its own and leaves the record's end as it was.
+const NOT_SAID: &str = "attribute_not_exists(pk) OR (#token <> :token AND #claims < :claims AND \
+                        (attribute_not_exists(#handled_at) OR #handled_at < :handled_at))";
+
 /// End of an attempt. A reason is a short code, with the reason in words.
 #[derive(Clone, Copy, Debug)]
 pub enum AttemptEnd<'a> {
@@ -112,11 +117,11 @@ impl Ledger {
             Some((status, artifacts, note)) => {
                 let (artifacts, note) = (artifacts.clone(), note.clone());
                 let outcome = Outcome { artifacts, note, ..Outcome::new(status, record.claimed_at) };
-                (found(state(change, record.status), &outcome), status.as_str(), None, NEWER)
+                (found(state(change, record.status), &outcome), status.as_str(), None, NOT_SAID)
             }
             None => {
                 let reason = record.error.as_ref().map(|(reason, message)| (reason.as_str(), message.as_str()));
-                (error(state(change, record.status), reason), "failed", reason, NEWER)
+                (error(state(change, record.status), reason), "failed", reason, NOT_SAID)
             }
         };
         let attempts = vec![attempt(delivered, record.claimed_at, record.ended_at, result, reason)];

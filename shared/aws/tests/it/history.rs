@@ -95,6 +95,22 @@ async fn a_replay_that_is_kept_repairs_the_history_of_what_was_completed() {
 }
 
 #[tokio::test]
+async fn an_end_is_told_once_though_a_replay_that_was_kept_died() {
+    let table = Table::new().await;
+    let (first, expired) = (table.claimed("wh_1", LATER).await, Outcome::new("expired", 1));
+    let end = AttemptEnd::Found(Status::Completed, &expired);
+    let _ = table.ledger.end(&first, &end).await.unwrap();
+    assert!(log(&table, &first, &end).await);
+    let replay = Kind::Replay { seen: Some(table.record().await.token) };
+    let ClaimResult::Granted(replay) = table.ledger.claim(claim("wh_1"), &replay, LATER).await.unwrap() else {
+        panic!("the replay was not granted");
+    };
+    let _ = table.ledger.end(&replay, &AttemptEnd::Kept("unauthorized", "No.")).await.unwrap();
+    table.ledger.repair_log(&delivery("wh_1"), &table.record().await).await.unwrap();
+    assert_eq!(results(&table).await, ["expired"]);
+}
+
+#[tokio::test]
 async fn an_attempt_whose_process_died_is_told_by_the_next_one() {
     let table = Table::new().await;
     table.claimed("wh_1", EARLIER).await;
