@@ -90,7 +90,7 @@ CATEGORIES = {
     "batch": Failing("batch.completed", batch),
     "response": Failing("response.completed", response),
     "fine-tuning": Failing("fine_tuning.job.cancelled", fine_tuning),
-    # The caller waits, so the function retries at once. It does not read the body of a success. 409 to its first request
+    # The caller waits, so the function retries at once. It does not read the body of a success. A 409 to the first try
     # says that another program has answered.
     "realtime": Failing(
         "realtime.call.incoming",
