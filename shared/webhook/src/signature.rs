@@ -74,14 +74,16 @@ fn single_values<'a, const N: usize>(
     headers: &'a HeaderMap,
     names: &'static [HeaderName; N],
 ) -> Result<[&'a [u8]; N], VerifyError> {
-    let mut values: [&'a [u8]; N] = [b""; N];
-    for (slot, name) in values.iter_mut().zip(names) {
-        let mut lines = headers.get_all(name).iter();
-        *slot = lines.next().map_or(b"", |value| value.as_bytes());
-        if lines.next().is_some() {
-            return Err(VerifyError::DuplicateHeader(name.as_str()));
+    let mut values: [Option<&'a [u8]>; N] = [None; N];
+    // One pass over all headers, since a look-up hashes its name.
+    for (name, value) in headers {
+        if let Some(place) = names.iter().position(|wanted| wanted == name)
+            && values[place].replace(value.as_bytes()).is_some()
+        {
+            return Err(VerifyError::DuplicateHeader(names[place].as_str()));
         }
     }
+    let values = values.map(Option::unwrap_or_default);
     match values.iter().position(|value| value.is_empty()) {
         Some(place) => Err(VerifyError::MissingHeader(names[place].as_str())),
         None => Ok(values),
