@@ -82,7 +82,7 @@ def judge(stack: Stack, watch: Watch, played: Played) -> Result:
         faults.append(f"its event is {event.get('state', 'not recorded')}: {event.get('error', 'no reason recorded')}")
     if job.get("status") != played.status:
         faults.append(f"the job is {job.get('status', 'not recorded')}, and must be {played.status}")
-    if played.counts is not None and job.get("counts") != played.counts:
+    if played.counts is not None and _as_openai_counts(job) != played.counts:
         faults.append(f"the job counts {job.get('counts', 'nothing')}, and OpenAI {played.counts}")
     for key, content in expected.items():
         if kept[key] is None:
@@ -255,6 +255,14 @@ def _line(custom_id: str) -> bytes:
     body = {"model": MODEL, "input": f"Say hello to {custom_id}."}
     request: dict[str, Any] = {"custom_id": custom_id, "method": "POST", "url": _ENDPOINT, "body": body}
     return json.dumps(request).encode() + b"\n"
+
+
+def _as_openai_counts(job: Item) -> dict[str, int]:
+    """The job's counts. OpenAI counts a line as completed though it cannot be read."""
+    counts = dict(job.get("counts", {}))
+    if unreadable := counts.pop("unreadable", 0):
+        counts["completed"] += unreadable
+    return counts
 
 
 def _miscounted(played: Played, artifacts: dict[str, bytes]) -> list[str]:
