@@ -196,15 +196,21 @@ def test_a_backlog_of_any_length_is_queued(stack: Stack, cli: Cli) -> None:
     assert (code, books["closed"], books["more"], len(books["uncertain"])) == (3, None, 10, 1_000)
 
 
-# They do not close ---------------------------------------------------------------------------------------------------
-
-
-def test_a_failed_event_without_its_letter_is_told(stack: Stack, openai: StandIn, cli: Cli) -> None:
+def failed_without_letter(stack: Stack, openai: StandIn, cli: Cli) -> Json:
+    """A delivery whose event was given up, and whose dead letter was purged."""
     openai.fault("GET /v1/files/{id}", "status", status=401, times=1)
     delivery = file_event(openai)
     given_up(stack, delivery)
     is_settled(stack)
     cli.ok("dlq", "purge", "--yes")
+    return delivery
+
+
+# They do not close ---------------------------------------------------------------------------------------------------
+
+
+def test_a_failed_event_without_its_letter_is_told(stack: Stack, openai: StandIn, cli: Cli) -> None:
+    delivery = failed_without_letter(stack, openai, cli)
     found = closes_after_mending(stack, cli, "no_letter", delivery)
     assert "unauthorized" in found["detail"]
     assert handled(stack, delivery)["attempts"] == 2
@@ -249,11 +255,7 @@ def test_an_artifact_that_is_gone_is_told_and_fetched_again(
 
 
 def test_a_dead_lease_without_a_message_is_told(stack: Stack, openai: StandIn, cli: Cli) -> None:
-    openai.fault("GET /v1/files/{id}", "status", status=401, times=1)
-    delivery = file_event(openai)
-    given_up(stack, delivery)
-    is_settled(stack)
-    cli.ok("dlq", "purge", "--yes")
+    delivery = failed_without_letter(stack, openai, cli)
     changed = {"status": "in_progress", "lease_until": an_hour_ago(), "claimed_at": an_hour_ago()}
     change(stack, record_key(stack, delivery), **changed, ended_at=an_hour_ago())
     closes_after_mending(stack, cli, "no_message", delivery)

@@ -8,17 +8,15 @@ all artifacts and outcomes are as OpenAI's objects require.
 
 import argparse
 import shutil
-import signal
 import sys
-import tempfile
 import time
 from contextlib import ExitStack
 from pathlib import Path
 
 from infra.local import report, scenario
-from infra.local.deploy import BINARIES, DeployError, functions
+from infra.local.deploy import BINARIES, functions
 from infra.local.emulator import Emulator
-from infra.local.processes import ROOT, StartError
+from infra.local.execution import execute
 from infra.local.report import Reporter
 from infra.local.stack import create
 from infra.local.stand_in import BINARY as STAND_IN
@@ -32,30 +30,11 @@ _HANDLED_TIMEOUT_SECONDS = 120.0
 def main(arguments: list[str]) -> int:
     """Return the exit code."""
     options = _options(arguments)
-    # TERM ends it as Ctrl-C does.
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
     reporter = Reporter()
     if missing := _missing():
         reporter.say(missing)
         return 1
-    # A directory per run, so that runs side by side do not disturb each other. Its logs stay if it fails.
-    parent = ROOT / ".local"
-    parent.mkdir(exist_ok=True)
-    directory = Path(tempfile.mkdtemp(prefix="run-", dir=parent))
-    code = 1
-    try:
-        with ExitStack() as running:
-            code = _run(options, reporter, directory, running)
-    except (StartError, DeployError) as error:
-        reporter.say(str(error))
-    except KeyboardInterrupt:
-        reporter.say("Stopped.")
-        code = 130
-    if code == 1 and any(directory.glob("*.log")):
-        reporter.say(f"The logs are in {directory}")
-    else:
-        shutil.rmtree(directory, ignore_errors=True)
-    return code
+    return execute("run-", reporter, lambda directory, running: _run(options, reporter, directory, running))
 
 
 def _run(options: argparse.Namespace, reporter: Reporter, directory: Path, running: ExitStack) -> int:

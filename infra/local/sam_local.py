@@ -16,7 +16,6 @@ import re
 import shutil
 import signal
 import sys
-import tempfile
 import time
 import traceback
 from contextlib import ExitStack
@@ -26,6 +25,7 @@ from infra.local import report, scenario
 from infra.local.deploy import DeployError, functions
 from infra.local.docker import DockerError, docker
 from infra.local.emulator import Emulator
+from infra.local.execution import new_directory
 from infra.local.processes import ROOT, StartError
 from infra.local.report import Reporter
 from infra.local.sam import BINARIES, HOST, SamError, Settings, invoke, start_api
@@ -47,9 +47,7 @@ def main() -> int:
     # TERM ends it as Ctrl-C does.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     reporter = Reporter()
-    parent = ROOT / ".local"
-    parent.mkdir(exist_ok=True)
-    directory = Path(tempfile.mkdtemp(prefix="sam-local-", dir=parent))
+    directory = new_directory("sam-local-")
     code, left = 1, list[str]()
     try:
         with ExitStack() as running:

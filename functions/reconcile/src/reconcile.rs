@@ -11,8 +11,8 @@ use crate::list_scan::{Limits, ListScan, ScanResult};
 use crate::models;
 use crate::services::Services;
 
-/// Scans every list, and looks at the promoted models. An error in one does not stop the others; an error of OpenAI or AWS fails the invocation in the end,
-/// so that Lambda retries and an alarm sees it when that does not help.
+/// Scans every list, and looks at the promoted models. An error in one does not stop the others; an error of OpenAI or
+/// AWS fails the invocation in the end, so that Lambda retries and an alarm sees it when that does not help.
 pub(crate) async fn run(services: &Services, now: i64, until: Instant) -> Result<Value, Error> {
     let openai = match services.api_key.client().await.map_err(ReconcileError::from) {
         Ok(openai) => openai,

@@ -115,8 +115,8 @@ impl Rotator {
         }
     }
 
-    /// Has OpenAI make a new secret and stores it. One attempt at a time, registrations included: of two secrets made side by side nobody could
-    /// tell which is newer, and the older is valid for a day only.
+    /// Has OpenAI make a new secret and stores it. One attempt at a time, registrations included: of two secrets made
+    /// side by side nobody could tell which is newer, and the older is valid for a day only.
     async fn create(&self, secret: &str, version: &str, deadline: Deadline) -> Result<StepResult, RotationError> {
         let lease = self.ledger.rotation_lease(secret, deadline.lease_until()).await?.ok_or(RotationError::Busy)?;
         let result = self.create_alone(secret, version, deadline).await;

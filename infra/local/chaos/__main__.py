@@ -8,10 +8,7 @@ The exit code is 0 only if nothing was lost and nothing was acted on twice. The 
 import argparse
 import json
 import random
-import shutil
-import signal
 import sys
-import tempfile
 import time
 from collections.abc import Callable
 from contextlib import ExitStack
@@ -20,9 +17,9 @@ from pathlib import Path
 from infra.local.chaos.campaign import PARAMETERS, Campaign, Progress, StuckError
 from infra.local.chaos.plan import Plan, make
 from infra.local.chaos.verdict import Verdict, judge
-from infra.local.deploy import DeployError, functions
+from infra.local.deploy import functions
 from infra.local.emulator import Emulator
-from infra.local.processes import ROOT, StartError
+from infra.local.execution import execute
 from infra.local.report import Reporter
 from infra.local.stack import Stack, create
 from infra.local.stand_in import StandIn
@@ -37,28 +34,12 @@ _TELL_EVERY_SECONDS = 10.0
 def main(arguments: list[str]) -> int:
     """Return the exit code."""
     options = _options(arguments)
-    # TERM ends it as Ctrl-C does.
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
     reporter = Reporter()
-    parent = ROOT / ".local"
-    parent.mkdir(exist_ok=True)
-    directory = Path(tempfile.mkdtemp(prefix="chaos-", dir=parent))
     plan = make(options.seed, options.deliveries)
     reporter.say(f"Seed {plan.seed}: {len(plan.deliveries):,} deliveries of {len(plan.happenings):,} happenings")
-    code = 1
-    try:
-        with ExitStack() as running:
-            code = _run(plan, reporter, directory, running)
-    except (StartError, DeployError) as error:
-        reporter.say(str(error))
-    except KeyboardInterrupt:
-        reporter.say("Stopped.")
-        code = 130
+    code = execute("chaos-", reporter, lambda directory, running: _run(plan, reporter, directory, running))
     if code == 1:
-        reporter.say(f"The logs are in {directory}")
         reporter.say(f"The same plan again: make chaos SEED={plan.seed} DELIVERIES={len(plan.deliveries)}")
-    else:
-        shutil.rmtree(directory, ignore_errors=True)
     return code
 
 

@@ -6,8 +6,8 @@
 //! # Permissions
 //!
 //! `s3:PutObject` and `s3:AbortMultipartUpload` on the bucket's objects; `s3:GetObject` only for [`Artifacts::get`],
-//! [`Artifacts::open`] and [`Artifacts::exists`]. The bucket needs a lifecycle rule that aborts incomplete multipart uploads: the parts of a process
-//! that died would cost money, and nobody would see them.
+//! [`Artifacts::open`] and [`Artifacts::exists`]. The bucket needs a lifecycle rule that aborts incomplete multipart
+//! uploads: the parts of a process that died would cost money, and nobody would see them.
 //!
 //! Every request carries a CRC-32 of its content, which S3 checks and keeps. The signature leaves the body out: TLS
 //! protects it, and hashing it would cost more than everything else.

@@ -1,7 +1,8 @@
 //! Who works on which event, what became of it, and what objects are now (`DynamoDB`).
 //!
 //! One table with the keys `pk` and `sk`, a time-to-live attribute `expires_at`, and two indexes: `by-day` over the
-//! events' `day` and `received_at`, and `by-due` over the `waiting` and `due_at` of the jobs that are expected to end and of the alerts that wait.
+//! events' `day` and `received_at`, and `by-due` over the `waiting` and `due_at` of the jobs that are expected to end
+//! and of the alerts that wait.
 //!
 //! | item | `pk` | `sk` | says |
 //! |---|---|---|---|
@@ -32,9 +33,9 @@
 //! it was), of a message 1 KiB, of attempts the last twenty at least. A caller bounds outcomes at 32 KiB of JSON, which
 //! is no more than twice that in `DynamoDB`'s measure.
 //!
-//! Everything but the bookmarks expires after 35 days (alerts after 14), a job that has not ended after 70 or 35 days after the time by
-//! which it is expected: longer than OpenAI retries (72 hours) and queues keep (14 days, twice with a redrive), so that
-//! no late copy of an event ever finds its record gone.
+//! Everything but the bookmarks expires after 35 days (alerts after 14), a job that has not ended after 70 or 35 days
+//! after the time by which it is expected: longer than OpenAI retries (72 hours) and queues keep (14 days, twice with a
+//! redrive), so that no late copy of an event ever finds its record gone.
 //!
 //! # Permissions
 //!

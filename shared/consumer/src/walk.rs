@@ -128,10 +128,8 @@ impl<'a> Walk<'a> {
 
     /// Whether the event is so young that its object may not be visible yet.
     pub(crate) fn is_young(&self, patience: Duration) -> bool {
-        let Some(Delivered { message, event, .. }) = self.delivered.as_deref() else { return false };
-        let received_at = message.received_at.cast_signed();
-        let created_at = Some(event.created_at.saturating_mul(1000)).filter(|at| (1..received_at).contains(at));
-        let age = now_ms().saturating_sub(created_at.unwrap_or(received_at)).max(0);
+        let Some(Delivered { event, .. }) = self.delivered.as_deref() else { return false };
+        let age = now_ms().saturating_sub(event.created_at.saturating_mul(1000)).max(0);
         u128::from(age.cast_unsigned()) < patience.as_millis()
     }
 

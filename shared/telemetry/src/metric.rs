@@ -3,8 +3,9 @@
 /// The CloudWatch namespace of every metric.
 pub const NAMESPACE: &str = "OpenAIWebhooks";
 
-/// A metric with its unit and dimensions. CloudWatch charges for each combination of their values, so there are few. A line with a metric must have the fields of its dimensions too, because
-/// CloudWatch reads the dimensions' values from the line.
+/// A metric with its unit and dimensions. CloudWatch charges for each combination of their values, so there are few. A
+/// line with a metric must have the fields of its dimensions too, because CloudWatch reads the dimensions' values from
+/// the line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Metric {
     /// Deliveries answered, by `endpoint` and `outcome` (`accepted` or the reason of the rejection).

@@ -183,7 +183,8 @@ const fn is_accepted(character: char) -> bool {
 
 /// Valid JSON without the code points that SQS refuses, with the same meaning.
 ///
-/// JSON has ASCII alone outside of strings, and raw control characters nowhere. So only U+FFFE and U+FFFF can occur, always within a string and never behind a backslash, where an escape says the same.
+/// JSON has ASCII alone outside of strings, and raw control characters nowhere. So only U+FFFE and U+FFFF can occur,
+/// always within a string and never behind a backslash, where an escape says the same.
 pub(super) fn escape(json: &str) -> Cow<'_, str> {
     // Both begin with this byte in UTF-8, and hardly any event has it.
     if !json.as_bytes().contains(&0xEF) || !json.contains(['\u{FFFE}', '\u{FFFF}']) {
