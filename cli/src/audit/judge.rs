@@ -224,6 +224,7 @@ mod tests {
             claimed_at: NOW - HOUR,
             claims: 1,
             ended_at: (status != Status::InProgress).then_some(NOW - HOUR),
+            ended_by: 1,
             acting: false,
             outcome: is_found.then(|| ("completed".to_owned(), vec!["batch/batch_1/output.jsonl".to_owned()], None)),
             error: (status == Status::Failed).then(|| ("unauthorized".to_owned(), "no".to_owned())),

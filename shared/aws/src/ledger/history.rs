@@ -32,10 +32,8 @@ pub const SHARDS: usize = 16;
 /// in which they were granted.
 const NEWER: &str = "attribute_not_exists(pk) OR (#token <> :token AND #claims < :claims)";
 
-/// The condition of a write from the record: besides, the record ended after what the history says. A replay that is kept
-/// has a claim of its own and leaves the record's end as it was.
-const NOT_SAID: &str = "attribute_not_exists(pk) OR (#token <> :token AND #claims < :claims AND \
-                        (attribute_not_exists(#handled_at) OR #handled_at < :handled_at))";
+/// The condition of telling an end: nobody has. The claim's own log and the repair may both do it, and in any order.
+const UNTOLD: &str = "(attribute_not_exists(#end_told) OR #end_told <> :end_told)";
 
 /// End of an attempt. A reason is a short code, with the reason in words.
 #[derive(Clone, Copy, Debug)]
@@ -56,7 +54,8 @@ impl Ledger {
     /// `false`: it or a later attempt was written before, and a later one stays the last word.
     pub async fn log(&self, delivered: &Delivered, claim: &Claim, end: &AttemptEnd<'_>) -> Result<bool, AwsError> {
         let change = described(delivered).set("claims", number(claim.claims.into()));
-        let ended = |change: Change, status: Status| state(change, status).set("handled_at", number(now()));
+        let told = |change: Change| change.set("end_told", number(claim.claims.into()));
+        let ended = |change, status| told(state(change, status)).set("handled_at", number(now()));
         let (change, result, reason) = match *end {
             AttemptEnd::Found(status, outcome) => (found(ended(change, status), outcome), &*outcome.status, None),
             AttemptEnd::Failed(reason, message) => {
@@ -93,8 +92,14 @@ impl Ledger {
             WriteResult::No(item) if read_text(&item, "token") == Some(&claim.token) => Ok(false),
             WriteResult::No(_) => {
                 let change = Change::default().append("attempts", attempts);
+                let (change, condition) = match end {
+                    AttemptEnd::Found(..) | AttemptEnd::Failed(..) => {
+                        (told(change), format!("attribute_exists(pk) AND {UNTOLD}"))
+                    }
+                    AttemptEnd::Later(_) | AttemptEnd::Kept(..) => (change, "attribute_exists(pk)".to_owned()),
+                };
                 let action = "add to the event's history";
-                self.change(action, &pk(delivered), SK, change, "attribute_exists(pk)").await.map(|_| false)
+                self.change(action, &pk(delivered), SK, change, &condition).await.map(|_| false)
             }
         }
     }
@@ -108,6 +113,8 @@ impl Ledger {
         let change = described(delivered)
             .set("claims", number(record.claims.into()))
             .set("handled_at", number(record.ended_at.unwrap_or_else(now)));
+        let told = |change: Change| change.set("end_told", number(record.ended_by.into()));
+        let untold = format!("attribute_not_exists(pk) OR (#token <> :token AND #claims < :claims AND {UNTOLD})");
         let (change, result, reason, condition) = match &record.outcome {
             _ if !is_own => {
                 let change = change.set("state", text(Status::Completed.as_str()));
@@ -117,11 +124,11 @@ impl Ledger {
             Some((status, artifacts, note)) => {
                 let (artifacts, note) = (artifacts.clone(), note.clone());
                 let outcome = Outcome { artifacts, note, ..Outcome::new(status, record.claimed_at) };
-                (found(state(change, record.status), &outcome), status.as_str(), None, NOT_SAID)
+                (found(told(state(change, record.status)), &outcome), status.as_str(), None, &*untold)
             }
             None => {
                 let reason = record.error.as_ref().map(|(reason, message)| (reason.as_str(), message.as_str()));
-                (error(state(change, record.status), reason), "failed", reason, NOT_SAID)
+                (error(told(state(change, record.status)), reason), "failed", reason, &*untold)
             }
         };
         let attempts = vec![attempt(delivered, record.claimed_at, record.ended_at, result, reason)];

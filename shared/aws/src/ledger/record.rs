@@ -72,6 +72,8 @@ pub struct IdempotencyRecord {
     pub claims: u32,
     /// Time of the end in milliseconds since the Unix epoch.
     pub ended_at: Option<i64>,
+    /// Number of the claim that ended it. A replay that is kept claims it later and leaves this.
+    pub ended_by: u32,
     /// Whether a request that cannot be taken back may have been sent.
     pub acting: bool,
     /// Outcome: the object's status, the artifacts, and why nothing was done, if nothing was.
@@ -163,6 +165,7 @@ impl Ledger {
             .set("expires_at", number(expires_at()));
         if status == Status::InProgress {
             change = change.set("event", text(&claim.event)).remove("ended_at").remove("outcome").remove("error");
+            change = change.remove("ended_by");
         }
         let mut condition = "attribute_not_exists(pk)";
         if let Some(found) = found {
@@ -195,17 +198,12 @@ impl Ledger {
                     Some(("artifacts", texts(&outcome.artifacts))),
                     outcome.note.as_deref().map(|note| ("note", text(bounded(note)))),
                 ];
-                let change = Change::default()
-                    .set("event", text(&claim.event))
-                    .set("outcome", map(entries))
-                    .set("ended_at", number(now()))
-                    .remove("error");
+                let change = ended(claim).set("event", text(&claim.event)).set("outcome", map(entries)).remove("error");
                 (change, Some(status), "complete the idempotency record")
             }
             AttemptEnd::Failed(reason, message) => {
                 let error = map([Some(("reason", text(reason))), Some(("message", text(bounded(message))))]);
-                let change = Change::default().set("error", error).set("ended_at", number(now()));
-                (change, Some(Status::Failed), "mark the idempotency record as failed")
+                (ended(claim).set("error", error), Some(Status::Failed), "mark the idempotency record as failed")
             }
             AttemptEnd::Kept(..) => (Change::default(), Some(Status::Completed), "restore the idempotency record"),
             AttemptEnd::Later(_) => (Change::default(), None, "release the idempotency record"),
@@ -264,6 +262,7 @@ impl IdempotencyRecord {
             claimed_at: read_number(item, "claimed_at").unwrap_or_default(),
             claims: read_number(item, "claims").and_then(|claims| claims.try_into().ok()).unwrap_or(1),
             ended_at: read_number(item, "ended_at"),
+            ended_by: read_number(item, "ended_by").and_then(|claim| claim.try_into().ok()).unwrap_or_default(),
             acting: item.contains_key("acting"),
             outcome: read_map(item, "outcome").map(|outcome| {
                 let artifacts = outcome.get("artifacts").and_then(|artifacts| artifacts.as_l().ok());
@@ -285,6 +284,10 @@ impl IdempotencyRecord {
 
 fn pk(key: &str) -> String {
     format!("idempotency#{key}")
+}
+
+fn ended(claim: &Claim) -> Change {
+    Change::default().set("ended_at", number(now())).set("ended_by", number(claim.claims.into()))
 }
 
 fn claims(before: Option<&IdempotencyRecord>) -> u32 {

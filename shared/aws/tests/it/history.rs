@@ -111,6 +111,23 @@ async fn an_end_is_told_once_though_a_replay_that_was_kept_died() {
 }
 
 #[tokio::test]
+async fn an_end_that_was_repaired_after_a_kept_replay_is_not_told_again_by_its_late_log() {
+    let table = Table::new().await;
+    let (first, expired) = (table.claimed("wh_1", LATER).await, Outcome::new("expired", 1));
+    let end = AttemptEnd::Found(Status::Completed, &expired);
+    let _ = table.ledger.end(&first, &end).await.unwrap();
+    let replay = Kind::Replay { seen: Some(table.record().await.token) };
+    let ClaimResult::Granted(replay) = table.ledger.claim(claim("wh_1"), &replay, LATER).await.unwrap() else {
+        panic!("the replay was not granted");
+    };
+    let _ = table.ledger.end(&replay, &AttemptEnd::Kept("unauthorized", "No.")).await.unwrap();
+    table.ledger.repair_log(&delivery("wh_1"), &table.record().await).await.unwrap();
+    assert!(!log(&table, &first, &end).await);
+    assert_eq!(results(&table).await, ["expired"]);
+    assert_eq!(table.event("wh_1", "state").await.as_deref(), Some("completed"));
+}
+
+#[tokio::test]
 async fn an_attempt_whose_process_died_is_told_by_the_next_one() {
     let table = Table::new().await;
     table.claimed("wh_1", EARLIER).await;
