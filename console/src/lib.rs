@@ -1,0 +1,1 @@
+//! The console: pages and API, the same in a function and on loopback.
