@@ -1,7 +1,5 @@
 //! Calls to AWS that only the command line makes: a person's access, the stack, metrics, the event log, dead letters.
 
-mod dead_letters;
-mod event_log;
 mod metrics;
 mod stack;
 
@@ -18,8 +16,8 @@ use hooks_aws::{Config, Http, chain};
 
 use crate::error::{CliError, Result};
 
-pub(crate) use dead_letters::{DeadLetter, DeadLetterQueue, DlqAction, DlqResult, QueueDepth};
-pub(crate) use event_log::{Entry, EventFilter, EventLog, LedgerItem};
+pub(crate) use hooks_operate::dead_letters::{DeadLetter, DeadLetterQueue, DlqAction, DlqResult, QueueDepth};
+pub(crate) use hooks_operate::event_log::{Entry, EventFilter, EventLog, Field, LedgerItem};
 pub(crate) use metrics::{oldest_ages, sums};
 pub(crate) use stack::Stack;
 

@@ -6,13 +6,9 @@ use std::process::ExitCode;
 
 use hooks_function::ApiKeySecretError;
 use hooks_openai::ErrorClass;
+use hooks_operate::{ErrorKind, OperateError};
 
-/// Permissions of the commands that read or write the ledger.
-pub(crate) const LEDGER_PERMISSIONS: &str = "Your AWS identity needs dynamodb:GetItem, dynamodb:UpdateItem, dynamodb:Query and dynamodb:Scan on the stack's table and its indexes.";
-
-/// Permissions of the commands that use queues.
-pub(crate) const QUEUE_PERMISSIONS: &str = "Your AWS identity needs sqs:SendMessage on the stack's queues, and on its dead-letter queues sqs:ReceiveMessage, \
-     sqs:ChangeMessageVisibility, sqs:DeleteMessage and sqs:GetQueueAttributes.";
+pub(crate) use hooks_operate::error::LEDGER_PERMISSIONS;
 
 /// Next step where the API key is of no use.
 pub(crate) const KEY_FIX: &str = "Store it with `openai-webhooks secret set api-key`, or set OPENAI_API_KEY.";
@@ -87,6 +83,18 @@ impl fmt::Display for CliError {
 }
 
 impl Error for CliError {}
+
+impl From<OperateError> for CliError {
+    fn from(error: OperateError) -> Self {
+        let OperateError { kind, message, hint } = error;
+        let code = match kind {
+            ErrorKind::Failed => 1,
+            ErrorKind::Usage => 2,
+            ErrorKind::Service => 3,
+        };
+        Self { code, message, hint }
+    }
+}
 
 impl From<hooks_openai::OpenAiError> for CliError {
     fn from(error: hooks_openai::OpenAiError) -> Self {

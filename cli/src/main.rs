@@ -22,8 +22,9 @@ mod event_type;
 mod events;
 mod expect;
 mod input;
+mod jobs;
 mod output;
-mod parallel;
+mod pause;
 mod queue_status;
 mod samples;
 mod secret;
@@ -76,6 +77,10 @@ enum Command {
     Events(events::EventsCommand),
     #[command(subcommand)]
     Dlq(dlq::DlqCommand),
+    #[command(subcommand)]
+    Jobs(jobs::JobsCommand),
+    Pause(pause::PauseArgs),
+    Resume(pause::ResumeArgs),
     Expect(expect::ExpectArgs),
     #[command(subcommand)]
     Batch(batch::BatchCommand),
@@ -101,6 +106,9 @@ async fn run(command: Command, context: &Context) -> Result {
         Command::Audit(args) => audit::run(&args, context).await,
         Command::Events(command) => events::run(&command, context).await,
         Command::Dlq(command) => dlq::run(&command, context).await,
+        Command::Jobs(command) => jobs::run(&command, context).await,
+        Command::Pause(args) => pause::pause(&args, context).await,
+        Command::Resume(args) => pause::resume(&args, context).await,
         Command::Expect(args) => expect::run(&args, context).await,
         Command::Batch(command) => batch::run(&command, context).await,
         Command::Status => status::run(context).await,

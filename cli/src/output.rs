@@ -53,6 +53,24 @@ impl Output {
         if text.is_empty() { Ok(Exit::Success) } else { self.raw(format!("{}\n", text.trim_end()).as_bytes()) }
     }
 
+    /// Prints many results: as JSON one document on each line, or `text` for people.
+    pub(crate) fn lines<T: Serialize>(self, documents: &[T], text: impl FnOnce() -> String) -> Result {
+        if !self.json {
+            return self.result(&(), text);
+        }
+        for document in documents {
+            self.line(document)?;
+        }
+        Ok(Exit::Success)
+    }
+
+    /// Prints one document of many, as JSON on one line.
+    pub(crate) fn line(self, document: &impl Serialize) -> Result {
+        let line = serde_json::to_string(document);
+        let line = line.map_err(|error| CliError::failed(format!("cannot write the result as JSON: {error}")))?;
+        self.raw(format!("{line}\n").as_bytes())
+    }
+
     /// Writes bytes to stdout unchanged. A reader that stops early (`| head`) is not an error.
     pub(crate) fn raw(self, bytes: &[u8]) -> Result {
         let mut out = io::stdout().lock();

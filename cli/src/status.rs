@@ -17,9 +17,9 @@ use crate::error::{CliError, Exit, Result};
 use crate::events;
 use crate::expect;
 use crate::output::{key_values, or_dash, table};
-use crate::parallel::all;
 use crate::queue_status::QueueStatus;
 use crate::timestamp::{DAY_MILLIS, Timestamp, duration};
+use hooks_operate::parallel::all;
 
 /// Window of CloudWatch's sums.
 const WINDOW: Duration = Duration::from_hours(24);

@@ -1,0 +1,22 @@
+//! What people do with a stack: look at its events, replay and redrive them, retry batches.
+//!
+//! The command line and the console are two hosts of the same operations. So nothing here prints, asks or draws: an
+//! operation takes a filter or an id, reports its progress to a function, and returns what it did.
+//!
+//! | module | purpose |
+//! |---|---|
+//! | [`event_log`] | events in the ledger: list, look up by id or its beginning |
+//! | [`dead_letters`] | dead letters: peek, redrive, purge |
+//! | [`job`] | replay or redrive of many events, as a job that can be resumed |
+//! | [`pause`] | stop and start the handling of a category |
+
+pub mod dead_letters;
+pub mod error;
+pub mod event_log;
+pub mod job;
+pub mod parallel;
+pub mod pause;
+mod timestamp;
+
+pub use error::{ErrorKind, OperateError, Result};
+pub use timestamp::{DAY_MILLIS, Timestamp, duration};
