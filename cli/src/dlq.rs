@@ -136,7 +136,9 @@ pub(crate) async fn peek<T>(
     let _spinner = context.out.spinner("Reading the dead letters");
     let categories = Category::ALL.into_iter().filter(|one| category.is_none_or(|only| only == *one));
     let calls = categories.map(async |category| {
-        context.dead_letter_queue(category).await?.peek(limit, |letter| select(category, letter)).await
+        Ok::<_, CliError>(
+            context.dead_letter_queue(category).await?.peek(limit, |letter| select(category, letter)).await?,
+        )
     });
     Ok(all(calls).await?.into_iter().flatten().collect())
 }

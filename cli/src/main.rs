@@ -23,16 +23,13 @@ mod events;
 mod expect;
 mod input;
 mod output;
-mod parallel;
 mod queue_status;
 mod samples;
 mod secret;
 mod send;
 mod shell;
 mod sign;
-mod stack_endpoints;
 mod status;
-mod timestamp;
 mod verify;
 
 use std::env;
@@ -40,6 +37,8 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 use clap_complete::Shell;
+use hooks_console::aws::endpoints as stack_endpoints;
+use hooks_console::{parallel, timestamp};
 
 use context::{Context, GlobalArgs};
 use error::{CliError, Result};

@@ -11,7 +11,7 @@ use serde::Serialize;
 use serde_json::{Map, Value, json};
 
 use super::failed;
-use crate::error::{CliError, LEDGER_PERMISSIONS, Result};
+use crate::error::{Failure, LEDGER_PERMISSIONS, Result};
 use crate::parallel::each;
 use crate::timestamp::{DAY_MILLIS, Timestamp};
 
@@ -30,44 +30,55 @@ const ATTRIBUTES: &str = "pk received_at source webhook_timestamp event_id event
 
 /// An event in the ledger. What the index does not have is there if the whole item was read.
 #[derive(Clone, PartialEq, Serialize)]
-pub(crate) struct Entry {
-    pub(crate) endpoint: String,
-    pub(crate) webhook_id: String,
+pub struct Entry {
+    /// Endpoint that it was delivered to.
+    pub endpoint: String,
+    /// Webhook id, `wh_...`.
+    pub webhook_id: String,
     #[serde(skip)]
-    pub(crate) webhook_timestamp: String,
-    pub(crate) event_id: String,
+    /// Timestamp that was signed.
+    pub webhook_timestamp: String,
+    /// Event id, `evt_...`.
+    pub event_id: String,
     #[serde(rename = "type")]
-    pub(crate) event_type: String,
-    pub(crate) category: String,
-    pub(crate) object_id: Option<String>,
+    /// Event type.
+    pub event_type: String,
+    /// Category.
+    pub category: String,
+    /// Id of the object that it is about.
+    pub object_id: Option<String>,
     /// How it first came: `openai`, `reconcile` or `replay`.
-    pub(crate) source: String,
-    pub(crate) received_at: Timestamp,
+    pub source: String,
+    /// When it was first received.
+    pub received_at: Timestamp,
     /// `in_progress`, `completed`, `failed` or `not_found`.
-    pub(crate) state: String,
-    pub(crate) attempts: i64,
+    pub state: String,
+    /// Number of attempts.
+    pub attempts: i64,
     /// When handling ended.
-    pub(crate) handled_at: Option<Timestamp>,
+    pub handled_at: Option<Timestamp>,
     /// `status`; of the whole item also `artifacts`, `summary` and `note`.
-    pub(crate) outcome: Option<Value>,
+    pub outcome: Option<Value>,
     /// Attempts of the whole item, oldest first.
     #[serde(skip)]
-    pub(crate) history: Vec<Value>,
+    pub history: Vec<Value>,
     /// The last error.
-    pub(crate) error: Option<EntryError>,
+    pub error: Option<EntryError>,
     /// The event that was handled in its place.
-    pub(crate) duplicate_of: Option<EventKey>,
+    pub duplicate_of: Option<EventKey>,
     /// Body of the whole item, if it is stored.
     #[serde(skip)]
-    pub(crate) body: Option<String>,
+    pub body: Option<String>,
     /// Size in bytes of a body that was too large to store.
-    pub(crate) body_omitted: Option<i64>,
+    pub body_omitted: Option<i64>,
     #[serde(skip)]
-    pub(crate) expires_at: Timestamp,
+    /// When the ledger forgets it.
+    pub expires_at: Timestamp,
 }
 
 /// An item that an audit looks at.
-pub(crate) enum LedgerItem {
+pub enum LedgerItem {
+    /// An event.
     Event(Box<Entry>),
     /// Idempotency key and record.
     Record(String, Box<IdempotencyRecord>),
@@ -75,37 +86,39 @@ pub(crate) enum LedgerItem {
 
 /// Key of an event.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub(crate) struct EventKey {
-    pub(crate) endpoint: String,
-    pub(crate) webhook_id: String,
+pub struct EventKey {
+    /// Endpoint that it was delivered to.
+    pub endpoint: String,
+    /// Webhook id.
+    pub webhook_id: String,
 }
 
 /// Why an event failed.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub(crate) struct EntryError {
+pub struct EntryError {
     /// Short code, as on the dead letter; `retry` while it is tried again.
-    pub(crate) reason: String,
+    pub reason: String,
     /// The reason in words, of the whole item.
-    pub(crate) message: Option<String>,
+    pub message: Option<String>,
 }
 
 /// Which events to list.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct EventFilter {
+pub struct EventFilter {
     /// Earliest time of receipt, in milliseconds since the Unix epoch.
-    pub(crate) since: i64,
+    pub since: i64,
     /// Latest time of receipt.
-    pub(crate) until: i64,
+    pub until: i64,
     /// Attributes with their values. An event type with `*` at its end is a prefix.
-    pub(crate) attributes: Vec<(&'static str, String)>,
+    pub attributes: Vec<(&'static str, String)>,
 }
 
 /// The ledger as a log of events. Cheap to clone.
 #[derive(Clone)]
-pub(crate) struct EventLog(Ledger);
+pub struct EventLog(Ledger);
 
 /// Events, newest first, read page by page.
-pub(crate) struct Entries {
+pub struct Entries {
     ledger: Ledger,
     filter: EventFilter,
     /// A time within the day that is being read, in milliseconds since the Unix epoch.
@@ -124,14 +137,16 @@ struct Shard {
 }
 
 impl EventLog {
-    pub(crate) fn new(ledger: Ledger) -> Self {
+    /// The log in this ledger.
+    #[must_use]
+    pub fn new(ledger: Ledger) -> Self {
         Self(ledger)
     }
 
     /// The events that the filter selects, newest first. Needs `dynamodb:Query` on the index `by-day`.
     ///
     /// The index lags behind the table by about a second. Events received more than 70 days ago are not read.
-    pub(crate) fn entries(&self, mut filter: EventFilter) -> Entries {
+    pub fn entries(&self, mut filter: EventFilter) -> Entries {
         let now = Timestamp::now().0;
         filter.since = filter.since.max(now.saturating_sub(OLDEST_MILLIS));
         // The verifier's clock may be ahead of this one.
@@ -141,13 +156,13 @@ impl EventLog {
     }
 
     /// An event with its body, by [`Entry::key`]. Needs `dynamodb:GetItem` on the table.
-    pub(crate) async fn entry(&self, key: &str) -> Result<Option<Entry>> {
+    pub async fn entry(&self, key: &str) -> Result<Option<Entry>> {
         let item = self.0.item("read the event", &format!("event#{key}"), "event").await?;
         item.map(|item| Entry::read(&item)).transpose()
     }
 
     /// A page of all events and idempotency records, and where the next one begins. Needs `dynamodb:Scan` on the table.
-    pub(crate) async fn page(&self, start: Option<Item>) -> Result<(Vec<LedgerItem>, Option<Item>)> {
+    pub async fn page(&self, start: Option<Item>) -> Result<(Vec<LedgerItem>, Option<Item>)> {
         let request = self.0.client().scan().table_name(self.0.table()).set_exclusive_start_key(start);
         let request = request.filter_expression("sk IN (:event, :record)");
         let request = request.expression_attribute_values(":event", text("event"));
@@ -158,7 +173,7 @@ impl EventLog {
     }
 
     /// The record of an object, by the field names of [`Outcome`](hooks_aws::outcomes::Outcome).
-    pub(crate) async fn job_record(&self, category: &str, object_id: &str) -> Result<Option<Map<String, Value>>> {
+    pub async fn job_record(&self, category: &str, object_id: &str) -> Result<Option<Map<String, Value>>> {
         let item = self.0.item("read the job", &format!("job#{category}#{object_id}"), "job").await?;
         Ok(item.map(|item| {
             let mut job = plain_object(&item);
@@ -168,14 +183,14 @@ impl EventLog {
     }
 
     /// The record of this idempotency key.
-    pub(crate) async fn idempotency_record(&self, key: &str) -> Result<Option<IdempotencyRecord>> {
+    pub async fn idempotency_record(&self, key: &str) -> Result<Option<IdempotencyRecord>> {
         Ok(self.0.idempotency_record(key).await?)
     }
 }
 
 impl Entries {
     /// The next events, at most `limit`; none after the last.
-    pub(crate) async fn page(&mut self, limit: usize) -> Result<Vec<LedgerItem>> {
+    pub async fn page(&mut self, limit: usize) -> Result<Vec<LedgerItem>> {
         let mut page = Vec::new();
         while page.len() < limit
             && let Some(entry) = self.next().await?
@@ -186,7 +201,7 @@ impl Entries {
     }
 
     /// The next event; `None` after the last.
-    pub(crate) async fn next(&mut self) -> Result<Option<Entry>> {
+    pub async fn next(&mut self) -> Result<Option<Entry>> {
         let first_day = self.filter.since.div_euclid(DAY_MILLIS);
         while self.filter.until >= self.filter.since && self.day_at.div_euclid(DAY_MILLIS) >= first_day {
             self.fill().await?;
@@ -279,28 +294,29 @@ impl LedgerItem {
         let pk = read_text(item, "pk").unwrap_or_default();
         let Some(key) = pk.strip_prefix("idempotency#") else { return Ok(Self::Event(Box::new(Entry::read(item)?))) };
         let record = IdempotencyRecord::read(item);
-        let record = record.ok_or_else(|| CliError::service(format!("could not read the record {key}: no status")))?;
+        let record = record.ok_or_else(|| Failure::service(format!("could not read the record {key}: no status")))?;
         Ok(Self::Record(key.to_owned(), Box::new(record)))
     }
 }
 
 impl Entry {
     /// Endpoint and webhook id, joined by `#`.
-    pub(crate) fn key(&self) -> String {
+    pub fn key(&self) -> String {
         format!("{}#{}", self.endpoint, self.webhook_id)
     }
 
     /// The idempotency key; `None` without a body.
-    pub(crate) fn idempotency_key(&self) -> Option<String> {
+    pub fn idempotency_key(&self) -> Option<String> {
         Some(Event::parse(self.body.as_deref()?).ok()?.idempotency_key().to_string())
     }
 
-    pub(crate) fn read(item: &Item) -> Result<Self> {
+    /// Reads an item of the table or of the index.
+    pub fn read(item: &Item) -> Result<Self> {
         let said = |name| read_text(item, name).map(str::to_owned);
         let (Some(EventKey { endpoint, webhook_id }), Some(state)) =
             (read_text(item, "pk").and_then(|pk| key(pk.strip_prefix("event#")?)), said("state"))
         else {
-            return Err(CliError::service("could not read the event: its item has no state"));
+            return Err(Failure::service("could not read the event: its item has no state"));
         };
         Ok(Self {
             endpoint,
