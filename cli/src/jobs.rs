@@ -7,6 +7,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use clap::{Args, Subcommand};
 use hooks_aws::queue::QueueSender;
+use std::fmt::Write as _;
+
 use hooks_operate::job::{
     Job, JobKind, JobReport, Jobs, NewJob, ReplayQueues, check_name, new_name, run_redrive, run_replay,
 };
@@ -198,17 +200,17 @@ fn done_text(report: &JobReport, resume: &str) -> String {
     };
     let mut text = format!("{participle} {}", counted(job.sent, noun(job.kind)));
     if job.left_out > 0 {
-        text += &format!(", {} left out", job.left_out);
+        let _ = write!(text, ", {} left out", job.left_out);
     }
     if report.letters.refused > 0 {
         let cause = report.letters.cause.as_deref().unwrap_or("SQS gave no cause");
-        text += &format!(", {} refused: {cause}", report.letters.refused);
+        let _ = write!(text, ", {} refused: {cause}", report.letters.refused);
     }
     for (key, why) in &report.left_out {
-        text += &format!("\n  {}: {why}", key.replacen('#', "/", 1));
+        let _ = write!(text, "\n  {}: {why}", key.replacen('#', "/", 1));
     }
     if !job.is_done {
-        text += &format!("\n{} left. Go on: {resume}", job.open());
+        let _ = write!(text, "\n{} left. Go on: {resume}", job.open());
     } else if job.kind == JobKind::Replay {
         text += ". Their results: openai-webhooks events list";
     }

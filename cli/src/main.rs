@@ -31,9 +31,7 @@ mod secret;
 mod send;
 mod shell;
 mod sign;
-mod stack_endpoints;
 mod status;
-mod timestamp;
 mod verify;
 
 use std::env;
@@ -41,6 +39,8 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 use clap_complete::Shell;
+use hooks_operate::endpoints as stack_endpoints;
+use hooks_operate::timestamp;
 
 use context::{Context, GlobalArgs};
 use error::{CliError, Result};

@@ -109,7 +109,7 @@ impl StackStatus {
         );
         let mut status = Self { queues: queues?, ..Self::default() };
         status.today = status.part("ledger", today);
-        status.deliveries = status.part("metrics", deliveries);
+        status.deliveries = status.part("metrics", deliveries.map_err(CliError::from));
         // An error of the same service is reported above.
         status.handled = handled.unwrap_or_default();
         if let Some(error) = status.queues.iter().find_map(|queue| queue.depths.as_ref().err()) {

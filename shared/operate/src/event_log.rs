@@ -153,6 +153,7 @@ impl EventLog {
     ///
     /// The index lags behind the table by about a second. Events received longer ago than twice the time that they are kept
     /// for are not read: each is kept from when it was last handled, and may be replayed until then.
+    #[must_use]
     pub fn entries(&self, mut filter: EventFilter) -> Entries {
         let now = Timestamp::now().0;
         filter.since = filter.since.max(now.saturating_sub(2 * self.kept_for));
@@ -273,11 +274,13 @@ impl LedgerItem {
 
 impl Entry {
     /// Endpoint and webhook id, joined by `#`.
+    #[must_use]
     pub fn key(&self) -> String {
         format!("{}#{}", self.endpoint, self.webhook_id)
     }
 
     /// The idempotency key; `None` without a body.
+    #[must_use]
     pub fn idempotency_key(&self) -> Option<String> {
         Some(Event::parse(self.body.as_deref()?).ok()?.idempotency_key().to_string())
     }

@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 
+use aws_sdk_dynamodb::operation::update_item::UpdateItemError;
 use aws_sdk_dynamodb::types::{AttributeValue, PutRequest, WriteRequest};
 use hooks_aws::clock::{now_ms, now_seconds};
 use hooks_aws::ledger::value::{number, read_number, read_text, text};
@@ -191,7 +192,7 @@ impl Jobs {
         match request.send().await {
             Ok(_) => Ok(token.map(str::to_owned)),
             Err(error)
-                if error.as_service_error().is_some_and(|error| error.is_conditional_check_failed_exception()) =>
+                if error.as_service_error().is_some_and(UpdateItemError::is_conditional_check_failed_exception) =>
             {
                 // Another process began it, or the first try of this write was made and its answer lost.
                 let item = self.0.item("read the job's step", &pk(name), &format!("step#{key}")).await?;

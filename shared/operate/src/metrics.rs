@@ -8,8 +8,7 @@ use aws_sdk_cloudwatch::types::{Dimension, Metric, MetricDataQuery, MetricStat, 
 use aws_smithy_types::DateTime;
 use hooks_aws::Config;
 
-use super::failed;
-use crate::error::Result;
+use crate::error::{Result, failed};
 
 /// Maximum number of metrics in one call of `GetMetricData`. A metric of ours has fewer dimensions than that.
 const MAX_QUERIES: usize = 500;
@@ -20,7 +19,7 @@ const AGE_WINDOW: Duration = Duration::from_mins(15);
 const NAMESPACE: &str = "OpenAIWebhooks";
 
 /// The sums of a metric of the stacks in the last `window`, by the values of two dimensions; only those with data.
-pub(crate) async fn sums(
+pub async fn sums(
     config: &Config,
     name: &str,
     (first, second): (&str, &str),
@@ -52,7 +51,7 @@ pub(crate) async fn sums(
 }
 
 /// The age of each queue's oldest message in seconds; `None` without recent data, as for queues that are not used.
-pub(crate) async fn oldest_ages(config: &Config, queues: &[&str]) -> Result<Vec<Option<f64>>> {
+pub async fn oldest_ages(config: &Config, queues: &[&str]) -> Result<Vec<Option<f64>>> {
     let metrics: Vec<_> = queues
         .iter()
         .map(|queue| {
