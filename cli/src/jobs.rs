@@ -1,14 +1,13 @@
 //! `jobs`: replays and redrives of many events, each under a name. They are listed, shown and resumed.
 
 use std::collections::BTreeMap;
+use std::fmt::Write as _;
 use std::process;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use clap::{Args, Subcommand};
 use hooks_aws::queue::QueueSender;
-use std::fmt::Write as _;
-
 use hooks_operate::job::{
     Job, JobKind, JobReport, Jobs, NewJob, ReplayQueues, check_name, new_name, run_redrive, run_replay,
 };
