@@ -13,6 +13,7 @@
 mod audit;
 mod aws;
 mod batch;
+mod calls;
 mod context;
 mod dlq;
 mod doctor;
@@ -84,6 +85,8 @@ enum Command {
     Expect(expect::ExpectArgs),
     #[command(subcommand)]
     Batch(batch::BatchCommand),
+    #[command(subcommand)]
+    Calls(calls::CallsCommand),
     /// Show the state of the stack: deliveries, events, queues, dead letters, failures, expectations
     Status,
     /// Print a completion script for your shell
@@ -111,6 +114,7 @@ async fn run(command: Command, context: &Context) -> Result {
         Command::Resume(args) => pause::resume(&args, context).await,
         Command::Expect(args) => expect::run(&args, context).await,
         Command::Batch(command) => batch::run(&command, context).await,
+        Command::Calls(command) => calls::run(&command, context).await,
         Command::Status => status::run(context).await,
         Command::Completions { shell } => shell::completions(shell, context),
         Command::Man => shell::man(context),

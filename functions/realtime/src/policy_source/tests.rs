@@ -130,7 +130,7 @@ async fn an_object_is_parsed_when_its_etag_changed() {
     later(31).await;
     assert!(Arc::ptr_eq(&first.value.unwrap(), &policies.current().await.value.unwrap()), "it was parsed again");
     assert_eq!(answers_as(&put(policy("live").to_string()).await), Some(CallApi::Live));
-    let large = put(" ".repeat(MAX_BYTES + 1)).await;
+    let large = put(" ".repeat(MAX_POLICY + 1)).await;
     assert_eq!(answers_as(&large), Some(CallApi::Live));
     assert_eq!(large.error.unwrap().message, "the object has more than 262144 bytes");
     assert_eq!(s3.requests().iter().filter(|kind| *kind == "get").count(), 5);
