@@ -12,8 +12,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from infra.local import deploy
-from infra.local.emulator import Emulator
 from infra.local.processes import ROOT
 from infra.local.stack import Stack
 from infra.local.stand_in import StandIn
@@ -96,17 +94,6 @@ class Cli:
 def _echoes(terminal: int) -> bool:
     """Whether a terminal shows what is typed."""
     return bool(termios.tcgetattr(terminal)[3] & termios.ECHO)
-
-
-def reachable(emulator: Emulator) -> dict[str, Any]:
-    """The template with webhook URLs that are reached on this machine, for commands that take them from the stack."""
-    template = deploy.template()
-    for endpoint in ("project", "organization"):
-        url = f"{emulator.endpoint_url}/_aws/execute-api/${{Api}}/$default/webhooks/{endpoint}"
-        template["Outputs"][f"{endpoint.capitalize()}WebhookUrl"]["Value"] = {"Fn::Sub": url}
-    url = f"{emulator.endpoint_url}/_aws/execute-api/${{Api}}/$default/webhooks/{{name}}"
-    template["Outputs"]["AdditionalWebhookUrls"]["Value"] = {"Fn::Sub": url}
-    return template
 
 
 def run(command: Sequence[str | Path], stdin: str | bytes, cwd: Path | None, environment: dict[str, str]) -> Result:
