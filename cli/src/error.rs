@@ -6,6 +6,9 @@ use std::process::ExitCode;
 
 use hooks_function::ApiKeySecretError;
 use hooks_openai::ErrorClass;
+use serde_json::{Value, json};
+
+use crate::{aws, hints};
 
 /// Permissions of the commands that read or write the ledger.
 pub(crate) const LEDGER_PERMISSIONS: &str = "Your AWS identity needs dynamodb:GetItem, dynamodb:UpdateItem, dynamodb:Query and dynamodb:Scan on the stack's table and its indexes.";
@@ -73,6 +76,13 @@ impl CliError {
         self
     }
 
+    /// The error as JSON.
+    pub(crate) fn document(&self) -> Value {
+        let mut document = json!({ "error": self.message, "hint": self.hint });
+        hints::complete_json(&mut document);
+        document
+    }
+
     /// The process's exit code.
     pub(crate) fn exit_code(&self) -> ExitCode {
         ExitCode::from(self.code)
@@ -124,7 +134,7 @@ macro_rules! of_aws {
     ($($error:ty: $message:literal, $hint:expr;)+) => {
         $(impl From<$error> for CliError {
             fn from(error: $error) -> Self {
-                Self::service(format!($message, error)).hint($hint)
+                aws::call_failed(format!($message, error), Some($hint))
             }
         })+
     };

@@ -65,7 +65,7 @@ def show(reporter: Reporter, results: list[Result]) -> None:
     """Print each event, what became of it, and its artifacts, within 80 columns: ids whole, on lines of their own."""
     reporter.say(f"\n{'EVENT':{_EVENT_WIDTH}}{'STATE':{_STATE_WIDTH}}WHAT BECAME OF IT")
     for result in results:
-        played, became = result.played, textwrap.wrap(_became(result), _WIDTH - _EVENT_WIDTH - _STATE_WIDTH)
+        played, became = result.played, _wrapped(_became(result))
         line = Text(f"{played.event_type:{_EVENT_WIDTH}}")
         state = result.event.get("state", "missing")
         line.append(f"{state:{_STATE_WIDTH}}", style="red" if result.faults else "green")
@@ -120,6 +120,11 @@ Webhooks, organization  {stack.url("organization")}
 OpenAI                  {openai.base_url}
 AWS                     {stack.emulator.endpoint_url}
 Logs of both            {openai.log.parent.relative_to(ROOT)}""")
+
+
+def _wrapped(text: str) -> list[str]:
+    """Lines of the third column, which cut no id at a hyphen."""
+    return textwrap.wrap(text, _WIDTH - _EVENT_WIDTH - _STATE_WIDTH, break_on_hyphens=False)
 
 
 def _became(result: Result) -> str:

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use aws_smithy_types::error::metadata::ProvideErrorMetadata;
 use hooks_aws::Config;
 
-use super::failed;
+use super::call_failed;
 use crate::error::{CliError, Result};
 
 /// A stack.
@@ -34,8 +34,10 @@ impl Stack {
             {
                 Ok(None)
             }
-            Err(error) => Err(failed(&format!("look up the stack {name}"), &error)
-                .hint("Your AWS identity needs cloudformation:DescribeStacks on the stack.")),
+            Err(error) => Err(call_failed(
+                format!("could not look up the stack {name}: {}", hooks_aws::cause(&error)),
+                Some("Your AWS identity needs cloudformation:DescribeStacks on the stack."),
+            )),
         }
     }
 
