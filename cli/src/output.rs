@@ -6,6 +6,7 @@ use std::io::{self, BufRead as _, IsTerminal as _, Write as _};
 use std::time::Duration;
 
 use clap::Args;
+use console::style;
 use indicatif::{ProgressBar, ProgressStyle};
 use serde::{Serialize, Serializer};
 
@@ -167,7 +168,13 @@ fn table_within<const N: usize>(width: Option<usize>, headings: [&str; N], rows:
 pub(crate) fn checklist(marks: usize, rows: &[(&str, &str, &str, &Option<String>)]) -> String {
     let names = rows.iter().map(|(_, name, ..)| name.len()).max().unwrap_or_default();
     rows.iter().fold(String::new(), |mut text, (mark, name, detail, fix)| {
-        let line = format!("{mark:marks$}  {name:names$}  {}", printable(detail));
+        let coloured = match *mark {
+            "ok" | "pass" => style(format!("{mark:marks$}")).green(),
+            "warn" => style(format!("{mark:marks$}")).yellow(),
+            "ERROR" | "FAIL" => style(format!("{mark:marks$}")).red(),
+            _ => style(format!("{mark:marks$}")),
+        };
+        let line = format!("{coloured}  {name:names$}  {}", printable(detail));
         let _ = writeln!(text, "{}", line.trim_end());
         if let Some(fix) = fix {
             let _ = writeln!(text, "{:marks$}  {:names$}  -> {fix}", "", "");
