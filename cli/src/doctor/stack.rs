@@ -3,6 +3,7 @@
 use hooks_aws::secrets::PLACEHOLDER;
 use hooks_function::ApiKeySecretError;
 use hooks_openai::Client;
+use hooks_operate::stack::logical_id;
 use hooks_policy::Policy;
 use hooks_webhook::{Category, Secret};
 use serde_json::json;
@@ -10,7 +11,7 @@ use serde_json::json;
 use super::Findings;
 use crate::aws::{Stack, concurrency_quota};
 use crate::calls::{self, Stored};
-use crate::context::{Context, logical_id};
+use crate::context::Context;
 use crate::error::Result;
 use crate::output::counted;
 use crate::queue_status::QueueStatus;
@@ -30,7 +31,7 @@ pub(super) async fn check(context: &Context, findings: &mut Findings) -> Result<
     let Some(stack) = context.find_stack().await? else {
         findings.error(
             "stack",
-            format!("there is no stack {} in this account and region", context.options.stack),
+            context.no_stack().await?,
             "Deploy it with `make deploy`, or name another one with --stack, --region or --profile.",
         );
         return Ok(false);
@@ -117,7 +118,7 @@ fn concurrency(quota: i32, findings: &mut Findings) {
 pub(super) async fn secrets(context: &Context, findings: &mut Findings) -> Option<Client> {
     const CHECK: &str = "secret api-key";
     const FIX: &str = "openai-webhooks secret set api-key";
-    match context.stack().await.and_then(Stack::endpoints) {
+    match context.stack().await.and_then(|stack| Ok(stack.endpoints()?)) {
         Ok(endpoints) => {
             for endpoint in endpoints {
                 signing_secret(&endpoint, context, findings).await;
@@ -264,7 +265,7 @@ pub(super) async fn deliver(context: &Context, findings: &mut Findings) {
 
 async fn delivery(context: &Context) -> Result<(String, u16)> {
     let endpoint = context.stack().await?.endpoint(PROJECT)?;
-    let secret = endpoint.secret(context).await?;
+    let secret = endpoint.secret(&context.secrets().await?).await?;
     let body = json!({
         "id": format!("evt_{}", random_hex()),
         "object": "event",

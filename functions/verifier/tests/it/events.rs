@@ -44,7 +44,7 @@ fn outcome(stand: &Stand, event: &[u8]) -> String {
             assert!(error["errorMessage"].as_str().unwrap().contains("is not about an HTTP request"), "{error}");
             error["errorType"].as_str().unwrap().to_owned()
         }
-        other => panic!("no answer, but {other:?}"),
+        other @ Answer::InitError(_) => panic!("no answer, but {other:?}"),
     };
     let line = stand.line();
     assert_eq!((line["outcome"].as_str(), &line["Deliveries"]), (Some(outcome.as_str()), &json!(1)));
