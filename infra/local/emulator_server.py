@@ -1,4 +1,4 @@
-"""Starts ministack in this process, with four corrections: `python -m infra.local.emulator_server`.
+"""Starts ministack in this process, with these corrections: `python -m infra.local.emulator_server`.
 
 - Without Nagle's algorithm. Its Runtime API answers in two small writes, and the second would wait 40 ms for an
   acknowledgement at every invocation.
@@ -7,6 +7,7 @@
 - A concurrency limit that comes from a template's parameter is a number. It arrives as text, and the poller of event
   sources stops at comparing it.
 - Parameters below a path are read by permission for that path, as at AWS, and not for everything.
+- A request for one item of a table carries the condition key `dynamodb:LeadingKeys`.
 """
 
 import json
@@ -31,6 +32,9 @@ def main() -> None:
     resource = iam_actions.extract_resource_arn
     iam_actions.extract_resource_arn = lambda *request: _parameters(*request) or resource(*request)
 
+    context = iam_actions.dynamodb_service_context
+    iam_actions.dynamodb_service_context = lambda body: {**context(body), **_leading_keys(body)}
+
     app.main()
 
 
@@ -41,6 +45,13 @@ def _parameters(
     if service != "ssm" or not str(headers.get("x-amz-target", "")).endswith(".GetParametersByPath"):
         return None
     return f"arn:aws:ssm:{region}:{account}:parameter{json.loads(body)['Path']}"
+
+
+def _leading_keys(body: bytes) -> dict[str, list[str]]:
+    """Partition key of the one item that a request is about."""
+    request = json.loads(body or b"{}")
+    item = request.get("Key") or request.get("Item") or {}
+    return {"dynamodb:leadingkeys": list(item.get("pk", {}).values())} if item else {}
 
 
 if __name__ == "__main__":
