@@ -48,6 +48,7 @@ mod response;
 mod safety;
 mod submit;
 mod text;
+mod token;
 
 pub use agents::{AgentEnvironment, AgentSession, AgentTurn};
 pub use client::{Client, ClientConfig, ClientConfigError, InProcess, http_client};
@@ -58,6 +59,7 @@ pub use fine_tuning::{FineTuningJob, FineTuningList};
 /// The reader of every answer.
 pub use hooks_webhook::Json;
 pub use key::{ApiKey, ApiKeyError};
+pub use token::{AUDIENCE, AccessToken, TokenError, WorkloadIdentity};
 pub use models::Model;
 pub use objects::{Batch, BatchError, BatchStatus, File, RequestCounts, read_error};
 pub use page::Page;
