@@ -63,9 +63,9 @@ def test_a_stack_under_a_boundary_a_path_and_a_key_handles_events(
 
 def test_a_key_encrypts_everything_that_holds_an_event(make_stack: MakeStack, key: str) -> None:
     stack = make_stack(fill_secrets=False, KmsKeyArn=key)
-    client, outputs = stack.emulator.client, stack.outputs
+    client = stack.emulator.client
 
-    # The emulator keeps nothing of the table's and the bucket's.
+    # The emulator keeps nothing of the table's, the bucket's and the topic's.
     chosen = template()["Resources"]["Ledger"]["Properties"]["SSESpecification"]["Fn::If"]
     assert chosen == [
         "UseKey",
@@ -79,8 +79,7 @@ def test_a_key_encrypts_everything_that_holds_an_event(make_stack: MakeStack, ke
         for url in (stack.queue_url(category), stack.dead_letter_queue_url(category)):
             attributes = client("sqs").get_queue_attributes(QueueUrl=url, AttributeNames=["All"])["Attributes"]
             assert attributes["KmsMasterKeyId"] == key
-    topic = client("sns").get_topic_attributes(TopicArn=outputs["AlertsTopicArn"])["Attributes"]
-    assert topic["KmsMasterKeyId"] == key
+    assert template()["Resources"]["Alerts"]["Properties"]["KmsMasterKeyId"]["Fn::If"][1] == {"Ref": "KmsKeyArn"}
     for secret in ("project", "organization", "api-key"):
         assert client("secretsmanager").describe_secret(SecretId=stack.secret_id(secret))["KmsKeyId"] == key
     groups = client("logs").describe_log_groups(logGroupNamePrefix=f"/aws/lambda/{stack.name}-")["logGroups"]
@@ -190,6 +189,10 @@ SECRET = f"arn:aws:secretsmanager:{REGION}:{ACCOUNT}:secret:name-AbCdEf"
         {"OpenAIBaseUrl": "http://127.0.0.1.example.com/v1"},
         {"OpenAIBaseUrl": "https://api.openai.com/v1/"},
         {"DisableExecuteApiEndpoint": "true"},
+        {"OpenAIIdentityProviderId": "idp_1"},
+        {"OpenAIServiceAccountId": "svc_1"},
+        {"OpenAIIdentityProviderId": "idp/*", "OpenAIServiceAccountId": "svc_1"},
+        {"SilentHours": "169"},
         {"AdditionalSecretArns": SECRET},
         {"VerifierReservedConcurrency": "-1"},
     ],

@@ -17,7 +17,7 @@ MANAGERS = {"register", "rotate", "reconcile"}
 """The functions that handle no category: they look after the endpoint, and after what it has not delivered."""
 
 
-ANYWHERE: set[str] = set()
+ANYWHERE = {"SendTraces", "GetIdentityToken"}
 """Statements whose actions AWS allows on `*` alone."""
 
 
@@ -94,7 +94,7 @@ def test_every_statement_allows_named_actions_of_one_service_on_named_resources(
     for role in roles:
         for either in statements(whole, role):
             assert either.keys() - {"Condition"} == {"Sid", "Effect", "Action", "Resource"}
-            assert either.get("Condition", {}).keys() <= {"ForAllValues:StringLike"}
+            assert either.get("Condition", {}).keys() <= {"ForAllValues:StringLike", "ForAllValues:StringEquals"}
             assert len({action.partition(":")[0] for action in actions(either)}) == 1
             assert not any("*" in action for action in actions(either))
             assert either["Resource"] != "*" or either["Sid"] in ANYWHERE
@@ -111,10 +111,12 @@ def test_only_the_template_decides_who_shares_a_policy() -> None:
         for policy in shared_policies(whole, role):
             shared_by[policy].add(role)
     consumers = {f"{logical(category)}Role" for category in CATEGORIES}
+    every = {function["Properties"]["Role"]["Fn::GetAtt"][0] for function in functions().values()}
     assert shared_by == {
         "ConsumerPolicy": consumers,
         "OpenAIPolicy": consumers - {"ArchiveRole"} | {f"{name.capitalize()}Role" for name in MANAGERS},
-        "KeyPolicy": {role["Fn::GetAtt"][0] for role in (it["Properties"]["Role"] for it in functions().values())},
+        "KeyPolicy": every,
+        "TracePolicy": every,
     }
     assert all(policy.keys() == {"Path", "Description", "PolicyDocument"} for policy in policies.values())
 
@@ -207,27 +209,6 @@ def test_secrets_that_exist_already_are_used(make_stack: MakeStack) -> None:
     assert {name: second.outputs[name] for name in given} == given
 
 
-def test_every_dead_letter_queue_has_an_alarm_that_alerts(stack: Stack) -> None:
-    found = stack.emulator.client("cloudwatch").describe_alarms(AlarmNamePrefix=f"{stack.name}-")["MetricAlarms"]
-
-    dead_letters = [alarm for alarm in found if alarm["MetricName"] == "ApproximateNumberOfMessagesVisible"]
-    watched = {alarm["Dimensions"][0]["Value"] for alarm in dead_letters}
-    assert watched == {url.rsplit("/", 1)[-1] for url in map(stack.dead_letter_queue_url, CATEGORIES)}
-    assert all(alarm["AlarmActions"] == [stack.outputs["AlertsTopicArn"]] for alarm in found)
-
-
-def test_an_event_of_a_type_that_no_consumer_knows_alerts(stack: Stack) -> None:
-    name = f"{stack.name}-archive-events"
-
-    (alarm,) = stack.emulator.client("cloudwatch").describe_alarms(AlarmNames=[name])["MetricAlarms"]
-
-    assert (alarm["Namespace"], alarm["MetricName"], alarm["Statistic"]) == ("AWS/SQS", "NumberOfMessagesSent", "Sum")
-    (dimension,) = alarm["Dimensions"]
-    assert dimension == {"Name": "QueueName", "Value": stack.queue_url("archive").rsplit("/", 1)[-1]}
-    assert (alarm["ComparisonOperator"], alarm["Threshold"]) == ("GreaterThanThreshold", 0)
-    assert alarm["AlarmActions"] == [stack.outputs["AlertsTopicArn"]]
-
-
 def test_both_tasks_of_reconcile_are_scheduled(make_stack: MakeStack) -> None:
     def schedules(stack: Stack) -> dict[str, tuple[str, str]]:
         scheduler = stack.emulator.client("scheduler")
@@ -247,16 +228,6 @@ def test_both_tasks_of_reconcile_are_scheduled(make_stack: MakeStack) -> None:
     expectations = ("rate(15 minutes)", "expectations")
     assert schedules(usual) == {"reconcile": ("rate(6 hours)", "reconcile"), "expectations": expectations}
     assert schedules(without) == {"expectations": expectations}
-
-
-def test_reconciliation_that_keeps_failing_alerts(stack: Stack) -> None:
-    name = f"{stack.name}-reconcile-errors"
-
-    (alarm,) = stack.emulator.client("cloudwatch").describe_alarms(AlarmNames=[name])["MetricAlarms"]
-
-    assert (alarm["Namespace"], alarm["MetricName"], alarm["Statistic"]) == ("AWS/Lambda", "Errors", "Sum")
-    assert alarm["Dimensions"] == [{"Name": "FunctionName", "Value": stack.outputs["ReconcileFunctionName"]}]
-    assert alarm["AlarmActions"] == [stack.outputs["AlertsTopicArn"]]
 
 
 def test_what_is_not_a_webhook_never_reaches_the_function(stack: Stack) -> None:

@@ -7,6 +7,7 @@
 - A concurrency limit that comes from a template's parameter is a number. It arrives as text, and the poller of event
   sources stops at comparing it.
 - Parameters below a path are read by permission for that path, as at AWS, and not for everything.
+- An alarm on an expression is kept, with its metrics. Nobody evaluates it.
 - A request for one item of a table carries the condition key `dynamodb:LeadingKeys`.
 """
 
@@ -17,6 +18,10 @@ from typing import Any
 from ministack import app
 from ministack.core import iam_actions
 from ministack.services import lambda_svc
+from ministack.services.cloudformation import provisioners
+
+_EXPRESSION = {"Namespace": "expression", "MetricName": "expression"}
+"""What an alarm on an expression has in the place of a metric: nobody sends it."""
 
 
 def main() -> None:
@@ -31,6 +36,13 @@ def main() -> None:
 
     resource = iam_actions.extract_resource_arn
     iam_actions.extract_resource_arn = lambda *request: _parameters(*request) or resource(*request)
+
+    alarm = provisioners._cw_metric_alarm_record
+    provisioners._cw_metric_alarm_record = lambda name, properties: (
+        {**alarm(name, _EXPRESSION | properties | {"Metrics": None}), "Metrics": properties["Metrics"]}
+        if properties.get("Metrics")
+        else alarm(name, properties)
+    )
 
     context = iam_actions.dynamodb_service_context
     iam_actions.dynamodb_service_context = lambda body: {**context(body), **_leading_keys(body)}

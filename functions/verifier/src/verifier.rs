@@ -56,6 +56,7 @@ impl Verifier {
             lambda_http::request::RequestContext::ApiGatewayV2(context) => context.stage.as_deref(),
             _ => None,
         });
+        let trace = request.lambda_context_ref().and_then(|context| context.xray_trace_id.as_deref());
         let endpoint = api_gateway::endpoint(request.raw_http_path(), stage);
         let Some((endpoint, secret)) = endpoint.and_then(|name| self.secrets.get_key_value(name)) else {
             return Outcome::UnknownEndpoint;
@@ -73,7 +74,7 @@ impl Verifier {
             report.verify_time = Some(started.elapsed());
             describe(&verified, report);
             let started = Instant::now();
-            let sent = self.queues.send(&verified, endpoint, received_ms).await;
+            let sent = self.queues.send(&verified, endpoint, received_ms, trace).await;
             report.enqueue_time = Some(started.elapsed());
             match sent {
                 Ok(()) => Outcome::Accepted,

@@ -98,7 +98,7 @@ pub struct ApiKeySecret<S = Store> {
 #[derive(Clone, Debug)]
 enum Proof<S> {
     Secret { source: S, id: String },
-    Identity { sts: WebIdentity, of: WorkloadIdentity },
+    Identity(Box<(WebIdentity, WorkloadIdentity)>),
 }
 
 impl ApiKeySecret {
@@ -115,7 +115,7 @@ impl ApiKeySecret {
             let service_account_id = environment.required("OPENAI_SERVICE_ACCOUNT_ID");
             let scope = environment.optional("OPENAI_SCOPE");
             let of = WorkloadIdentity { provider_id, service_account_id: service_account_id?, scope };
-            return Some(Self { client: client?, proof: Proof::Identity { sts: WebIdentity::new(config?), of } });
+            return Some(Self { client: client?, proof: Proof::Identity(Box::new((WebIdentity::new(config?), of))) });
         }
         let id = environment.required("OPENAI_API_KEY_SECRET");
         Some(Self { client: client?, proof: Proof::Secret { source: Store::new(config?), id: id? } })
@@ -148,7 +148,8 @@ impl<S: Source> ApiKeySecret<S> {
                 });
                 text.map(|text| (text, KEEP)).map_err(|error| ApiKeySecretError::Unreadable(id.clone(), error))
             }
-            Proof::Identity { sts, of } => {
+            Proof::Identity(identity) => {
+                let (sts, of) = &**identity;
                 let deadline = Instant::now() + EXCHANGE;
                 let proof = sts.token(AUDIENCE, deadline).await.map_err(ApiKeySecretError::Identity)?;
                 let token = self.client.exchange_token(of, &proof, deadline).await;
@@ -174,7 +175,7 @@ impl<S: Source> ApiKeySecret<S> {
     fn name(&self) -> String {
         match &self.proof {
             Proof::Secret { id, .. } => id.clone(),
-            Proof::Identity { of, .. } => of.service_account_id.clone(),
+            Proof::Identity(identity) => identity.1.service_account_id.clone(),
         }
     }
 }
@@ -269,9 +270,7 @@ impl<S: Source> Keyed<S> {
         match self.key.get(Instant::now(), |last| self.read(last)).await {
             Last { value: Some(key), .. } => key.client.clone(),
             Last { error: Some(error), .. } => Err(error),
-            _ => {
-                Err(ApiKeySecretError::Unreadable(self.secret.name(), ReadError("the read was cut off".to_owned())))
-            }
+            _ => Err(ApiKeySecretError::Unreadable(self.secret.name(), ReadError("the read was cut off".to_owned()))),
         }
     }
 

@@ -59,7 +59,6 @@ pub use fine_tuning::{FineTuningJob, FineTuningList};
 /// The reader of every answer.
 pub use hooks_webhook::Json;
 pub use key::{ApiKey, ApiKeyError};
-pub use token::{AUDIENCE, AccessToken, TokenError, WorkloadIdentity};
 pub use models::Model;
 pub use objects::{Batch, BatchError, BatchStatus, File, RequestCounts, read_error};
 pub use page::Page;
@@ -72,3 +71,4 @@ pub use response::{NewResponse, Response, ResponseStatus};
 pub use safety::{SafetyAlert, SafetyCase};
 pub use submit::{NewBatch, Upload};
 pub use text::for_display;
+pub use token::{AUDIENCE, AccessToken, TokenError, WorkloadIdentity};

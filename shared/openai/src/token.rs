@@ -97,7 +97,10 @@ impl Client {
             Ok(Ok((status, bytes))) => read(status, &serde_json::from_slice(&bytes).unwrap_or_default()),
             Ok(Err(error)) => {
                 let error: reqwest::Error = error;
-                Err(TokenError::Unavailable(format!("did not answer: {}", for_display(&error.without_url().to_string()))))
+                Err(TokenError::Unavailable(format!(
+                    "did not answer: {}",
+                    for_display(&error.without_url().to_string())
+                )))
             }
             Err(_) => Err(TokenError::Unavailable("did not answer in time".to_owned())),
         }
@@ -131,7 +134,9 @@ fn read(status: u16, answer: &Value) -> Result<AccessToken, TokenError> {
             let nested = |name: &str| answer["error"][name].as_str().map(for_display);
             Err(TokenError::Refused {
                 code: said("error").or_else(|| nested("code")).unwrap_or_else(|| format!("status {status}")),
-                message: said("error_description").or_else(|| nested("message")).unwrap_or_else(|| "no reason given".to_owned()),
+                message: said("error_description")
+                    .or_else(|| nested("message"))
+                    .unwrap_or_else(|| "no reason given".to_owned()),
             })
         }
         _ => Err(TokenError::Unavailable(format!("answered {status}"))),
@@ -175,7 +180,8 @@ mod tests {
     #[test]
     fn a_refusal_says_openai_s_code_and_words() {
         let oauth = json!({"error": "invalid_grant", "error_description": "The subject is not allowed."});
-        let refused = |code: &str, message: &str| TokenError::Refused { code: code.to_owned(), message: message.to_owned() };
+        let refused =
+            |code: &str, message: &str| TokenError::Refused { code: code.to_owned(), message: message.to_owned() };
         assert_eq!(read(400, &oauth).unwrap_err(), refused("invalid_grant", "The subject is not allowed."));
         let api = json!({"error": {"code": "forbidden", "message": "No."}});
         assert_eq!(read(403, &api).unwrap_err(), refused("forbidden", "No."));
