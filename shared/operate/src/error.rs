@@ -106,6 +106,7 @@ impl From<ApiKeySecretError> for OperateError {
             ApiKeySecretError::Unset(_) => Self::failed("the stack's OpenAI API key was never set").hint(KEY_FIX),
             ApiKeySecretError::Unusable(_, error) => Self::usage(error.to_string()).hint(KEY_FIX),
             ApiKeySecretError::Unreadable(_, error) => error.into(),
+            ApiKeySecretError::Identity(_) | ApiKeySecretError::Exchange(_) => Self::service(error.to_string()),
         }
     }
 }

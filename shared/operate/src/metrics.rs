@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::time::{Duration, SystemTime};
 
 use aws_sdk_cloudwatch::Client;
-use aws_sdk_cloudwatch::types::{Dimension, Metric, MetricDataQuery, MetricStat, ScanBy};
+use aws_sdk_cloudwatch::types::{Dimension, DimensionFilter, Metric, MetricDataQuery, MetricStat, ScanBy};
 use aws_smithy_types::DateTime;
 use hooks_aws::Config;
 
@@ -20,16 +20,19 @@ const PERMISSIONS: &str = "Your AWS identity needs cloudwatch:ListMetrics and cl
 
 const NAMESPACE: &str = "OpenAIWebhooks";
 
-/// The sums of a metric of the stacks in the last `window`, by the values of two dimensions; only those with data.
+/// The sums of a metric of the stack in the last `window`, by the values of two dimensions; only those with data.
 pub async fn sums(
     config: &Config,
+    stack: &str,
     name: &str,
     (first, second): (&str, &str),
     window: Duration,
 ) -> Result<BTreeMap<(String, String), u64>> {
     let client = Client::new(config.sdk());
     let mut metrics = Vec::new();
-    let mut pages = client.list_metrics().namespace(NAMESPACE).metric_name(name).into_paginator().send();
+    let of_stack = DimensionFilter::builder().name("stack").value(stack).build();
+    let listed = client.list_metrics().namespace(NAMESPACE).metric_name(name).dimensions(of_stack);
+    let mut pages = listed.into_paginator().send();
     while let Some(page) = pages.next().await
         && metrics.len() < MAX_QUERIES
     {
