@@ -107,16 +107,11 @@ simulate: need-cargo ## Play SEEDS runs of the consumers with failures of all ki
 	target/simulation/simulate $(if $(SEED),--seed $(SEED),$(SEEDS) >/dev/null)
 
 .PHONY: fuzz
-fuzz: $(TOOLS)/bin/cargo-fuzz ## Fuzz the signature check and the reading of calls' events, FUZZ_SECONDS each (needs a nightly toolchain)
-	$(call fuzz,webhook,verify)
-	$(call fuzz,openai,server_event)
-
-# Usage: $(call fuzz,crate under shared/,target)
-define fuzz
-	mkdir -p shared/$(1)/fuzz/corpus/$(2)
-	cd shared/$(1)/fuzz && PATH="$(CURDIR)/$(TOOLS)/bin:$$PATH" cargo +nightly fuzz run $(2) \
-		corpus/$(2) seeds/$(2) -- -max_total_time=$(FUZZ_SECONDS)
-endef
+fuzz: $(TOOLS)/bin/cargo-fuzz ## Fuzz signatures, whole events and SIP headers, each for FUZZ_SECONDS (needs a nightly toolchain)
+	cd shared/webhook/fuzz && for target in verify event sip; do \
+		mkdir -p corpus/$$target && PATH="$(CURDIR)/$(TOOLS)/bin:$$PATH" cargo +nightly fuzz run $$target \
+			corpus/$$target seeds/$$target -- -max_total_time=$(FUZZ_SECONDS); \
+	done
 
 .PHONY: clean
 clean: ## Remove everything that the commands above made
