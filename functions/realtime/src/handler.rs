@@ -6,11 +6,11 @@ mod tests;
 use std::time::Duration;
 
 use hooks_consumer::{Alert, Context, Event, Handler, HandlerError, OpenAi, Outcome, Setup, clock};
+use hooks_policy::Call;
 use tokio::time::Instant;
 
 use crate::answer::answer;
-use crate::call::Call;
-use crate::policy::source::{CurrentPolicy, Location, PolicyCache, PolicyError, PolicySource};
+use crate::policy_source::{CurrentPolicy, Location, PolicyCache, PolicyError, PolicySource};
 use crate::{alert, outcome};
 
 /// Answers calls by the policy.

@@ -3,11 +3,10 @@
 use hooks_consumer::object::present;
 use hooks_consumer::{Event, Outcome};
 use hooks_openai::{CallApi, for_display};
+use hooks_policy::{Action, Call, Decision};
 use serde_json::{Map, Value};
 
 use crate::answer::AnswerResult;
-use crate::call::Call;
-use crate::policy::{Action, Decision};
 
 /// The status of a call that waited too long.
 pub(crate) const TOO_OLD: &str = "too_old";

@@ -1,5 +1,6 @@
 #![doc = include_str!("../README.md")]
 
+mod call_api;
 mod category;
 mod data;
 mod delivery;
@@ -12,6 +13,7 @@ mod secret;
 mod signature;
 mod sip;
 
+pub use call_api::CallApi;
 pub use category::{Category, CategoryError};
 pub use data::EventData;
 pub use delivery::{MAX_BODY, Signed, TOLERANCE, Verified, verify};

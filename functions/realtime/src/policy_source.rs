@@ -12,7 +12,7 @@ use hooks_consumer::parameters::Parameters;
 use hooks_function::{Cached, Last, Refresh, Rules};
 use tokio::time::{Instant, timeout};
 
-use super::Policy;
+use hooks_policy::Policy;
 
 /// Time until a policy is read again.
 const TTL: Duration = Duration::from_secs(30);

@@ -1,10 +1,10 @@
 //! The parser of policies. `docs/call-policy.schema.json` has the same rules for editors; a test compares both.
 
-use hooks_openai::CallApi;
+use hooks_webhook::CallApi;
 use regex_lite::RegexBuilder;
 use serde_json::{Map, Value};
 
-use super::{Action, Condition, Matcher, Policy, Rule};
+use crate::policy::{Action, Condition, Matcher, Policy, Rule};
 
 /// Maximum number of rules.
 const MAX_RULES: usize = 200;
@@ -36,7 +36,7 @@ impl Policy {
     /// # Errors
     ///
     /// All errors at once, each with its path: `rules[2].when[0].regex: ...`.
-    pub(crate) fn parse(json: &[u8]) -> Result<Self, Vec<String>> {
+    pub fn parse(json: &[u8]) -> Result<Self, Vec<String>> {
         let value: Value = serde_json::from_slice(json)
             .map_err(|error| vec![format!("it is not JSON (line {}, column {})", error.line(), error.column())])?;
         let mut parser = Parser::default();
@@ -204,7 +204,7 @@ impl Parser {
     fn object<'a>(&mut self, path: &str, value: &'a Value, known: &[&str]) -> Option<&'a Map<String, Value>> {
         let Some(fields) = value.as_object() else { return self.error(path, "must be an object") };
         for name in fields.keys().filter(|name| !known.contains(&name.as_str())) {
-            let name = hooks_openai::for_display(name);
+            let name = hooks_text::for_display(name);
             self.error::<()>(path, format!("the field {name} is unknown; the fields are {}", known.join(", ")));
         }
         Some(fields)

@@ -1,11 +1,10 @@
 use std::fs;
 use std::path::Path;
 
-use hooks_consumer::Event;
+use hooks_webhook::Event;
 use serde_json::{Value, json};
 
-use super::source::Location;
-use super::*;
+use crate::*;
 
 /// The policies that the JSON Schema is tested with too.
 fn corpus(folder: &str) -> Vec<(String, Vec<u8>)> {
@@ -91,14 +90,4 @@ fn the_first_matching_rule_decides() {
     let decision = policy.decide(&Call::of(&nobody).unwrap());
     assert_eq!((decision.rule, decision.name), (None, None));
     assert_eq!(*decision.action, Action::Reject { status_code: 603 });
-}
-
-#[test]
-fn a_location_is_a_parameter_or_an_object() {
-    assert_eq!("ssm:/a/b".parse(), Ok(Location::Parameter("/a/b".to_owned())));
-    let object = Location::Object { bucket: "b".to_owned(), key: "calls/policy.json".to_owned() };
-    assert_eq!("s3://b/calls/policy.json".parse(), Ok(object));
-    for wrong in ["", "ssm:", "ssm:/", "ssm:a", "s3://", "s3://b", "s3://b/", "s3:///k", "policy.json"] {
-        assert!(wrong.parse::<Location>().is_err(), "{wrong}");
-    }
 }

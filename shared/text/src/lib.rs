@@ -1,4 +1,4 @@
-//! Texts from outside, prepared for display.
+//! Texts from outside, made safe to show: in a terminal, a mail, a log.
 
 /// The length limit: enough for a sentence or two, too short for much user data.
 const MAX_CHARS: usize = 300;

@@ -2,8 +2,8 @@
 
 use std::borrow::Cow;
 
-use hooks_consumer::{Event, EventData, SipInvite};
-use hooks_openai::CallApi;
+use hooks_webhook::CallApi;
+use hooks_webhook::{Event, EventData, SipInvite};
 
 /// The numbers of first and last characters that a masked number shows.
 const SHOWN: (usize, usize) = (3, 2);
@@ -19,17 +19,19 @@ const MAX_ASTERISKS: usize = 10;
 
 /// A call that waits for an answer.
 #[derive(Clone, Copy)]
-pub(crate) struct Call<'a> {
+pub struct Call<'a> {
     /// The API that it waits for.
-    pub(crate) api: CallApi,
+    pub api: CallApi,
     /// The id of the call or session at that API.
-    pub(crate) id: &'a str,
-    pub(crate) invite: &'a SipInvite,
+    pub id: &'a str,
+    /// Its SIP headers.
+    pub invite: &'a SipInvite,
 }
 
 impl<'a> Call<'a> {
     /// The call that the event announces, if any.
-    pub(crate) fn of(event: &'a Event) -> Option<Self> {
+    #[must_use]
+    pub fn of(event: &'a Event) -> Option<Self> {
         match &event.data {
             EventData::RealtimeCall { call_id, invite, .. } => {
                 Some(Self { api: CallApi::Realtime, id: call_id, invite })
@@ -42,7 +44,8 @@ impl<'a> Call<'a> {
     }
 
     /// The first value of a header. `From` and `To` can have their short forms (RFC 3261, section 7.3.3).
-    pub(crate) fn header(&self, name: &str) -> Option<&'a str> {
+    #[must_use]
+    pub fn header(&self, name: &str) -> Option<&'a str> {
         let short = match name {
             _ if name.eq_ignore_ascii_case("from") => "f",
             _ if name.eq_ignore_ascii_case("to") => "t",
@@ -52,12 +55,14 @@ impl<'a> Call<'a> {
     }
 
     /// The number in `From` or `To`, masked.
-    pub(crate) fn masked(&self, name: &str) -> Option<String> {
+    #[must_use]
+    pub fn masked(&self, name: &str) -> Option<String> {
         Some(mask(&user(self.header(name)?)?))
     }
 
     /// The text with the caller's and the called number masked, as they are in the header and without its escapes.
-    pub(crate) fn mask_numbers(&self, text: &str) -> String {
+    #[must_use]
+    pub fn mask_numbers(&self, text: &str) -> String {
         let names = ["From", "To"].into_iter().filter_map(|name| escaped_user(self.header(name)?));
         names
             .flat_map(|name| [Cow::Borrowed(name), unescaped(name)])

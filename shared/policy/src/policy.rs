@@ -1,13 +1,8 @@
 //! The policy for calls: its rules, and the action that it decides on for a call.
 
-mod parse;
-pub(crate) mod source;
-#[cfg(test)]
-mod tests;
-
 use std::borrow::Cow;
 
-use hooks_openai::CallApi;
+use hooks_webhook::CallApi;
 use regex_lite::Regex;
 use serde_json::{Map, Value};
 
@@ -15,31 +10,31 @@ use crate::call::{self, Call};
 
 /// A valid policy.
 #[derive(Debug)]
-pub(crate) struct Policy {
+pub struct Policy {
     /// The API whose calls are answered. A call's event of the other API is ignored.
-    pub(crate) answer_as: CallApi,
-    rules: Vec<Rule>,
-    default: Action,
+    pub answer_as: CallApi,
+    pub(crate) rules: Vec<Rule>,
+    pub(crate) default: Action,
 }
 
 #[derive(Debug)]
-struct Rule {
-    name: Option<String>,
-    when: Vec<Condition>,
-    then: Action,
+pub(crate) struct Rule {
+    pub(crate) name: Option<String>,
+    pub(crate) when: Vec<Condition>,
+    pub(crate) then: Action,
 }
 
 /// A condition on one header.
 #[derive(Debug)]
-struct Condition {
-    header: String,
+pub(crate) struct Condition {
+    pub(crate) header: String,
     /// Whether the condition is on the user part of the header's URI instead of the whole value.
-    user: bool,
-    matcher: Matcher,
+    pub(crate) user: bool,
+    pub(crate) matcher: Matcher,
 }
 
 #[derive(Debug)]
-enum Matcher {
+pub(crate) enum Matcher {
     Exact(String),
     Prefix(String),
     Regex(Regex),
@@ -47,23 +42,40 @@ enum Matcher {
 
 /// The answer to a call.
 #[derive(Clone, Debug, PartialEq)]
-pub(crate) enum Action {
-    Accept { model: String, session: Map<String, Value> },
-    Reject { status_code: u16 },
-    Refer { target_uri: String },
+pub enum Action {
+    /// Accepts it with a session of this configuration.
+    Accept {
+        /// The session's model.
+        model: String,
+        /// The whole configuration.
+        session: Map<String, Value>,
+    },
+    /// Rejects it.
+    Reject {
+        /// SIP status from 300 to 699.
+        status_code: u16,
+    },
+    /// Transfers it.
+    Refer {
+        /// `tel:` or `sip:` URI.
+        target_uri: String,
+    },
 }
 
 /// The decision of the policy for a call.
-pub(crate) struct Decision<'a> {
+pub struct Decision<'a> {
     /// The index of the rule in the list; `None` when the default applies.
-    pub(crate) rule: Option<usize>,
-    pub(crate) name: Option<&'a str>,
-    pub(crate) action: &'a Action,
+    pub rule: Option<usize>,
+    /// The rule's name.
+    pub name: Option<&'a str>,
+    /// The answer.
+    pub action: &'a Action,
 }
 
 impl Policy {
     /// The action of the first rule whose conditions all match, or else the default.
-    pub(crate) fn decide(&self, call: &Call<'_>) -> Decision<'_> {
+    #[must_use]
+    pub fn decide(&self, call: &Call<'_>) -> Decision<'_> {
         let found =
             self.rules.iter().enumerate().find(|(_, rule)| rule.when.iter().all(|condition| condition.matches(call)));
         match found {
