@@ -56,6 +56,8 @@ pub struct NewSession<'a> {
     pub event: &'a str,
     /// Facts for people, such as the masked numbers.
     pub facts: &'a Map<String, Value>,
+    /// Caller's number, where a tool looks it up.
+    pub caller: Option<&'a str>,
 }
 
 /// Record of a session.
@@ -77,6 +79,8 @@ pub struct SessionRecord {
     pub event: String,
     /// Facts for people.
     pub facts: Map<String, Value>,
+    /// Caller's number, where a tool looks it up.
+    pub caller: Option<String>,
     /// Time at which the record was made, in milliseconds since the Unix epoch.
     pub opened_at: i64,
     /// Time of the first attachment.
@@ -137,6 +141,7 @@ impl Ledger {
             .set("settings", text(new.settings))
             .set("event", text(new.event))
             .set("facts", object(new.facts))
+            .set_or_remove("caller", new.caller.map(text))
             .set("opened_at", number(now()))
             .set("expires_at", number(expires_at()));
         let condition = "attribute_not_exists(pk)";
@@ -272,6 +277,7 @@ impl SessionRecord {
             settings: said("settings").unwrap_or_default(),
             event: said("event").unwrap_or_default(),
             facts: map("facts"),
+            caller: said("caller"),
             opened_at: read_number(item, "opened_at").unwrap_or_default(),
             active_at: read_number(item, "active_at"),
             ended_at: read_number(item, "ended_at"),
@@ -298,4 +304,13 @@ impl std::fmt::Debug for SessionRecord {
 /// The partition of everything about a session.
 pub(super) fn pk(api: &str, id: &str) -> String {
     format!("session#{api}#{id}")
+}
+
+impl Ledger {
+    /// The item with this partition key in a table of the team's, as JSON. Needs `dynamodb:GetItem` on that table.
+    pub async fn look_up(&self, table: &str, key: &str, value: &str) -> Result<Option<Map<String, Value>>, AwsError> {
+        let request = self.client.get_item().table_name(table).key(key, text(value));
+        let found = request.send().await.map_err(AwsError::of("look up the number"))?;
+        Ok(found.item.as_ref().map(plain_object))
+    }
 }

@@ -9,7 +9,8 @@ use aws_sdk_dynamodb::types::AttributeValue;
 use super::change::{Change, Item, WriteResult};
 use super::session::pk;
 use super::value::{number, read_number, read_text, text};
-use super::{Ledger, expires_at, now, random_token};
+use super::transcript::LIFETIME;
+use super::{Ledger, now, random_token};
 use crate::AwsError;
 
 /// Beginning of the sort keys.
@@ -110,7 +111,7 @@ impl Ledger {
         let change = change
             .set("token", text(&claim.token))
             .set("run_until", number(run_until))
-            .set("expires_at", number(expires_at()));
+            .set("expires_at", number(now() / 1000 + LIFETIME.as_secs().cast_signed()));
         match self.change(ACTION, &claim.pk, &claim.sk, change, condition).await? {
             WriteResult::Yes(_) => Ok(ToolClaimResult::Granted(claim)),
             // The SDK tried twice: the first try was made, but its answer got lost.
@@ -138,6 +139,17 @@ impl Ledger {
             WriteResult::No(item) => Ok(read_text(&item, "token") == Some(&claim.token)
                 && read_text(&item, "result") == Some(&result.output)),
         }
+    }
+
+    /// Gives a claim back, whose tool belongs to the session: a successor goes on with it.
+    pub async fn release_tool(&self, claim: &ToolClaim) -> Result<(), AwsError> {
+        let change = Change::default()
+            .set("run_until", number(0))
+            .compare("token")
+            .compare("result")
+            .value("holder", text(&claim.token));
+        let condition = "#token = :holder AND attribute_not_exists(#result)";
+        self.change("give the tool call back", &claim.pk, &claim.sk, change, condition).await.map(drop)
     }
 
     /// Notes that the model has the result.

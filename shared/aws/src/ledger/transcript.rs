@@ -15,9 +15,9 @@ use crate::AwsError;
 /// Beginning of the sort keys.
 const SK: &str = "line#";
 
-/// Time for which lines are kept here. At the session's end they are joined into an artifact, which has a retention of its
-/// own.
-const LIFETIME: Duration = Duration::from_hours(3 * 24);
+/// Time for which lines and tool calls are kept here. At the session's end they become artifacts, which have a retention of
+/// their own.
+pub(super) const LIFETIME: Duration = Duration::from_hours(3 * 24);
 
 /// Maximum length of a line's text, in bytes. An item holds 400 KB.
 const MAX_TEXT: usize = 64 * 1024;
