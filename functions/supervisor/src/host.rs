@@ -14,7 +14,7 @@ use hooks_aws::secrets::Store;
 use hooks_aws::{AwsError, Config};
 use hooks_function::{ApiKeySecret, Deadline, Environment, EnvironmentError, OpenAi};
 use hooks_openai::CallApi;
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
 use serde_json::{Value, json};
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
@@ -37,7 +37,7 @@ const RETRY: Duration = Duration::from_secs(5);
 const LOOKING: Duration = Duration::from_secs(15);
 
 /// Time that a container has to hand its sessions over. Fargate kills it after 120 seconds.
-const STOP_TIME: Duration = Duration::from_secs(100);
+pub(crate) const STOP_TIME: Duration = Duration::from_secs(100);
 
 /// Pause after the queue could not be read.
 const QUEUE_PAUSE: Duration = Duration::from_secs(1);
@@ -53,7 +53,7 @@ pub(crate) struct Start {
 }
 
 /// The event that starts a supervisor.
-#[derive(Debug, Deserialize, Serialize)]
+#[derive(Debug, Deserialize)]
 struct StartEvent {
     api: String,
     id: String,
@@ -66,24 +66,43 @@ struct StartEvent {
 pub(crate) enum Starter {
     /// Another invocation of this function.
     Function { functions: Functions, name: String },
-    /// Another task of this process.
-    Here(mpsc::UnboundedSender<Start>),
+    /// Another task of this process; of another process through the queue.
+    Here { starts: mpsc::UnboundedSender<Start>, queue: QueueSender, queue_url: String },
 }
 
 impl Starter {
+    /// Starts a supervisor.
     pub(crate) async fn start(&self, start: &Start) -> Result<(), AwsError> {
         match self {
-            Self::Function { functions, name } => {
-                let Start { api, id, generation, accepted } = start;
-                let event = json!({"api": api.as_str(), "id": id, "generation": generation, "accepted": accepted});
-                functions.start(name, &event.to_string()).await
-            }
-            Self::Here(starts) => {
+            Self::Function { functions, name } => functions.start(name, &start.event()).await,
+            Self::Here { starts, .. } => {
                 // The receiver lives as long as the process.
                 let _ = starts.send(start.clone());
                 Ok(())
             }
         }
+    }
+
+    /// Starts the successor of a supervisor whose process ends.
+    pub(crate) async fn hand_over(&self, start: &Start) -> Result<(), AwsError> {
+        match self {
+            Self::Function { .. } => self.start(start).await,
+            Self::Here { queue, queue_url, .. } => queue.send_text(queue_url, &start.event(), Duration::ZERO).await,
+        }
+    }
+}
+
+impl Start {
+    fn event(&self) -> String {
+        let Self { api, id, generation, accepted } = self;
+        json!({"api": api.as_str(), "id": id, "generation": generation, "accepted": accepted}).to_string()
+    }
+}
+
+impl StartEvent {
+    fn start(self) -> Result<Start, &'static str> {
+        let api = api_of(&self.api).ok_or("the event's api is neither realtime nor live")?;
+        Ok(Start { api, id: self.id, generation: self.generation, accepted: self.accepted })
     }
 }
 
@@ -121,18 +140,19 @@ impl Host {
             let outcomes = Outcomes::new(&config, bus?, topic?);
             let alerts = Alerts::new(ledger.clone(), outcomes.clone());
             let functions = Functions::new(&config);
-            let (starter, starts) = match function {
-                Some(name) => (Starter::Function { functions: functions.clone(), name }, None),
-                None => {
-                    let (sender, starts) = mpsc::unbounded_channel();
-                    (Starter::Here(sender), Some(starts))
-                }
+            let (queue, queue_url) = (QueueSender::new(&config), queue_url?);
+            let (starter, starts) = if let Some(name) = function {
+                (Starter::Function { functions: functions.clone(), name }, None)
+            } else {
+                let (sender, starts) = mpsc::unbounded_channel();
+                let (queue, queue_url) = (queue.clone(), queue_url.clone());
+                (Starter::Here { starts: sender, queue, queue_url }, Some(starts))
             };
             let signer = Arc::new(Signer::new(Store::new(&config), secret));
             let tools = Tools { functions, http: http.ok()?, ledger: ledger.clone(), alerts: alerts.clone(), signer };
             let artifacts = Artifacts::new(&config, &bucket?);
             let services = Services { ledger, alerts, outcomes, artifacts, openai: openai?, tools, starter };
-            Some(Self { services, queue: QueueSender::new(&config), queue_url: queue_url?, starts })
+            Some(Self { services, queue, queue_url, starts })
         })
     }
 
@@ -158,15 +178,14 @@ impl Host {
             let batch: SqsEvent = serde_json::from_value(event)?;
             return Ok(serde_json::to_value(self.watch(batch).await)?);
         }
-        let StartEvent { api, id, generation, accepted } = serde_json::from_value(event)?;
-        let api = api_of(&api).ok_or("the event's api is neither realtime nor live")?;
+        let start = serde_json::from_value::<StartEvent>(event)?.start()?;
         let (_never, stop) = watch::channel(false);
         let shift = Shift {
             hand_over_at: Some(deadline.before(HAND_OVER_TIME)),
             leave_at: Some(deadline.before(LEAVE_TIME)),
             stop,
         };
-        let left = self.supervise(&Start { api, id, generation, accepted }, shift).await?;
+        let left = self.supervise(&start, shift).await?;
         Ok(json!({"left": format!("{left:?}")}))
     }
 
@@ -176,8 +195,12 @@ impl Host {
         let seconds = began.elapsed().as_secs();
         let (session, api, generation) = (&start.id, start.api.as_str(), start.generation);
         match &left {
-            Ok(left) => tracing::info!(session, api, generation, seconds, "the supervisor has left its session: {left:?}"),
-            Err(error) => tracing::error!(session, api, generation, seconds, "{error}; the watchdog starts another one"),
+            Ok(left) => {
+                tracing::info!(session, api, generation, seconds, "the supervisor has left its session: {left:?}")
+            }
+            Err(error) => {
+                tracing::error!(session, api, generation, seconds, "{error}; the watchdog starts another one")
+            }
         }
         left
     }
@@ -196,17 +219,29 @@ impl Host {
 
     /// Looks after a message. `true`: it is not needed any more.
     async fn watch_one(&self, record: &SqsMessage) -> bool {
-        let (Some(body), Some(handle)) = (record.body.as_deref(), record.receipt_handle.as_deref()) else { return true };
+        let (Some(body), Some(handle)) = (record.body.as_deref(), record.receipt_handle.as_deref()) else {
+            return true;
+        };
         self.look_after(body, handle).await
     }
 
     async fn look_after(&self, body: &str, handle: &str) -> bool {
+        // The queue's own time is as long as a whole invocation.
+        self.hide(handle, LOOKING).await;
+        if let Ok(Ok(start)) = serde_json::from_str::<StartEvent>(body).map(StartEvent::start) {
+            return match self.services.starter.start(&start).await {
+                Ok(()) => true,
+                Err(error) => {
+                    tracing::error!(session = start.id, "{error}; it is tried again");
+                    self.hide(handle, RETRY).await;
+                    false
+                }
+            };
+        }
         let Ok(message) = serde_json::from_str::<WatchMessage>(body) else {
             tracing::error!("a message of the supervisors' queue cannot be read; it is dropped");
             return true;
         };
-        // The queue's own time is as long as a whole invocation.
-        self.hide(handle, LOOKING).await;
         match look(&self.services, &message).await {
             Ok(Look::Done) => true,
             Ok(Look::Again(after)) => {
@@ -248,7 +283,6 @@ impl Host {
             }
         }
         tracing::info!(sessions = sessions.len(), "the container stops; its sessions are handed over");
-        // Another container finds them by their messages as soon as their leases end.
         let all = async { while sessions.join_next().await.is_some() {} };
         let _ = tokio::time::timeout(STOP_TIME, all).await;
     }

@@ -21,8 +21,11 @@ use crate::usage::Usage;
 
 /// Reasons that people are told of, and what each means.
 const ALERTS: [(&str, &str); 5] = [
-    ("dead", "OpenAI answered that the call is accepted, and there is no session: the caller hears nothing. The session's \
-              configuration may be wrong in a way that OpenAI does not report."),
+    (
+        "dead",
+        "OpenAI answered that the call is accepted, and there is no session: the caller hears nothing. The session's \
+              configuration may be wrong in a way that OpenAI does not report.",
+    ),
     ("not_connected", "There is no session, although the call may have been accepted."),
     ("maximum_duration", "The call reached its maximum duration, and was hung up."),
     ("cost_limit", "The call reached its cost limit, and was hung up."),

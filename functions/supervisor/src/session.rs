@@ -140,7 +140,10 @@ async fn take(services: &Services, start: &Start) -> Result<Option<(SessionHold,
     Ok(match taken {
         TakeResult::Taken(hold, record) => Some((hold, record)),
         TakeResult::Superseded | TakeResult::Ended | TakeResult::Absent => {
-            tracing::info!(generation = start.generation, "the session needs no supervisor of this generation: {taken:?}");
+            tracing::info!(
+                generation = start.generation,
+                "the session needs no supervisor of this generation: {taken:?}"
+            );
             None
         }
     })

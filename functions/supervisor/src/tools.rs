@@ -294,7 +294,8 @@ mod tests {
     #[tokio::test]
     async fn an_endpoint_gets_a_signed_call_and_its_answer_is_the_result() {
         let server = server(|_| Reply::new(200, r#"{"state":"sent"}"#)).await;
-        let result = tools(&server).run(&job(&json!({"name": "orders", "https": server.url() + "/tool"}))).await;
+        let result =
+            tools(&server).run(&job(&json!({"name": "orders", "https": format!("{}/tool", server.url())}))).await;
         assert!(result.is_success);
         assert_eq!(result.output, r#"{"state":"sent"}"#);
         let requests = server.requests();
@@ -310,7 +311,7 @@ mod tests {
     async fn only_a_call_that_was_certainly_not_run_or_may_be_repeated_is_repeated() {
         for (status, idempotent, calls) in [(503, false, 2), (429, false, 2), (500, false, 1), (500, true, 2)] {
             let server = server(move |_| Reply::status(status)).await;
-            let tool = json!({"name": "orders", "https": server.url() + "/tool", "idempotent": idempotent});
+            let tool = json!({"name": "orders", "https": format!("{}/tool", server.url()), "idempotent": idempotent});
             let result = tools(&server).run(&job(&tool)).await;
             assert!(!result.is_success);
             let found = server.requests().iter().filter(|request| is_tool(request)).count();
@@ -327,7 +328,7 @@ mod tests {
             (Reply::status(503), "status 503. Nothing was done."),
         ] {
             let server = server(move |_| reply.clone()).await;
-            let tool = json!({"name": "orders", "https": server.url() + "/tool", "timeout_seconds": 1});
+            let tool = json!({"name": "orders", "https": format!("{}/tool", server.url()), "timeout_seconds": 1});
             let result = tools(&server).run(&job(&tool)).await;
             assert!(!result.is_success && result.output.contains(expected), "{}", result.output);
         }

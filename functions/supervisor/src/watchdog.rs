@@ -6,7 +6,7 @@ use std::time::Duration;
 use hooks_aws::AwsError;
 use hooks_aws::clock::now_ms;
 use hooks_aws::ledger::{SessionRecord, SessionState};
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
 
 use crate::host::{Start, api_of};
 use crate::session::Services;
@@ -21,7 +21,7 @@ const AFTER_LEASE_MS: i64 = 1_000;
 const STARTED_MS: i64 = 8_000;
 
 /// The message.
-#[derive(Clone, Debug, Deserialize, Serialize)]
+#[derive(Clone, Debug, Deserialize)]
 pub(crate) struct WatchMessage {
     pub(crate) api: String,
     pub(crate) id: String,

@@ -136,6 +136,11 @@ impl OpenAiError {
         Self::new(call, Cause::Connection(chain(error)))
     }
 
+    /// No answer came to a call that is not made by reqwest.
+    pub(crate) fn no_answer(call: &'static str, error: &dyn fmt::Display) -> Self {
+        Self::new(call, Cause::Connection(for_display(&error.to_string())))
+    }
+
     /// The answer broke off.
     pub(crate) fn interrupted(call: &'static str, error: reqwest::Error) -> Self {
         Self::new(call, Cause::Interrupted(chain(error)))

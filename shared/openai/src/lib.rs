@@ -46,6 +46,7 @@ mod page;
 mod phone_calls;
 mod response;
 mod safety;
+mod sideband;
 mod submit;
 
 pub use agents::{AgentEnvironment, AgentSession, AgentTurn};
@@ -70,4 +71,9 @@ pub use reqwest::Client as HttpClient;
 pub use reqwest::Url;
 pub use response::{NewResponse, Response, ResponseStatus};
 pub use safety::{SafetyAlert, SafetyCase};
+pub use sideband::{
+    AttachError, CallText, CloseReason, Command, Confirmation, Delegation, Disconnect, EventKind, Gap, Item,
+    MAX_COMMAND_BYTES, MAX_EVENT_BYTES, Refusal, ResponseDone, ServerEvent, ServerMessage, SessionState, Side,
+    Sideband, SidebandError, SkippedAudio, TokenUsage, ToolCall, Transcript,
+};
 pub use submit::{NewBatch, Upload};

@@ -35,7 +35,7 @@ impl Client {
             CallApi::Realtime => Value::Object(session),
             CallApi::Live => json!({ "session": session }),
         };
-        self.control_call("accept call", &path(api, id, "accept"), &body, deadline).await
+        self.control_call("accept call", &path(api, id, "accept"), Some(&body), deadline).await
     }
 
     /// Rejects a call with a SIP status from 300 to 699, such as 486 (busy) or 603 (decline).
@@ -47,7 +47,7 @@ impl Client {
         deadline: Instant,
     ) -> Result<(), OpenAiError> {
         let body = json!({ "status_code": status_code });
-        self.control_call("reject call", &path(api, id, "reject"), &body, deadline).await
+        self.control_call("reject call", &path(api, id, "reject"), Some(&body), deadline).await
     }
 
     /// Refers a call to a `tel:` or `sip:` URI.
@@ -59,17 +59,22 @@ impl Client {
         deadline: Instant,
     ) -> Result<(), OpenAiError> {
         let body = json!({ "target_uri": target_uri });
-        self.control_call("refer call", &path(api, id, "refer"), &body, deadline).await
+        self.control_call("refer call", &path(api, id, "refer"), Some(&body), deadline).await
+    }
+
+    /// Hangs up a call.
+    pub async fn hangup_call(&self, api: CallApi, id: &str, deadline: Instant) -> Result<(), OpenAiError> {
+        self.control_call("hang up call", &path(api, id, "hangup"), None, deadline).await
     }
 
     async fn control_call(
         &self,
         name: &'static str,
         path: &[&str],
-        body: &Value,
+        body: Option<&Value>,
         deadline: Instant,
     ) -> Result<(), OpenAiError> {
         let call = Call { timeout: CALL_TIMEOUT, ..Call::new(name, path) };
-        self.post(call, Some(body), deadline).await.map(|_| ())
+        self.post(call, body, deadline).await.map(|_| ())
     }
 }

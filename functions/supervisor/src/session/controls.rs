@@ -33,10 +33,15 @@ impl Live<'_> {
             } else {
                 self.control(&control).await
             };
-            let text = format!("{} asked for {}: {}", control.asked_by, control.kind, match &result {
-                Ok(()) => "confirmed",
-                Err(reason) => reason,
-            });
+            let text = format!(
+                "{} asked for {}: {}",
+                control.asked_by,
+                control.kind,
+                match &result {
+                    Ok(()) => "confirmed",
+                    Err(reason) => reason,
+                }
+            );
             self.transcript.write("person", &text, format!("control/{}", control.id)).await;
             let answer = ControlAnswer { confirmed: result.is_ok(), reason: result.err() };
             if let Err(error) = self.services.ledger.answer_control(self.key(), &control.id, &answer).await {

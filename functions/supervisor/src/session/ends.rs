@@ -67,11 +67,15 @@ impl Live<'_> {
         let cost = self.usage.cost_usd(&self.settings.limits.prices);
         match self.limits.check(now_ms(), cost) {
             Some(LimitAction::Warn(text)) => {
-                self.transcript.write("supervisor", "The caller is asked whether somebody is there.", unique("idle")).await;
+                self.transcript
+                    .write("supervisor", "The caller is asked whether somebody is there.", unique("idle"))
+                    .await;
                 self.say(&text);
             }
             Some(LimitAction::End(reason)) => {
-                self.transcript.write("supervisor", &format!("A limit ends the call: {reason}."), unique("limit")).await;
+                self.transcript
+                    .write("supervisor", &format!("A limit ends the call: {reason}."), unique("limit"))
+                    .await;
                 let farewell = self.settings.limits.farewell.clone();
                 self.hang_up(reason, farewell.as_deref());
                 if farewell.is_none() {
@@ -183,7 +187,10 @@ impl Live<'_> {
 
 /// The error without the message of OpenAI, which may quote the target's number.
 fn named(error: &OpenAiError) -> String {
-    error.status().map_or_else(|| "the transfer got no answer".to_owned(), |status| format!("the transfer was answered with status {status}"))
+    error.status().map_or_else(
+        || "the transfer got no answer".to_owned(),
+        |status| format!("the transfer was answered with status {status}"),
+    )
 }
 
 fn unique(kind: &str) -> String {

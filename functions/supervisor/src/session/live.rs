@@ -14,7 +14,7 @@ use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until};
 use super::tool_calls::{ToolEnd, Transferring};
 use super::{Json, LEASE_MS, Leave, Services, Shift, end, key, leave};
 use crate::digits::Collecting;
-use crate::host::Start;
+use crate::host::{STOP_TIME, Start};
 use crate::limits::LimitState;
 use crate::settings::Settings;
 use crate::transcript::TranscriptWriter;
@@ -179,10 +179,6 @@ impl<'a> Live<'a> {
                     self.tell_to_wait().await;
                     Next::GoOn
                 }
-                _ = self.shift.stop.wait_for(|stop| *stop), if self.successor_started.is_none() => {
-                    self.start_successor().await;
-                    Next::GoOn
-                }
             };
             if let Next::Ended(reason) = next {
                 return self.ended(reason).await;
@@ -206,6 +202,9 @@ impl<'a> Live<'a> {
     async fn tick(&mut self) -> Result<Next, AwsError> {
         self.ticks = self.ticks.wrapping_add(1);
         let now = Instant::now();
+        if *self.shift.stop.borrow() && self.shift.leave_at.is_none() {
+            (self.shift.hand_over_at, self.shift.leave_at) = (Some(now), Some(now + STOP_TIME));
+        }
         if self.shift.hand_over_at.is_some_and(|at| now >= at)
             && self.successor_started.is_none_or(|started| now >= started + SUCCESSOR_TIME)
         {
@@ -235,8 +234,8 @@ impl<'a> Live<'a> {
         self.progress.insert("heard_at".to_owned(), self.limits.active_at().into());
         self.progress.insert("warned".to_owned(), self.limits.warned().into());
         self.progress.insert("handing_over".to_owned(), self.successor_started.is_some().into());
-        let kept =
-            self.services.ledger.keep_session(&self.hold, now_ms() + LEASE_MS, &self.usage.record(), &self.progress);
+        let usage = self.usage.record();
+        let kept = self.services.ledger.keep_session(&self.hold, now_ms() + LEASE_MS, &usage, &self.progress);
         match kept.await {
             Ok(HoldResult::Held) => {}
             Ok(HoldResult::Superseded) => self.superseded = true,
@@ -248,7 +247,7 @@ impl<'a> Live<'a> {
         self.successor_started = Some(Instant::now());
         self.keep().await;
         let successor = Start { generation: self.hold.generation + 1, accepted: true, ..self.start.clone() };
-        match self.services.starter.start(&successor).await {
+        match self.services.starter.hand_over(&successor).await {
             Ok(()) => tracing::info!(generation = successor.generation, "the successor is started"),
             Err(error) => tracing::warn!("{error}; it is tried again"),
         }

@@ -130,10 +130,10 @@ impl Live<'_> {
         } else if call.run_until.saturating_add(CLAIM_MARGIN_MS) < now_ms() {
             // Whoever claimed it is dead, or has given it back.
             let tool = self.settings.tool(&call.name).cloned();
-            let called =
+            let again =
                 Called { call_id: call.call_id.clone(), name: call.name.clone(), arguments: call.arguments.clone() };
-            let (services, start, caller) = (self.services.clone(), self.start.clone(), self.caller());
-            self.running.spawn(claim_and_run(services, start, called, tool, Some(call), caller));
+            let (services, start) = (self.services.clone(), self.start.clone());
+            self.running.spawn(claim_and_run(services, start, again, tool, Some(call), self.caller()));
         } else {
             self.elsewhere.insert(call.call_id);
         }
@@ -150,7 +150,8 @@ impl Live<'_> {
         {
             tracing::warn!("{error}; it is tried again");
         }
-        let late: Vec<String> = self.for_people.iter().filter(|(_, (_, at))| now >= *at).map(|(id, _)| id.clone()).collect();
+        let late: Vec<String> =
+            self.for_people.iter().filter(|(_, (_, at))| now >= *at).map(|(id, _)| id.clone()).collect();
         for call_id in late {
             if let Some((claim, _)) = self.for_people.remove(&call_id) {
                 self.finish_own(&claim, call_id, failed("Nobody answered this call of a tool in time.")).await;
@@ -325,7 +326,9 @@ async fn claim_and_run(
         let (api, session) = (start.api.as_str().to_owned(), start.id.clone());
         services.tools.run(&Job { api, session, call_id: call_id.clone(), arguments, caller, tool }).await
     } else {
-        failed("The tool was started, and its result was lost. It may have been done or not. Do not call it again unasked.")
+        failed(
+            "The tool was started, and its result was lost. It may have been done or not. Do not call it again unasked.",
+        )
     };
     if !keep_result(&services, &claim, &result).await {
         tracing::warn!("another supervisor has answered for a tool that ran here");

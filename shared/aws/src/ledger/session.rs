@@ -214,9 +214,8 @@ impl Ledger {
 
     /// Notes that a supervisor is attached. The time of the first one stays.
     pub async fn session_active(&self, hold: &SessionHold) -> Result<HoldResult, AwsError> {
-        let change = Change::default()
-            .set("state", text(SessionState::Active.as_str()))
-            .keep_or_set("active_at", number(now()));
+        let change =
+            Change::default().set("state", text(SessionState::Active.as_str())).keep_or_set("active_at", number(now()));
         self.as_session_holder(hold, change, "mark the session as active").await
     }
 
@@ -237,8 +236,7 @@ impl Ledger {
 
     /// Notes that everything about the session is written.
     pub async fn session_ended(&self, hold: &SessionHold) -> Result<HoldResult, AwsError> {
-        let change =
-            Change::default().set("state", text(SessionState::Ended.as_str())).set("lease_until", number(0));
+        let change = Change::default().set("state", text(SessionState::Ended.as_str())).set("lease_until", number(0));
         self.as_session_holder(hold, change, "mark the session as ended").await
     }
 
@@ -246,6 +244,12 @@ impl Ledger {
     pub async fn leave_session(&self, hold: &SessionHold) -> Result<HoldResult, AwsError> {
         let change = Change::default().set("lease_until", number(0));
         self.as_session_holder(hold, change, "leave the session").await
+    }
+
+    /// The record of a session that one holds, or has held. Needs `dynamodb:GetItem`.
+    pub async fn session_of(&self, hold: &SessionHold) -> Result<Option<SessionRecord>, AwsError> {
+        let item = self.item("read the session", &hold.pk, SK).await?;
+        Ok(item.as_ref().and_then(SessionRecord::read))
     }
 
     async fn as_session_holder(

@@ -8,8 +8,8 @@ use aws_sdk_dynamodb::types::AttributeValue;
 
 use super::change::{Change, Item, WriteResult};
 use super::session::pk;
-use super::value::{number, read_number, read_text, text};
 use super::transcript::LIFETIME;
+use super::value::{number, read_number, read_text, text};
 use super::{Ledger, now, random_token};
 use crate::AwsError;
 
@@ -136,8 +136,10 @@ impl Ledger {
         let condition = "#token = :holder AND attribute_not_exists(#result)";
         match self.change("keep the tool's result", &claim.pk, &claim.sk, change, condition).await? {
             WriteResult::Yes(_) => Ok(true),
-            WriteResult::No(item) => Ok(read_text(&item, "token") == Some(&claim.token)
-                && read_text(&item, "result") == Some(&result.output)),
+            WriteResult::No(item) => {
+                Ok(read_text(&item, "token") == Some(&claim.token)
+                    && read_text(&item, "result") == Some(&result.output))
+            }
         }
     }
 
@@ -206,10 +208,8 @@ impl ToolCall {
             run_until: read_number(item, "run_until").unwrap_or_default(),
             claimed_at: read_number(item, "claimed_at").unwrap_or_default(),
             claims: read_number(item, "claims").and_then(|claims| claims.try_into().ok()).unwrap_or(1),
-            result: said("result").map(|output| ToolResult {
-                is_success: read_number(item, "is_success") == Some(1),
-                output,
-            }),
+            result: said("result")
+                .map(|output| ToolResult { is_success: read_number(item, "is_success") == Some(1), output }),
             given: item.contains_key("given_at"),
             token: said("token")?,
         })
