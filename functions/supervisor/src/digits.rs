@@ -3,7 +3,7 @@
 use hooks_aws::ledger::ToolClaim;
 use tokio::time::Instant;
 
-use crate::settings::Digits;
+use crate::settings::DIGITS_TIME;
 
 /// Pause after which a number without a fixed length is taken to be complete.
 const PAUSE: std::time::Duration = std::time::Duration::from_secs(5);
@@ -28,9 +28,9 @@ struct Entry {
 }
 
 impl Collecting {
-    pub(crate) fn new(claim: ToolClaim, call_id: String, settings: &Digits) -> Self {
-        let until = Instant::now() + settings.timeout();
-        Self { claim, call_id, entry: Entry { length: settings.length, digits: String::new(), until, last: None } }
+    pub(crate) fn new(claim: ToolClaim, call_id: String, length: Option<usize>) -> Self {
+        let until = Instant::now() + DIGITS_TIME;
+        Self { claim, call_id, entry: Entry { length, digits: String::new(), until, last: None } }
     }
 
     /// Takes a key. The digits, once they are complete.
@@ -54,7 +54,7 @@ impl Entry {
             if key.is_ascii_digit() || key == '*' {
                 self.digits.push(key);
             }
-            if self.digits.len() >= self.length.unwrap_or(MAX_LENGTH).min(MAX_LENGTH) {
+            if self.digits.len() >= self.length.unwrap_or(MAX_LENGTH).clamp(1, MAX_LENGTH) {
                 return Some(self.digits.clone());
             }
         }

@@ -191,15 +191,15 @@ impl Host {
 
     async fn supervise(&self, start: &Start, shift: Shift) -> Result<Leave, AwsError> {
         let began = Instant::now();
-        let left = supervise(&self.services, start, shift).await;
+        let left = Box::pin(supervise(&self.services, start, shift)).await;
         let seconds = began.elapsed().as_secs();
         let (session, api, generation) = (&start.id, start.api.as_str(), start.generation);
         match &left {
             Ok(left) => {
-                tracing::info!(session, api, generation, seconds, "the supervisor has left its session: {left:?}")
+                tracing::info!(session, api, generation, seconds, "the supervisor has left its session: {left:?}");
             }
             Err(error) => {
-                tracing::error!(session, api, generation, seconds, "{error}; the watchdog starts another one")
+                tracing::error!(session, api, generation, seconds, "{error}; the watchdog starts another one");
             }
         }
         left
@@ -274,7 +274,7 @@ impl Host {
                     let (host, stop) = (Arc::clone(&host), stop.clone());
                     sessions.spawn(async move {
                         let shift = Shift { hand_over_at: None, leave_at: None, stop };
-                        let _ = host.supervise(&start, shift).await;
+                        let _ = Box::pin(host.supervise(&start, shift)).await;
                     });
                 }
                 Some(_) = sessions.join_next() => {}

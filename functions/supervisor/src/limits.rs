@@ -1,6 +1,6 @@
 //! Limits of a session: its duration, silence, cost.
 
-use crate::settings::Limits;
+use hooks_policy::Limits;
 
 /// What a limit asks for.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -42,25 +42,24 @@ impl LimitState {
     /// What is to be done at this moment, with this cost so far.
     pub(crate) fn check(&mut self, now: i64, cost_usd: f64) -> Option<LimitAction> {
         let since = |from: i64| u64::try_from(now.saturating_sub(from) / 1000).unwrap_or(0);
-        if self.limits.maximum_seconds.is_some_and(|most| since(self.began_at) >= most) {
+        if since(self.began_at) >= self.limits.max_duration_seconds.into() {
             return Some(LimitAction::End("maximum_duration"));
         }
         if self.limits.cost_usd.is_some_and(|most| cost_usd >= most) {
             return Some(LimitAction::End("cost_limit"));
         }
-        let most = self.limits.idle_seconds?;
-        if since(self.active_at) < most {
+        if self.limits.hours.as_ref().is_some_and(|hours| !hours.is_open(now / 1000)) {
+            return Some(LimitAction::End("working_hours"));
+        }
+        if since(self.active_at) < self.limits.idle_seconds.into() {
             return None;
         }
-        match &self.limits.idle_warning {
-            Some(warning) if !self.warned => {
-                let warning = warning.clone();
-                // The answer has as long again.
-                (self.active_at, self.warned) = (now, true);
-                Some(LimitAction::Warn(warning))
-            }
-            _ => Some(LimitAction::End("idle")),
+        if self.warned {
+            return Some(LimitAction::End("idle"));
         }
+        // The answer has as long again.
+        (self.active_at, self.warned) = (now, true);
+        Some(LimitAction::Warn(self.limits.idle_warning.clone()))
     }
 }
 
@@ -70,9 +69,9 @@ mod tests {
 
     fn limits() -> Limits {
         Limits {
-            maximum_seconds: Some(100),
-            idle_seconds: Some(10),
-            idle_warning: Some("Are you there?".to_owned()),
+            max_duration_seconds: 100,
+            idle_seconds: 10,
+            idle_warning: "Are you there?".to_owned(),
             cost_usd: Some(1.0),
             ..Limits::default()
         }
@@ -109,17 +108,5 @@ mod tests {
         assert_eq!(state.check(99_999, 0.99), None);
         assert_eq!(state.check(99_999, 1.0), Some(LimitAction::End("cost_limit")));
         assert_eq!(state.check(100_000, 0.0), Some(LimitAction::End("maximum_duration")));
-    }
-
-    #[test]
-    fn without_limits_nothing_ends_a_call() {
-        let mut state = LimitState::new(Limits::default(), 0, 0, false);
-        assert_eq!(state.check(i64::MAX, f64::MAX), None);
-    }
-
-    #[test]
-    fn without_a_warning_silence_ends_the_call_at_once() {
-        let mut state = LimitState::new(Limits { idle_warning: None, ..limits() }, 0, 0, false);
-        assert_eq!(state.check(10_000, 0.0), Some(LimitAction::End("idle")));
     }
 }

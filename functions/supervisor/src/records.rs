@@ -13,14 +13,13 @@ use hooks_openai::{CallApi, Client, for_display};
 use serde_json::{Map, Value, json};
 use tokio::time::{Instant, sleep};
 
-use crate::host::Start;
+use crate::host::{Start, api_of};
 use crate::session::Services;
-use crate::settings::Settings;
 use crate::transcript::joined;
 use crate::usage::Usage;
 
 /// Reasons that people are told of, and what each means.
-const ALERTS: [(&str, &str); 5] = [
+const ALERTS: [(&str, &str); 6] = [
     (
         "dead",
         "OpenAI answered that the call is accepted, and there is no session: the caller hears nothing. The session's \
@@ -29,18 +28,19 @@ const ALERTS: [(&str, &str); 5] = [
     ("not_connected", "There is no session, although the call may have been accepted."),
     ("maximum_duration", "The call reached its maximum duration, and was hung up."),
     ("cost_limit", "The call reached its cost limit, and was hung up."),
+    ("working_hours", "The working hours ended, and the call was hung up."),
     ("idle", "Nobody said anything for too long, and the call was hung up."),
 ];
 
 /// Reasons that are a limit of the policy: somebody may want to change it, nothing is broken.
-const LIMITS: [&str; 3] = ["maximum_duration", "cost_limit", "idle"];
+const LIMITS: [&str; 4] = ["maximum_duration", "cost_limit", "working_hours", "idle"];
 
 /// Number of attempts to get a recording, which is there a little after the session's end, and the pause between them.
 const RECORDING_ATTEMPTS: u32 = 5;
 const RECORDING_PAUSE: Duration = Duration::from_secs(2);
 
 /// Time limit of a recording.
-const RECORDING_TIME: Duration = Duration::from_secs(60);
+const RECORDING_TIME: Duration = Duration::from_mins(1);
 
 /// Content type of a recording.
 const WAV: &str = "audio/wav";
@@ -50,7 +50,6 @@ pub(crate) async fn write(
     services: &Services,
     client: &Client,
     hold: &SessionHold,
-    settings: &Settings,
 ) -> Result<(), AwsError> {
     let Some(record) = services.ledger.session_of(hold).await? else { return Ok(()) };
     let reason = record.reason.clone().unwrap_or_default();
@@ -60,10 +59,10 @@ pub(crate) async fn write(
         Err(error) => tracing::error!("{error}; the record lacks it"),
     };
     note(transcript(services, &record).await);
-    if settings.recording {
+    if record.progress.get("stored").and_then(Value::as_bool) == Some(true) {
         note(recording(services, client, &record).await);
     }
-    let summary = summary(&record, settings, &reason);
+    let summary = summary(&record, &reason);
     note(whole_summary(services, &record, &summary).await);
     let outcome = Outcome {
         object_id: Some(record.id.clone()),
@@ -93,7 +92,7 @@ pub(crate) async fn write(
 }
 
 /// Facts about the session, for the job, the outcome and the artifact.
-fn summary(record: &SessionRecord, settings: &Settings, reason: &str) -> Map<String, Value> {
+fn summary(record: &SessionRecord, reason: &str) -> Map<String, Value> {
     let usage = Usage::read(&record.usage);
     let duration = record.ended_at.zip(record.active_at).map(|(end, begin)| (end - begin).max(0) / 1000);
     let mut summary = record.facts.clone();
@@ -105,7 +104,7 @@ fn summary(record: &SessionRecord, settings: &Settings, reason: &str) -> Map<Str
         ("ended_at", record.ended_at.map(|at| json!(at / 1000))),
         ("duration_seconds", duration.map(|seconds| json!(seconds))),
         ("usage", Some(Value::Object(usage.numbers()))),
-        ("cost_usd", Some(json!(usage.cost_usd(&settings.limits.prices)))),
+        ("cost_usd", api_of(&record.api).and_then(|api| usage.cost_usd(api)).map(|cost| json!(cost))),
         ("generations", Some(json!(record.generation))),
     ];
     summary.extend(entries.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?))));

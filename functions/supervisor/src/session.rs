@@ -23,7 +23,7 @@ use tokio::time::{Instant, sleep};
 
 use crate::host::{Start, Starter};
 use crate::records;
-use crate::settings::Settings;
+use crate::settings;
 use crate::tools::Tools;
 use live::Live;
 
@@ -94,13 +94,12 @@ pub(crate) async fn supervise(services: &Services, start: &Start, shift: Shift) 
         }
     }
     let take = take(services, start);
-    let (taken, attached) = match attached {
-        Some(attached) => (take.await?, attached),
-        None => {
-            let patience = if start.generation == 1 { NOT_YET_VISIBLE } else { Duration::ZERO };
-            let (taken, attached) = tokio::join!(take, attach(&client, start, patience));
-            (taken?, attached)
-        }
+    let (taken, attached) = if let Some(attached) = attached {
+        (take.await?, attached)
+    } else {
+        let patience = if start.generation == 1 { NOT_YET_VISIBLE } else { Duration::ZERO };
+        let (taken, attached) = tokio::join!(take, attach(&client, start, patience));
+        (taken?, attached)
     };
     let Some((hold, record)) = taken else {
         if let Ok(sideband) = attached {
@@ -108,10 +107,10 @@ pub(crate) async fn supervise(services: &Services, start: &Start, shift: Shift) 
         }
         return Ok(Leave::Nothing);
     };
-    let settings = Settings::read(&record.settings);
+    let settings = settings::read(&record.settings);
     if record.state == SessionState::Ending {
         let reason = record.reason.clone().unwrap_or_default();
-        return end(services, &client, &hold, &record, &settings, &reason).await;
+        return end(services, &client, &hold, &record, &reason).await;
     }
     let sideband = match attached {
         Ok(sideband) => sideband,
@@ -122,7 +121,7 @@ pub(crate) async fn supervise(services: &Services, start: &Start, shift: Shift) 
                 None => "not_connected",
                 Some(_) => "ended_unseen",
             };
-            return end(services, &client, &hold, &record, &settings, reason).await;
+            return end(services, &client, &hold, &record, reason).await;
         }
         Err(error) => {
             tracing::error!("{error}; the watchdog starts the next supervisor");
@@ -130,8 +129,8 @@ pub(crate) async fn supervise(services: &Services, start: &Start, shift: Shift) 
             return Ok(Leave::Left);
         }
     };
-    let leave_with = Live::new(services, &client, start, settings, hold, *record, sideband, shift).run().await?;
-    Ok(leave_with)
+    let live = Live::new(services, &client, start, settings, hold, *record, sideband, shift);
+    Box::pin(live.run()).await
 }
 
 async fn take(services: &Services, start: &Start) -> Result<Option<(SessionHold, Box<SessionRecord>)>, AwsError> {
@@ -176,7 +175,6 @@ async fn end(
     client: &Client,
     hold: &SessionHold,
     record: &SessionRecord,
-    settings: &Settings,
     reason: &str,
 ) -> Result<Leave, AwsError> {
     if record.state != SessionState::Ending
@@ -184,7 +182,7 @@ async fn end(
     {
         return Ok(Leave::HandedOver);
     }
-    records::write(services, client, hold, settings).await?;
+    records::write(services, client, hold).await?;
     Ok(Leave::Ended(reason.to_owned()))
 }
 
@@ -195,7 +193,7 @@ async fn leave(services: &Services, hold: &SessionHold) {
 }
 
 /// The name of the API, which is a part of the keys in the ledger.
-pub(crate) fn key<'a>(api: CallApi, id: &'a str) -> (&'static str, &'a str) {
+pub(crate) fn key(api: CallApi, id: &str) -> (&'static str, &str) {
     (api.as_str(), id)
 }
 

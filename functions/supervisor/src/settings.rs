@@ -1,154 +1,108 @@
 //! Settings of a session's supervision: the `supervise` object of the policy's rule that accepted the call.
-//!
-//! The policy is checked where it is stored; here every field that is missing or cannot be read has its default, because a
-//! caller is on the line.
 
 use std::time::Duration;
 
-use serde::Deserialize;
-use serde_json::{Map, Value};
+use hooks_policy::{BuiltIn, LookUp, Supervise, Tool};
 
-/// Longest time for which a tool may run, in seconds. It must end within the time of a hand-over.
-const MAX_SECONDS: u64 = 60;
+/// Longest time for which a tool may run, with all attempts. It must end within the time of a hand-over.
+const MAX_TIME: Duration = Duration::from_secs(70);
 
-/// Settings of a session's supervision.
-#[derive(Clone, Debug, Default, Deserialize)]
-#[serde(default)]
-pub(crate) struct Settings {
-    /// What the model says first.
-    pub(crate) greeting: Option<String>,
-    pub(crate) tools: Vec<Tool>,
-    pub(crate) limits: Limits,
-    /// Whether the session's recording is kept, which OpenAI stores if the session has `store`.
-    pub(crate) recording: bool,
-}
+/// Usual time of a built-in tool.
+const USUAL_TIME: Duration = Duration::from_secs(10);
 
-/// Limits of a session. What is absent has no limit.
-#[derive(Clone, Debug, Default, Deserialize)]
-#[serde(default)]
-pub(crate) struct Limits {
-    /// Seconds after which the call is ended.
-    pub(crate) maximum_seconds: Option<u64>,
-    /// Seconds without a word or a key, from either side, after which the caller is asked.
-    pub(crate) idle_seconds: Option<u64>,
-    /// What the caller is asked then. The call is ended after as long again.
-    pub(crate) idle_warning: Option<String>,
-    /// Dollars that the session may cost by `prices`.
-    pub(crate) cost_usd: Option<f64>,
-    pub(crate) prices: Prices,
-    /// What is said before a limit ends the call.
-    pub(crate) farewell: Option<String>,
-}
+/// Time for which a caller may enter digits.
+pub(crate) const DIGITS_TIME: Duration = Duration::from_secs(30);
 
-/// Prices in dollars. They are the team's own figures: OpenAI tells a session its usage, not its cost.
-#[derive(Clone, Copy, Debug, Default, Deserialize)]
-#[serde(default)]
-pub(crate) struct Prices {
-    pub(crate) minute: f64,
-    pub(crate) million_input_tokens: f64,
-    pub(crate) million_output_tokens: f64,
-}
+/// Longest time for which a transfer is checked.
+const MAX_CHECK: Duration = Duration::from_secs(25);
 
-/// A tool that the model may call.
-#[derive(Clone, Debug, Deserialize)]
-pub(crate) struct Tool {
-    pub(crate) name: String,
-    #[serde(flatten)]
-    pub(crate) kind: ToolKind,
-    /// Seconds for which a tool may run.
-    #[serde(default)]
-    timeout_seconds: Option<u64>,
-    /// What the caller hears while it is slow.
-    #[serde(default)]
-    pub(crate) wait_message: Option<String>,
-    /// Whether it may be run again under the same idempotency key when it is not known whether it was run.
-    #[serde(default)]
-    pub(crate) idempotent: bool,
-}
-
-/// What a tool does.
-#[derive(Clone, Debug, Deserialize)]
-#[serde(rename_all = "snake_case")]
+/// A tool that the supervisor runs.
+#[derive(Clone, Debug)]
 pub(crate) enum ToolKind {
-    /// Invokes this Lambda function, by name or ARN.
-    Lambda(String),
-    /// Posts to this URL, signed by Standard Webhooks.
-    Https(String),
-    HangUp(Map<String, Value>),
-    Transfer(Transfer),
-    CollectDigits(Digits),
+    /// The team's own.
+    Own(Tool),
     LookUp(LookUp),
-    LeaveNote(Map<String, Value>),
+    LeaveNote,
+    HangUp,
+    Transfer,
+    CollectDigits,
 }
 
-/// Transfer of the caller.
-#[derive(Clone, Debug, Default, Deserialize)]
-#[serde(default)]
-pub(crate) struct Transfer {
-    /// Targets by the name that the model gives: `tel:` or `sip:` URIs.
-    pub(crate) targets: std::collections::BTreeMap<String, String>,
-    /// Seconds in which the session must have ended; after them the transfer has failed.
-    check_seconds: Option<u64>,
-    /// Second target, tried once when the first has failed.
-    pub(crate) fallback: Option<String>,
+/// Reads the settings in a session's record. Unusable ones are the defaults: the session is recorded all the same.
+pub(crate) fn read(json: &str) -> Supervise {
+    serde_json::from_str(json).unwrap_or_else(|error| {
+        tracing::error!(line = error.line(), column = error.column(), "the settings of the session cannot be read");
+        Supervise::default()
+    })
 }
 
-/// Digits that the caller enters.
-#[derive(Clone, Debug, Default, Deserialize)]
-#[serde(default)]
-pub(crate) struct Digits {
-    /// Number of digits that are enough.
-    pub(crate) length: Option<usize>,
-    /// Seconds for all of them.
-    timeout_seconds: Option<u64>,
-}
-
-/// Look-up of a number in a table of the team's.
-#[derive(Clone, Debug, Default, Deserialize)]
-#[serde(default)]
-pub(crate) struct LookUp {
-    /// Name of the `DynamoDB` table.
-    pub(crate) table: String,
-    /// Name of its partition key, whose type is string.
-    pub(crate) key: String,
-}
-
-impl Settings {
-    /// Reads the settings in a session's record. Unusable ones are the defaults: the session is still recorded.
-    pub(crate) fn read(json: &str) -> Self {
-        serde_json::from_str(json).unwrap_or_else(|error| {
-            tracing::error!(line = error.line(), column = error.column(), "the settings of the session cannot be read");
-            Self::default()
+impl ToolKind {
+    /// The tool of this name. `None`: the supervisor has none, and leaves the call to people.
+    pub(crate) fn named(name: &str, settings: &Supervise) -> Option<Self> {
+        if let Some(tool) = settings.tools.iter().find(|tool| tool.name == name) {
+            return Some(Self::Own(tool.clone()));
+        }
+        Some(match settings.built_in.iter().find(|tool| tool.as_str() == name)? {
+            BuiltIn::HangUp => Self::HangUp,
+            BuiltIn::Transfer => Self::Transfer,
+            BuiltIn::CollectDigits => Self::CollectDigits,
+            BuiltIn::LookUp => Self::LookUp(settings.look_up.clone()?),
+            BuiltIn::LeaveNote => Self::LeaveNote,
         })
     }
 
-    pub(crate) fn tool(&self, name: &str) -> Option<&Tool> {
-        self.tools.iter().find(|tool| tool.name == name)
+    /// Whether the session itself does it, and not a task beside it.
+    pub(crate) const fn is_of_session(&self) -> bool {
+        matches!(self, Self::HangUp | Self::Transfer | Self::CollectDigits)
+    }
+
+    /// Whether it may be run again, under the same idempotency key, when it is not known whether it was run.
+    pub(crate) const fn may_repeat(&self) -> bool {
+        match self {
+            Self::Own(tool) => tool.retries > 0,
+            Self::LookUp(_) => true,
+            _ => false,
+        }
+    }
+
+    /// What the caller hears while it is slow.
+    pub(crate) fn while_slow(&self) -> &str {
+        match self {
+            Self::Own(tool) => &tool.while_slow,
+            _ => "One moment, please.",
+        }
+    }
+
+    /// Time of one attempt.
+    pub(crate) fn attempt_time(&self) -> Duration {
+        match self {
+            Self::Own(tool) => Duration::from_secs(tool.timeout_seconds.into()).min(MAX_TIME),
+            _ => USUAL_TIME,
+        }
+    }
+
+    /// Number of attempts after the first one.
+    pub(crate) const fn retries(&self) -> u32 {
+        match self {
+            Self::Own(tool) => tool.retries,
+            _ => 0,
+        }
+    }
+
+    /// Time for which it may run, with all attempts.
+    pub(crate) fn time(&self, settings: &Supervise) -> Duration {
+        match self {
+            Self::CollectDigits => DIGITS_TIME + Duration::from_secs(1),
+            Self::Transfer => check_time(settings) * 2 + USUAL_TIME,
+            _ => (self.attempt_time() * (self.retries() + 1) + Duration::from_secs(2)).min(MAX_TIME),
+        }
     }
 }
 
-impl Tool {
-    /// Time for which it may run.
-    pub(crate) fn timeout(&self) -> Duration {
-        let usual = match &self.kind {
-            ToolKind::CollectDigits(digits) => digits.timeout().as_secs() + 1,
-            ToolKind::Transfer(transfer) => transfer.check().as_secs() * 2 + 10,
-            _ => 10,
-        };
-        Duration::from_secs(self.timeout_seconds.unwrap_or(usual).clamp(1, MAX_SECONDS))
-    }
-}
-
-impl Transfer {
-    pub(crate) fn check(&self) -> Duration {
-        Duration::from_secs(self.check_seconds.unwrap_or(8).clamp(1, 20))
-    }
-}
-
-impl Digits {
-    pub(crate) fn timeout(&self) -> Duration {
-        Duration::from_secs(self.timeout_seconds.unwrap_or(30).clamp(1, MAX_SECONDS - 1))
-    }
+/// Time after which a session that has not ended was not transferred.
+pub(crate) fn check_time(settings: &Supervise) -> Duration {
+    let seconds = settings.transfer.as_ref().map_or(0, |transfer| transfer.confirm_seconds);
+    Duration::from_secs(seconds.into()).min(MAX_CHECK)
 }
 
 #[cfg(test)]
@@ -158,31 +112,29 @@ mod tests {
     use super::*;
 
     #[test]
-    fn settings_are_read_with_defaults() {
-        let settings = Settings::read(
+    fn settings_are_those_of_the_policy() {
+        let settings = read(
             &json!({
                 "greeting": "Hello",
-                "tools": [
-                    {"name": "orders", "lambda": "orders", "timeout_seconds": 4, "description": "Looks up orders"},
-                    {"name": "bye", "hang_up": {}},
-                    {"name": "operator", "transfer": {"targets": {"sales": "tel:+49301234567"}}},
-                    {"name": "pin", "collect_digits": {"length": 4, "timeout_seconds": 20}},
-                ],
-                "limits": {"maximum_seconds": 60},
+                "tools": [{"name": "orders", "lambda": "arn:aws:lambda:us-east-1:1:function:x", "timeout_seconds": 4, "retries": 1}],
+                "built_in": ["hang_up", "transfer", "collect_digits"],
+                "transfer": {"targets": [{"name": "sales", "target_uri": "tel:+49301234567"}], "confirm_seconds": 8},
+                "limits": {"max_duration_seconds": 60},
             })
             .to_string(),
         );
-        assert_eq!(settings.greeting.as_deref(), Some("Hello"));
-        let seconds: Vec<_> = settings.tools.iter().map(|tool| tool.timeout().as_secs()).collect();
-        assert_eq!(seconds, [4, 10, 26, 21]);
-        assert!(settings.tool("other").is_none());
-        assert_eq!(settings.limits.maximum_seconds, Some(60));
+        let seconds = |name: &str| ToolKind::named(name, &settings).map(|tool| tool.time(&settings).as_secs());
+        assert_eq!(
+            ["orders", "transfer", "collect_digits", "leave_note", "other"].map(seconds),
+            [Some(10), Some(26), Some(31), None, None]
+        );
+        assert_eq!(settings.limits.max_duration_seconds, 60);
     }
 
     #[test]
     fn settings_that_cannot_be_read_are_the_defaults() {
         for json in ["", "[]", "7", r#"{"tools": [{"name": "x"}]}"#, r#"{"greeting": {}}"#] {
-            assert!(Settings::read(json).tools.is_empty(), "{json}");
+            assert_eq!(read(json), Supervise::default(), "{json}");
         }
     }
 }

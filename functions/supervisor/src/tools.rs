@@ -10,12 +10,13 @@ use hooks_aws::ledger::{Ledger, ToolResult};
 use hooks_aws::outcomes::Notice;
 use hooks_aws::secrets::{Source, Stage, Store};
 use hooks_openai::HttpClient;
+use hooks_policy::{LookUp, Tool, ToolTarget};
 use hooks_webhook::Secret;
 use serde_json::{Value, json};
 use tokio::sync::OnceCell;
 use tokio::time::{Instant, sleep, timeout_at};
 
-use crate::settings::{LookUp, Tool, ToolKind};
+use crate::settings::ToolKind;
 
 /// Largest result in bytes. The model reads all of it.
 const MAX_RESULT: usize = 32 * 1024;
@@ -45,7 +46,8 @@ pub(crate) struct Job {
     pub(crate) arguments: String,
     /// Caller's number, if it is known.
     pub(crate) caller: Option<String>,
-    pub(crate) tool: Tool,
+    pub(crate) name: String,
+    pub(crate) tool: ToolKind,
 }
 
 /// Failure of one attempt.
@@ -57,48 +59,52 @@ struct Failure {
 
 impl Tools {
     /// Runs a tool within its time. A failure is a result as well: the model is told what happened.
-    pub(crate) async fn run(&self, job: &Job) -> ToolResult {
-        let until = Instant::now() + job.tool.timeout();
-        let mut result = timeout_at(until, self.attempt(job)).await;
-        if let Ok(Err(failure)) = &result
-            && (failure.not_run || job.tool.idempotent)
-            && Instant::now() + RETRY_PAUSE < until
-        {
+    pub(crate) async fn run(&self, job: &Job, time: Duration) -> ToolResult {
+        let until = Instant::now() + time;
+        let mut attempts = 0;
+        loop {
+            attempts += 1;
+            let attempt = timeout_at(until.min(Instant::now() + job.tool.attempt_time()), self.attempt(job)).await;
+            let failure = match attempt {
+                Ok(Ok(output)) => return ToolResult { is_success: true, output },
+                Ok(Err(failure)) => failure,
+                Err(_) => failure("The tool gave no answer in time".to_owned()),
+            };
+            // What was certainly not run is tried once more in any case.
+            let may_repeat = attempts <= job.tool.retries() || (failure.not_run && attempts == 1);
+            if !may_repeat || Instant::now() + RETRY_PAUSE >= until {
+                let Failure { message, not_run } = failure;
+                let rest = if not_run { "Nothing was done." } else { "It may have been done or not." };
+                return failed(&format!("{message}. {rest}"));
+            }
             sleep(RETRY_PAUSE).await;
-            result = timeout_at(until, self.attempt(job)).await;
-        }
-        match result {
-            Ok(Ok(output)) => ToolResult { is_success: true, output },
-            Ok(Err(Failure { message, not_run: true })) => failed(&format!("{message}. Nothing was done.")),
-            Ok(Err(Failure { message, .. })) => failed(&format!("{message}. It may have been done or not.")),
-            Err(_) => failed("The tool gave no answer in time. It may have been done or not."),
         }
     }
 
     async fn attempt(&self, job: &Job) -> Result<String, Failure> {
         match &job.tool.kind {
-            ToolKind::Lambda(function) => self.lambda(function, job).await,
-            ToolKind::Https(url) => self.https(url, job).await,
+            ToolKind::Own(Tool { target: ToolTarget::Lambda(function), .. }) => self.lambda(function, job).await,
+            ToolKind::Own(Tool { target: ToolTarget::Url(url), .. }) => self.https(url, job).await,
             ToolKind::LookUp(look_up) => self.look_up(look_up, job).await,
-            ToolKind::LeaveNote(_) => self.leave_note(job).await,
-            ToolKind::HangUp(_) | ToolKind::Transfer(_) | ToolKind::CollectDigits(_) => {
+            ToolKind::LeaveNote => self.leave_note(job).await,
+            ToolKind::HangUp | ToolKind::Transfer | ToolKind::CollectDigits => {
                 Err(not_run("The session itself does this"))
             }
         }
     }
 
     async fn lambda(&self, function: &str, job: &Job) -> Result<String, Failure> {
-        let time = job.tool.timeout();
+        let time = job.tool.attempt_time();
         match self.functions.invoke(function, &payload(job), MAX_RESULT, time).await {
             Ok(FunctionAnswer::Returned(bytes)) => Ok(text(&bytes)),
             Ok(FunctionAnswer::TooLarge) => Err(failure(format!("The result has more than {MAX_RESULT} bytes"))),
             Ok(FunctionAnswer::Failed(error)) => Err(failure(format!("The function failed: {error}"))),
             Err(error @ InvokeError::Refused(_)) => {
-                tracing::warn!(tool = job.tool.name, "{error}");
+                tracing::warn!(tool = job.name, "{error}");
                 Err(not_run("The function could not be invoked"))
             }
             Err(error @ InvokeError::Unanswered(_)) => {
-                tracing::warn!(tool = job.tool.name, "{error}");
+                tracing::warn!(tool = job.name, "{error}");
                 Err(failure("The function gave no answer".to_owned()))
             }
         }
@@ -148,7 +154,7 @@ impl Tools {
             Ok(Some(item)) => Ok(Value::Object(item).to_string()),
             Ok(None) => Ok(json!({"found": false}).to_string()),
             Err(error) => {
-                tracing::warn!(tool = job.tool.name, "{error}");
+                tracing::warn!(tool = job.name, "{error}");
                 Err(not_run("The table could not be read"))
             }
         }
@@ -171,7 +177,7 @@ impl Tools {
         match self.alerts.tell(&notice).await {
             Ok(()) => Ok(json!({"delivered": true}).to_string()),
             Err(error) => {
-                tracing::warn!(tool = job.tool.name, "{error}");
+                tracing::warn!(tool = job.name, "{error}");
                 Err(failure("The note could not be delivered".to_owned()))
             }
         }
@@ -197,7 +203,7 @@ fn payload(job: &Job) -> String {
         "api": job.api,
         "session_id": job.session,
         "call_id": job.call_id,
-        "name": job.tool.name,
+        "name": job.name,
         "arguments": arguments,
     })
     .to_string()
@@ -276,6 +282,8 @@ mod tests {
         }
     }
 
+    const TIME: Duration = Duration::from_secs(20);
+
     fn job(tool: &Value) -> Job {
         Job {
             api: "live".to_owned(),
@@ -283,7 +291,8 @@ mod tests {
             call_id: "call_1".to_owned(),
             arguments: r#"{"order":7}"#.to_owned(),
             caller: None,
-            tool: serde_json::from_value(tool.clone()).unwrap(),
+            name: "orders".to_owned(),
+            tool: ToolKind::Own(serde_json::from_value(tool.clone()).unwrap()),
         }
     }
 
@@ -295,7 +304,7 @@ mod tests {
     async fn an_endpoint_gets_a_signed_call_and_its_answer_is_the_result() {
         let server = server(|_| Reply::new(200, r#"{"state":"sent"}"#)).await;
         let result =
-            tools(&server).run(&job(&json!({"name": "orders", "https": format!("{}/tool", server.url())}))).await;
+            tools(&server).run(&job(&json!({"name": "orders", "url": format!("{}/tool", server.url())})), TIME).await;
         assert!(result.is_success);
         assert_eq!(result.output, r#"{"state":"sent"}"#);
         let requests = server.requests();
@@ -309,13 +318,13 @@ mod tests {
 
     #[tokio::test]
     async fn only_a_call_that_was_certainly_not_run_or_may_be_repeated_is_repeated() {
-        for (status, idempotent, calls) in [(503, false, 2), (429, false, 2), (500, false, 1), (500, true, 2)] {
+        for (status, retries, calls) in [(503, 0, 2), (429, 0, 2), (500, 0, 1), (500, 2, 3)] {
             let server = server(move |_| Reply::status(status)).await;
-            let tool = json!({"name": "orders", "https": format!("{}/tool", server.url()), "idempotent": idempotent});
-            let result = tools(&server).run(&job(&tool)).await;
+            let tool = json!({"name": "orders", "url": format!("{}/tool", server.url()), "retries": retries});
+            let result = tools(&server).run(&job(&tool), TIME).await;
             assert!(!result.is_success);
             let found = server.requests().iter().filter(|request| is_tool(request)).count();
-            assert_eq!(found, calls, "{status} {idempotent}");
+            assert_eq!(found, calls, "{status} {retries}");
         }
     }
 
@@ -328,22 +337,23 @@ mod tests {
             (Reply::status(503), "status 503. Nothing was done."),
         ] {
             let server = server(move |_| reply.clone()).await;
-            let tool = json!({"name": "orders", "https": format!("{}/tool", server.url()), "timeout_seconds": 1});
-            let result = tools(&server).run(&job(&tool)).await;
+            let tool = json!({"name": "orders", "url": format!("{}/tool", server.url()), "timeout_seconds": 1});
+            let result = tools(&server).run(&job(&tool), TIME).await;
             assert!(!result.is_success && result.output.contains(expected), "{}", result.output);
         }
     }
 
     #[tokio::test]
     async fn a_function_gets_the_call_and_its_failure_is_told() {
-        let server = server(|request| match request.path.contains("broken") {
-            true => Reply::new(200, "{}").header("x-amz-function-error", "Unhandled"),
-            false => Reply::new(200, r#""done""#),
+        let server = server(|request| {
+            let broken = request.path.contains("broken");
+            let reply = Reply::new(200, r#""done""#);
+            if broken { reply.header("x-amz-function-error", "Unhandled") } else { reply }
         })
         .await;
         let tools = tools(&server);
-        assert_eq!(tools.run(&job(&json!({"name": "orders", "lambda": "orders"}))).await.output, r#""done""#);
-        let broken = tools.run(&job(&json!({"name": "orders", "lambda": "broken"}))).await;
+        assert_eq!(tools.run(&job(&json!({"name": "orders", "lambda": "orders"})), TIME).await.output, r#""done""#);
+        let broken = tools.run(&job(&json!({"name": "orders", "lambda": "broken"})), TIME).await;
         assert!(!broken.is_success && broken.output.contains("The function failed: Unhandled"));
     }
 }

@@ -2,7 +2,7 @@
 
 use hooks_aws::clock::now_ms;
 use hooks_aws::ledger::{Ledger, TranscriptLine};
-use serde_json::{Value, json};
+use serde_json::json;
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
@@ -65,12 +65,18 @@ pub(crate) fn joined(lines: &[TranscriptLine]) -> String {
             _ => joined.push((line.at, line.at, &line.role, line.text.clone())),
         }
     }
-    let lines = joined.into_iter().map(|(at, _, role, text)| json!({"at": at, "role": role, "text": text.trim()}));
-    lines.map(|line: Value| format!("{line}\n")).collect()
+    let mut text = String::new();
+    for (at, _, role, said) in joined {
+        text.push_str(&json!({"at": at, "role": role, "text": said.trim()}).to_string());
+        text.push('\n');
+    }
+    text
 }
 
 #[cfg(test)]
 mod tests {
+    use serde_json::Value;
+
     use super::*;
 
     fn line(at: i64, role: &str, text: &str, key: &str) -> TranscriptLine {

@@ -1,14 +1,15 @@
-//! Usage of a session: seconds, tokens, and the cost by the team's prices.
+//! Usage of a session: seconds, tokens, cost.
 
 use std::collections::VecDeque;
 
-use hooks_openai::TokenUsage;
+use hooks_openai::{CallApi, TokenUsage};
 use serde_json::{Map, Value};
-
-use crate::settings::Prices;
 
 /// Number of responses whose ids are kept, so that none is counted by a supervisor and by its successor.
 const KEPT: usize = 16;
+
+/// Price of a Live session in dollars a second. Tokens have prices of their own, by model, which nothing here knows.
+const LIVE_SECOND_USD: f64 = 0.05 / 60.0;
 
 /// Usage so far.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -79,13 +80,10 @@ impl Usage {
         self.total_tokens = self.total_tokens.saturating_add(tokens.total);
     }
 
-    /// Cost in dollars, to the hundredth of a cent.
-    #[expect(clippy::cast_precision_loss, reason = "a call has far fewer than 2^52 tokens")]
-    pub(crate) fn cost_usd(&self, prices: &Prices) -> f64 {
-        let cost = self.seconds as f64 / 60.0 * prices.minute
-            + self.input_tokens as f64 / 1e6 * prices.million_input_tokens
-            + self.output_tokens as f64 / 1e6 * prices.million_output_tokens;
-        (cost * 1e4).round() / 1e4
+    /// Cost of the session's time in dollars, to the hundredth of a cent. A Realtime session is paid by tokens alone.
+    #[expect(clippy::cast_precision_loss, reason = "a call has far fewer than 2^52 seconds")]
+    pub(crate) fn cost_usd(&self, api: CallApi) -> Option<f64> {
+        (api == CallApi::Live).then(|| (self.seconds as f64 * LIVE_SECOND_USD * 1e4).round() / 1e4)
     }
 }
 
@@ -116,13 +114,11 @@ mod tests {
     }
 
     #[test]
-    fn the_cost_is_that_of_the_prices() {
+    fn a_live_session_costs_its_minutes() {
         let mut usage = Usage::default();
-        usage.seconds(120);
-        usage.response(None, tokens(2_000_000, 1_000_000));
-        let prices = Prices { minute: 0.05, million_input_tokens: 1.0, million_output_tokens: 4.0 };
-        assert!((usage.cost_usd(&prices) - 6.1).abs() < 1e-9);
-        assert!(usage.cost_usd(&Prices::default()).abs() < 1e-9);
+        usage.seconds(90);
+        assert_eq!(usage.cost_usd(CallApi::Live), Some(0.075));
+        assert_eq!(usage.cost_usd(CallApi::Realtime), None);
     }
 
     #[test]

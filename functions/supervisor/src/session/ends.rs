@@ -6,6 +6,7 @@ use hooks_aws::AwsError;
 use hooks_aws::clock::now_ms;
 use hooks_aws::ledger::{ToolClaim, ToolResult};
 use hooks_openai::{ErrorClass, OpenAiError};
+use hooks_policy::Fallback;
 use serde_json::{Value, json};
 use tokio::time::Instant;
 
@@ -13,7 +14,7 @@ use super::live::{Live, Next};
 use super::tool_calls::Transferring;
 use crate::limits::LimitAction;
 use crate::records;
-use crate::settings::Transfer;
+use crate::settings::check_time;
 use crate::tools::failed;
 
 /// Time for the last words before a call is hung up. A Realtime session says when they were heard.
@@ -64,7 +65,7 @@ impl Live<'_> {
         if self.reason.is_some() || self.transfer.is_some() {
             return Ok(());
         }
-        let cost = self.usage.cost_usd(&self.settings.limits.prices);
+        let cost = self.usage.cost_usd(self.start.api).unwrap_or_default();
         match self.limits.check(now_ms(), cost) {
             Some(LimitAction::Warn(text)) => {
                 self.transcript
@@ -77,10 +78,7 @@ impl Live<'_> {
                     .write("supervisor", &format!("A limit ends the call: {reason}."), unique("limit"))
                     .await;
                 let farewell = self.settings.limits.farewell.clone();
-                self.hang_up(reason, farewell.as_deref());
-                if farewell.is_none() {
-                    self.hang_up_at = Some(Instant::now());
-                }
+                self.hang_up(reason, Some(&farewell));
             }
             None => {}
         }
@@ -94,7 +92,6 @@ impl Live<'_> {
         claim: ToolClaim,
         call_id: String,
         arguments: &str,
-        settings: Transfer,
         resumed: bool,
     ) {
         let begun = self.progress.get("transfer").filter(|begun| begun["call_id"] == call_id.as_str());
@@ -103,17 +100,22 @@ impl Live<'_> {
             let left = begun["until"].as_i64().unwrap_or_default().saturating_sub(now_ms());
             let until = Instant::now() + Duration::from_millis(u64::try_from(left).unwrap_or(0));
             let tried_fallback = begun["fallback"].as_bool().unwrap_or_default();
-            self.transfer = Some(Transferring { claim, call_id, until, tried_fallback, settings });
+            self.transfer = Some(Transferring { claim, call_id, until, tried_fallback });
             return;
         }
         let arguments: Value = serde_json::from_str(arguments).unwrap_or_default();
         let asked = arguments.get("target").and_then(Value::as_str);
-        let only = settings.targets.values().next().filter(|_| settings.targets.len() == 1);
-        let target = asked.map_or(only, |name| settings.targets.get(name)).cloned();
+        let targets = self.settings.transfer.as_ref().map(|transfer| transfer.targets.as_slice()).unwrap_or_default();
+        let target = match (asked, targets) {
+            (None, [only]) => Some(only),
+            (None, _) => None,
+            (Some(name), _) => targets.iter().find(|target| target.name == name),
+        };
+        let target = target.map(|target| target.target_uri.clone());
         let result = match target {
             _ if self.transfer.is_some() => Err("The caller is being transferred already.".to_owned()),
             None => {
-                let names: Vec<_> = settings.targets.keys().map(String::as_str).collect();
+                let names: Vec<_> = targets.iter().map(|target| target.name.as_str()).collect();
                 Err(format!("There is no such target. The targets are: {}.", names.join(", ")))
             }
             Some(target) => Ok(target),
@@ -121,8 +123,8 @@ impl Live<'_> {
         match result {
             Err(message) => self.finish_own(&claim, call_id, failed(&message)).await,
             Ok(target) => {
-                let until = Instant::now() + settings.check();
-                self.transfer = Some(Transferring { claim, call_id, until, tried_fallback: false, settings });
+                let until = Instant::now();
+                self.transfer = Some(Transferring { claim, call_id, until, tried_fallback: false });
                 self.refer(&target).await;
             }
         }
@@ -130,9 +132,10 @@ impl Live<'_> {
 
     /// Notes the transfer and sends it. A successor does not send it again.
     async fn refer(&mut self, target: &str) {
+        let time = check_time(&self.settings);
         let Some(transfer) = &mut self.transfer else { return };
-        transfer.until = Instant::now() + transfer.settings.check();
-        let until = now_ms() + i64::try_from(transfer.settings.check().as_millis()).unwrap_or_default();
+        transfer.until = Instant::now() + time;
+        let until = now_ms() + i64::try_from(time.as_millis()).unwrap_or_default();
         let begun = json!({"call_id": transfer.call_id, "until": until, "fallback": transfer.tried_fallback});
         self.progress.insert("transfer".to_owned(), begun);
         self.keep().await;
@@ -151,18 +154,28 @@ impl Live<'_> {
     /// A transfer whose session has not ended in time has failed.
     pub(super) async fn check_transfer(&mut self) {
         let Some(transfer) = self.transfer.as_mut().filter(|transfer| Instant::now() >= transfer.until) else { return };
-        if let Some(fallback) = transfer.settings.fallback.clone().filter(|_| !transfer.tried_fallback) {
+        let fallback = self.settings.transfer.as_ref().map(|transfer| transfer.fallback.clone()).unwrap_or_default();
+        if let Fallback::Refer(target) = &fallback
+            && !transfer.tried_fallback
+        {
             tracing::warn!("the transfer did not happen; the fallback is tried");
             transfer.tried_fallback = true;
-            self.refer(&fallback).await;
+            self.refer(target).await;
             return;
         }
-        if let Some(transfer) = self.transfer.take() {
-            self.progress.remove("transfer");
-            records::transfer_failed(self.services, self.start).await;
-            let result = failed("The transfer did not happen. The caller is still here: offer to take a message.");
-            self.finish_own(&transfer.claim, transfer.call_id, result).await;
+        let Some(Transferring { claim, call_id, .. }) = self.transfer.take() else { return };
+        self.progress.remove("transfer");
+        records::transfer_failed(self.services, self.start).await;
+        let mut result = failed("The transfer did not happen. The caller is still here.");
+        match fallback {
+            Fallback::Say(text) => {
+                result = failed(&format!("The transfer did not happen. The caller is still here and hears: {text}"));
+                self.say(&text);
+            }
+            Fallback::HangUp => self.hang_up("transfer_failed", None),
+            Fallback::Refer(_) => {}
         }
+        self.finish_own(&claim, call_id, result).await;
     }
 
     /// The reason of the end, if it is known better here.

@@ -70,6 +70,9 @@ impl Live<'_> {
                     self.tool_called(&call.call_id, &call.name, &call.arguments);
                 }
             }
+            EventKind::Started(session) | EventKind::Updated(session) if session.store == Some(true) => {
+                self.progress.insert("stored".to_owned(), true.into());
+            }
             EventKind::Usage { seconds, .. } => self.usage.seconds(seconds.unwrap_or_default()),
             EventKind::Dtmf(key) => {
                 self.limits.active(now_ms());

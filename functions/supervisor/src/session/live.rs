@@ -7,6 +7,7 @@ use hooks_aws::AwsError;
 use hooks_aws::clock::now_ms;
 use hooks_aws::ledger::{HoldResult, SessionHold, SessionRecord, ToolClaim, ToolResult};
 use hooks_openai::{CallApi, Client, Sideband, SidebandError};
+use hooks_policy::Supervise;
 use serde_json::json;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until};
@@ -16,7 +17,6 @@ use super::{Json, LEASE_MS, Leave, Services, Shift, end, key, leave};
 use crate::digits::Collecting;
 use crate::host::{STOP_TIME, Start};
 use crate::limits::LimitState;
-use crate::settings::Settings;
 use crate::transcript::TranscriptWriter;
 use crate::usage::Usage;
 
@@ -37,7 +37,7 @@ pub(super) struct Live<'a> {
     pub(super) services: &'a Services,
     pub(super) client: &'a Client,
     pub(super) start: &'a Start,
-    pub(super) settings: Settings,
+    pub(super) settings: Supervise,
     pub(super) hold: SessionHold,
     pub(super) record: SessionRecord,
     pub(super) sideband: Sideband,
@@ -92,7 +92,7 @@ impl<'a> Live<'a> {
         services: &'a Services,
         client: &'a Client,
         start: &'a Start,
-        settings: Settings,
+        settings: Supervise,
         hold: SessionHold,
         record: SessionRecord,
         sideband: Sideband,
@@ -176,7 +176,7 @@ impl<'a> Live<'a> {
                 }
                 _ = tick.tick() => self.tick().await?,
                 () = at(self.wait_message.as_ref().map(|(at, _)| *at)) => {
-                    self.tell_to_wait().await;
+                    self.tell_to_wait();
                     Next::GoOn
                 }
             };
@@ -270,7 +270,7 @@ impl<'a> Live<'a> {
         self.finish_tools().await;
         self.transcript.finish().await;
         self.record.usage = self.usage.record();
-        end(self.services, self.client, &self.hold, &self.record, &self.settings, &reason).await
+        end(self.services, self.client, &self.hold, &self.record, &reason).await
     }
 
     /// Opens the connection again. A session that is gone has ended.
@@ -301,7 +301,8 @@ impl<'a> Live<'a> {
     pub(super) async fn missed(&mut self, how_long: &str) {
         let note = format!("The connection was lost {how_long}. What was said meanwhile is missing here.");
         self.transcript.write("supervisor", &note, format!("gap/{}/{}", self.hold.generation, now_ms())).await;
-        if self.outstanding.is_empty() && !self.settings.tools.is_empty() {
+        let has_tools = !self.settings.tools.is_empty() || !self.settings.built_in.is_empty();
+        if self.outstanding.is_empty() && has_tools {
             let text = "The connection to your tools was interrupted for a moment. If you are waiting for the result of a \
                         tool that you called, call it again.";
             self.instruct(text).await;

@@ -10,9 +10,6 @@ use super::live::Live;
 /// Time after which a caller hears that a tool is slow.
 pub(super) const SLOW: Duration = Duration::from_millis(1_500);
 
-/// What the caller hears then, unless the tool has words of its own.
-pub(super) const WAIT_MESSAGE: &str = "One moment, please.";
-
 /// Time in which OpenAI confirms a command.
 pub(super) const CONFIRM_TIME: Duration = Duration::from_secs(2);
 
@@ -53,7 +50,7 @@ impl Live<'_> {
     }
 
     /// Tells the caller that a tool is slow, once for all that run.
-    pub(super) async fn tell_to_wait(&mut self) {
+    pub(super) fn tell_to_wait(&mut self) {
         if let Some((_, text)) = self.wait_message.take()
             && !self.outstanding.is_empty()
         {
@@ -67,9 +64,9 @@ impl Live<'_> {
     }
 
     /// Lets the caller hear, in a moment, that a tool is slow.
-    pub(super) fn expect_to_wait(&mut self, words: Option<&str>) {
+    pub(super) fn expect_to_wait(&mut self, words: &str) {
         if self.wait_message.is_none() {
-            self.wait_message = Some((Instant::now() + SLOW, words.unwrap_or(WAIT_MESSAGE).to_owned()));
+            self.wait_message = Some((Instant::now() + SLOW, words.to_owned()));
         }
     }
 }

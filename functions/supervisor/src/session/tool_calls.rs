@@ -6,13 +6,13 @@ use hooks_aws::AwsError;
 use hooks_aws::clock::now_ms;
 use hooks_aws::ledger::{ToolCall, ToolClaim, ToolClaimResult, ToolResult};
 use hooks_openai::{Command, Item, SidebandError};
-use serde_json::json;
+use serde_json::{Value, json};
 use tokio::time::{Instant, sleep, timeout_at};
 
 use super::live::{Live, publish};
 use super::{Services, key};
 use crate::host::Start;
-use crate::settings::{Tool, ToolKind, Transfer};
+use crate::settings::ToolKind;
 use crate::tools::{Job, failed};
 
 /// Longest id of a tool call: it is a part of a key.
@@ -39,6 +39,9 @@ const MAX_GIVEN: u8 = 3;
 /// Time after a hand-over in which calls may appear that the predecessor claimed at last.
 const ADOPT_TIME: Duration = Duration::from_secs(15);
 
+/// What the model hears of a tool that a supervisor had started when it died.
+const LOST: &str = "The tool was started, and its result was lost. It may have been done or not. Do not call it again unasked.";
+
 /// What became of a tool call.
 pub(super) enum ToolEnd {
     /// It was run here.
@@ -56,7 +59,6 @@ pub(super) struct Transferring {
     /// When it must have ended the session.
     pub(super) until: Instant,
     pub(super) tried_fallback: bool,
-    pub(super) settings: Transfer,
 }
 
 impl Live<'_> {
@@ -76,16 +78,26 @@ impl Live<'_> {
             self.results.push_back((call_id.to_owned(), result, 0));
             return;
         }
-        let tool = self.settings.tool(name).cloned();
-        if let Some(tool) = tool.as_ref().filter(|tool| !is_own(Some(tool))) {
-            self.expect_to_wait(tool.wait_message.as_deref());
+        let tool = ToolKind::named(name, &self.settings);
+        if let Some(tool) = tool.as_ref().filter(|tool| !tool.is_of_session()) {
+            self.expect_to_wait(tool.while_slow());
         }
         let call = Called { call_id: call_id.to_owned(), name: name.to_owned(), arguments: arguments.to_owned() };
-        self.running.spawn(claim_and_run(self.services.clone(), self.start.clone(), call, tool, None, self.caller()));
+        self.run_tool(call, tool, None);
     }
 
-    fn caller(&self) -> Option<String> {
-        self.record.caller.clone()
+    fn run_tool(&mut self, call: Called, tool: Option<ToolKind>, found: Option<ToolCall>) {
+        let time = tool.as_ref().map_or(PEOPLE_TIME, |tool| tool.time(&self.settings));
+        let job = Running {
+            services: self.services.clone(),
+            start: self.start.clone(),
+            caller: self.record.caller.clone(),
+            call,
+            tool,
+            time,
+            found,
+        };
+        self.running.spawn(job.run());
     }
 
     pub(super) async fn tool_ended(&mut self, ended: ToolEnd) -> Result<(), AwsError> {
@@ -129,11 +141,10 @@ impl Live<'_> {
             self.results.push_back((call.call_id, result, 0));
         } else if call.run_until.saturating_add(CLAIM_MARGIN_MS) < now_ms() {
             // Whoever claimed it is dead, or has given it back.
-            let tool = self.settings.tool(&call.name).cloned();
+            let tool = ToolKind::named(&call.name, &self.settings);
             let again =
                 Called { call_id: call.call_id.clone(), name: call.name.clone(), arguments: call.arguments.clone() };
-            let (services, start) = (self.services.clone(), self.start.clone());
-            self.running.spawn(claim_and_run(services, start, again, tool, Some(call), self.caller()));
+            self.run_tool(again, tool, Some(call));
         } else {
             self.elsewhere.insert(call.call_id);
         }
@@ -233,23 +244,23 @@ impl Live<'_> {
         arguments: &str,
         resumed: bool,
     ) -> Result<(), AwsError> {
-        match self.settings.tool(name).map(|tool| tool.kind.clone()) {
-            Some(ToolKind::HangUp(_)) => {
+        match ToolKind::named(name, &self.settings) {
+            Some(ToolKind::HangUp) => {
                 keep_result(self.services, &claim, &ToolResult { is_success: true, output: "{}".to_owned() }).await;
                 publish_run(self.services, self.start, &call_id, name, true).await;
                 self.services.ledger.tool_given(self.key(), &call_id).await?;
                 self.outstanding.remove(&call_id);
                 self.hang_up("hung_up", None);
             }
-            Some(ToolKind::CollectDigits(_)) if self.collecting.is_some() => {
+            Some(ToolKind::CollectDigits) if self.collecting.is_some() => {
                 self.finish_own(&claim, call_id, failed("Digits are being collected already.")).await;
             }
-            Some(ToolKind::CollectDigits(digits)) => {
-                self.collecting = Some(crate::digits::Collecting::new(claim, call_id, &digits));
+            Some(ToolKind::CollectDigits) => {
+                let arguments: Value = serde_json::from_str(arguments).unwrap_or_default();
+                let length = arguments.get("length").and_then(Value::as_u64).and_then(|length| length.try_into().ok());
+                self.collecting = Some(crate::digits::Collecting::new(claim, call_id, length));
             }
-            Some(ToolKind::Transfer(transfer)) => {
-                self.begin_transfer(claim, call_id, arguments, transfer, resumed).await;
-            }
+            Some(ToolKind::Transfer) => self.begin_transfer(claim, call_id, arguments, resumed).await,
             _ => {
                 self.for_people.insert(call_id, (claim, Instant::now() + PEOPLE_TIME));
             }
@@ -286,55 +297,60 @@ struct Called {
     arguments: String,
 }
 
-fn is_own(tool: Option<&Tool>) -> bool {
-    tool.is_none_or(|tool| {
-        matches!(tool.kind, ToolKind::HangUp(_) | ToolKind::Transfer(_) | ToolKind::CollectDigits(_))
-    })
-}
-
-/// Claims a call, and runs it if the claim is granted: once, whoever else may see it. `found` is a claim of a supervisor that
-/// died or has given it back.
-async fn claim_and_run(
+/// A tool call on its way.
+struct Running {
     services: Services,
     start: Start,
-    call: Called,
-    tool: Option<Tool>,
-    found: Option<ToolCall>,
     caller: Option<String>,
-) -> ToolEnd {
-    let session = key(start.api, &start.id);
-    let time = tool.as_ref().map_or(PEOPLE_TIME, Tool::timeout);
-    let claim = loop {
-        let run_until = now_ms().saturating_add(i64::try_from(time.as_millis()).unwrap_or(i64::MAX)) + CLAIM_MARGIN_MS;
-        let claimed = match &found {
-            Some(found) => services.ledger.reclaim_tool(session, found, run_until).await,
-            None => services.ledger.claim_tool(session, &call.call_id, &call.name, &call.arguments, run_until).await,
+    call: Called,
+    tool: Option<ToolKind>,
+    time: Duration,
+    /// Claim of a supervisor that died, or has given it back.
+    found: Option<ToolCall>,
+}
+
+impl Running {
+    /// Claims the call, and runs it if the claim is granted: once, whoever else may see it.
+    async fn run(self) -> ToolEnd {
+        let claim = match self.claim().await {
+            ToolClaimResult::Granted(claim) => claim,
+            ToolClaimResult::Known(known) => return ToolEnd::Known(known),
         };
-        match claimed {
-            Ok(ToolClaimResult::Granted(claim)) => break claim,
-            Ok(ToolClaimResult::Known(known)) => return ToolEnd::Known(known),
-            Err(error) => tracing::warn!("{error}; it is tried again"),
+        let Self { services, start, caller, call: Called { call_id, name, arguments }, tool, time, found } = self;
+        let Some(tool) = tool.filter(|tool| !tool.is_of_session()) else {
+            return ToolEnd::Own { claim, call_id, name, arguments, resumed: found.is_some() };
+        };
+        let result = if found.is_none() || tool.may_repeat() {
+            let (api, session) = (start.api.as_str().to_owned(), start.id.clone());
+            let job = Job { api, session, call_id: call_id.clone(), arguments, caller, name: name.clone(), tool };
+            services.tools.run(&job, time).await
+        } else {
+            failed(LOST)
+        };
+        if !keep_result(&services, &claim, &result).await {
+            tracing::warn!("another supervisor has answered for a tool that ran here");
         }
-        sleep(LEDGER_PAUSE).await;
-    };
-    let Called { call_id, name, arguments } = call;
-    let Some(tool) = tool.filter(|tool| !is_own(Some(tool))) else {
-        return ToolEnd::Own { claim, call_id, name, arguments, resumed: found.is_some() };
-    };
-    let may_run = found.is_none() || tool.idempotent || matches!(tool.kind, ToolKind::LookUp(_));
-    let result = if may_run {
-        let (api, session) = (start.api.as_str().to_owned(), start.id.clone());
-        services.tools.run(&Job { api, session, call_id: call_id.clone(), arguments, caller, tool }).await
-    } else {
-        failed(
-            "The tool was started, and its result was lost. It may have been done or not. Do not call it again unasked.",
-        )
-    };
-    if !keep_result(&services, &claim, &result).await {
-        tracing::warn!("another supervisor has answered for a tool that ran here");
+        publish_run(&services, &start, &call_id, &name, result.is_success).await;
+        ToolEnd::Finished { call_id, name, result }
     }
-    publish_run(&services, &start, &call_id, &name, result.is_success).await;
-    ToolEnd::Finished { call_id, name, result }
+
+    async fn claim(&self) -> ToolClaimResult {
+        let Self { services, start, call, found, .. } = self;
+        let session = key(start.api, &start.id);
+        loop {
+            let time = i64::try_from(self.time.as_millis()).unwrap_or(i64::MAX);
+            let run_until = now_ms().saturating_add(time).saturating_add(CLAIM_MARGIN_MS);
+            let claimed = match found {
+                Some(found) => services.ledger.reclaim_tool(session, found, run_until).await,
+                None => services.ledger.claim_tool(session, &call.call_id, &call.name, &call.arguments, run_until).await,
+            };
+            match claimed {
+                Ok(result) => return result,
+                Err(error) => tracing::warn!("{error}; it is tried again"),
+            }
+            sleep(LEDGER_PAUSE).await;
+        }
+    }
 }
 
 /// Keeps a result. `false`: another one has been kept.

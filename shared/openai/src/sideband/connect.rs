@@ -34,9 +34,9 @@ const READ_BUFFER_BYTES: usize = 32 * 1024;
 const CALL: &str = "attach to session";
 
 /// A connection below the WebSocket: plain, or TLS.
-pub(super) trait Transport: AsyncRead + AsyncWrite + Send + Unpin {}
+pub(super) trait Transport: AsyncRead + AsyncWrite + Send + Sync + Unpin {}
 
-impl<T: AsyncRead + AsyncWrite + Send + Unpin> Transport for T {}
+impl<T: AsyncRead + AsyncWrite + Send + Sync + Unpin> Transport for T {}
 
 pub(super) type WebSocket = WebSocketStream<Box<dyn Transport>>;
 
