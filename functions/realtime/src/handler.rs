@@ -66,7 +66,7 @@ impl CallHandler {
             let outcome = outcome::not_answered(&call, outcome::TOO_OLD, note, age_ms, as_of);
             return Ok(Outcome { alert: Some(alert), ..outcome });
         }
-        let decision = policy.decide(&call);
+        let decision = policy.decide(call.invite, as_of / 1000);
         let client = self.openai.client().await?;
         let left = Duration::from_millis(u64::try_from(self.maximum_age - age_ms).unwrap_or_default());
         let until = context.deadline.min(Instant::now() + left);

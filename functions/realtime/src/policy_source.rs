@@ -185,6 +185,9 @@ impl PolicyCache {
                 self.memory().version = version;
                 let policy = Policy::parse(&json);
                 policy.map_err(|errors| PolicyError { message: errors.join("\n"), lasting: true }).map(|policy| {
+                    for warning in &policy.warnings {
+                        tracing::warn!("the policy for calls has something that is ignored: {warning}");
+                    }
                     // The same error is new again if it is made again.
                     self.memory().alerted = None;
                     Refresh::New(policy, TTL)

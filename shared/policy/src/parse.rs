@@ -1,10 +1,17 @@
 //! The parser of policies. `docs/call-policy.schema.json` has the same rules for editors; a test compares both.
 
-use hooks_webhook::CallApi;
+mod supervise;
+
+use hooks_webhook::{CallApi, Json};
 use regex_lite::RegexBuilder;
 use serde_json::{Map, Value};
 
-use crate::policy::{Action, Condition, Matcher, Policy, Rule};
+use crate::address;
+use crate::condition::{self, Condition, Matcher, State};
+use crate::policy::{Action, Policy, Rule};
+
+/// Version of policies that this parser knows. A policy without one is read as of this version.
+const VERSION: u64 = 2;
 
 /// Maximum number of rules.
 const MAX_RULES: usize = 200;
@@ -12,37 +19,48 @@ const MAX_RULES: usize = 200;
 /// Maximum number of conditions of a rule.
 const MAX_CONDITIONS: usize = 10;
 
-/// Maximum length of a rule's name and of a header's name, in characters.
+/// Maximum length of a name, in characters.
 const MAX_NAME: usize = 100;
 
-/// Maximum length of a text or pattern that a header is compared with, in characters.
+/// Maximum length of any other text, in characters.
 const MAX_TEXT: usize = 1000;
 
 /// Maximum length of a URI that a call is referred to, in characters.
 const MAX_URI: usize = 500;
 
+/// What such a URI must be.
+const URI_RULE: &str = "must be a tel: or sip: URI of at most 500 ASCII characters, without spaces";
+
 /// Maximum size of a compiled pattern, in bytes: nested repetitions grow fast.
 const MAX_COMPILED: usize = 1 << 20;
 
-/// Maximum number of errors that are reported.
-const MAX_ERRORS: usize = 20;
+/// Maximum number of mistakes that are reported. A policy of the maximum size could have more than an alert can hold.
+const MAX_ERRORS: usize = 200;
 
 /// The SIP status "decline", which is also OpenAI's default.
 const DECLINE: u16 = 603;
+
+/// Fields of a session that set the format of its audio.
+const AUDIO_FORMATS: [&str; 5] =
+    ["/audio/format", "/audio/input/format", "/audio/output/format", "/input_audio_format", "/output_audio_format"];
 
 impl Policy {
     /// Parses a policy.
     ///
     /// # Errors
     ///
-    /// All errors at once, each with its path: `rules[2].when[0].regex: ...`.
+    /// All mistakes at once, each with its path: `rules[2].when[0].regex: ...`.
     pub fn parse(json: &[u8]) -> Result<Self, Vec<String>> {
+        let json = json.strip_prefix(b"\xef\xbb\xbf").unwrap_or(json);
         let value: Value = serde_json::from_slice(json)
             .map_err(|error| vec![format!("it is not JSON (line {}, column {})", error.line(), error.column())])?;
         let mut parser = Parser::default();
-        match (parser.policy(&value), parser.errors) {
-            (Some(policy), errors) if errors.is_empty() => Ok(policy),
-            (_, mut errors) => {
+        parser.repeated_names("", Json::of(json));
+        let policy = parser.policy(&value);
+        let Parser { mut errors, warnings, .. } = parser;
+        match policy {
+            Some(policy) if errors.is_empty() => Ok(Self { warnings, ..policy }),
+            _ => {
                 if errors.len() > MAX_ERRORS {
                     let more = errors.len() - MAX_ERRORS;
                     errors.truncate(MAX_ERRORS);
@@ -58,6 +76,7 @@ impl Policy {
 #[derive(Default)]
 struct Parser {
     errors: Vec<String>,
+    warnings: Vec<String>,
     answer_as: Option<CallApi>,
 }
 
@@ -68,8 +87,39 @@ impl Parser {
         None
     }
 
+    fn warning(&mut self, path: &str, warning: &str) {
+        let path = if path.is_empty() { "the policy" } else { path };
+        self.warnings.push(format!("{path}: {warning}"));
+    }
+
+    /// Of two fields with one name only the last one would count, which the author cannot see.
+    fn repeated_names(&mut self, path: &str, json: Json<'_>) {
+        let mut names = Vec::new();
+        for (name, value) in json.members() {
+            let name = name.string().unwrap_or_default();
+            if names.contains(&name) {
+                self.error::<()>(path, format!("the field {} is there twice", hooks_text::for_display(&name)));
+            }
+            let below = if path.is_empty() { name.to_string() } else { format!("{path}.{name}") };
+            self.repeated_names(&below, value);
+            names.push(name);
+        }
+        for (index, item) in json.items().enumerate() {
+            self.repeated_names(&format!("{path}[{index}]"), item);
+        }
+    }
+
     fn policy(&mut self, value: &Value) -> Option<Policy> {
-        let fields = self.object("", value, &["answer_as", "rules", "default"])?;
+        let known = ["version", "answer_as", "rules", "default", "description", "$schema"];
+        let fields = self.object("", value, &known)?;
+        match fields.get("version").map(Value::as_u64) {
+            None | Some(Some(1..=VERSION)) => {}
+            Some(Some(version @ 3..)) => self.warning(
+                "version",
+                &format!("{version} is newer than {VERSION}, the newest one that this release knows"),
+            ),
+            Some(_) => drop(self.error::<()>("version", format!("must be a number from 1 to {VERSION}"))),
+        }
         self.answer_as = match fields.get("answer_as").and_then(Value::as_str) {
             Some("realtime") => Some(CallApi::Realtime),
             Some("live") => Some(CallApi::Live),
@@ -83,11 +133,11 @@ impl Parser {
             Some(default) => self.action("default", default),
             None => self.error("default", "is missing: it is the action for a call that matches no rule"),
         };
-        Some(Policy { answer_as: self.answer_as?, rules: rules?, default: default? })
+        Some(Policy { answer_as: self.answer_as?, warnings: Vec::new(), rules: rules?, default: default? })
     }
 
     fn rule(&mut self, path: &str, value: &Value) -> Option<Rule> {
-        let fields = self.object(path, value, &["name", "when", "then"])?;
+        let fields = self.object(path, value, &["name", "description", "when", "then"])?;
         let name = match fields.get("name") {
             None => Some(None),
             Some(name) => self.text(&format!("{path}.name"), name, MAX_NAME).map(Some),
@@ -106,37 +156,61 @@ impl Parser {
     }
 
     fn condition(&mut self, path: &str, value: &Value) -> Option<Condition> {
-        let fields = self.object(path, value, &["header", "part", "exact", "prefix", "regex"])?;
+        if let Some(hours) = value.get("hours") {
+            let fields = self.object(path, value, &["hours", "is"])?;
+            let hours = self.hours(&format!("{path}.hours"), hours);
+            let open = match fields.get("is").and_then(Value::as_str) {
+                Some("open") => Some(true),
+                Some("closed") => Some(false),
+                _ => self.error(&format!("{path}.is"), "must be \"open\" or \"closed\""),
+            };
+            return Some(Condition::Hours { hours: hours?, open: open? });
+        }
+        let fields = self.object(path, value, &["header", "part", "exact", "prefix", "regex", "is"])?;
         let header = match fields.get("header").and_then(Value::as_str) {
             Some(name) if is_header_name(name) => Some(name.to_owned()),
             _ => self.error(&format!("{path}.header"), "must be the name of a SIP header, such as From"),
         };
-        let addresses = header.as_deref().is_some_and(|name| ["from", "to"].contains(&&*name.to_ascii_lowercase()));
+        let is_address = header.as_deref().is_some_and(condition::is_address);
         let user = match fields.get("part") {
             None => Some(false),
             Some(part) if part != "user" => {
                 self.error(&format!("{path}.part"), "must be \"user\", the number in From or To")
             }
-            Some(_) if header.is_some() && !addresses => {
+            Some(_) if header.is_some() && !is_address => {
                 self.error(&format!("{path}.part"), "is only for the headers From and To")
             }
             Some(_) => Some(true),
         };
-        let matcher = self.matcher(path, fields);
-        Some(Condition { header: header?, user: user?, matcher: matcher? })
+        let matcher = self.matcher(path, fields, is_address, user == Some(true));
+        Some(Condition::Header { header: header?, user: user?, matcher: matcher? })
     }
 
-    fn matcher(&mut self, path: &str, fields: &Map<String, Value>) -> Option<Matcher> {
+    fn matcher(&mut self, path: &str, fields: &Map<String, Value>, address: bool, user: bool) -> Option<Matcher> {
         let present: Vec<&str> =
-            ["exact", "prefix", "regex"].into_iter().filter(|name| fields.contains_key(*name)).collect();
+            ["exact", "prefix", "regex", "is"].into_iter().filter(|name| fields.contains_key(*name)).collect();
         let [name] = present[..] else {
-            return self.error(path, "must have exactly one of exact, prefix and regex");
+            return self.error(path, "must have exactly one of exact, prefix, regex and is");
         };
         let at = format!("{path}.{name}");
+        if name == "is" {
+            return match fields[name].as_str() {
+                Some("present") => Some(Matcher::Is(State::Present)),
+                Some("absent") if address => self
+                    .error(&at, "must not be \"absent\": every call has From and To, so a missing one is unreadable"),
+                Some("absent") => Some(Matcher::Is(State::Absent)),
+                Some("unreadable") => Some(Matcher::Is(State::Unreadable)),
+                _ => self.error(&at, "must be \"present\", \"absent\" or \"unreadable\""),
+            };
+        }
         let text = self.text(&at, &fields[name], MAX_TEXT)?;
+        let normal = |text: String| if user { address::normal(text.trim()) } else { text };
         match name {
-            "exact" => Some(Matcher::Exact(text)),
-            "prefix" => Some(Matcher::Prefix(text)),
+            "exact" | "prefix" if user && text.contains('%') => {
+                self.error(&at, "must be the number or name itself, without escapes such as %2B")
+            }
+            "exact" => Some(Matcher::Exact(normal(text))),
+            "prefix" => Some(Matcher::Prefix(normal(text))),
             _ => match RegexBuilder::new(&text).size_limit(MAX_COMPILED).nest_limit(50).build() {
                 Ok(regex) => Some(Matcher::Regex(regex)),
                 Err(error) => self.error(&at, format!("is not a valid regular expression: {error}")),
@@ -159,7 +233,11 @@ impl Parser {
     }
 
     fn accept(&mut self, path: &str, value: &Value) -> Option<Action> {
-        let fields = self.object(path, value, &["session"])?;
+        let fields = self.object(path, value, &["session", "supervise"])?;
+        let supervise = match fields.get("supervise") {
+            None => Some(None),
+            Some(value) => self.supervise(&format!("{path}.supervise"), value, fields.get("session")).map(Some),
+        };
         let path = format!("{path}.session");
         let Some(session) = fields.get("session").and_then(Value::as_object) else {
             return self.error(&path, "must be an object: the configuration of the session");
@@ -173,7 +251,12 @@ impl Parser {
         {
             self.error::<()>(&format!("{path}.type"), format!("must be \"{api}\", like answer_as, or absent"));
         }
-        Some(Action::Accept { model: model?.to_owned(), session: session.clone() })
+        for pointer in AUDIO_FORMATS.into_iter().filter(|pointer| fields["session"].pointer(pointer).is_some()) {
+            let why = "must be absent: the phone network sets the format of a call's audio, and with another one there is \
+                       silence";
+            self.error::<()>(&format!("{path}{}", pointer.replace('/', ".")), why);
+        }
+        Some(Action::Accept { model: model?.to_owned(), session: session.clone(), supervise: supervise?.map(Box::new) })
     }
 
     fn reject(&mut self, path: &str, value: &Value) -> Option<Action> {
@@ -194,10 +277,7 @@ impl Parser {
         let fields = self.object(path, value, &["target_uri"])?;
         match fields.get("target_uri").and_then(Value::as_str) {
             Some(uri) if is_target_uri(uri) => Some(Action::Refer { target_uri: uri.to_owned() }),
-            _ => self.error(
-                &format!("{path}.target_uri"),
-                format!("must be a tel: or sip: URI of at most {MAX_URI} ASCII characters, without spaces"),
-            ),
+            _ => self.error(&format!("{path}.target_uri"), URI_RULE),
         }
     }
 

@@ -22,4 +22,4 @@ pub use event::{Event, EventError};
 pub use idempotency::IdempotencyKey;
 pub use json::Json;
 pub use secret::{Scheme, SchemeError, Secret, SecretError};
-pub use sip::{MAX_SIP_HEADERS, MAX_SIP_NAME, MAX_SIP_VALUE, SipHeader, SipInvite};
+pub use sip::{MAX_SIP_ADDRESSES, MAX_SIP_HEADERS, MAX_SIP_NAME, MAX_SIP_VALUE, SipHeader, SipInvite};
