@@ -65,7 +65,7 @@ struct StartEvent {
 #[derive(Clone)]
 pub(crate) enum Starter {
     /// Another invocation of this function.
-    Function { functions: Functions, name: String },
+    Function { functions: Box<Functions>, name: String },
     /// Another task of this process; of another process through the queue.
     Here { starts: mpsc::UnboundedSender<Start>, queue: QueueSender, queue_url: String },
 }
@@ -142,7 +142,7 @@ impl Host {
             let functions = Functions::new(&config);
             let (queue, queue_url) = (QueueSender::new(&config), queue_url?);
             let (starter, starts) = if let Some(name) = function {
-                (Starter::Function { functions: functions.clone(), name }, None)
+                (Starter::Function { functions: Box::new(functions.clone()), name }, None)
             } else {
                 let (sender, starts) = mpsc::unbounded_channel();
                 let (queue, queue_url) = (queue.clone(), queue_url.clone());

@@ -46,11 +46,7 @@ const RECORDING_TIME: Duration = Duration::from_mins(1);
 const WAV: &str = "audio/wav";
 
 /// Writes everything, and marks the session as ended.
-pub(crate) async fn write(
-    services: &Services,
-    client: &Client,
-    hold: &SessionHold,
-) -> Result<(), AwsError> {
+pub(crate) async fn write(services: &Services, client: &Client, hold: &SessionHold) -> Result<(), AwsError> {
     let Some(record) = services.ledger.session_of(hold).await? else { return Ok(()) };
     let reason = record.reason.clone().unwrap_or_default();
     let mut artifacts = Vec::new();

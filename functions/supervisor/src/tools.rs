@@ -82,7 +82,7 @@ impl Tools {
     }
 
     async fn attempt(&self, job: &Job) -> Result<String, Failure> {
-        match &job.tool.kind {
+        match &job.tool {
             ToolKind::Own(Tool { target: ToolTarget::Lambda(function), .. }) => self.lambda(function, job).await,
             ToolKind::Own(Tool { target: ToolTarget::Url(url), .. }) => self.https(url, job).await,
             ToolKind::LookUp(look_up) => self.look_up(look_up, job).await,

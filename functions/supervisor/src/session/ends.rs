@@ -87,13 +87,7 @@ impl Live<'_> {
 
     // Transfer --------------------------------------------------------------------------------------------------------
 
-    pub(super) async fn begin_transfer(
-        &mut self,
-        claim: ToolClaim,
-        call_id: String,
-        arguments: &str,
-        resumed: bool,
-    ) {
+    pub(super) async fn begin_transfer(&mut self, claim: ToolClaim, call_id: String, arguments: &str, resumed: bool) {
         let begun = self.progress.get("transfer").filter(|begun| begun["call_id"] == call_id.as_str());
         if let Some(begun) = begun.filter(|_| resumed) {
             // A refer may have been sent: whether it did anything shows by its time.

@@ -40,7 +40,8 @@ const MAX_GIVEN: u8 = 3;
 const ADOPT_TIME: Duration = Duration::from_secs(15);
 
 /// What the model hears of a tool that a supervisor had started when it died.
-const LOST: &str = "The tool was started, and its result was lost. It may have been done or not. Do not call it again unasked.";
+const LOST: &str =
+    "The tool was started, and its result was lost. It may have been done or not. Do not call it again unasked.";
 
 /// What became of a tool call.
 pub(super) enum ToolEnd {
@@ -342,7 +343,9 @@ impl Running {
             let run_until = now_ms().saturating_add(time).saturating_add(CLAIM_MARGIN_MS);
             let claimed = match found {
                 Some(found) => services.ledger.reclaim_tool(session, found, run_until).await,
-                None => services.ledger.claim_tool(session, &call.call_id, &call.name, &call.arguments, run_until).await,
+                None => {
+                    services.ledger.claim_tool(session, &call.call_id, &call.name, &call.arguments, run_until).await
+                }
             };
             match claimed {
                 Ok(result) => return result,
