@@ -21,6 +21,9 @@ use crate::settings::ToolKind;
 /// Largest result in bytes. The model reads all of it.
 const MAX_RESULT: usize = 32 * 1024;
 
+/// Prefix of a secret of Standard Webhooks.
+const PREFIX: &str = "whsec_";
+
 /// Pause before the one retry.
 const RETRY_PAUSE: Duration = Duration::from_millis(300);
 
@@ -244,8 +247,10 @@ impl Signer {
             tracing::error!("the secret that signs calls of tools cannot be read: {error}");
             "The secret to sign with cannot be read"
         })?;
+        // Secrets Manager has generated the key, which is base64 without the prefix.
         let text = version.map(|version| version.text).unwrap_or_default();
-        Secret::parse(text.trim()).map_err(|error| {
+        let text = text.trim().trim_start_matches(PREFIX);
+        Secret::parse(&format!("{PREFIX}{text}")).map_err(|error| {
             tracing::error!("the secret that signs calls of tools is not usable: {error}");
             "The secret to sign with is not usable".to_owned()
         })
