@@ -36,12 +36,11 @@ fn first_type(message: &[u8]) -> Option<&[u8]> {
 }
 
 fn last_type(message: &[u8]) -> Option<&[u8]> {
-    let rest = before(message, b'}')?;
-    let rest = rest.strip_suffix(b"\"")?;
+    let rest = before(before(message, b'}')?, b'"')?;
     let begin = rest.len() - rest.iter().rev().take(HEAD).position(|byte| *byte == b'"')?;
     let (rest, value) = rest.split_at(begin);
-    let rest = before(before(rest, b'"')?, b':')?.strip_suffix(b"\"type\"")?;
-    before(rest, b',')?;
+    let name = before(before(rest, b'"')?, b':')?.trim_ascii_end();
+    before(name.strip_suffix(b"\"type\"")?, b',')?;
     Some(value)
 }
 

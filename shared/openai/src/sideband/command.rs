@@ -244,3 +244,121 @@ impl fmt::Debug for Item {
         })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn text() -> CallText {
+        "T".into()
+    }
+
+    /// Every command, and its form in both APIs.
+    fn forms() -> Vec<(Command, Option<Value>, Option<Value>)> {
+        let object = |value: Value| value.as_object().cloned().unwrap();
+        let id = Some("del_1".to_owned());
+        let appended = |kind: &str, id: Value| Some(json!({"type": kind, "content": "T", "delegation_id": id}));
+        let result = json!({"type": "function_call_output", "call_id": "call_1", "output": "T"});
+        let message = |role: &str| json!({"type": "message", "role": role, "content": [{"type": "input_text", "text": "T"}], "id": "cmd_1"});
+        let mut said = message("user");
+        said.as_object_mut().unwrap().remove("id");
+        let created = |item: &Value| {
+            let mut item = item.clone();
+            item["id"] = "cmd_1".into();
+            Some(json!({"type": "conversation.item.create", "item": item}))
+        };
+        let typed = |kind: &str| Some(json!({"type": kind}));
+        let say = "Say this to the caller now, and nothing else:\nT";
+        let asked = json!({ASKED_BY: "cmd_1"});
+        vec![
+            (
+                Command::Update(object(json!({"triggers": []}))),
+                Some(json!({"type": "session.update", "session": {"triggers": []}})),
+                Some(json!({"type": "session.update", "session": {"triggers": [], "type": "realtime"}})),
+            ),
+            (
+                Command::Say(text()),
+                appended("session.commentary.append", Value::Null),
+                Some(json!({"type": "response.create", "response": {"instructions": say, "metadata": asked}})),
+            ),
+            (
+                Command::Instruct(text()),
+                appended("session.instructions.append", Value::Null),
+                created(&message("system")),
+            ),
+            (
+                Command::Think { text: text(), delegation_id: id.clone() },
+                appended("session.thinking.append", "del_1".into()),
+                None,
+            ),
+            (
+                Command::Comment { text: text(), delegation_id: id },
+                appended("session.commentary.append", "del_1".into()),
+                None,
+            ),
+            (
+                Command::Add(Item::UserText(text())),
+                Some(json!({"type": "response.item.create", "item": said})),
+                created(&said),
+            ),
+            (
+                Command::Add(Item::FunctionResult { call_id: "call_1".to_owned(), output: text() }),
+                Some(json!({"type": "response.item.create", "item": result})),
+                created(&result),
+            ),
+            (
+                Command::Respond,
+                typed("response.create"),
+                Some(json!({"type": "response.create", "response": {"metadata": asked}})),
+            ),
+            (
+                Command::CancelResponse { response_id: Some("resp_1".to_owned()) },
+                None,
+                Some(json!({"type": "response.cancel", "response_id": "resp_1"})),
+            ),
+            (Command::CancelResponse { response_id: None }, None, typed("response.cancel")),
+            (Command::CommitAudio, None, typed("input_audio_buffer.commit")),
+            (Command::ClearAudio, None, typed("input_audio_buffer.clear")),
+            (Command::ClearOutput, None, typed("output_audio_buffer.clear")),
+            (Command::Mute, typed("session.input_audio.mute"), None),
+            (Command::Unmute, typed("session.input_audio.unmute"), None),
+            (Command::Decide, typed("decision.create"), None),
+            (
+                Command::AddDecisionItem(object(json!({"role": "user"}))),
+                Some(json!({"type": "decision.item.create", "item": {"role": "user"}})),
+                None,
+            ),
+            (
+                Command::DeleteDecisionItem("item_1".to_owned()),
+                Some(json!({"type": "decision.item.delete", "item_id": "item_1"})),
+                None,
+            ),
+            (Command::SendDtmf('#'), Some(json!({"type": "transport.dtmf.send", "event": "#"})), None),
+            (Command::Close, typed("session.close"), None),
+        ]
+    }
+
+    #[test]
+    fn each_command_has_the_form_of_its_api_or_is_named_as_missing() {
+        for (command, live, realtime) in forms() {
+            for (api, expected) in [(CallApi::Live, live), (CallApi::Realtime, realtime)] {
+                let name = command.name();
+                match (command.clone().event(api, "cmd_1"), expected) {
+                    (Ok(event), Some(mut expected)) => {
+                        expected["event_id"] = "cmd_1".into();
+                        assert_eq!(serde_json::from_str::<Value>(&event).unwrap(), expected, "{api}: {name}");
+                    }
+                    (Err(error), None) => assert_eq!(error, SidebandError::NoSuchCommand { api, command: name }),
+                    (got, expected) => panic!("{api}: {name}: {got:?} instead of {expected:?}"),
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_key_that_no_telephone_has_is_refused() {
+        for key in ['E', 'a', ' ', '\u{664}'] {
+            assert_eq!(Command::SendDtmf(key).event(CallApi::Live, "cmd_1"), Err(SidebandError::NoSuchKey), "{key:?}");
+        }
+    }
+}

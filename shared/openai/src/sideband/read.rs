@@ -265,3 +265,220 @@ fn seconds(json: Json<'_>) -> Option<u64> {
 fn ratio(json: Json<'_>) -> Option<f64> {
     str::from_utf8(json.bytes()).ok()?.parse().ok().filter(|ratio| (0.0..=1.0).contains(ratio))
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    fn read(api: CallApi, event: &Value) -> ServerEvent {
+        match ServerMessage::read(api, event.to_string().as_bytes()) {
+            ServerMessage::Event(event) => *event,
+            ServerMessage::Audio { .. } => panic!("audio: {event}"),
+        }
+    }
+
+    fn live(event: &Value) -> EventKind {
+        read(CallApi::Live, event).kind
+    }
+
+    fn realtime(event: &Value) -> EventKind {
+        read(CallApi::Realtime, event).kind
+    }
+
+    fn call(arguments: &str, delegation_id: Option<&str>) -> ToolCall {
+        ToolCall {
+            call_id: "call_1".to_owned(),
+            name: "look_up".to_owned(),
+            arguments: arguments.into(),
+            delegation_id: delegation_id.map(str::to_owned),
+        }
+    }
+
+    #[test]
+    fn a_session_is_read_in_both_apis() {
+        let session = json!({"id": "live_1", "model": "gpt-live-1", "status": "active", "expires_at": 1_795_230_915,
+            "audio": {"output": {"voice": "marin"}}, "store": true});
+        let state = SessionState {
+            id: Some("live_1".to_owned()),
+            model: Some("gpt-live-1".to_owned()),
+            voice: Some("marin".to_owned()),
+            expires_at: Some(1_795_230_915),
+            store: Some(true),
+        };
+        assert_eq!(live(&json!({"type": "session.started", "session": session})), EventKind::Started(state.clone()));
+        assert_eq!(
+            realtime(&json!({"type": "session.created", "session": session})),
+            EventKind::Started(state.clone())
+        );
+        assert_eq!(live(&json!({"type": "session.updated", "session": session})), EventKind::Updated(state));
+        let own_voice =
+            json!({"type": "session.started", "session": {"audio": {"output": {"voice": {"id": "voice_1"}}}}});
+        let EventKind::Started(state) = live(&own_voice) else { panic!() };
+        assert_eq!(state.voice.as_deref(), Some("voice_1"));
+    }
+
+    #[test]
+    fn each_reason_of_an_end_is_read() {
+        for reason in ["close_requested", "expired", "content", "remote_hangup", "connection_lost", "newer"] {
+            let closed = live(&json!({"type": "session.closed", "reason": reason, "usage": {"seconds": 0}}));
+            let EventKind::Closed { reason: read, seconds } = closed else { panic!() };
+            assert_eq!((read.as_str(), seconds), (reason, Some(0)));
+            assert_eq!(matches!(read, CloseReason::Other(_)), reason == "newer");
+        }
+    }
+
+    #[test]
+    fn both_sides_are_transcribed_in_both_apis() {
+        let transcript = |side, text: &str, done, item_id: Option<&str>, span_ms| {
+            let item_id = item_id.map(str::to_owned);
+            EventKind::Transcript(Transcript { side, text: text.into(), done, item_id, span_ms })
+        };
+        let fragment = |kind: &str| json!({"type": kind, "delta": " Hi", "start_ms": 200, "end_ms": 400});
+        assert_eq!(
+            live(&fragment("session.input_transcript.delta")),
+            transcript(Side::Caller, " Hi", false, None, Some((200, 400)))
+        );
+        assert_eq!(
+            live(&fragment("session.output_transcript.delta")),
+            transcript(Side::Model, " Hi", false, None, Some((200, 400)))
+        );
+        let heard = "conversation.item.input_audio_transcription";
+        for (kind, member, side, done) in [
+            (format!("{heard}.delta"), "delta", Side::Caller, false),
+            (format!("{heard}.completed"), "transcript", Side::Caller, true),
+            ("response.output_audio_transcript.delta".to_owned(), "delta", Side::Model, false),
+            ("response.output_audio_transcript.done".to_owned(), "transcript", Side::Model, true),
+        ] {
+            let event = json!({"type": kind, "item_id": "item_1", member: "Hi."});
+            assert_eq!(realtime(&event), transcript(side, "Hi.", done, Some("item_1"), None), "{kind}");
+        }
+    }
+
+    #[test]
+    fn a_tool_call_is_read_where_it_is_complete() {
+        let item = |status: &str| json!({"type": "function_call", "status": status, "call_id": "call_1", "name": "look_up", "arguments": "{\"a\": 1}"});
+        let nested = |item: Value| {
+            json!({"type": "response.event", "delegation_id": "del_1",
+                "event": {"type": "response.output_item.done", "output_index": 0, "item": item}})
+        };
+        assert_eq!(live(&nested(item("completed"))), EventKind::ToolCall(call("{\"a\": 1}", Some("del_1"))));
+        let done = |item: Value| json!({"type": "response.output_item.done", "item": item});
+        assert_eq!(realtime(&done(item("completed"))), EventKind::ToolCall(call("{\"a\": 1}", None)));
+        for cut in [
+            item("incomplete"),
+            item("in_progress"),
+            json!({"type": "message"}),
+            json!({"type": "function_call"}),
+            json!(7),
+        ] {
+            assert!(matches!(live(&nested(cut.clone())), EventKind::Other { .. }), "{cut}");
+            assert!(matches!(realtime(&done(cut.clone())), EventKind::Other { .. }), "{cut}");
+        }
+    }
+
+    #[test]
+    fn the_end_of_a_response_has_its_usage_and_its_calls() {
+        let usage = json!({"total_tokens": 253, "input_tokens": 132, "output_tokens": 121,
+            "input_token_details": {"text_tokens": 119, "audio_tokens": 13, "cached_tokens": 64,
+                "cached_tokens_details": {"text_tokens": 60, "audio_tokens": 4}},
+            "output_token_details": {"text_tokens": 30, "audio_tokens": 91}});
+        let output = json!([{"type": "message"}, {"type": "function_call", "call_id": "call_1", "name": "look_up",
+            "arguments": "{}", "status": "completed"}]);
+        let event = json!({"type": "response.done", "response": {"id": "resp_1", "status": "cancelled",
+            "status_details": {"type": "cancelled", "reason": "turn_detected"}, "output": output, "usage": usage}});
+        let expected = ResponseDone {
+            response_id: Some("resp_1".to_owned()),
+            delegation_id: None,
+            status: "cancelled".to_owned(),
+            reason: Some("turn_detected".to_owned()),
+            model: None,
+            usage: Some(TokenUsage {
+                input: 132,
+                input_text: 119,
+                input_audio: 13,
+                cached: 64,
+                cached_audio: 4,
+                cache_write: 0,
+                output: 121,
+                output_text: 30,
+                output_audio: 91,
+                total: 253,
+            }),
+            tool_calls: vec![call("{}", None)],
+        };
+        assert_eq!(realtime(&event), EventKind::ResponseDone(expected));
+
+        let response = json!({"id": "resp_2", "status": "incomplete", "model": "gpt-6-luna",
+            "incomplete_details": {"reason": "max_output_tokens"},
+            "usage": {"input_tokens": 9, "input_tokens_details": {"cached_tokens": 2, "cache_write_tokens": 3},
+                "output_tokens": 4, "total_tokens": 13}});
+        let event = json!({"type": "response.event", "delegation_id": "del_1",
+            "event": {"type": "response.incomplete", "response": response}});
+        let EventKind::ResponseDone(done) = live(&event) else { panic!() };
+        assert_eq!((done.status.as_str(), done.reason.as_deref()), ("incomplete", Some("max_output_tokens")));
+        assert_eq!((done.model.as_deref(), done.delegation_id.as_deref()), (Some("gpt-6-luna"), Some("del_1")));
+        let usage = done.usage.unwrap();
+        assert_eq!((usage.input, usage.cached, usage.cache_write, usage.output, usage.total), (9, 2, 3, 4, 13));
+    }
+
+    #[test]
+    fn the_other_events_of_live_are_read() {
+        let delegation = json!({"id": "del_1", "type": "delegation", "target": "responses", "response_id": "resp_1"});
+        let expected = Delegation {
+            id: "del_1".to_owned(),
+            target: "responses".to_owned(),
+            response_id: Some("resp_1".to_owned()),
+            offset_ms: Some(800),
+        };
+        let event = json!({"type": "session.delegation.created", "delegation": delegation, "offset_ms": 800});
+        assert_eq!(live(&event), EventKind::Delegation(expected));
+        let event =
+            json!({"type": "session.usage.updated", "usage": {"seconds": 61}, "context_window": {"usage_ratio": 0.25}});
+        assert_eq!(live(&event), EventKind::Usage { seconds: Some(61), context_ratio: Some(0.25) });
+        assert_eq!(live(&json!({"type": "transport.dtmf.received", "event": "5"})), EventKind::Dtmf("5".into()));
+        assert_eq!(live(&json!({"type": "transport.dtmf.sent", "event": "5"})), EventKind::DtmfSent);
+        assert_eq!(live(&json!({"type": "transport.ringing"})), EventKind::Ringing);
+        assert_eq!(live(&json!({"type": "transport.answered"})), EventKind::Answered);
+        let event =
+            json!({"type": "transport.failed", "error": {"type": "call_error", "code": "busy", "message": "Busy."}});
+        let EventKind::Failed(refusal) = live(&event) else { panic!() };
+        assert_eq!(refusal.to_string(), "busy: Busy.");
+        let event = json!({"type": "decision.event", "delegation_id": null, "trigger_id": "t",
+            "event": {"type": "decision.completed", "decision": {"answers": [1]}}});
+        let EventKind::Decision { delegation_id, trigger_id, decision } = live(&event) else { panic!() };
+        assert_eq!((delegation_id, trigger_id.as_deref(), decision), (None, Some("t"), Some(json!({"answers": [1]}))));
+        let event =
+            json!({"type": "response.event", "event": {"type": "response.created", "response": {"id": "resp_1"}}});
+        let expected = EventKind::ResponseCreated { response_id: Some("resp_1".to_owned()), delegation_id: None };
+        assert_eq!(live(&event), expected);
+        let appended =
+            json!({"type": "session.thinking.appended", "client_event_id": "cmd_1", "start_ms": 1, "end_ms": 1});
+        let event = read(CallApi::Live, &appended);
+        assert_eq!(event.kind, EventKind::Acknowledged { name: "session.thinking.appended".to_owned() });
+        assert_eq!(event.answers.as_deref(), Some("cmd_1"));
+    }
+
+    #[test]
+    fn the_other_events_of_realtime_are_read() {
+        for (name, kind) in [
+            ("input_audio_buffer.speech_started", EventKind::SpeechStarted),
+            ("input_audio_buffer.speech_stopped", EventKind::SpeechStopped),
+            ("output_audio_buffer.started", EventKind::OutputStarted),
+            ("output_audio_buffer.stopped", EventKind::OutputStopped),
+            ("output_audio_buffer.cleared", EventKind::OutputCleared),
+            ("rate_limits.updated", EventKind::Other { name: "rate_limits.updated".to_owned() }),
+        ] {
+            assert_eq!(realtime(&json!({"type": name})), kind);
+        }
+        let event = json!({"type": "input_audio_buffer.dtmf_event_received", "event": "#", "received_at": 1});
+        assert_eq!(realtime(&event), EventKind::Dtmf("#".into()));
+    }
+
+    #[test]
+    fn an_event_of_the_other_api_is_an_unknown_one() {
+        assert!(matches!(live(&json!({"type": "response.done"})), EventKind::Other { .. }));
+        assert!(matches!(realtime(&json!({"type": "session.closed"})), EventKind::Other { .. }));
+    }
+}
