@@ -30,6 +30,7 @@ NAME = "openai-webhooks"
 
 _THERE = ("--old-file=local", f"--old-file={sys.prefix}/stamp")
 _DEPLOY_SECONDS = 300
+ACCOUNT = "000000000000"
 
 Deploy = Callable[..., str]
 
@@ -190,10 +191,11 @@ def test_what_would_fail_is_told_before_anything_is_built(make_deploy: Deploy, e
 def test_a_stack_that_cannot_be_updated_is_told_before_anything_is_built(
     make_deploy: Deploy, emulator: Emulator
 ) -> None:
-    body = json.dumps({"Resources": {"Topic": {"Type": "AWS::SNS::Topic", "Properties": {"TopicName": 7 * ["bad"]}}}})
-    cloudformation = emulator.client("cloudformation")
-    cloudformation.create_stack(StackName=NAME, TemplateBody=body, OnFailure="ROLLBACK")
-    wait_until("it has failed", lambda: found(emulator)["StackStatus"] in ("ROLLBACK_COMPLETE", "CREATE_FAILED"))
+    missing = f"arn:aws:lambda:us-east-1:{ACCOUNT}:function:none"
+    resource = {"Type": "AWS::CloudFormation::CustomResource", "Properties": {"ServiceToken": missing}}
+    body = json.dumps({"Resources": {"Failing": resource}})
+    emulator.client("cloudformation").create_stack(StackName=NAME, TemplateBody=body)
+    wait_until("it has failed", lambda: found(emulator)["StackStatus"] in ("ROLLBACK_COMPLETE",))
 
     said = make_deploy("--no-confirm-changeset", code=2)
 
@@ -202,7 +204,7 @@ def test_a_stack_that_cannot_be_updated_is_told_before_anything_is_built(
 
 def test_access_and_costs_are_told_first(make_deploy: Deploy) -> None:
     said = make_deploy("--no-confirm-changeset", "--no-execute-changeset")
-    assert "Deploying the stack openai-webhooks (new) into us-east-1 of the account 000000000000" in said
+    assert f"Deploying the stack openai-webhooks (new) into us-east-1 of the account {ACCOUNT}" in said
     costs = (ROOT / "docs" / "costs.md").read_text()
     assert f"**{before_deploy.IDLE_USD}**" in costs
     first, further = re.search(r"makes (\w+) of them, each further one (\w+)", " ".join(costs.split())).groups()

@@ -1,12 +1,5 @@
-//! Calls to AWS that only the command line makes: a person's access, the stack, metrics, the event log, dead letters.
+//! Access to AWS as a person has it. Reading the stack is in `hooks_operate`.
 
-mod dead_letters;
-mod event_log;
-mod metrics;
-mod stack;
-
-use std::error::Error;
-use std::fmt;
 use std::time::Duration;
 
 use aws_config::meta::region::ProvideRegion as _;
@@ -16,8 +9,6 @@ use aws_config::timeout::TimeoutConfig;
 use aws_config::{BehaviorVersion, Region};
 use aws_credential_types::provider::ProvideCredentials as _;
 use aws_runtime::env_config::file::EnvConfigFiles;
-use aws_sdk_sqs::error::SdkError;
-use aws_smithy_types::error::metadata::ProvideErrorMetadata;
 use aws_types::os_shim_internal::{Env, Fs};
 use hooks_aws::{Config, Http, chain};
 
@@ -25,10 +16,10 @@ use crate::context::variable;
 use crate::error::{CliError, Result};
 use crate::output::shell_word;
 
-pub(crate) use dead_letters::{DeadLetter, DeadLetterQueue, DlqAction, DlqResult, QueueDepth};
-pub(crate) use event_log::{Entry, EventFilter, EventLog, LedgerItem};
-pub(crate) use metrics::{oldest_ages, sums};
-pub(crate) use stack::Stack;
+pub(crate) use hooks_operate::dead_letters::{DeadLetter, DeadLetterQueue, DlqAction, DlqResult, QueueDepth};
+pub(crate) use hooks_operate::event_log::{Entry, EventFilter, EventLog, Field, LedgerItem};
+pub(crate) use hooks_operate::metrics::{oldest_ages, sums};
+pub(crate) use hooks_operate::stack::Stack;
 
 /// Time limit of one attempt of a call. Ten messages can have ten megabytes.
 const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(20);
@@ -108,85 +99,15 @@ fn no_credentials(cause: &str, profile: Option<&str>) -> CliError {
 /// `lambda:GetAccountSettings`.
 pub(crate) async fn concurrency_quota(config: &Config) -> Result<Option<i32>> {
     let settings = aws_sdk_lambda::Client::new(config.sdk()).get_account_settings().send().await;
-    let settings = settings.map_err(|error| failed("read the account's Lambda settings", &error))?;
+    let settings = settings.map_err(|error| {
+        CliError::service(format!("could not read the account's Lambda settings: {}", hooks_aws::cause(&error)))
+    })?;
     Ok(settings.account_limit.map(|limit| limit.concurrent_executions))
-}
-
-/// A call that failed after the SDK's own retries. `action` follows "could not".
-fn failed<E, R>(action: &str, error: &SdkError<E, R>) -> CliError
-where
-    E: ProvideErrorMetadata + Error + 'static,
-    R: fmt::Debug + 'static,
-{
-    call_failed(format!("could not {action}: {}", hooks_aws::cause(error)), None)
-}
-
-/// A failed call whose text has AWS's error code or the cause of a missing answer. `permission` is the next step if AWS
-/// refused it for want of a permission.
-pub(crate) fn call_failed(message: String, permission: Option<&str>) -> CliError {
-    let has = |words: &[&str]| words.iter().any(|word| message.contains(word));
-    let hint = if has(&["dispatch failure", "client error (Connect)", "timeout"]) {
-        Some(unreachable_hint(&message))
-    } else if has(&["ExpiredToken", "TokenRefreshRequired"]) {
-        Some("The session has expired. Sign in again: aws sso login".to_owned())
-    } else if has(&["RequestTimeTooSkewed", "RequestExpired", "Signature expired", "Signature not yet current"]) {
-        Some("This machine's clock is wrong. Set it.".to_owned())
-    } else if has(&["InvalidClientTokenId", "UnrecognizedClient", "InvalidAccessKeyId", "SignatureDoesNotMatch"]) {
-        Some(
-            "AWS does not know this access key, or its secret is another one. Choose a --profile, or sign in."
-                .to_owned(),
-        )
-    } else if has(&["AccessDenied", "NotAuthorized", "UnauthorizedOperation", "AuthorizationError"]) {
-        permission.map(str::to_owned)
-    } else if has(&["Throttl", "TooManyRequests", "SlowDown"]) {
-        Some("Try again in a moment.".to_owned())
-    } else {
-        None
-    };
-    let error = CliError::service(message);
-    match hint {
-        Some(hint) => error.hint(hint),
-        None => error,
-    }
-}
-
-/// Next step where nothing answered.
-fn unreachable_hint(message: &str) -> String {
-    if message.contains("through the proxy") {
-        return "Check the proxy in HTTPS_PROXY (NO_PROXY names hosts that need none).".to_owned();
-    }
-    match variable("AWS_ENDPOINT_URL") {
-        Some(url) => format!(
-            "AWS_ENDPOINT_URL is {url}: start what answers there (`make run` prints its address), or unset the variable."
-        ),
-        None if message.contains("dns error") => {
-            "Check the region's name (--region, AWS_REGION, the profile's), and the network.".to_owned()
-        }
-        None => "Check the network. A proxy is taken from HTTPS_PROXY.".to_owned(),
-    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn the_next_step_of_a_failed_call_goes_by_what_happened() {
-        let cases = [
-            ("could not look up the stack x: AccessDenied: no", "needs x:Y"),
-            ("could not look up the stack x: ExpiredToken: The security token is expired", "Sign in again"),
-            ("could not x: InvalidClientTokenId: The security token included in the request is invalid", "access key"),
-            ("could not x: RequestTimeTooSkewed: no", "clock"),
-            ("could not x: dispatch failure: io error: client error (Connect): dns error", "region's name"),
-            ("could not x: dispatch failure: through the proxy p:3128: tunnel error", "HTTPS_PROXY"),
-            ("could not x: ThrottlingException: Rate exceeded", "in a moment"),
-        ];
-        for (message, expected) in cases {
-            let hint = call_failed(message.to_owned(), Some("needs x:Y")).hint.unwrap_or_default();
-            assert!(hint.contains(expected), "{message}: {hint}");
-        }
-        assert_eq!(call_failed("could not x: ValidationError: no".to_owned(), Some("needs x:Y")).hint, None);
-    }
 
     #[test]
     fn a_machine_that_is_not_at_aws_is_told_of_no_metadata_service() {
