@@ -82,7 +82,9 @@ impl CallHandler {
             Action::Accept { model, session, supervise: Some(settings) } => {
                 let session = with_tools(call.api, session.clone(), settings);
                 let action = Action::Accept { model: model.clone(), session, supervise: None };
-                self.accept_supervised(&call, settings, context, answer(&client, &call, &action, context, until)).await
+                let answered = answer(&client, &call, &action, context, until);
+                // Large, and moved with every call otherwise.
+                Box::pin(self.accept_supervised(&call, settings, context, answered)).await
             }
             action => answer(&client, &call, action, context, until).await,
         };
