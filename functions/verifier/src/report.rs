@@ -8,6 +8,9 @@ use std::time::Duration;
 /// costs money.
 const UNKNOWN_ENDPOINT: &str = "unknown";
 
+/// Outcome in logs and metrics of an event that is about no HTTP request, and the type of its error.
+pub(crate) const NO_REQUEST: &str = "no_request";
+
 /// Known facts about a request. Headers and body of an unverified request are never among them, because anybody can
 /// write them.
 #[derive(Default)]
@@ -24,6 +27,12 @@ pub(crate) struct Report {
 }
 
 impl Report {
+    /// The line about an event that is about no HTTP request.
+    pub(crate) fn emit_no_request(&self) {
+        let line = Line::error("event is no delivery").text("aws.request_id", &self.request_id);
+        line.text("endpoint", UNKNOWN_ENDPOINT).text("outcome", NO_REQUEST).metric(Metric::Deliveries, 1).emit();
+    }
+
     pub(crate) fn emit(&self, outcome: Outcome) {
         let line = match outcome {
             Outcome::Accepted => Line::info("delivery accepted"),

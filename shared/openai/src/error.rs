@@ -8,7 +8,7 @@ use hooks_webhook::Json;
 use reqwest::StatusCode;
 use reqwest::header::{HeaderMap, HeaderValue, RETRY_AFTER};
 
-use crate::text::for_display;
+use hooks_text::for_display;
 
 /// Meaning of a failed call for the caller.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

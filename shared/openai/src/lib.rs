@@ -48,7 +48,6 @@ mod response;
 mod safety;
 mod sideband;
 mod submit;
-mod text;
 
 pub use agents::{AgentEnvironment, AgentSession, AgentTurn};
 pub use client::{Client, ClientConfig, ClientConfigError, InProcess, http_client};
@@ -56,13 +55,16 @@ pub use content::FileContent;
 pub use endpoints::{EndpointChange, EndpointSecret, WebhookEndpoint};
 pub use error::{ErrorClass, OpenAiError};
 pub use fine_tuning::{FineTuningJob, FineTuningList};
+/// Texts of OpenAI, made safe to show.
+pub use hooks_text::for_display;
+/// The API of a phone call.
+pub use hooks_webhook::CallApi;
 /// The reader of every answer.
 pub use hooks_webhook::Json;
 pub use key::{ApiKey, ApiKeyError};
 pub use models::Model;
 pub use objects::{Batch, BatchError, BatchStatus, File, RequestCounts, read_error};
 pub use page::Page;
-pub use phone_calls::CallApi;
 /// The type of [`http_client`].
 pub use reqwest::Client as HttpClient;
 /// The type of [`ClientConfig::base_url`].
@@ -75,4 +77,3 @@ pub use sideband::{
     Sideband, SidebandError, SkippedAudio, TokenUsage, ToolCall, Transcript,
 };
 pub use submit::{NewBatch, Upload};
-pub use text::for_display;

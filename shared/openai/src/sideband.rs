@@ -60,9 +60,9 @@ pub use text::CallText;
 
 use crate::client::Client;
 use crate::for_display;
-use crate::phone_calls::CallApi;
 use confirm::{Awaited, By};
 use connect::WebSocket;
+use hooks_webhook::CallApi;
 
 /// How long a command may take to be written.
 const SEND_TIMEOUT: Duration = Duration::from_secs(5);

@@ -6,7 +6,7 @@ use serde_json::{Map, Value, json};
 
 use super::error::SidebandError;
 use super::text::CallText;
-use crate::phone_calls::CallApi;
+use hooks_webhook::CallApi;
 
 /// The size limit of a command, bytes. Instructions of 16,384 tokens with the tools of a session fit.
 pub const MAX_COMMAND_BYTES: usize = 256 * 1024;

@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 
 use super::command::Command;
 use super::event::{EventKind, ServerEvent};
-use crate::phone_calls::CallApi;
+use hooks_webhook::CallApi;
 
 /// How many commands wait for their confirmation at a time. Beyond it the oldest one is given up.
 const MAX_AWAITED: usize = 256;

@@ -19,7 +19,7 @@ use super::command::MAX_COMMAND_BYTES;
 use super::error::AttachError;
 use crate::client::{Call, Client, request_id};
 use crate::error::OpenAiError;
-use crate::phone_calls::CallApi;
+use hooks_webhook::CallApi;
 
 /// The size limit of a server event, bytes. The longest one known has a session's configuration; one that is longer ends the
 /// connection.

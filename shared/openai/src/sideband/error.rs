@@ -4,7 +4,7 @@ use std::fmt;
 use std::time::Duration;
 
 use crate::error::{ErrorClass, OpenAiError};
-use crate::phone_calls::CallApi;
+use hooks_webhook::CallApi;
 
 /// A sideband that could not be attached.
 #[derive(Debug, thiserror::Error)]

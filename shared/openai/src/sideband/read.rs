@@ -11,7 +11,7 @@ use super::event::{
 use super::text::CallText;
 use crate::for_display;
 use crate::objects::{count, owned, text};
-use crate::phone_calls::CallApi;
+use hooks_webhook::CallApi;
 
 /// How many tool calls of one response are read.
 const MAX_TOOL_CALLS: usize = 64;
