@@ -56,13 +56,16 @@ def test_a_live_call_is_controlled_to_its_end(openai: StandIn, client: OpenAI, s
     call_id = accept_live(openai, client, script=script)
     with client.live.sideband.connect(session_id=call_id, graceful_close=True) as connection:
         events = up_to(connection, "session.delegation.created")
-        assert events[0].type == "session.started" and events[0].session.id == call_id
+        assert events[0].type == "session.started"
+        assert events[0].session.id == call_id
         heard = "".join(event.delta for event in events if event.type == "session.input_transcript.delta")
         assert heard == "Hello there"
-        assert "transport.dtmf.received" in types(events) and "session.input_audio.append" in types(events)
-        while (event := connection.recv()).type != "response.event" or event.event["type"] != "response.output_item.done":
-            pass
-        item: Any = event.event["item"]
+        assert "transport.dtmf.received" in types(events)
+        assert "session.input_audio.append" in types(events)
+        item: Any = None
+        while item is None:
+            [*_, event] = up_to(connection, "response.event")
+            item = event.event["item"] if event.event["type"] == "response.output_item.done" else None
         assert (item["call_id"], item["name"], json.loads(item["arguments"])) == ("call_7", "look_up", {"id": 7})
 
         connection.session.commentary.append(content="One moment.", delegation_id=None, event_id="wait")
@@ -75,7 +78,8 @@ def test_a_live_call_is_controlled_to_its_end(openai: StandIn, client: OpenAI, s
         assert (closed.reason, closed.session.id) == ("remote_hangup", call_id)
         with pytest.raises(ConnectionClosed) as end:
             connection.recv()
-        assert end.value.rcvd is not None and end.value.rcvd.code == 1000
+        assert end.value.rcvd is not None
+        assert end.value.rcvd.code == 1000
     recording = client.live.sessions.download_recording(call_id).read()
     assert recording[:4] == b"RIFF"
     with pytest.raises(InvalidStatus) as gone:
@@ -87,7 +91,8 @@ def test_a_realtime_call_is_controlled_to_its_end(openai: StandIn, client: OpenA
     call_id = accept_realtime(openai, client, script=script)
     with client.realtime.connect(call_id=call_id) as connection:
         events = up_to(connection, "response.done")
-        assert events[0].type == "session.created" and events[0].session.model == "gpt-realtime-2.1"
+        assert events[0].type == "session.created"
+        assert events[0].session.model == "gpt-realtime-2.1"
         order = [
             "input_audio_buffer.speech_started",
             "input_audio_buffer.speech_stopped",
@@ -114,16 +119,17 @@ def test_a_realtime_call_is_controlled_to_its_end(openai: StandIn, client: OpenA
         assert (done.status, done.metadata) == ("completed", {"asked_by": "test"})
         assert done.output[0].content[0].transcript == "It is blue."
         assert done.usage.total_tokens == done.usage.input_tokens + done.usage.output_tokens
+        assert "session.closed" not in types(list(connection)), "it ends with its connection"
         with pytest.raises(ConnectionClosed):
-            while True:
-                connection.recv()
+            connection.recv()
 
 
 def test_refused_events_are_told_by_the_id_of_the_client_s(openai: StandIn, client: OpenAI) -> None:
     with client.live.sideband.connect(session_id=accept_live(openai, client)) as connection:
         connection.transport.dtmf.send(event="x", event_id="key")
         error = up_to(connection, "error")[-1]
-        assert isinstance(error, ErrorEvent) and error.error.client_event_id == "key"
+        assert isinstance(error, ErrorEvent)
+        assert error.error.client_event_id == "key"
     with client.realtime.connect(call_id=accept_realtime(openai, client)) as realtime:
         realtime.response.cancel(event_id="stop")
         refused = up_to(realtime, "error")[-1].error
@@ -137,12 +143,14 @@ def test_sessions_and_secrets_are_created(openai: StandIn, client: OpenAI, recei
     assert created.transport.sdp.startswith("v=0")
     [delivery] = receiver.wait_for(1)
     event = client.webhooks.unwrap(delivery.body, delivery.headers, secret=SECRET)
-    assert event.type == "live.transport.connected" and event.data.session_id == created.session.id
+    assert event.type == "live.transport.connected"
+    assert event.data.session_id == created.session.id
     with client.live.sideband.connect(session_id=created.session.id) as connection:
         assert up_to(connection, "session.output_transcript.delta")[-1].delta == "Hello"
 
     secret = client.realtime.client_secrets.create(session={"type": "realtime", "model": "gpt-realtime-2.1"})
-    assert secret.value.startswith("ek_") and secret.session.type == "realtime"
+    assert secret.value.startswith("ek_")
+    assert secret.session.type == "realtime"
 
 
 def test_an_outbound_call_rings_or_is_not_enabled(openai: StandIn, client: OpenAI) -> None:
