@@ -29,7 +29,7 @@ fn check(message: &[u8], event: &ServerEvent) {
         EventKind::Unreadable { bytes, .. } => {
             assert_eq!(*bytes, message.len());
             if let Ok(Value::Object(object)) = serde_json::from_slice(message) {
-                assert!(!object.get("type").is_some_and(|kind| kind.as_str().is_some_and(|kind| !kind.is_empty())));
+                assert!(!object.get("type").is_some_and(|kind| kind.as_str().is_some_and(|kind| !kind.trim().is_empty())));
             }
         }
         EventKind::Other { name } => assert!(!name.is_empty() && name.chars().count() <= 301),
