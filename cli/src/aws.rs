@@ -1,27 +1,18 @@
-//! Calls to AWS that only the command line makes: a person's access, the stack, metrics, the event log, dead letters.
+//! Access to AWS as a person has it. Reading the stack is in `hooks_operate`.
 
-mod dead_letters;
-mod event_log;
-mod metrics;
-mod stack;
-
-use std::error::Error;
-use std::fmt;
 use std::time::Duration;
 
 use aws_config::timeout::TimeoutConfig;
 use aws_config::{BehaviorVersion, Region};
 use aws_credential_types::provider::ProvideCredentials as _;
-use aws_sdk_sqs::error::SdkError;
-use aws_smithy_types::error::metadata::ProvideErrorMetadata;
 use hooks_aws::{Config, Http, chain};
 
 use crate::error::{CliError, Result};
 
-pub(crate) use dead_letters::{DeadLetter, DeadLetterQueue, DlqAction, DlqResult, QueueDepth};
-pub(crate) use event_log::{Entry, EventFilter, EventLog, LedgerItem};
-pub(crate) use metrics::{oldest_ages, sums};
-pub(crate) use stack::Stack;
+pub(crate) use hooks_operate::dead_letters::{DeadLetter, DeadLetterQueue, DlqAction, DlqResult, QueueDepth};
+pub(crate) use hooks_operate::event_log::{Entry, EventFilter, EventLog, Field, LedgerItem};
+pub(crate) use hooks_operate::metrics::{oldest_ages, sums};
+pub(crate) use hooks_operate::stack::Stack;
 
 /// Time limit of one attempt of a call. Ten messages can have ten megabytes.
 const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(20);
@@ -61,15 +52,8 @@ fn no_credentials(cause: &str) -> CliError {
 /// `lambda:GetAccountSettings`.
 pub(crate) async fn concurrency_quota(config: &Config) -> Result<Option<i32>> {
     let settings = aws_sdk_lambda::Client::new(config.sdk()).get_account_settings().send().await;
-    let settings = settings.map_err(|error| failed("read the account's Lambda settings", &error))?;
+    let settings = settings.map_err(|error| {
+        CliError::service(format!("could not read the account's Lambda settings: {}", hooks_aws::cause(&error)))
+    })?;
     Ok(settings.account_limit.map(|limit| limit.concurrent_executions))
-}
-
-/// A call that failed after the SDK's own retries. `action` follows "could not".
-fn failed<E, R>(action: &str, error: &SdkError<E, R>) -> CliError
-where
-    E: ProvideErrorMetadata + Error + 'static,
-    R: fmt::Debug + 'static,
-{
-    CliError::service(format!("could not {action}: {}", hooks_aws::cause(error)))
 }

@@ -8,6 +8,7 @@ use hooks_aws::ledger::Ledger;
 use hooks_aws::secrets::Store;
 use hooks_function::ApiKeySecret;
 use hooks_openai::{ApiKeyError, Client};
+use hooks_operate::stack::logical_id;
 use hooks_webhook::Category;
 use tokio::sync::OnceCell;
 use tokio::time::Instant;
@@ -63,7 +64,7 @@ impl Context {
     /// The stack, if it exists.
     pub(crate) async fn find_stack(&self) -> Result<Option<&Stack>> {
         let found =
-            self.stack.get_or_try_init(|| async { Stack::describe(self.aws().await?, &self.options.stack).await });
+            self.stack.get_or_try_init(|| async { Ok(Stack::describe(self.aws().await?, &self.options.stack).await?) });
         found.await.map(Option::as_ref)
     }
 
@@ -77,7 +78,7 @@ impl Context {
 
     /// An output of the stack.
     pub(crate) async fn output(&self, name: &str) -> Result<&str> {
-        self.stack().await?.output(name)
+        Ok(self.stack().await?.output(name)?)
     }
 
     /// A parameter of the stack; `None` if it has none of that name.
@@ -167,26 +168,4 @@ pub(crate) fn deadline() -> Instant {
 /// An environment variable that is set and not empty.
 pub(crate) fn variable(name: &str) -> Option<String> {
     env::var(name).ok().filter(|value| !value.is_empty())
-}
-
-/// Prefix of a category's names in the template, such as `FineTuning`.
-pub(crate) fn logical_id(category: Category) -> String {
-    let capitalised = |word: &str| match word.split_at_checked(1) {
-        Some((first, rest)) => first.to_ascii_uppercase() + rest,
-        None => String::new(),
-    };
-    category.as_str().split('-').map(capitalised).collect()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_outputs_of_a_category_have_its_name_in_capitals() {
-        assert_eq!(
-            Category::ALL.map(logical_id).join(" "),
-            "Batch Response FineTuning Realtime Agent Safety File Archive"
-        );
-    }
 }

@@ -13,6 +13,7 @@
 mod audit;
 mod aws;
 mod batch;
+mod calls;
 mod context;
 mod dlq;
 mod doctor;
@@ -22,17 +23,16 @@ mod event_type;
 mod events;
 mod expect;
 mod input;
+mod jobs;
 mod output;
-mod parallel;
+mod pause;
 mod queue_status;
 mod samples;
 mod secret;
 mod send;
 mod shell;
 mod sign;
-mod stack_endpoints;
 mod status;
-mod timestamp;
 mod verify;
 
 use std::env;
@@ -40,6 +40,8 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 use clap_complete::Shell;
+use hooks_operate::endpoints as stack_endpoints;
+use hooks_operate::timestamp;
 
 use context::{Context, GlobalArgs};
 use error::{CliError, Result};
@@ -76,9 +78,15 @@ enum Command {
     Events(events::EventsCommand),
     #[command(subcommand)]
     Dlq(dlq::DlqCommand),
+    #[command(subcommand)]
+    Jobs(jobs::JobsCommand),
+    Pause(pause::PauseArgs),
+    Resume(pause::ResumeArgs),
     Expect(expect::ExpectArgs),
     #[command(subcommand)]
     Batch(batch::BatchCommand),
+    #[command(subcommand)]
+    Calls(calls::CallsCommand),
     /// Show the state of the stack: deliveries, events, queues, dead letters, failures, expectations
     Status,
     /// Print a completion script for your shell
@@ -101,8 +109,12 @@ async fn run(command: Command, context: &Context) -> Result {
         Command::Audit(args) => audit::run(&args, context).await,
         Command::Events(command) => events::run(&command, context).await,
         Command::Dlq(command) => dlq::run(&command, context).await,
+        Command::Jobs(command) => jobs::run(&command, context).await,
+        Command::Pause(args) => pause::pause(&args, context).await,
+        Command::Resume(args) => pause::resume(&args, context).await,
         Command::Expect(args) => expect::run(&args, context).await,
         Command::Batch(command) => batch::run(&command, context).await,
+        Command::Calls(command) => calls::run(&command, context).await,
         Command::Status => status::run(context).await,
         Command::Completions { shell } => shell::completions(shell, context),
         Command::Man => shell::man(context),

@@ -46,15 +46,40 @@ impl Output {
     pub(crate) fn result(self, document: &impl Serialize, text: impl FnOnce() -> String) -> Result {
         let text = if self.json {
             let text = serde_json::to_string_pretty(document);
-            text.map_err(|error| CliError::failed(format!("cannot write the result as JSON: {error}")))?
+            let text = text.map_err(|error| CliError::failed(format!("cannot write the result as JSON: {error}")))?;
+            hooks_text::json(&text).into_owned()
         } else {
-            text()
+            hooks_text::lines(&text()).into_owned()
         };
         if text.is_empty() { Ok(Exit::Success) } else { self.raw(format!("{}\n", text.trim_end()).as_bytes()) }
     }
 
+    /// Prints many results: as JSON one document on each line, or `text` for people.
+    pub(crate) fn lines<T: Serialize>(self, documents: &[T], text: impl FnOnce() -> String) -> Result {
+        if !self.json {
+            return self.result(&(), text);
+        }
+        for document in documents {
+            self.line(document)?;
+        }
+        Ok(Exit::Success)
+    }
+
+    /// Prints one document of many, as JSON on one line.
+    pub(crate) fn line(self, document: &impl Serialize) -> Result {
+        let line = serde_json::to_string(document);
+        let line = line.map_err(|error| CliError::failed(format!("cannot write the result as JSON: {error}")))?;
+        self.raw(format!("{}\n", hooks_text::json(&line)).as_bytes())
+    }
+
+    /// Writes a JSON text to stdout: unchanged to a file or a pipe, and safe to look at on a terminal.
+    pub(crate) fn json_text(self, text: &str) -> Result {
+        let text = if io::stdout().is_terminal() { hooks_text::json(text) } else { text.into() };
+        self.raw(text.as_bytes())
+    }
+
     /// Writes bytes to stdout unchanged. A reader that stops early (`| head`) is not an error.
-    pub(crate) fn raw(self, bytes: &[u8]) -> Result {
+    fn raw(self, bytes: &[u8]) -> Result {
         let mut out = io::stdout().lock();
         match out.write_all(bytes).and_then(|()| out.flush()) {
             Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
@@ -67,13 +92,13 @@ impl Output {
     /// Prints a line on stderr.
     pub(crate) fn note(self, text: &str) {
         // A closed stderr has no reader.
-        let _ = writeln!(io::stderr().lock(), "{text}");
+        let _ = writeln!(io::stderr().lock(), "{}", hooks_text::lines(text));
     }
 
     /// Prints an error on stderr.
     pub(crate) fn error(self, error: &CliError) {
         if self.json {
-            self.note(&json!({ "error": error.message, "hint": error.hint }).to_string());
+            self.note(&hooks_text::json(&json!({ "error": error.message, "hint": error.hint }).to_string()));
         } else {
             self.note(&format!("error: {error}"));
         }
@@ -163,16 +188,9 @@ pub(crate) fn key_values(rows: &[(&str, String)]) -> String {
     })
 }
 
-/// The text with control characters escaped, so that it cannot move the cursor or colour the terminal.
+/// The text as one line, with every character escaped that could move the cursor, colour the terminal or turn the text.
 pub(crate) fn printable(text: &str) -> String {
-    text.chars().fold(String::with_capacity(text.len()), |mut escaped, character| {
-        if character.is_control() {
-            escaped.extend(character.escape_default());
-        } else {
-            escaped.push(character);
-        }
-        escaped
-    })
+    hooks_text::line(text).into_owned()
 }
 
 /// Serializes a value as it is shown.

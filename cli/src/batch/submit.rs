@@ -13,10 +13,10 @@ use std::time::Duration;
 use clap::Args;
 use hooks_aws::ledger::{Expectation, Ledger, check_context};
 use hooks_openai::{Batch, Client, NewBatch, Upload};
+use hooks_operate::batch_input::{InputSummary, MAX_BYTES, check, is_path};
 use serde_json::json;
 use tokio::time::Instant;
 
-use super::check::{InputSummary, MAX_BYTES, check, is_path};
 use super::watch::{self, WatchArgs};
 use crate::context::{Context, deadline};
 use crate::error::{CliError, Exit, Result};

@@ -15,7 +15,7 @@ use super::results::{Counts, Fetched, Results};
 use super::{check_id, counts_document, counts_text};
 use crate::context::{Context, deadline};
 use crate::error::{CliError, Exit, Result};
-use crate::output::key_values;
+use crate::output::{key_values, printable};
 
 /// The first and the longest interval of requests.
 const INTERVALS: (Duration, Duration) = (Duration::from_secs(2), Duration::from_mins(1));
@@ -82,7 +82,7 @@ async fn follow(openai: &Client, args: &WatchArgs, context: &Context) -> Result<
             Ok(batch) if batch.status.is_terminal() => return Ok(batch),
             Ok(batch) => {
                 failures = 0;
-                bar.set_message(format!("{} {}", args.id, batch.status));
+                bar.set_message(printable(&format!("{} {}", args.id, batch.status)));
                 if let Some(counts) = batch.request_counts {
                     bar.set_length(counts.total);
                     bar.set_position(counts.completed + counts.failed);

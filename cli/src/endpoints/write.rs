@@ -107,7 +107,7 @@ pub(super) async fn create(args: CreateArgs, context: &Context) -> Result {
     let event_types = event_types(args.event_types, openai).await?;
     drop(spinner);
     let replaces = match (&args.secret_out, &of_stack) {
-        (None, Some(of_stack)) => of_stack.version(context, Stage::Current).await?.is_some(),
+        (None, Some(of_stack)) => of_stack.version(&context.secrets().await?, Stage::Current).await?.is_some(),
         _ => false,
     };
     let decision = if replaces || args.confirm.dry_run {
@@ -218,8 +218,8 @@ async fn rotatable(endpoint: &WebhookEndpoint, name: &str, context: &Context) ->
         return Err(CliError::usage(format!("{id} delivers to {url}, not to the stack's {}", of_stack.url))
             .hint("Its secret does not belong into this stack. Write it to a file with --secret-out FILE."));
     }
-    let pending = of_stack.version(context, Stage::Pending).await?;
-    let current = of_stack.version(context, Stage::Current).await?;
+    let pending = of_stack.version(&context.secrets().await?, Stage::Pending).await?;
+    let current = of_stack.version(&context.secrets().await?, Stage::Current).await?;
     match pending {
         Some(pending) if current.is_none_or(|current| current.id != pending.id) => {
             Err(CliError::failed("the stack is rotating this secret itself").hint(format!(

@@ -8,11 +8,16 @@ use std::time::Duration;
 /// costs money.
 const UNKNOWN_ENDPOINT: &str = "unknown";
 
+/// Outcome in logs and metrics of an event that is about no HTTP request, and the type of its error.
+pub(crate) const NO_REQUEST: &str = "no_request";
+
 /// Known facts about a request. Headers and body of an unverified request are never among them, because anybody can
 /// write them.
 #[derive(Default)]
 pub(crate) struct Report {
     pub(crate) request_id: String,
+    /// X-Ray's header, for the queue alone.
+    pub(crate) trace: Option<String>,
     pub(crate) endpoint: Option<String>,
     pub(crate) webhook_id: Option<String>,
     pub(crate) event_id: Option<String>,
@@ -24,6 +29,12 @@ pub(crate) struct Report {
 }
 
 impl Report {
+    /// The line about an event that is about no HTTP request.
+    pub(crate) fn emit_no_request(&self) {
+        let line = Line::error("event is no delivery").text("aws.request_id", &self.request_id);
+        line.text("endpoint", UNKNOWN_ENDPOINT).text("outcome", NO_REQUEST).metric(Metric::Deliveries, 1).emit();
+    }
+
     pub(crate) fn emit(&self, outcome: Outcome) {
         let line = match outcome {
             Outcome::Accepted => Line::info("delivery accepted"),
@@ -40,8 +51,7 @@ impl Report {
             .maybe("object.id", self.object_id.as_deref())
             .number("body.size_bytes", self.body_bytes)
             .metric(Metric::Deliveries, 1);
-        let failed = [Outcome::Accepted, Outcome::SecretUnavailable, Outcome::QueueUnavailable].contains(&outcome);
-        if !failed {
+        if ![Outcome::Accepted, Outcome::SecretUnavailable, Outcome::QueueUnavailable].contains(&outcome) {
             line = line.metric(Metric::Refused, 1);
         }
         for (metric, time) in [(Metric::VerifyTime, self.verify_time), (Metric::EnqueueTime, self.enqueue_time)] {
