@@ -31,7 +31,7 @@ pub(crate) fn router(api_key: String, retry_factor: f64) -> Router {
     let responses = Responses::new(&fine_tuning, &webhooks);
     let agents = Agents::new(&webhooks);
     let safety = Safety::new(&webhooks);
-    let tokens = Tokens::new(&keys);
+    let (tokens, played) = (Tokens::new(&keys), Arc::clone(&log));
     let phone_calls = PhoneCalls::new(&webhooks);
 
     let control = Router::new()
@@ -64,7 +64,7 @@ pub(crate) fn router(api_key: String, retry_factor: f64) -> Router {
         .layer(from_fn_with_state(keys, api_keys::check_key))
         .layer(from_fn(api_keys::add_headers))
         .layer(from_fn_with_state(log, request_log::record))
-        .merge(tokens.oauth())
+        .merge(tokens.oauth().layer(from_fn_with_state(played, request_log::record)))
         .nest("/_control", control)
 }
 
