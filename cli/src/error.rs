@@ -5,6 +5,9 @@ use std::fmt;
 use std::process::ExitCode;
 
 use hooks_operate::{ErrorKind, OperateError};
+use serde_json::{Value, json};
+
+use crate::hints;
 
 pub(crate) use hooks_operate::error::KEY_FIX;
 
@@ -62,6 +65,13 @@ impl CliError {
     pub(crate) fn hint(mut self, hint: impl Into<String>) -> Self {
         self.hint = Some(hint.into());
         self
+    }
+
+    /// The error as JSON.
+    pub(crate) fn document(&self) -> Value {
+        let mut document = json!({ "error": self.message, "hint": self.hint });
+        hints::complete_json(&mut document);
+        document
     }
 
     /// The process's exit code.

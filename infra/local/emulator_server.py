@@ -6,12 +6,14 @@
   would otherwise refuse.
 - A concurrency limit that comes from a template's parameter is a number. It arrives as text, and the poller of event
   sources stops at comparing it.
+- The URL of an HTTP API is one that this machine reaches. Its own names the API in the host's name, before an address.
 - Parameters below a path are read by permission for that path, as at AWS, and not for everything.
 - An alarm on an expression is kept, with its metrics. Nobody evaluates it.
 - A request for one item of a table carries the condition key `dynamodb:LeadingKeys`.
 """
 
 import json
+import os
 import socketserver
 from typing import Any
 
@@ -37,6 +39,8 @@ def main() -> None:
     resource = iam_actions.extract_resource_arn
     iam_actions.extract_resource_arn = lambda *request: _parameters(*request) or resource(*request)
 
+    apis = provisioners._RESOURCE_HANDLERS["AWS::ApiGatewayV2::Api"]
+    apis["create"] = _reachable(apis["create"])
     alarm = provisioners._cw_metric_alarm_record
     provisioners._cw_metric_alarm_record = lambda name, properties: (
         {**alarm(name, _EXPRESSION | properties | {"Metrics": None}), "Metrics": properties["Metrics"]}
@@ -48,6 +52,18 @@ def main() -> None:
     iam_actions.dynamodb_service_context = lambda body: {**context(body), **_leading_keys(body)}
 
     app.main()
+
+
+def _reachable(create: Any) -> Any:
+    """The function that creates HTTP APIs, which then have a URL of this machine."""
+
+    def created(*request: Any) -> Any:
+        api_id, attributes = create(*request)
+        url = f"{os.environ['AWS_ENDPOINT_URL']}/_aws/execute-api/{api_id}"
+        provisioners._apigw_v2._apis[api_id]["apiEndpoint"] = url
+        return api_id, attributes | {"ApiEndpoint": url}
+
+    return created
 
 
 def _parameters(

@@ -68,7 +68,10 @@ pub(crate) async fn run(args: &WatchArgs, context: &Context) -> Result {
     tokio::select! {
         exit = watched => exit,
         _ = ctrl_c() => Err(CliError::failed(format!("stopped watching {id}, which continues at OpenAI"))
-            .hint(format!("Watch it again: openai-webhooks batch watch {id}"))),
+            .hint(format!(
+                "Watch it again: openai-webhooks batch watch {id}{}",
+                if args.no_stack { " --no-stack" } else { "" }
+            ))),
     }
 }
 

@@ -31,7 +31,7 @@ pub(super) async fn check(context: &Context, findings: &mut Findings) -> Result<
     let Some(stack) = context.find_stack().await? else {
         findings.error(
             "stack",
-            format!("there is no stack {} in this account and region", context.options.stack),
+            context.no_stack().await?,
             "Deploy it with `make deploy`, or name another one with --stack, --region or --profile.",
         );
         return Ok(false);

@@ -16,8 +16,6 @@ pub(crate) const NO_REQUEST: &str = "no_request";
 #[derive(Default)]
 pub(crate) struct Report {
     pub(crate) request_id: String,
-    /// X-Ray's header, for the queue alone.
-    pub(crate) trace: Option<String>,
     pub(crate) endpoint: Option<String>,
     pub(crate) webhook_id: Option<String>,
     pub(crate) event_id: Option<String>,

@@ -42,21 +42,20 @@ impl Verifier {
     /// Handles an event. The answer is always one of [`Outcome`], even after a panic; only an event that is about no HTTP
     /// request fails.
     pub(crate) async fn handle(&self, event: LambdaEvent<Box<RawValue>>) -> Result<Answer, Diagnostic> {
-        let mut report =
-            Report { request_id: event.context.request_id, trace: event.context.xray_trace_id, ..Report::default() };
+        let trace = event.context.xray_trace_id;
+        let mut report = Report { request_id: event.context.request_id, ..Report::default() };
         let Some(request) = Request::read(event.payload.get().as_bytes()) else {
             report.emit_no_request();
             return Err(no_request());
         };
-        let outcome = or_queue_unavailable(self.decide(&request, &mut report)).await;
+        let outcome = or_queue_unavailable(self.decide(&request, trace.as_deref(), &mut report)).await;
         report.emit(outcome);
         Ok(Answer::new(outcome.response(), request.is_from_load_balancer))
     }
 
-    async fn decide(&self, request: &Request<'_>, report: &mut Report) -> Outcome {
+    async fn decide(&self, request: &Request<'_>, trace: Option<&str>, report: &mut Report) -> Outcome {
         let received_ms = now_ms().cast_unsigned();
         let received = received_ms / 1_000;
-        let trace = report.trace.take();
         report.body_bytes = request.body.len() as u64;
         let endpoint = request.endpoint.as_deref();
         let Some((endpoint, secret)) = endpoint.and_then(|name| self.secrets.get_key_value(name)) else {
@@ -75,7 +74,7 @@ impl Verifier {
             report.verify_time = Some(started.elapsed());
             describe(&verified, report);
             let started = Instant::now();
-            let sent = self.queues.send(&verified, endpoint, received_ms, trace.as_deref()).await;
+            let sent = self.queues.send(&verified, endpoint, received_ms, trace).await;
             report.enqueue_time = Some(started.elapsed());
             match sent {
                 Ok(()) => Outcome::Accepted,

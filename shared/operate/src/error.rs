@@ -1,7 +1,7 @@
 //! Errors of operations.
 
 use std::error::Error;
-use std::fmt;
+use std::{env, fmt};
 
 use aws_sdk_sqs::error::SdkError;
 use aws_smithy_types::error::metadata::ProvideErrorMetadata;
@@ -116,7 +116,7 @@ macro_rules! of_aws {
     ($($error:ty: $message:literal, $hint:expr;)+) => {
         $(impl From<$error> for OperateError {
             fn from(error: $error) -> Self {
-                Self::service(format!($message, error)).hint($hint)
+                call_failed(format!($message, error), Some($hint))
             }
         })+
     };
@@ -133,11 +133,80 @@ of_aws! {
         "Your AWS identity needs s3:GetObject and s3:ListBucket on the stack's bucket.";
 }
 
-/// A call that failed after the SDK's own retries. `action` follows "could not".
-pub(crate) fn failed<E, R>(action: &str, error: &SdkError<E, R>) -> OperateError
+/// A call that failed after the SDK's own retries. `action` follows "could not"; `permission` is the next step if AWS
+/// refused it for want of one.
+pub(crate) fn failed<E, R>(action: &str, error: &SdkError<E, R>, permission: &str) -> OperateError
 where
     E: ProvideErrorMetadata + Error + 'static,
     R: fmt::Debug + 'static,
 {
-    OperateError::service(format!("could not {action}: {}", hooks_aws::cause(error)))
+    call_failed(format!("could not {action}: {}", hooks_aws::cause(error)), Some(permission))
+}
+
+/// A failed call whose text has AWS's error code or the cause of a missing answer. `permission` is the next step if AWS
+/// refused it for want of a permission.
+pub(crate) fn call_failed(message: String, permission: Option<&str>) -> OperateError {
+    let has = |words: &[&str]| words.iter().any(|word| message.contains(word));
+    let hint = if has(&["dispatch failure", "client error (Connect)", "timeout"]) {
+        Some(unreachable_hint(&message))
+    } else if has(&["ExpiredToken", "TokenRefreshRequired"]) {
+        Some("The session has expired. Sign in again: aws sso login".to_owned())
+    } else if has(&["RequestTimeTooSkewed", "RequestExpired", "Signature expired", "Signature not yet current"]) {
+        Some("This machine's clock is wrong. Set it.".to_owned())
+    } else if has(&["InvalidClientTokenId", "UnrecognizedClient", "InvalidAccessKeyId", "SignatureDoesNotMatch"]) {
+        Some(
+            "AWS does not know this access key, or its secret is another one. Choose a --profile, or sign in."
+                .to_owned(),
+        )
+    } else if has(&["AccessDenied", "NotAuthorized", "UnauthorizedOperation", "AuthorizationError"]) {
+        permission.map(str::to_owned)
+    } else if has(&["Throttl", "TooManyRequests", "SlowDown"]) {
+        Some("Try again in a moment.".to_owned())
+    } else {
+        None
+    };
+    let error = OperateError::service(message);
+    match hint {
+        Some(hint) => error.hint(hint),
+        None => error,
+    }
+}
+
+/// Next step where nothing answered.
+fn unreachable_hint(message: &str) -> String {
+    if message.contains("through the proxy") {
+        return "Check the proxy in HTTPS_PROXY (NO_PROXY names hosts that need none).".to_owned();
+    }
+    match env::var("AWS_ENDPOINT_URL").ok().filter(|url| !url.is_empty()) {
+        Some(url) => format!(
+            "AWS_ENDPOINT_URL is {url}: start what answers there (`make run` prints its address), or unset the variable."
+        ),
+        None if message.contains("dns error") => {
+            "Check the region's name (--region, AWS_REGION, the profile's), and the network.".to_owned()
+        }
+        None => "Check the network. A proxy is taken from HTTPS_PROXY.".to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_next_step_of_a_failed_call_goes_by_what_happened() {
+        let cases = [
+            ("could not look up the stack x: AccessDenied: no", "needs x:Y"),
+            ("could not look up the stack x: ExpiredToken: The security token is expired", "Sign in again"),
+            ("could not x: InvalidClientTokenId: The security token included in the request is invalid", "access key"),
+            ("could not x: RequestTimeTooSkewed: no", "clock"),
+            ("could not x: dispatch failure: io error: client error (Connect): dns error", "region's name"),
+            ("could not x: dispatch failure: through the proxy p:3128: tunnel error", "HTTPS_PROXY"),
+            ("could not x: ThrottlingException: Rate exceeded", "in a moment"),
+        ];
+        for (message, expected) in cases {
+            let hint = call_failed(message.to_owned(), Some("needs x:Y")).hint.unwrap_or_default();
+            assert!(hint.contains(expected), "{message}: {hint}");
+        }
+        assert_eq!(call_failed("could not x: ValidationError: no".to_owned(), Some("needs x:Y")).hint, None);
+    }
 }

@@ -175,7 +175,7 @@ impl EventLog {
         let request = request.filter_expression("sk IN (:event, :record)");
         let request = request.expression_attribute_values(":event", text("event"));
         let request = request.expression_attribute_values(":record", text("record"));
-        let page = request.send().await.map_err(|error| failed("read the ledger", &error).hint(LEDGER_PERMISSIONS))?;
+        let page = request.send().await.map_err(|error| failed("read the ledger", &error, LEDGER_PERMISSIONS))?;
         let items = page.items.unwrap_or_default().into_iter().map(|item| LedgerItem::read(&item));
         Ok((items.collect::<Result<_>>()?, page.last_evaluated_key))
     }
@@ -252,7 +252,7 @@ impl Shard {
             .scan_index_forward(false)
             .limit(PAGE)
             .set_exclusive_start_key(self.next_page.take());
-        let page = request.send().await.map_err(|error| failed("list the events", &error).hint(LEDGER_PERMISSIONS))?;
+        let page = request.send().await.map_err(|error| failed("list the events", &error, LEDGER_PERMISSIONS))?;
         let entries = page.items.unwrap_or_default().iter().map(Entry::read).collect::<Result<Vec<_>>>()?;
         self.buffer.extend(metadata::matching(ledger, entries, &filter.metadata).await?);
         self.next_page = page.last_evaluated_key;

@@ -16,6 +16,8 @@ const MAX_QUERIES: usize = 500;
 /// Window in which the age of a queue's oldest message is looked up.
 const AGE_WINDOW: Duration = Duration::from_mins(15);
 
+const PERMISSIONS: &str = "Your AWS identity needs cloudwatch:ListMetrics and cloudwatch:GetMetricData.";
+
 const NAMESPACE: &str = "OpenAIWebhooks";
 
 /// The sums of a metric of the stack in the last `window`, by the values of two dimensions; only those with data.
@@ -34,7 +36,8 @@ pub async fn sums(
     while let Some(page) = pages.next().await
         && metrics.len() < MAX_QUERIES
     {
-        metrics.extend(page.map_err(|error| failed("list the metrics", &error))?.metrics.unwrap_or_default());
+        metrics
+            .extend(page.map_err(|error| failed("list the metrics", &error, PERMISSIONS))?.metrics.unwrap_or_default());
     }
     metrics.truncate(MAX_QUERIES);
     let values = values(&client, &metrics, "Sum", window, 3600).await?;
@@ -88,7 +91,7 @@ async fn values(
     let request = request.start_time(DateTime::from(now - window)).end_time(DateTime::from(now));
     let mut pages = request.scan_by(ScanBy::TimestampAscending).into_paginator().send();
     while let Some(page) = pages.next().await {
-        let page = page.map_err(|error| failed("read the metrics", &error))?;
+        let page = page.map_err(|error| failed("read the metrics", &error, PERMISSIONS))?;
         for result in page.metric_data_results.unwrap_or_default() {
             let at = result.id.as_deref().and_then(|id| id.strip_prefix('m')?.parse::<usize>().ok());
             if let Some(values) = at.and_then(|at| values.get_mut(at)) {

@@ -6,7 +6,7 @@ use aws_smithy_types::error::metadata::ProvideErrorMetadata;
 use hooks_aws::Config;
 use hooks_webhook::Category;
 
-use crate::error::{OperateError, Result, failed};
+use crate::error::{OperateError, Result, call_failed};
 
 /// A stack.
 #[derive(Clone, Debug)]
@@ -36,8 +36,10 @@ impl Stack {
             {
                 Ok(None)
             }
-            Err(error) => Err(failed(&format!("look up the stack {name}"), &error)
-                .hint("Your AWS identity needs cloudformation:DescribeStacks on the stack.")),
+            Err(error) => Err(call_failed(
+                format!("could not look up the stack {name}: {}", hooks_aws::cause(&error)),
+                Some("Your AWS identity needs cloudformation:DescribeStacks on the stack."),
+            )),
         }
     }
 

@@ -1,5 +1,6 @@
 //! Tolerant reading of server events.
 
+use hooks_webhook::CallApi;
 use hooks_webhook::Json;
 
 use super::audio;
@@ -11,7 +12,6 @@ use super::event::{
 use super::text::CallText;
 use crate::for_display;
 use crate::objects::{count, owned, text};
-use hooks_webhook::CallApi;
 
 /// How many tool calls of one response are read.
 const MAX_TOOL_CALLS: usize = 64;
