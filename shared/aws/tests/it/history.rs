@@ -238,7 +238,7 @@ async fn who_asked_for_a_replay_is_kept() {
 fn call() -> hooks_aws::queue::Delivered {
     let body = r#"{"id":"evt_wh_1","type":"realtime.call.incoming","data":{"call_id":"rtc_1","sip_headers":[{"name":"From","value":"+4930123"}]}}"#;
     let mut call = delivery("wh_1");
-    call.message.body = body.to_owned();
+    body.clone_into(&mut call.message.body);
     call
 }
 
