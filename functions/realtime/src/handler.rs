@@ -82,7 +82,8 @@ impl CallHandler {
             Action::Accept { model, session, supervise: Some(settings) } => {
                 let session = with_tools(call.api, session.clone(), settings);
                 let action = Action::Accept { model: model.clone(), session, supervise: None };
-                self.accept_supervised(&call, settings, context, answer(&client, &call, &action, context, until)).await
+                let answer = answer(&client, &call, &action, context, until);
+                Box::pin(self.accept_supervised(&call, settings, context, answer)).await
             }
             action => answer(&client, &call, action, context, until).await,
         };

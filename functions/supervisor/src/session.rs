@@ -87,7 +87,7 @@ pub(crate) async fn supervise(services: &Services, start: &Start, shift: Shift) 
     // Attaching comes first for a successor: the predecessor goes on until it is there.
     let mut attached = None;
     if start.generation > 1 {
-        match attach(&client, start, Duration::ZERO).await {
+        match client.attach(start.api, &start.id, Instant::now() + ATTACH_TIME).await {
             Ok(sideband) => attached = Some(Ok(sideband)),
             // It takes one connection alone, or is gone: decided once the session is ours.
             Err(error) => tracing::info!("attaching before taking the session: {error}"),
