@@ -1,6 +1,5 @@
 //! `batch`: check and submit batches, watch them and fetch their results, cancel them.
 
-mod check;
 mod results;
 mod submit;
 mod watch;

@@ -4,8 +4,8 @@ use hooks_webhook::Category;
 
 use crate::aws::{DeadLetterQueue, QueueDepth, oldest_ages};
 use crate::context::Context;
-use crate::error::Result;
-use crate::parallel::all;
+use crate::error::{CliError, Result};
+use hooks_operate::parallel::all;
 
 /// The queues of a category.
 pub(crate) struct QueueStatus {
@@ -33,8 +33,8 @@ impl QueueStatus {
     pub(crate) async fn depths(context: &Context) -> Result<Vec<Self>> {
         let read = Category::ALL.into_iter().map(async |category| {
             let (queue, is_handled) = (context.dead_letter_queue(category).await?, context.is_handled(category).await?);
-            let depths = tokio::try_join!(queue.queue_depth(), queue.depth());
-            Ok(Self { category, is_handled, queue, depths, oldest: None })
+            let depths = tokio::try_join!(queue.queue_depth(), queue.depth()).map_err(CliError::from);
+            Ok::<_, CliError>(Self { category, is_handled, queue, depths, oldest: None })
         });
         let mut all = all(read).await?;
         all.sort_by_key(|status| status.category);

@@ -13,14 +13,15 @@ use std::time::Duration;
 use clap::Args;
 use hooks_aws::ledger::{Expectation, Ledger, check_context};
 use hooks_openai::{Batch, Client, NewBatch, Upload};
+use hooks_operate::batch_input::{InputSummary, MAX_BYTES, check, is_path};
 use serde_json::json;
 use tokio::time::Instant;
 
-use super::check::{InputSummary, MAX_BYTES, check, is_path};
 use super::watch::{self, WatchArgs};
 use crate::context::{Context, deadline};
 use crate::error::{CliError, Exit, Result};
 use crate::expect::read_context;
+use crate::interrupt;
 use crate::output::counted;
 use crate::timestamp::{self, Timestamp};
 
@@ -85,17 +86,22 @@ pub(crate) async fn run(args: &SubmitArgs, context: &Context) -> Result {
 
     let file_id = upload(openai, &args.file, file, length, context).await?;
     context.out.note(&format!("Uploaded {} as {file_id}", args.file.display()));
-    let batch = create(openai, &input, &file_id, &args.metadata).await?;
-    context.out.note(&format!("Created {} of {} requests to {}", batch.id, input.lines, input.endpoint));
-    let expected = match &ledger {
-        Some(ledger) => expect(ledger, &batch, due, outcome_context.as_deref(), context).await,
-        None => true,
+    let created = async {
+        let batch = create(openai, &input, &file_id, &args.metadata).await?;
+        context.out.note(&format!("Created {} of {} requests to {}", batch.id, input.lines, input.endpoint));
+        let expected = match &ledger {
+            Some(ledger) => expect(ledger, &batch, due, outcome_context.as_deref(), context).await,
+            None => true,
+        };
+        Result::<_>::Ok((batch, expected))
     };
-    if args.watch {
+    let (batch, expected) = interrupt::finish("Creating the batch, and its expectation", context, created).await?;
+    if args.watch && !interrupt::happened() {
         let exit = watch::run(&WatchArgs::new(batch.id, args.out.clone(), args.no_stack), context).await?;
         return Ok(if expected { exit } else { Exit::Failure });
     }
-    context.out.note(&format!("Watch it: openai-webhooks batch watch {}", batch.id));
+    let no_stack = if args.no_stack { " --no-stack" } else { "" };
+    context.out.note(&format!("Watch it: openai-webhooks batch watch {}{no_stack}", batch.id));
     let document = json!({
         "batch_id": batch.id,
         "status": batch.status.as_str(),

@@ -7,11 +7,11 @@ use std::time::Duration;
 
 use hooks_consumer::{Alert, Context, Event, EventData, Handler, HandlerError, OpenAi, Outcome, Setup, clock};
 use hooks_openai::CallApi;
-use hooks_policy::{Action, Call, Policy, Supervise};
+use hooks_policy::{Action, Call, Location, Policy, Supervise};
 use tokio::time::Instant;
 
 use crate::answer::{AnswerResult, answer};
-use crate::policy_source::{CurrentPolicy, Location, PolicyCache, PolicyError, PolicySource};
+use crate::policy_source::{CurrentPolicy, PolicyCache, PolicyError, PolicySource};
 use crate::supervise::{Session, Supervisors, with_tools};
 use crate::{alert, outcome};
 
@@ -82,8 +82,9 @@ impl CallHandler {
             Action::Accept { model, session, supervise: Some(settings) } => {
                 let session = with_tools(call.api, session.clone(), settings);
                 let action = Action::Accept { model: model.clone(), session, supervise: None };
-                let answer = answer(&client, &call, &action, context, until);
-                Box::pin(self.accept_supervised(&call, settings, context, answer)).await
+                let answered = answer(&client, &call, &action, context, until);
+                // Large, and moved with every call otherwise.
+                Box::pin(self.accept_supervised(&call, settings, context, answered)).await
             }
             action => answer(&client, &call, action, context, until).await,
         };

@@ -3,16 +3,14 @@
 #[cfg(test)]
 mod tests;
 
-use std::str::FromStr;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use hooks_consumer::artifacts::{Artifacts, GetResult};
 use hooks_consumer::parameters::Parameters;
 use hooks_function::{Cached, Last, Refresh, Rules};
+use hooks_policy::{Location, MAX_POLICY, Policy, UNSET};
 use tokio::time::{Instant, timeout};
-
-use hooks_policy::Policy;
 
 /// Time until a policy is read again.
 const TTL: Duration = Duration::from_secs(30);
@@ -25,35 +23,6 @@ const TIMEOUT: Duration = Duration::from_secs(1);
 
 /// Maximum time for a read when no policy is in use, so that the call has to wait for it.
 const TIMEOUT_WITHOUT_POLICY: Duration = Duration::from_secs(4);
-
-/// Maximum size of a policy, in bytes.
-const MAX_BYTES: usize = 256 * 1024;
-
-/// The parameter's value until a policy is stored.
-const UNSET: &str = "unset";
-
-/// The location of the policy: `ssm:/NAME` or `s3://BUCKET/KEY`.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Location {
-    Parameter(String),
-    Object { bucket: String, key: String },
-}
-
-impl FromStr for Location {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        if let Some(name) = text.strip_prefix("ssm:").filter(|name| name.len() > 1 && name.starts_with('/')) {
-            return Ok(Self::Parameter(name.to_owned()));
-        }
-        match text.strip_prefix("s3://").and_then(|rest| rest.split_once('/')) {
-            Some((bucket, key)) if !bucket.is_empty() && !key.is_empty() => {
-                Ok(Self::Object { bucket: bucket.to_owned(), key: key.to_owned() })
-            }
-            _ => Err("is neither ssm:/NAME nor s3://BUCKET/KEY".to_owned()),
-        }
-    }
-}
 
 /// The store of the policy.
 pub(crate) enum PolicySource {
@@ -91,10 +60,10 @@ impl PolicySource {
                 })
             }
             Self::Object { bucket, key } => {
-                let read = bucket.get(key, known_version, MAX_BYTES).await.map_err(|error| error.to_string())?;
+                let read = bucket.get(key, known_version, MAX_POLICY).await.map_err(|error| error.to_string())?;
                 Ok(match read {
                     GetResult::Absent => ReadResult::Missing("there is no such object".to_owned()),
-                    GetResult::TooLarge => ReadResult::Missing(format!("the object has more than {MAX_BYTES} bytes")),
+                    GetResult::TooLarge => ReadResult::Missing(format!("the object has more than {MAX_POLICY} bytes")),
                     GetResult::Unchanged => ReadResult::Unchanged,
                     GetResult::Object { bytes, etag } => ReadResult::Policy { json: bytes.to_vec(), version: etag },
                 })
@@ -142,10 +111,13 @@ impl PolicyCache {
 
     /// The store of the policy, for people.
     pub(crate) fn location(&self) -> String {
-        match &self.source {
-            PolicySource::Parameter { name, .. } => format!("the parameter {name} of Systems Manager"),
-            PolicySource::Object { bucket, key } => format!("s3://{}/{key}", bucket.bucket()),
-        }
+        let location = match &self.source {
+            PolicySource::Parameter { name, .. } => Location::Parameter(name.clone()),
+            PolicySource::Object { bucket, key } => {
+                Location::Object { bucket: bucket.bucket().to_owned(), key: key.clone() }
+            }
+        };
+        location.to_string()
     }
 
     /// The policy in use, read again if it is not fresh.

@@ -203,6 +203,15 @@ impl Client {
         Err(OpenAiError::refused_with(call.name, status, &headers, &body).with_request_id(request_id(&headers)))
     }
 
+    /// `POST` of JSON to any URL, without the key.
+    pub(crate) async fn post_unauthorized(&self, url: &str, body: &Value) -> reqwest::Result<reqwest::Response> {
+        self.exchange(self.http.post(url).header(ACCEPT, JSON).json(body)).await
+    }
+
+    pub(crate) fn base_url(&self) -> &Url {
+        &self.base_url
+    }
+
     async fn exchange(&self, request: reqwest::RequestBuilder) -> reqwest::Result<reqwest::Response> {
         match &self.in_process {
             None => request.send().await,

@@ -48,6 +48,7 @@ mod response;
 mod safety;
 mod sideband;
 mod submit;
+mod token;
 
 pub use agents::{AgentEnvironment, AgentSession, AgentTurn};
 pub use client::{Client, ClientConfig, ClientConfigError, InProcess, http_client};
@@ -77,3 +78,4 @@ pub use sideband::{
     Sideband, SidebandError, SkippedAudio, TokenUsage, ToolCall, Transcript,
 };
 pub use submit::{NewBatch, Upload};
+pub use token::{AUDIENCE, AccessToken, TokenError, WorkloadIdentity};

@@ -10,7 +10,7 @@ use aws_sdk_sqs::types::{
 use hooks_aws::cause;
 
 use super::{Applied, BATCH_SIZE, DeadLetter, DeadLetterQueue, DlqAction, PARALLEL_CALLS, Seen};
-use crate::error::{CliError, QUEUE_PERMISSIONS, Result};
+use crate::error::{OperateError, QUEUE_PERMISSIONS, Result};
 use crate::parallel::each;
 
 /// Visibility timeout of a received message, in seconds. It is made visible again earlier, unless this process dies.
@@ -74,7 +74,7 @@ impl DeadLetterQueue {
                 .message_body(letter.body)
                 .set_message_attributes(Some(letter.attributes))
                 .build();
-            request = request.entries(entry.map_err(|error| CliError::failed(error.to_string()))?);
+            request = request.entries(entry.map_err(|error| OperateError::failed(error.to_string()))?);
         }
         let sent = request.send().await.map_err(|error| sqs_error(ACTION, &error))?;
         Ok(by_position(&sent.failed))
@@ -105,7 +105,7 @@ impl DeadLetterQueue {
             });
             let request = self.client.change_message_visibility_batch().queue_url(&self.url);
             drop(request.set_entries(Some(entries.collect())).send().await);
-            Ok(())
+            Ok::<_, OperateError>(())
         });
         let _ = each(calls, PARALLEL_CALLS, drop).await;
     }
@@ -148,12 +148,12 @@ fn by_position(failed: &[BatchResultErrorEntry]) -> HashMap<usize, String> {
     failed.iter().filter_map(|entry| Some((entry.id.parse().ok()?, text(entry)))).collect()
 }
 
-pub(super) fn sqs_error<E, R>(action: &'static str, error: &aws_sdk_sqs::error::SdkError<E, R>) -> CliError
+pub(super) fn sqs_error<E, R>(action: &'static str, error: &aws_sdk_sqs::error::SdkError<E, R>) -> OperateError
 where
     E: aws_sdk_sqs::error::ProvideErrorMetadata + std::error::Error + 'static,
     R: fmt::Debug + 'static,
 {
-    crate::aws::failed(action, error).hint(QUEUE_PERMISSIONS)
+    crate::error::failed(action, error, QUEUE_PERMISSIONS)
 }
 
 #[cfg(test)]

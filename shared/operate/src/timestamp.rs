@@ -5,11 +5,12 @@ use serde::{Serialize, Serializer};
 use time::format_description::well_known::{Iso8601, Rfc3339};
 use time::{Date, OffsetDateTime};
 
-pub(crate) const DAY_MILLIS: i64 = 86_400_000;
+/// Milliseconds of a day.
+pub const DAY_MILLIS: i64 = 86_400_000;
 
 /// Milliseconds since the Unix epoch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) struct Timestamp(pub(crate) i64);
+pub struct Timestamp(pub i64);
 
 impl Serialize for Timestamp {
     /// As in [`Timestamp::json`].
@@ -19,42 +20,53 @@ impl Serialize for Timestamp {
 }
 
 impl Timestamp {
-    pub(crate) fn now() -> Self {
+    /// The current time, to the second.
+    #[must_use]
+    pub fn now() -> Self {
         Self::from_seconds(now_seconds())
     }
 
-    pub(crate) const fn from_seconds(seconds: i64) -> Self {
+    /// From Unix seconds.
+    #[must_use]
+    pub const fn from_seconds(seconds: i64) -> Self {
         Self(seconds.saturating_mul(1000))
     }
 
-    pub(crate) const fn seconds(self) -> i64 {
+    /// Unix seconds.
+    #[must_use]
+    pub const fn seconds(self) -> i64 {
         self.0.div_euclid(1000)
     }
 
     /// `2026-11-21 03:15:15`, in UTC.
-    pub(crate) fn text(self) -> String {
+    #[must_use]
+    pub fn text(self) -> String {
         self.json().get(..19).map_or_else(|| self.0.to_string(), |text| text.replace('T', " "))
     }
 
     /// `2026-11-21T03:15:15.042Z`
-    pub(crate) fn json(self) -> String {
+    #[must_use]
+    pub fn json(self) -> String {
         let timestamp = OffsetDateTime::from_unix_timestamp_nanos(i128::from(self.0) * 1_000_000);
         timestamp.ok().and_then(|timestamp| timestamp.format(&Rfc3339).ok()).unwrap_or_else(|| self.0.to_string())
     }
 
     /// Time since then: `45 s ago`, `3 min ago`, `2 h ago`, `3 d ago`.
-    pub(crate) fn ago(self) -> String {
+    #[must_use]
+    pub fn ago(self) -> String {
         format!("{} ago", duration(Self::now().seconds() - self.seconds()))
     }
 }
 
 /// The current time in Unix seconds.
-pub(crate) fn now() -> u64 {
+#[must_use]
+pub fn now() -> u64 {
     now_seconds().cast_unsigned()
 }
 
 /// A number of seconds in one unit: `45 s`, `3 min`, `2 h`, `3 d`.
-pub(crate) fn duration(seconds: i64) -> String {
+#[must_use]
+pub fn duration(seconds: i64) -> String {
     let units = [(86_400, "d"), (3_600, "h"), (60, "min")];
     let fitting = units.into_iter().find(|(size, _)| seconds >= 2 * size || (seconds >= *size && seconds % size == 0));
     let (size, unit) = fitting.unwrap_or((1, "s"));
@@ -62,12 +74,12 @@ pub(crate) fn duration(seconds: i64) -> String {
 }
 
 /// Parses a time in the past: `30m`, `24h` or `7d` ago, a date or a time.
-pub(crate) fn past(text: &str) -> Result<Timestamp, String> {
+pub fn past(text: &str) -> Result<Timestamp, String> {
     parse(text, -1)
 }
 
 /// Parses a time in the future: in `30m`, `2h` or `7d`, a date or a time.
-pub(crate) fn future(text: &str) -> Result<Timestamp, String> {
+pub fn future(text: &str) -> Result<Timestamp, String> {
     parse(text, 1)
 }
 

@@ -3,15 +3,13 @@
 use futures::StreamExt as _;
 use futures::stream::FuturesUnordered;
 
-use crate::error::Result;
-
 /// Makes the calls, at most `limit` at a time, and hands each result to `done`. After a failure those that run are awaited
 /// and no other is begun.
-pub(crate) async fn each<T>(
-    calls: impl IntoIterator<Item = impl Future<Output = Result<T>>>,
+pub async fn each<T, E>(
+    calls: impl IntoIterator<Item = impl Future<Output = Result<T, E>>>,
     limit: usize,
     mut done: impl FnMut(T),
-) -> Result<()> {
+) -> Result<(), E> {
     let (mut calls, mut running, mut result) = (calls.into_iter().fuse(), FuturesUnordered::new(), Ok(()));
     loop {
         while running.len() < limit
@@ -29,7 +27,7 @@ pub(crate) async fn each<T>(
 }
 
 /// Makes all calls at a time, and collects their results.
-pub(crate) async fn all<T>(calls: impl IntoIterator<Item = impl Future<Output = Result<T>>>) -> Result<Vec<T>> {
+pub async fn all<T, E>(calls: impl IntoIterator<Item = impl Future<Output = Result<T, E>>>) -> Result<Vec<T>, E> {
     let mut values = Vec::new();
     each(calls, usize::MAX, |value| values.push(value)).await.map(|()| values)
 }

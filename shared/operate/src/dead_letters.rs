@@ -13,7 +13,7 @@ use hooks_aws::Config;
 use hooks_aws::queue::{FAILURE_MESSAGE, FAILURE_REASON};
 
 use self::batches::{batches, sqs_error};
-use crate::error::{CliError, Result};
+use crate::error::{OperateError, Result};
 use crate::parallel::each;
 
 /// Maximum number of messages in one call of SQS.
@@ -27,7 +27,7 @@ const PARALLEL_CALLS: usize = 8;
 /// Peeking needs `sqs:ReceiveMessage`, `sqs:ChangeMessageVisibility` and `sqs:GetQueueAttributes` on the dead-letter
 /// queue; purging also `sqs:DeleteMessage` there; redriving that and `sqs:SendMessage` on the queue.
 #[derive(Clone, Debug)]
-pub(crate) struct DeadLetterQueue {
+pub struct DeadLetterQueue {
     client: Client,
     queue_url: String,
     url: String,
@@ -35,21 +35,21 @@ pub(crate) struct DeadLetterQueue {
 
 /// A message in a dead-letter queue.
 #[derive(Clone)]
-pub(crate) struct DeadLetter {
+pub struct DeadLetter {
     /// SQS's message id.
-    pub(crate) id: String,
+    pub id: String,
     /// The event as received, or any other message.
-    pub(crate) body: String,
+    pub body: String,
     /// When the consumer gave it up, in milliseconds since the Unix epoch; without a failure reason, when it was first
     /// queued.
-    pub(crate) sent_at: i64,
+    pub sent_at: i64,
     attributes: HashMap<String, MessageAttributeValue>,
     receipt: String,
 }
 
 /// Action on dead letters.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum DlqAction {
+pub enum DlqAction {
     /// Send them to the category's queue with all attributes, then delete them.
     Redrive,
     /// Delete them.
@@ -58,48 +58,52 @@ pub(crate) enum DlqAction {
 
 /// Numbers of dead letters by result of an action.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(crate) struct DlqResult {
+pub struct DlqResult {
     /// Redriven or purged.
-    pub(crate) letters: usize,
+    pub letters: usize,
     /// Redriven, but not deleted. A second redrive is harmless: the ledger recognises the copy.
-    pub(crate) copied: usize,
+    pub copied: usize,
     /// Refused by SQS, and unchanged.
-    pub(crate) refused: usize,
+    pub refused: usize,
     /// SQS's error for one of the refused.
-    pub(crate) cause: Option<String>,
+    pub cause: Option<String>,
 }
 
 /// Approximate number of messages in a queue.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct QueueDepth {
+pub struct QueueDepth {
     /// Waiting.
-    pub(crate) visible: u64,
+    pub visible: u64,
     /// Received, and invisible until the visibility timeout.
-    pub(crate) in_flight: u64,
+    pub in_flight: u64,
     /// Delayed.
-    pub(crate) delayed: u64,
+    pub delayed: u64,
 }
 
 impl QueueDepth {
     /// Number of all messages.
-    pub(crate) const fn total(self) -> u64 {
+    #[must_use]
+    pub const fn total(self) -> u64 {
         self.visible + self.in_flight + self.delayed
     }
 }
 
 impl DeadLetter {
     /// A text attribute, such as `event-type`.
-    pub(crate) fn attribute(&self, name: &str) -> Option<&str> {
+    #[must_use]
+    pub fn attribute(&self, name: &str) -> Option<&str> {
         self.attributes.get(name)?.string_value.as_deref()
     }
 
     /// Failure reason; `None` for a message that SQS moved here because its function died again and again.
-    pub(crate) fn reason(&self) -> Option<&str> {
+    #[must_use]
+    pub fn reason(&self) -> Option<&str> {
         self.attribute(FAILURE_REASON)
     }
 
     /// Failure message.
-    pub(crate) fn message(&self) -> Option<&str> {
+    #[must_use]
+    pub fn message(&self) -> Option<&str> {
         self.attribute(FAILURE_MESSAGE)
     }
 
@@ -122,23 +126,25 @@ impl fmt::Debug for DeadLetter {
 
 impl DeadLetterQueue {
     /// The queues at these two URLs.
-    pub(crate) fn new(config: &Config, queue_url: &str, dead_letter_queue_url: &str) -> Self {
+    #[must_use]
+    pub fn new(config: &Config, queue_url: &str, dead_letter_queue_url: &str) -> Self {
         let (queue_url, url) = (queue_url.to_owned(), dead_letter_queue_url.to_owned());
         Self { client: Client::new(config.sdk()), queue_url, url }
     }
 
     /// Name of the category's queue.
-    pub(crate) fn queue_name(&self) -> &str {
+    #[must_use]
+    pub fn queue_name(&self) -> &str {
         self.queue_url.rsplit('/').next().unwrap_or_default()
     }
 
     /// Depth of the category's queue.
-    pub(crate) async fn queue_depth(&self) -> Result<QueueDepth> {
+    pub async fn queue_depth(&self) -> Result<QueueDepth> {
         self.depth_of(&self.queue_url).await
     }
 
     /// Depth of the dead-letter queue.
-    pub(crate) async fn depth(&self) -> Result<QueueDepth> {
+    pub async fn depth(&self) -> Result<QueueDepth> {
         self.depth_of(&self.url).await
     }
 
@@ -159,11 +165,7 @@ impl DeadLetterQueue {
 
     /// Reads dead letters until `select` has returned `limit` values or all were read. They stay in the queue, and are
     /// invisible to others only while this runs.
-    pub(crate) async fn peek<T>(
-        &self,
-        limit: usize,
-        mut select: impl FnMut(DeadLetter) -> Option<T>,
-    ) -> Result<Vec<T>> {
+    pub async fn peek<T>(&self, limit: usize, mut select: impl FnMut(DeadLetter) -> Option<T>) -> Result<Vec<T>> {
         let (mut found, mut seen) = (Vec::new(), Seen::default());
         let result = async {
             while found.len() < limit {
@@ -173,7 +175,7 @@ impl DeadLetterQueue {
                 }
                 found.extend(new.into_iter().filter_map(&mut select));
             }
-            Ok::<_, CliError>(())
+            Ok::<_, OperateError>(())
         };
         let result = result.await;
         self.make_visible(seen).await;
@@ -183,21 +185,22 @@ impl DeadLetterQueue {
     }
 
     /// Redrives or purges the dead letters with these ids, and adds what became of them to `total`; `progress` gets the
-    /// number of each finished batch. Ids that are no longer in the queue are not counted.
+    /// ids of each batch that was redriven or purged. Ids that are no longer in the queue are not counted.
     ///
     /// A message that fails again at once has a new id, so it is not picked up a second time. A redriven message is
     /// deleted only after its queue has it: a crash in between leaves a copy, which the ledger recognises.
-    pub(crate) async fn apply(
+    pub async fn apply(
         &self,
         action: DlqAction,
         ids: &HashSet<String>,
         total: &mut DlqResult,
-        mut progress: impl FnMut(usize),
+        is_stopped: impl Fn() -> bool,
+        mut progress: impl FnMut(&[String]),
     ) -> Result<()> {
         let mut seen = Seen::default();
         let result = async {
             let mut left = ids.len();
-            while left > 0 {
+            while left > 0 && !is_stopped() {
                 let new = self.receive_new(&mut seen).await?;
                 if new.is_empty() {
                     break;
@@ -206,13 +209,17 @@ impl DeadLetterQueue {
                 left = left.saturating_sub(chosen.len());
                 let calls = batches(chosen).into_iter().map(|batch| self.apply_batch(action, batch));
                 let done = |batch: Vec<(String, Applied)>| {
-                    progress(batch.len());
+                    let mut gone = Vec::new();
                     for (id, applied) in batch {
                         if matches!(applied, Applied::Done) {
                             seen.invisible.remove(&id);
                         }
+                        if !matches!(applied, Applied::Refused(_)) {
+                            gone.push(id);
+                        }
                         total.add(applied);
                     }
+                    progress(&gone);
                 };
                 each(calls, usize::MAX, done).await?;
             }

@@ -4,12 +4,11 @@ use std::collections::BTreeMap;
 use std::time::{Duration, SystemTime};
 
 use aws_sdk_cloudwatch::Client;
-use aws_sdk_cloudwatch::types::{Dimension, Metric, MetricDataQuery, MetricStat, ScanBy};
+use aws_sdk_cloudwatch::types::{Dimension, DimensionFilter, Metric, MetricDataQuery, MetricStat, ScanBy};
 use aws_smithy_types::DateTime;
 use hooks_aws::Config;
 
-use super::failed;
-use crate::error::Result;
+use crate::error::{Result, failed};
 
 /// Maximum number of metrics in one call of `GetMetricData`. A metric of ours has fewer dimensions than that.
 const MAX_QUERIES: usize = 500;
@@ -17,22 +16,28 @@ const MAX_QUERIES: usize = 500;
 /// Window in which the age of a queue's oldest message is looked up.
 const AGE_WINDOW: Duration = Duration::from_mins(15);
 
+const PERMISSIONS: &str = "Your AWS identity needs cloudwatch:ListMetrics and cloudwatch:GetMetricData.";
+
 const NAMESPACE: &str = "OpenAIWebhooks";
 
-/// The sums of a metric of the stacks in the last `window`, by the values of two dimensions; only those with data.
-pub(crate) async fn sums(
+/// The sums of a metric of the stack in the last `window`, by the values of two dimensions; only those with data.
+pub async fn sums(
     config: &Config,
+    stack: &str,
     name: &str,
     (first, second): (&str, &str),
     window: Duration,
 ) -> Result<BTreeMap<(String, String), u64>> {
     let client = Client::new(config.sdk());
     let mut metrics = Vec::new();
-    let mut pages = client.list_metrics().namespace(NAMESPACE).metric_name(name).into_paginator().send();
+    let of_stack = DimensionFilter::builder().name("stack").value(stack).build();
+    let listed = client.list_metrics().namespace(NAMESPACE).metric_name(name).dimensions(of_stack);
+    let mut pages = listed.into_paginator().send();
     while let Some(page) = pages.next().await
         && metrics.len() < MAX_QUERIES
     {
-        metrics.extend(page.map_err(|error| failed("list the metrics", &error))?.metrics.unwrap_or_default());
+        metrics
+            .extend(page.map_err(|error| failed("list the metrics", &error, PERMISSIONS))?.metrics.unwrap_or_default());
     }
     metrics.truncate(MAX_QUERIES);
     let values = values(&client, &metrics, "Sum", window, 3600).await?;
@@ -52,7 +57,7 @@ pub(crate) async fn sums(
 }
 
 /// The age of each queue's oldest message in seconds; `None` without recent data, as for queues that are not used.
-pub(crate) async fn oldest_ages(config: &Config, queues: &[&str]) -> Result<Vec<Option<f64>>> {
+pub async fn oldest_ages(config: &Config, queues: &[&str]) -> Result<Vec<Option<f64>>> {
     let metrics: Vec<_> = queues
         .iter()
         .map(|queue| {
@@ -86,7 +91,7 @@ async fn values(
     let request = request.start_time(DateTime::from(now - window)).end_time(DateTime::from(now));
     let mut pages = request.scan_by(ScanBy::TimestampAscending).into_paginator().send();
     while let Some(page) = pages.next().await {
-        let page = page.map_err(|error| failed("read the metrics", &error))?;
+        let page = page.map_err(|error| failed("read the metrics", &error, PERMISSIONS))?;
         for result in page.metric_data_results.unwrap_or_default() {
             let at = result.id.as_deref().and_then(|id| id.strip_prefix('m')?.parse::<usize>().ok());
             if let Some(values) = at.and_then(|at| values.get_mut(at)) {

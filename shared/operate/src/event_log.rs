@@ -1,19 +1,24 @@
 //! The ledger as a log of events: when each was received, and how it ended.
 
-use std::collections::{HashMap, VecDeque};
+mod filter;
+mod find;
+mod metadata;
+
+use std::collections::VecDeque;
 use std::fmt;
 
-use aws_sdk_dynamodb::types::AttributeValue;
-use hooks_aws::ledger::value::{number, plain, plain_object, read_number, read_text, text};
+use hooks_aws::ledger::value::{plain, plain_object, read_number, read_text, text};
 use hooks_aws::ledger::{IdempotencyRecord, Item, Ledger, SHARDS, day_of};
 use hooks_webhook::Event;
 use serde::Serialize;
 use serde_json::{Map, Value, json};
 
-use super::failed;
-use crate::error::{CliError, LEDGER_PERMISSIONS, Result};
+use crate::error::{LEDGER_PERMISSIONS, OperateError, Result, failed};
 use crate::parallel::each;
 use crate::timestamp::{DAY_MILLIS, Timestamp};
+
+use filter::Query;
+pub use filter::{EventFilter, Field};
 
 /// The index over the events' `day` and `received_at`. A day is spread over [`SHARDS`] keys.
 const BY_DAY: &str = "by-day";
@@ -21,53 +26,60 @@ const BY_DAY: &str = "by-day";
 /// Maximum number of events in a page of a shard. `DynamoDB` also ends a page at 1 MB.
 const PAGE: i32 = 200;
 
-/// How far back events are read. Each is kept for 35 days after it was last handled, and may be replayed until then.
-const OLDEST_MILLIS: i64 = 2 * 35 * DAY_MILLIS;
-
-/// Attributes of an event in the index.
-const ATTRIBUTES: &str = "pk received_at source webhook_timestamp event_id event_type category object_id state claims \
-                          handled_at result reason duplicate_of body_omitted expires_at";
+/// Days that events are kept after they were last handled, unless the stack says otherwise.
+const DEFAULT_KEPT_DAYS: i64 = 35;
 
 /// An event in the ledger. What the index does not have is there if the whole item was read.
 #[derive(Clone, PartialEq, Serialize)]
-pub(crate) struct Entry {
-    pub(crate) endpoint: String,
-    pub(crate) webhook_id: String,
+pub struct Entry {
+    /// Endpoint that took the delivery.
+    pub endpoint: String,
+    /// Id of the delivery.
+    pub webhook_id: String,
+    /// Time of the delivery as it was signed.
     #[serde(skip)]
-    pub(crate) webhook_timestamp: String,
-    pub(crate) event_id: String,
+    pub webhook_timestamp: String,
+    /// Id of the event.
+    pub event_id: String,
+    /// Type of the event.
     #[serde(rename = "type")]
-    pub(crate) event_type: String,
-    pub(crate) category: String,
-    pub(crate) object_id: Option<String>,
+    pub event_type: String,
+    /// Category.
+    pub category: String,
+    /// Id of the object.
+    pub object_id: Option<String>,
     /// How it first came: `openai`, `reconcile` or `replay`.
-    pub(crate) source: String,
-    pub(crate) received_at: Timestamp,
+    pub source: String,
+    /// Time of receipt.
+    pub received_at: Timestamp,
     /// `in_progress`, `completed`, `failed` or `not_found`.
-    pub(crate) state: String,
-    pub(crate) attempts: i64,
+    pub state: String,
+    /// Number of attempts.
+    pub attempts: i64,
     /// When handling ended.
-    pub(crate) handled_at: Option<Timestamp>,
+    pub handled_at: Option<Timestamp>,
     /// `status`; of the whole item also `artifacts`, `summary` and `note`.
-    pub(crate) outcome: Option<Value>,
+    pub outcome: Option<Value>,
     /// Attempts of the whole item, oldest first.
     #[serde(skip)]
-    pub(crate) history: Vec<Value>,
+    pub history: Vec<Value>,
     /// The last error.
-    pub(crate) error: Option<EntryError>,
+    pub error: Option<EntryError>,
     /// The event that was handled in its place.
-    pub(crate) duplicate_of: Option<EventKey>,
+    pub duplicate_of: Option<EventKey>,
     /// Body of the whole item, if it is stored.
     #[serde(skip)]
-    pub(crate) body: Option<String>,
+    pub body: Option<String>,
     /// Size in bytes of a body that was too large to store.
-    pub(crate) body_omitted: Option<i64>,
+    pub body_omitted: Option<i64>,
+    /// When the ledger forgets it.
     #[serde(skip)]
-    pub(crate) expires_at: Timestamp,
+    pub expires_at: Timestamp,
 }
 
 /// An item that an audit looks at.
-pub(crate) enum LedgerItem {
+pub enum LedgerItem {
+    /// Event.
     Event(Box<Entry>),
     /// Idempotency key and record.
     Record(String, Box<IdempotencyRecord>),
@@ -75,37 +87,32 @@ pub(crate) enum LedgerItem {
 
 /// Key of an event.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub(crate) struct EventKey {
-    pub(crate) endpoint: String,
-    pub(crate) webhook_id: String,
+pub struct EventKey {
+    /// Endpoint that took the delivery.
+    pub endpoint: String,
+    /// Id of the delivery.
+    pub webhook_id: String,
 }
 
 /// Why an event failed.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub(crate) struct EntryError {
+pub struct EntryError {
     /// Short code, as on the dead letter; `retry` while it is tried again.
-    pub(crate) reason: String,
+    pub reason: String,
     /// The reason in words, of the whole item.
-    pub(crate) message: Option<String>,
-}
-
-/// Which events to list.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct EventFilter {
-    /// Earliest time of receipt, in milliseconds since the Unix epoch.
-    pub(crate) since: i64,
-    /// Latest time of receipt.
-    pub(crate) until: i64,
-    /// Attributes with their values. An event type with `*` at its end is a prefix.
-    pub(crate) attributes: Vec<(&'static str, String)>,
+    pub message: Option<String>,
 }
 
 /// The ledger as a log of events. Cheap to clone.
 #[derive(Clone)]
-pub(crate) struct EventLog(Ledger);
+pub struct EventLog {
+    ledger: Ledger,
+    /// How long events are kept after they were last handled, in milliseconds.
+    kept_for: i64,
+}
 
 /// Events, newest first, read page by page.
-pub(crate) struct Entries {
+pub struct Entries {
     ledger: Ledger,
     filter: EventFilter,
     /// A time within the day that is being read, in milliseconds since the Unix epoch.
@@ -124,42 +131,58 @@ struct Shard {
 }
 
 impl EventLog {
-    pub(crate) fn new(ledger: Ledger) -> Self {
-        Self(ledger)
+    /// The events of this ledger.
+    #[must_use]
+    pub fn new(ledger: Ledger) -> Self {
+        Self { ledger, kept_for: DEFAULT_KEPT_DAYS * DAY_MILLIS }
+    }
+
+    /// The same events, of a stack that keeps them for this number of days.
+    #[must_use]
+    pub fn keeping(self, days: i64) -> Self {
+        Self { kept_for: days.saturating_mul(DAY_MILLIS), ..self }
+    }
+
+    /// The ledger.
+    #[must_use]
+    pub const fn ledger(&self) -> &Ledger {
+        &self.ledger
     }
 
     /// The events that the filter selects, newest first. Needs `dynamodb:Query` on the index `by-day`.
     ///
-    /// The index lags behind the table by about a second. Events received more than 70 days ago are not read.
-    pub(crate) fn entries(&self, mut filter: EventFilter) -> Entries {
+    /// The index lags behind the table by about a second. Events received longer ago than twice the time that they are kept
+    /// for are not read: each is kept from when it was last handled, and may be replayed until then.
+    #[must_use]
+    pub fn entries(&self, mut filter: EventFilter) -> Entries {
         let now = Timestamp::now().0;
-        filter.since = filter.since.max(now.saturating_sub(OLDEST_MILLIS));
+        filter.since = filter.since.max(now.saturating_sub(2 * self.kept_for));
         // The verifier's clock may be ahead of this one.
         filter.until = filter.until.min(now.saturating_add(DAY_MILLIS));
         let day_at = filter.until;
-        Entries { ledger: self.0.clone(), filter, day_at, shards: None }
+        Entries { ledger: self.ledger.clone(), filter, day_at, shards: None }
     }
 
     /// An event with its body, by [`Entry::key`]. Needs `dynamodb:GetItem` on the table.
-    pub(crate) async fn entry(&self, key: &str) -> Result<Option<Entry>> {
-        let item = self.0.item("read the event", &format!("event#{key}"), "event").await?;
+    pub async fn entry(&self, key: &str) -> Result<Option<Entry>> {
+        let item = self.ledger.item("read the event", &format!("event#{key}"), "event").await?;
         item.map(|item| Entry::read(&item)).transpose()
     }
 
     /// A page of all events and idempotency records, and where the next one begins. Needs `dynamodb:Scan` on the table.
-    pub(crate) async fn page(&self, start: Option<Item>) -> Result<(Vec<LedgerItem>, Option<Item>)> {
-        let request = self.0.client().scan().table_name(self.0.table()).set_exclusive_start_key(start);
+    pub async fn page(&self, start: Option<Item>) -> Result<(Vec<LedgerItem>, Option<Item>)> {
+        let request = self.ledger.client().scan().table_name(self.ledger.table()).set_exclusive_start_key(start);
         let request = request.filter_expression("sk IN (:event, :record)");
         let request = request.expression_attribute_values(":event", text("event"));
         let request = request.expression_attribute_values(":record", text("record"));
-        let page = request.send().await.map_err(|error| failed("read the ledger", &error).hint(LEDGER_PERMISSIONS))?;
+        let page = request.send().await.map_err(|error| failed("read the ledger", &error, LEDGER_PERMISSIONS))?;
         let items = page.items.unwrap_or_default().into_iter().map(|item| LedgerItem::read(&item));
         Ok((items.collect::<Result<_>>()?, page.last_evaluated_key))
     }
 
     /// The record of an object, by the field names of [`Outcome`](hooks_aws::outcomes::Outcome).
-    pub(crate) async fn job_record(&self, category: &str, object_id: &str) -> Result<Option<Map<String, Value>>> {
-        let item = self.0.item("read the job", &format!("job#{category}#{object_id}"), "job").await?;
+    pub async fn job_record(&self, category: &str, object_id: &str) -> Result<Option<Map<String, Value>>> {
+        let item = self.ledger.item("read the job", &format!("job#{category}#{object_id}"), "job").await?;
         Ok(item.map(|item| {
             let mut job = plain_object(&item);
             job.retain(|name, _| !["pk", "sk", "expires_at"].contains(&name.as_str()));
@@ -168,14 +191,14 @@ impl EventLog {
     }
 
     /// The record of this idempotency key.
-    pub(crate) async fn idempotency_record(&self, key: &str) -> Result<Option<IdempotencyRecord>> {
-        Ok(self.0.idempotency_record(key).await?)
+    pub async fn idempotency_record(&self, key: &str) -> Result<Option<IdempotencyRecord>> {
+        Ok(self.ledger.idempotency_record(key).await?)
     }
 }
 
 impl Entries {
     /// The next events, at most `limit`; none after the last.
-    pub(crate) async fn page(&mut self, limit: usize) -> Result<Vec<LedgerItem>> {
+    pub async fn page(&mut self, limit: usize) -> Result<Vec<LedgerItem>> {
         let mut page = Vec::new();
         while page.len() < limit
             && let Some(entry) = self.next().await?
@@ -186,7 +209,7 @@ impl Entries {
     }
 
     /// The next event; `None` after the last.
-    pub(crate) async fn next(&mut self) -> Result<Option<Entry>> {
+    pub async fn next(&mut self) -> Result<Option<Entry>> {
         let first_day = self.filter.since.div_euclid(DAY_MILLIS);
         while self.filter.until >= self.filter.since && self.day_at.div_euclid(DAY_MILLIS) >= first_day {
             self.fill().await?;
@@ -229,48 +252,12 @@ impl Shard {
             .scan_index_forward(false)
             .limit(PAGE)
             .set_exclusive_start_key(self.next_page.take());
-        let page = request.send().await.map_err(|error| failed("list the events", &error).hint(LEDGER_PERMISSIONS))?;
-        for item in page.items.unwrap_or_default() {
-            self.buffer.push_back(Entry::read(&item)?);
-        }
+        let page = request.send().await.map_err(|error| failed("list the events", &error, LEDGER_PERMISSIONS))?;
+        let entries = page.items.unwrap_or_default().iter().map(Entry::read).collect::<Result<Vec<_>>>()?;
+        self.buffer.extend(metadata::matching(ledger, entries, &filter.metadata).await?);
         self.next_page = page.last_evaluated_key;
         self.is_over = self.next_page.is_none();
         Ok(())
-    }
-}
-
-/// A query as `DynamoDB` expressions. Attributes have aliases, since many are reserved words.
-struct Query {
-    conditions: Vec<String>,
-    projection: String,
-    names: HashMap<String, String>,
-    values: HashMap<String, AttributeValue>,
-}
-
-impl Query {
-    fn new(filter: &EventFilter, day: &str) -> Self {
-        let names = ATTRIBUTES.split(' ').map(|name| (format!("#{name}"), name.to_owned()));
-        let mut names: HashMap<_, _> = names.collect();
-        let projection = names.keys().map(String::as_str).collect::<Vec<_>>().join(", ");
-        names.insert("#day".to_owned(), "day".to_owned());
-        let values = [(":day", text(day)), (":since", number(filter.since)), (":until", number(filter.until))];
-        let values = values.map(|(name, value)| (name.to_owned(), value)).into();
-        let mut query = Self { conditions: Vec::new(), projection, names, values };
-        for (name, value) in &filter.attributes {
-            let prefix = value.strip_suffix('*').filter(|_| *name == "event_type");
-            query.conditions.push(match prefix {
-                // Every type matches, and a condition cannot compare with an empty text.
-                Some("") => continue,
-                Some(_) => format!("begins_with(#{name}, :{name})"),
-                None => format!("#{name} = :{name}"),
-            });
-            query.values.insert(format!(":{name}"), text(prefix.unwrap_or(value)));
-        }
-        query
-    }
-
-    fn filter(&self) -> Option<String> {
-        (!self.conditions.is_empty()).then(|| self.conditions.join(" AND "))
     }
 }
 
@@ -279,28 +266,32 @@ impl LedgerItem {
         let pk = read_text(item, "pk").unwrap_or_default();
         let Some(key) = pk.strip_prefix("idempotency#") else { return Ok(Self::Event(Box::new(Entry::read(item)?))) };
         let record = IdempotencyRecord::read(item);
-        let record = record.ok_or_else(|| CliError::service(format!("could not read the record {key}: no status")))?;
+        let record =
+            record.ok_or_else(|| OperateError::service(format!("could not read the record {key}: no status")))?;
         Ok(Self::Record(key.to_owned(), Box::new(record)))
     }
 }
 
 impl Entry {
     /// Endpoint and webhook id, joined by `#`.
-    pub(crate) fn key(&self) -> String {
+    #[must_use]
+    pub fn key(&self) -> String {
         format!("{}#{}", self.endpoint, self.webhook_id)
     }
 
     /// The idempotency key; `None` without a body.
-    pub(crate) fn idempotency_key(&self) -> Option<String> {
+    #[must_use]
+    pub fn idempotency_key(&self) -> Option<String> {
         Some(Event::parse(self.body.as_deref()?).ok()?.idempotency_key().to_string())
     }
 
-    pub(crate) fn read(item: &Item) -> Result<Self> {
+    /// Reads an event's item.
+    pub fn read(item: &Item) -> Result<Self> {
         let said = |name| read_text(item, name).map(str::to_owned);
         let (Some(EventKey { endpoint, webhook_id }), Some(state)) =
             (read_text(item, "pk").and_then(|pk| key(pk.strip_prefix("event#")?)), said("state"))
         else {
-            return Err(CliError::service("could not read the event: its item has no state"));
+            return Err(OperateError::service("could not read the event: its item has no state"));
         };
         Ok(Self {
             endpoint,
@@ -359,35 +350,6 @@ fn key(key: &str) -> Option<EventKey> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn query(filter: &EventFilter) -> Query {
-        Query::new(filter, "2026-11-22#7")
-    }
-
-    #[test]
-    fn a_filter_without_fields_has_no_condition() {
-        let query = query(&EventFilter::default());
-        assert_eq!(query.filter(), None);
-        assert_eq!(query.values.len(), 3);
-        assert_eq!(query.values[":day"], text("2026-11-22#7"));
-        assert!(!query.projection.contains("#body,") && !query.projection.ends_with("#body"));
-    }
-
-    #[test]
-    fn a_type_is_exact_unless_it_ends_with_a_star() {
-        for (event_type, condition, value) in [
-            ("batch.completed", Some("#event_type = :event_type"), Some("batch.completed")),
-            ("batch.*", Some("begins_with(#event_type, :event_type)"), Some("batch.")),
-            ("*", None, None),
-        ] {
-            let query = query(&EventFilter {
-                attributes: vec![("event_type", event_type.to_owned())],
-                ..EventFilter::default()
-            });
-            assert_eq!(query.filter().as_deref(), condition);
-            assert_eq!(query.values.get(":event_type"), value.map(text).as_ref());
-        }
-    }
 
     #[test]
     fn an_item_without_a_state_is_not_an_event() {

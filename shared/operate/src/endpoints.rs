@@ -2,19 +2,18 @@
 
 use std::collections::BTreeMap;
 
-use hooks_aws::secrets::{PLACEHOLDER, Source as _, Stage, Version};
+use hooks_aws::secrets::{PLACEHOLDER, Source as _, Stage, Store, Version};
 use hooks_webhook::{Scheme, Secret};
 use serde::Deserialize;
 
-use crate::aws::Stack;
-use crate::context::Context;
-use crate::error::{CliError, Result};
+use crate::error::{OperateError, Result};
+use crate::stack::Stack;
 
 /// The endpoint of OpenAI's project.
-pub(crate) const PROJECT: &str = "project";
+pub const PROJECT: &str = "project";
 
 /// The endpoint of OpenAI's organization.
-pub(crate) const ORGANIZATION: &str = "organization";
+pub const ORGANIZATION: &str = "organization";
 
 /// The parameter with further endpoints: a JSON object from name to the secret's ARN, or to `{"secret": ARN, "scheme":
 /// "timestamped-hex"}`.
@@ -22,12 +21,15 @@ const ADDITIONAL: &str = "AdditionalEndpoints";
 
 /// An endpoint of the stack.
 #[derive(Clone, Debug)]
-pub(crate) struct StackEndpoint {
-    pub(crate) name: String,
-    pub(crate) url: String,
+pub struct StackEndpoint {
+    /// Name, the last part of the URL.
+    pub name: String,
+    /// URL that OpenAI delivers to.
+    pub url: String,
     /// ARN or name of its signing secret.
-    pub(crate) secret_id: String,
-    pub(crate) scheme: Scheme,
+    pub secret_id: String,
+    /// Scheme of its signatures.
+    pub scheme: Scheme,
 }
 
 /// A value of `AdditionalEndpoints`.
@@ -40,7 +42,7 @@ enum Setting {
 
 impl Stack {
     /// All endpoints of the stack.
-    pub(crate) fn endpoints(&self) -> Result<Vec<StackEndpoint>> {
+    pub fn endpoints(&self) -> Result<Vec<StackEndpoint>> {
         let endpoint = |name: &str, url: &str, secret_id: &str, scheme| StackEndpoint {
             name: name.to_owned(),
             url: url.to_owned(),
@@ -62,7 +64,7 @@ impl Stack {
             return Ok(endpoints);
         }
         let invalid = |why: &str| {
-            CliError::failed(format!("the stack's parameter {ADDITIONAL} is not usable: {why}"))
+            OperateError::failed(format!("the stack's parameter {ADDITIONAL} is not usable: {why}"))
                 .hint("Its form is {\"NAME\": \"SECRET_ARN\"}, or {\"NAME\": {\"secret\": \"SECRET_ARN\", \"scheme\": \"timestamped-hex\"}}.")
         };
         let settings: BTreeMap<String, Setting> =
@@ -81,44 +83,44 @@ impl Stack {
     }
 
     /// The endpoint of this name.
-    pub(crate) fn endpoint(&self, name: &str) -> Result<StackEndpoint> {
+    pub fn endpoint(&self, name: &str) -> Result<StackEndpoint> {
         let endpoints = self.endpoints()?;
         let names: Vec<&str> = endpoints.iter().map(|endpoint| endpoint.name.as_str()).collect();
         let hint = format!("Its endpoints are {}.", names.join(", "));
         endpoints
             .into_iter()
             .find(|endpoint| endpoint.name == name)
-            .ok_or_else(|| CliError::usage(format!("the stack {} has no endpoint {name}", self.name)).hint(hint))
+            .ok_or_else(|| OperateError::usage(format!("the stack {} has no endpoint {name}", self.name)).hint(hint))
     }
 }
 
 impl StackEndpoint {
     /// The current signing secret.
-    pub(crate) async fn secret(&self, context: &Context) -> Result<Secret> {
-        self.parse(&context.secrets().await?.text(&self.secret_id).await?)
+    pub async fn secret(&self, secrets: &Store) -> Result<Secret> {
+        self.parse(&secrets.text(&self.secret_id).await?)
     }
 
     /// The version of the signing secret at a stage; `None` if it was never set.
-    pub(crate) async fn version(&self, context: &Context, stage: Stage) -> Result<Option<Version>> {
-        let version = context.secrets().await?.read(&self.secret_id, stage).await?;
+    pub async fn version(&self, secrets: &Store, stage: Stage) -> Result<Option<Version>> {
+        let version = secrets.read(&self.secret_id, stage).await?;
         Ok(version.filter(|version| version.text.trim() != PLACEHOLDER))
     }
 
     /// Parses the value of the stack's secret.
-    pub(crate) fn parse(&self, text: &str) -> Result<Secret> {
+    pub fn parse(&self, text: &str) -> Result<Secret> {
         let name = &self.name;
         let fix = format!("Store it with `openai-webhooks secret set {name}`.");
         if text.trim() == PLACEHOLDER {
             let message = format!("the stack's signing secret of the endpoint {name} was never set");
-            return Err(CliError::failed(message).hint(fix));
+            return Err(OperateError::failed(message).hint(fix));
         }
         Secret::parse_for(self.scheme, text)
-            .map_err(|error| CliError::failed(format!("the stack's {name} secret: {error}")).hint(fix))
+            .map_err(|error| OperateError::failed(format!("the stack's {name} secret: {error}")).hint(fix))
     }
 }
 
 /// Checks the name of an endpoint.
-pub(crate) fn endpoint_name(text: &str) -> std::result::Result<String, String> {
+pub fn endpoint_name(text: &str) -> std::result::Result<String, String> {
     let fits =
         !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-');
     if fits { Ok(text.to_owned()) } else { Err("a name has lower-case letters, digits and hyphens".to_owned()) }
