@@ -61,7 +61,7 @@ check: $(VENV)/stamp $(TOOLS)/stamp $(if $(LAST_RELEASE),$(TOOLS)/bin/cargo-semv
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/sam validate --lint --template template.yaml --region us-east-1
-	$(BIN)/cfn-lint docs/outcomes/rules.yaml infra/custom-domain.yaml
+	$(BIN)/cfn-lint docs/outcomes/rules.yaml infra/custom-domain.yaml infra/supervisor-fargate.yaml
 
 .PHONY: bench
 bench: $(VENV)/stamp need-cargo ## Measure every number of the README (QUICK=1: fewer rounds)
