@@ -3,6 +3,8 @@
 mod replay;
 mod show;
 
+pub(crate) use self::replay::asked_by;
+
 use clap::{Args, Subcommand, ValueEnum};
 use hooks_webhook::Category;
 use serde_json::json;
@@ -97,7 +99,7 @@ impl FilterArgs {
             ("object_id", self.object.clone()),
         ];
         let attributes = attributes.into_iter().filter_map(|(name, value)| Some((name, value?))).collect();
-        Ok(EventFilter { since: since.0, until, attributes })
+        Ok(EventFilter { since: since.0, until, attributes, ..EventFilter::default() })
     }
 
     fn is_given(&self) -> bool {

@@ -13,6 +13,7 @@
 mod audit;
 mod aws;
 mod batch;
+mod browser;
 mod context;
 mod dlq;
 mod doctor;
@@ -78,6 +79,7 @@ enum Command {
     Expect(expect::ExpectArgs),
     #[command(subcommand)]
     Batch(batch::BatchCommand),
+    Console(browser::ConsoleArgs),
     /// Show the state of the stack: deliveries, events, queues, dead letters, failures, expectations
     Status,
     /// Print a completion script for your shell
@@ -102,6 +104,7 @@ async fn run(command: Command, context: &Context) -> Result {
         Command::Dlq(command) => dlq::run(&command, context).await,
         Command::Expect(args) => expect::run(&args, context).await,
         Command::Batch(command) => batch::run(&command, context).await,
+        Command::Console(args) => browser::run(&args, context).await,
         Command::Status => status::run(context).await,
         Command::Completions { shell } => shell::completions(shell, context),
         Command::Man => shell::man(context),

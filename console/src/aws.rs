@@ -15,8 +15,8 @@ use aws_smithy_types::error::metadata::ProvideErrorMetadata;
 use crate::error::Failure;
 
 pub use dead_letters::{DeadLetter, DeadLetterQueue, DlqAction, DlqResult, QueueDepth};
-pub use event_log::{Entries, Entry, EntryError, EventFilter, EventKey, EventLog, LedgerItem};
-pub use metrics::{oldest_ages, sums};
+pub use event_log::{Entries, Entry, EntryError, EventFilter, EventKey, EventLog, EventPage, LedgerItem};
+pub use metrics::{buckets, oldest_ages, sums};
 pub use stack::{Stack, logical_id};
 
 /// A call that failed after the SDK's own retries. `action` follows "could not".

@@ -3,7 +3,8 @@
 use std::collections::BTreeMap;
 
 use clap::Args;
-use hooks_aws::queue::{Message, QueueSender, Source};
+use hooks_aws::queue::QueueSender;
+use hooks_console::send_replay;
 use hooks_webhook::{Category, Event};
 use serde_json::{Value, json};
 
@@ -11,7 +12,7 @@ use super::show::body_not_stored;
 use super::{FilterArgs, find};
 use crate::aws::{Entry, EventLog};
 use crate::context::Context;
-use crate::error::{CliError, Exit, QUEUE_PERMISSIONS, Result};
+use crate::error::{CliError, Exit, Result};
 use crate::output::{ConfirmArgs, Decision, counted, or_dash, table, tally};
 use crate::parallel::each;
 
@@ -163,24 +164,12 @@ async fn replay(log: &EventLog, sender: &QueueSender, queue: &str, entry: &Entry
         Some(key) => log.idempotency_record(key).await?,
         None => None,
     };
-    let message = Message {
-        body,
-        webhook_id: entry.webhook_id.clone(),
-        webhook_timestamp: entry.webhook_timestamp.clone(),
-        endpoint: entry.endpoint.clone(),
-        event_type: entry.event_type.clone(),
-        received_at: entry.received_at.0.cast_unsigned(),
-        source: Source::Replay,
-        failure: None,
-        seen_token: record.map(|record| record.token),
-        asked_by: asked_by(),
-    };
-    let sent = sender.send(queue, &message).await;
-    sent.map_err(|error| CliError::service(error.to_string()).hint(QUEUE_PERMISSIONS))
+    let token = record.map(|record| record.token);
+    Ok(send_replay(sender, queue, entry, body, token, asked_by()).await?)
 }
 
 /// The user who asks, as this machine knows them.
-fn asked_by() -> Option<String> {
+pub(crate) fn asked_by() -> Option<String> {
     let name = ["USER", "LOGNAME", "USERNAME"].into_iter().find_map(|name| std::env::var(name).ok())?;
     Some(name.chars().filter(|character| !character.is_control()).take(64).collect())
 }

@@ -9,6 +9,7 @@ use std::fmt;
 
 use aws_sdk_sqs::Client;
 use aws_sdk_sqs::types::{MessageAttributeValue, QueueAttributeName};
+use futures::FutureExt as _;
 use hooks_aws::Config;
 use hooks_aws::queue::{FAILURE_MESSAGE, FAILURE_REASON};
 
@@ -82,6 +83,7 @@ pub struct QueueDepth {
 
 impl QueueDepth {
     /// Number of all messages.
+    #[must_use]
     pub const fn total(self) -> u64 {
         self.visible + self.in_flight + self.delayed
     }
@@ -89,16 +91,19 @@ impl QueueDepth {
 
 impl DeadLetter {
     /// A text attribute, such as `event-type`.
+    #[must_use]
     pub fn attribute(&self, name: &str) -> Option<&str> {
         self.attributes.get(name)?.string_value.as_deref()
     }
 
     /// Failure reason; `None` for a message that SQS moved here because its function died again and again.
+    #[must_use]
     pub fn reason(&self) -> Option<&str> {
         self.attribute(FAILURE_REASON)
     }
 
     /// Failure message.
+    #[must_use]
     pub fn message(&self) -> Option<&str> {
         self.attribute(FAILURE_MESSAGE)
     }
@@ -122,14 +127,22 @@ impl fmt::Debug for DeadLetter {
 
 impl DeadLetterQueue {
     /// The queues at these two URLs.
+    #[must_use]
     pub fn new(config: &Config, queue_url: &str, dead_letter_queue_url: &str) -> Self {
         let (queue_url, url) = (queue_url.to_owned(), dead_letter_queue_url.to_owned());
         Self { client: Client::new(config.sdk()), queue_url, url }
     }
 
     /// Name of the category's queue.
+    #[must_use]
     pub fn queue_name(&self) -> &str {
         self.queue_url.rsplit('/').next().unwrap_or_default()
+    }
+
+    /// URL of the category's queue.
+    #[must_use]
+    pub fn queue_url(&self) -> &str {
+        &self.queue_url
     }
 
     /// Depth of the category's queue.
@@ -200,7 +213,8 @@ impl DeadLetterQueue {
                 }
                 let chosen: Vec<_> = new.into_iter().filter(|letter| ids.contains(&letter.id)).collect();
                 left = left.saturating_sub(chosen.len());
-                let calls = batches(chosen).into_iter().map(|batch| self.apply_batch(action, batch));
+                let calls = batches(chosen).into_iter().map(|batch| self.apply_batch(action, batch).boxed());
+                let calls: Vec<_> = calls.collect();
                 let done = |batch: Vec<(String, Applied)>| {
                     progress(batch.len());
                     for (id, applied) in batch {
@@ -223,7 +237,8 @@ impl DeadLetterQueue {
     async fn receive_new(&self, seen: &mut Seen) -> Result<Vec<DeadLetter>> {
         // The number is approximate, and does not include those that are invisible already.
         let visible = usize::try_from(self.depth().await?.visible).unwrap_or(usize::MAX);
-        let calls = (0..visible.div_ceil(BATCH_SIZE).clamp(1, PARALLEL_CALLS)).map(|_| self.receive());
+        let calls = (0..visible.div_ceil(BATCH_SIZE).clamp(1, PARALLEL_CALLS)).map(|_| self.receive().boxed());
+        let calls: Vec<_> = calls.collect();
         let mut new = Vec::new();
         each(calls, usize::MAX, |batch| new.extend(batch.into_iter().filter(|letter| seen.is_new(letter)))).await?;
         Ok(new)
