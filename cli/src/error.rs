@@ -6,7 +6,7 @@ use std::process::ExitCode;
 
 use hooks_console::{Failure, FailureKind};
 
-pub(crate) use hooks_console::{KEY_FIX, QUEUE_PERMISSIONS};
+pub(crate) use hooks_console::KEY_FIX;
 
 /// A command's result: the exit code of a command that ran, or any other value of a step.
 pub(crate) type Result<T = Exit> = std::result::Result<T, CliError>;

@@ -17,7 +17,7 @@ const NEWEST: u8 = 50;
 
 /// A batch, from the ledger's record or from OpenAI.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, ToSchema)]
-pub struct BatchView {
+pub(crate) struct BatchView {
     /// `batch_...`
     pub id: String,
     /// Status, in OpenAI's words; `expected` before anything is known of it.

@@ -20,7 +20,7 @@ pub(crate) const NO_REASON: &str = "none";
 
 /// A dead letter.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
-pub struct Letter {
+pub(crate) struct Letter {
     /// Category.
     pub category: String,
     /// SQS's message id.

@@ -64,7 +64,7 @@ pub(crate) async fn set_running(console: &Console, category: Category, running: 
 
 /// A subscriber of the alerts.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
-pub struct Subscriber {
+pub(crate) struct Subscriber {
     /// `email`, `https`, `sqs`, `lambda`, ...
     pub protocol: String,
     /// Address.

@@ -31,7 +31,7 @@ pub(crate) struct Group {
 
 /// Counts of events of a category.
 #[derive(Clone, Debug, Default, Serialize, ToSchema)]
-pub struct CategoryCounts {
+pub(crate) struct CategoryCounts {
     /// All events.
     pub events: u64,
     /// Failed for good.

@@ -9,7 +9,7 @@ use crate::error::{Failure, FailureKind};
 
 /// Problem details (RFC 9457).
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
-pub struct Problem {
+pub(crate) struct Problem {
     /// Status code.
     pub status: u16,
     /// The status in words.

@@ -7,7 +7,7 @@ use sha2::{Digest as _, Sha256};
 use crate::error::{Failure, Result};
 
 /// A token of 256 bits from the operating system, in hexadecimal.
-pub fn random() -> Result<String> {
+pub(crate) fn random() -> Result<String> {
     let mut bytes = [0_u8; 32];
     getrandom::fill(&mut bytes)
         .map_err(|error| Failure::service(format!("the operating system gave no random number: {error}")))?;
@@ -16,7 +16,7 @@ pub fn random() -> Result<String> {
 
 /// SHA-256 in hexadecimal.
 #[must_use]
-pub fn hash(text: &str) -> String {
+pub(crate) fn hash(text: &str) -> String {
     hex(&Sha256::digest(text.as_bytes()))
 }
 
