@@ -3,12 +3,13 @@
 use std::env;
 use std::time::Duration;
 
+use aws_config::Region;
 use clap::Args;
 use hooks_aws::ledger::Ledger;
 use hooks_aws::secrets::Store;
-use hooks_console::aws::logical_id;
 use hooks_function::ApiKeySecret;
 use hooks_openai::{ApiKeyError, Client};
+use hooks_operate::stack::logical_id;
 use hooks_webhook::Category;
 use tokio::sync::OnceCell;
 use tokio::time::Instant;
@@ -23,7 +24,7 @@ const OPENAI_TIMEOUT: Duration = Duration::from_mins(1);
 const DEFAULT_BASE_URL: &str = "https://api.openai.com/v1";
 
 /// Options that every command has.
-#[derive(Args, Debug)]
+#[derive(Args, Clone, Debug)]
 #[command(next_help_heading = "Global options")]
 pub(crate) struct GlobalArgs {
     /// Name of the stack
@@ -70,10 +71,21 @@ impl Context {
 
     /// The stack.
     pub(crate) async fn stack(&self) -> Result<&Stack> {
-        self.find_stack().await?.ok_or_else(|| {
-            CliError::failed(format!("there is no stack {} in this account and region", self.options.stack))
-                .hint("Name another one with --stack, choose a --region or --profile, or deploy it with `make deploy`.")
-        })
+        match self.find_stack().await? {
+            Some(stack) => Ok(stack),
+            None => Err(CliError::failed(self.no_stack().await?).hint(
+                "Name another one with --stack, choose a --region or --profile, or deploy it with `make deploy`.",
+            )),
+        }
+    }
+
+    /// Sentence about a stack that does not exist.
+    pub(crate) async fn no_stack(&self) -> Result<String> {
+        let region = self.aws().await?.sdk().region().map_or("", Region::as_ref);
+        let profile = self.options.profile.clone().or_else(|| variable("AWS_PROFILE"));
+        let account = profile
+            .map_or_else(|| "this account".to_owned(), |profile| format!("the account of the profile {profile}"));
+        Ok(format!("there is no stack {} in {region} of {account}", self.options.stack))
     }
 
     /// An output of the stack.

@@ -8,16 +8,20 @@ use hooks_webhook::{Category, Event};
 use serde::Serialize;
 use serde_json::json;
 
-use crate::aws::{DeadLetter, DlqAction};
+use crate::aws::DeadLetter;
 use crate::context::Context;
 use crate::error::{CliError, Exit, Result};
 use crate::event_type::EventTypePattern;
+use crate::events::check_reason;
 use crate::output::{display, key_values, or_dash, printable, table};
-use crate::parallel::all;
 use crate::timestamp::Timestamp;
+use hooks_operate::parallel::all;
 
 /// Stands for the reason of a message that has none.
 const NO_REASON: &str = "none";
+
+/// Shortest beginning of a message id that is searched for.
+const SHORTEST_ID: usize = 4;
 
 /// Maximum number of characters of a failure message in a list.
 const SHOWN_MESSAGE: usize = 60;
@@ -37,7 +41,7 @@ pub(crate) enum DlqCommand {
     ///
     /// The ledger keeps the events for 35 days, and `events replay` handles them again. Only messages that are not
     /// events (`undecodable_message`) are lost for good.
-    Purge(redrive::RedriveArgs),
+    Purge(redrive::PurgeArgs),
 }
 
 /// List dead letters, oldest first
@@ -53,7 +57,7 @@ pub(crate) struct ListArgs {
 /// Show one dead letter with its reason and body
 #[derive(Args, Debug)]
 pub(crate) struct ShowArgs {
-    /// Message id, as in `dlq list`
+    /// Message id, as in `dlq list`, or its beginning
     #[arg(value_name = "MESSAGE_ID")]
     id: String,
 }
@@ -92,13 +96,16 @@ pub(crate) async fn run(command: &DlqCommand, context: &Context) -> Result {
     match command {
         DlqCommand::List(args) => list(args, context).await,
         DlqCommand::Show(args) => show(args, context).await,
-        DlqCommand::Redrive(args) => redrive::run(DlqAction::Redrive, args, context).await,
-        DlqCommand::Purge(args) => redrive::run(DlqAction::Purge, args, context).await,
+        DlqCommand::Redrive(args) => redrive::redrive(args, context).await,
+        DlqCommand::Purge(args) => redrive::purge(args, context).await,
     }
 }
 
 async fn list(args: &ListArgs, context: &Context) -> Result {
     let (summaries, more) = matching(context, &args.filter, Some(args.limit)).await?;
+    if summaries.is_empty() {
+        args.filter.check_reason()?;
+    }
     context.out.result(&json!({"letters": summaries, "more": more}), || list_text(&summaries))?;
     if more && !context.out.json {
         context.out.note("There are more: raise --limit, or narrow the filter.");
@@ -107,8 +114,16 @@ async fn list(args: &ListArgs, context: &Context) -> Result {
 }
 
 async fn show(args: &ShowArgs, context: &Context) -> Result {
-    let select = |category, letter: DeadLetter| (letter.id == args.id).then_some((category, letter));
-    let Some((category, letter)) = peek(context, None, 1, select).await?.pop() else {
+    if args.id.len() < SHORTEST_ID {
+        return Err(CliError::usage(format!("give at least {SHORTEST_ID} characters of the message id")));
+    }
+    let select = |category, letter: DeadLetter| letter.id.starts_with(&args.id).then_some((category, letter));
+    let mut found = peek(context, None, 2, select).await?;
+    if let [(_, one), (_, other), ..] = found.as_slice() {
+        return Err(CliError::usage(format!("{} is the beginning of several ids: {}, {}", args.id, one.id, other.id))
+            .hint("Give more characters."));
+    }
+    let Some((category, letter)) = found.pop() else {
         let message = format!("no dead-letter queue of {} has the message {}", context.options.stack, args.id);
         return Err(CliError::failed(message).hint(
             "`openai-webhooks dlq list` lists the ids. A message that another reader has received is visible again \
@@ -136,9 +151,8 @@ pub(crate) async fn peek<T>(
     let _spinner = context.out.spinner("Reading the dead letters");
     let categories = Category::ALL.into_iter().filter(|one| category.is_none_or(|only| only == *one));
     let calls = categories.map(async |category| {
-        Ok::<_, CliError>(
-            context.dead_letter_queue(category).await?.peek(limit, |letter| select(category, letter)).await?,
-        )
+        let queue = context.dead_letter_queue(category).await?;
+        Ok::<_, CliError>(queue.peek(limit, |letter| select(category, letter)).await?)
     });
     Ok(all(calls).await?.into_iter().flatten().collect())
 }
@@ -163,6 +177,11 @@ fn list_text(summaries: &[Summary]) -> String {
 }
 
 impl FilterArgs {
+    /// The error for a reason that no letter has and that is not known either.
+    fn check_reason(&self) -> Result<()> {
+        self.reason.as_deref().map_or(Ok(()), check_reason)
+    }
+
     fn matches(&self, summary: &Summary) -> bool {
         let event_type = summary.event_type.as_deref().unwrap_or_default();
         self.reason.as_deref().is_none_or(|reason| reason == summary.reason())

@@ -4,9 +4,12 @@ use std::error::Error;
 use std::fmt;
 use std::process::ExitCode;
 
-use hooks_console::{Failure, FailureKind};
+use hooks_operate::{ErrorKind, OperateError};
+use serde_json::{Value, json};
 
-pub(crate) use hooks_console::KEY_FIX;
+use crate::hints;
+
+pub(crate) use hooks_operate::error::KEY_FIX;
 
 /// A command's result: the exit code of a command that ran, or any other value of a step.
 pub(crate) type Result<T = Exit> = std::result::Result<T, CliError>;
@@ -64,6 +67,13 @@ impl CliError {
         self
     }
 
+    /// The error as JSON.
+    pub(crate) fn document(&self) -> Value {
+        let mut document = json!({ "error": self.message, "hint": self.hint });
+        hints::complete_json(&mut document);
+        document
+    }
+
     /// The process's exit code.
     pub(crate) fn exit_code(&self) -> ExitCode {
         ExitCode::from(self.code)
@@ -79,29 +89,30 @@ impl fmt::Display for CliError {
 
 impl Error for CliError {}
 
-impl From<Failure> for CliError {
-    fn from(Failure { kind, message, hint }: Failure) -> Self {
+impl From<OperateError> for CliError {
+    fn from(error: OperateError) -> Self {
+        let OperateError { kind, message, hint } = error;
         let code = match kind {
-            FailureKind::Missing => 1,
-            FailureKind::Unusable => 2,
-            FailureKind::Service => 3,
+            ErrorKind::Failed => 1,
+            ErrorKind::Usage => 2,
+            ErrorKind::Service => 3,
         };
         Self { code, message, hint }
     }
 }
 
-/// Errors of AWS and OpenAI, as the console tells them.
-macro_rules! as_failures {
+/// Errors of AWS and OpenAI, with the next step that the operations give.
+macro_rules! as_operate_errors {
     ($($error:ty),+ $(,)?) => {
         $(impl From<$error> for CliError {
             fn from(error: $error) -> Self {
-                Failure::from(error).into()
+                OperateError::from(error).into()
             }
         })+
     };
 }
 
-as_failures! {
+as_operate_errors! {
     hooks_aws::AwsError,
     hooks_aws::artifacts::ArtifactError,
     hooks_aws::secrets::ReadError,

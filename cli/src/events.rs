@@ -3,21 +3,43 @@
 mod replay;
 mod show;
 
-pub(crate) use self::replay::asked_by;
+pub(crate) use replay::asked_by;
 
 use clap::{Args, Subcommand, ValueEnum};
 use hooks_webhook::Category;
 use serde_json::json;
 
-use crate::aws::{Entry, EventFilter, EventLog};
+use crate::aws::{Entry, EventFilter, EventLog, Field};
 use crate::context::Context;
 use crate::error::{CliError, Exit, Result};
 use crate::event_type::EventTypePattern;
-use crate::output::{or_dash, table};
+use crate::output::{or_dash, printable, table};
 use crate::timestamp::{self, Timestamp};
 
 /// Default of `--since`, in seconds: a day.
 const DEFAULT_SINCE: i64 = 86_400;
+
+/// Maximum number of `--exclude` and of `--metadata`.
+const MAX_CONDITIONS: (usize, usize) = (20, 16);
+
+/// Maximum length of a value to filter by, in bytes.
+const MAX_VALUE: usize = 512;
+
+/// Reasons of failures that docs/operations.md describes; `retry` is that of an event which is tried again.
+const REASONS: [&str; 12] = [
+    "unauthorized",
+    "quota_exhausted",
+    "retries_exhausted",
+    "not_found",
+    "file_gone",
+    "too_large",
+    "refused_by_openai",
+    "undecodable_message",
+    "no_object",
+    "unusable_id",
+    "retry",
+    "none",
+];
 
 /// List and show events, and replay them
 #[derive(Subcommand, Debug)]
@@ -39,7 +61,7 @@ pub(crate) struct ListArgs {
 
 /// Selection of events.
 #[derive(Args, Debug)]
-struct FilterArgs {
+pub(crate) struct FilterArgs {
     /// Earliest time of receipt: a span (30m, 24h, 7d), a date or a time in UTC
     #[arg(long, value_name = "TIME", value_parser = timestamp::past)]
     since: Option<Timestamp>,
@@ -55,9 +77,21 @@ struct FilterArgs {
     /// State
     #[arg(long, value_name = "STATE")]
     state: Option<State>,
+    /// Failed events: the same as --state failed
+    #[arg(long, conflicts_with = "state")]
+    failed: bool,
+    /// Reason of the failure, such as unauthorized
+    #[arg(long, value_name = "REASON", value_parser = word)]
+    reason: Option<String>,
     /// Id of the object, such as `batch_123`
     #[arg(long, value_name = "ID", value_parser = clap::builder::NonEmptyStringValueParser::new())]
     object: Option<String>,
+    /// Entry of the object's metadata; may be repeated
+    #[arg(long, value_name = "NAME=VALUE", value_parser = metadata)]
+    metadata: Vec<(String, String)>,
+    /// What to leave out, such as reason=unauthorized or `type=eval.*`; may be repeated
+    #[arg(long, value_name = "FIELD=VALUE", value_parser = excluded)]
+    exclude: Vec<(Field, String)>,
 }
 
 /// State of an event.
@@ -84,7 +118,14 @@ pub(crate) async fn run(command: &EventsCommand, context: &Context) -> Result {
 }
 
 impl FilterArgs {
+    /// The filter, with absolute times.
     fn to_filter(&self) -> Result<EventFilter> {
+        let (most_excluded, most_metadata) = MAX_CONDITIONS;
+        if self.exclude.len() > most_excluded || self.metadata.len() > most_metadata {
+            return Err(CliError::usage(format!(
+                "at most {most_excluded} --exclude and {most_metadata} --metadata can be given"
+            )));
+        }
         let now = Timestamp::now();
         let since = self.since.unwrap_or_else(|| Timestamp::from_seconds(now.seconds() - DEFAULT_SINCE));
         // Include events received within the current second.
@@ -92,20 +133,79 @@ impl FilterArgs {
         if until < since.0 {
             return Err(CliError::usage("--until is before --since").hint("The default of --since is 24 hours ago."));
         }
-        let attributes = [
-            ("category", self.category.map(|category| category.as_str().to_owned())),
-            ("event_type", self.event_type.as_ref().map(|pattern| pattern.as_str().to_owned())),
-            ("state", self.state.and_then(|state| Some(state.to_possible_value()?.get_name().to_owned()))),
-            ("object_id", self.object.clone()),
+        let state = if self.failed { Some(State::Failed) } else { self.state };
+        let include = [
+            (Field::Category, self.category.map(|category| category.as_str().to_owned())),
+            (Field::Type, self.event_type.as_ref().map(|pattern| pattern.as_str().to_owned())),
+            (Field::State, state.and_then(|state| Some(state.to_possible_value()?.get_name().to_owned()))),
+            (Field::Reason, self.reason.clone()),
+            (Field::Object, self.object.clone()),
         ];
-        let attributes = attributes.into_iter().filter_map(|(name, value)| Some((name, value?))).collect();
-        Ok(EventFilter { since: since.0, until, attributes, ..EventFilter::default() })
+        Ok(EventFilter {
+            since: since.0,
+            until,
+            include: include.into_iter().filter_map(|(field, value)| Some((field, value?))).collect(),
+            exclude: self.exclude.clone(),
+            metadata: self.metadata.clone(),
+        })
     }
 
     fn is_given(&self) -> bool {
-        let Self { since, until, category, event_type, state, object } = self;
-        since.or(*until).is_some() || category.is_some() || event_type.is_some() || state.is_some() || object.is_some()
+        let Self { since, until, category, event_type, state, failed, reason, object, metadata, exclude } = self;
+        since.or(*until).is_some()
+            || category.is_some()
+            || event_type.is_some()
+            || state.is_some()
+            || *failed
+            || reason.is_some()
+            || object.is_some()
+            || !metadata.is_empty()
+            || !exclude.is_empty()
     }
+
+    /// The error for a reason that no event has and that is not known either, such as a misspelt one.
+    fn check_reason(&self) -> Result<()> {
+        match &self.reason {
+            Some(reason) => check_reason(reason),
+            None => Ok(()),
+        }
+    }
+}
+
+/// The error for a reason that nothing was found with, and that is not known.
+pub(crate) fn check_reason(reason: &str) -> Result<()> {
+    if REASONS.contains(&reason) {
+        return Ok(());
+    }
+    Err(CliError::usage(format!("nothing failed for the reason {}, and it is none that is known", printable(reason)))
+        .hint(format!("The reasons are {}.", REASONS.join(", "))))
+}
+
+/// Parses a value of a filter: short, and of printable characters.
+fn word(text: &str) -> std::result::Result<String, String> {
+    let fits = !text.is_empty() && text.len() <= MAX_VALUE && !text.chars().any(char::is_control);
+    if fits {
+        Ok(text.to_owned())
+    } else {
+        Err(format!("a value has 1 to {MAX_VALUE} bytes and no control characters"))
+    }
+}
+
+fn metadata(text: &str) -> std::result::Result<(String, String), String> {
+    let (name, value) = text.split_once('=').ok_or("metadata is NAME=VALUE")?;
+    Ok((word(name)?, word(value)?))
+}
+
+fn excluded(text: &str) -> std::result::Result<(Field, String), String> {
+    let names = Field::NAMED.map(|(name, _)| name).join(", ");
+    let (name, value) =
+        text.split_once('=').ok_or_else(|| format!("what is left out is FIELD=VALUE; the fields are {names}"))?;
+    let field = Field::NAMED.into_iter().find(|(known, _)| *known == name);
+    let (_, field) = field.ok_or_else(|| format!("{} is no field; the fields are {names}", printable(name)))?;
+    if field == Field::Type {
+        value.parse::<EventTypePattern>()?;
+    }
+    Ok((field, word(value)?))
 }
 
 async fn list(args: &ListArgs, context: &Context) -> Result {
@@ -121,6 +221,9 @@ async fn list(args: &ListArgs, context: &Context) -> Result {
         found.push(entry);
     }
     drop(spinner);
+    if found.is_empty() {
+        args.filter.check_reason()?;
+    }
     context.out.result(&json!({"events": found, "more": more}), || {
         let row = |entry: &Entry| {
             [
@@ -144,24 +247,17 @@ async fn list(args: &ListArgs, context: &Context) -> Result {
     Ok(Exit::Success)
 }
 
-/// Finds an event with its body, by webhook id or event id. An event id is searched for in all events.
-async fn find(context: &Context, log: &EventLog, id: &str) -> Result<Entry> {
-    for endpoint in context.stack().await?.endpoints()? {
-        if let Some(entry) = log.entry(&format!("{}#{id}", endpoint.name)).await? {
-            return Ok(entry);
-        }
-    }
-    let _spinner = context.out.spinner(format!("Searching the ledger for {id}"));
-    let filter =
-        EventFilter { until: i64::MAX, attributes: vec![("event_id", id.to_owned())], ..EventFilter::default() };
-    let found = match log.entries(filter).next().await? {
-        Some(entry) => log.entry(&entry.key()).await?,
-        None => None,
-    };
-    found.ok_or_else(|| {
-        CliError::failed(format!("the ledger of {} has no event {id}", context.options.stack)).hint(
-            "Give a webhook id (wh_...) or an event id (evt_...), as in `openai-webhooks events list`. Events expire 35 \
-             days after they were last handled.",
+/// Finds an event with its body, by webhook id, event id, or the beginning of one.
+pub(crate) async fn find(context: &Context, log: &EventLog, id: &str) -> Result<Entry> {
+    let endpoints: Vec<_> = context.stack().await?.endpoints()?.into_iter().map(|endpoint| endpoint.name).collect();
+    let mut spinner = None;
+    let searching = || spinner = Some(context.out.spinner(format!("Searching the ledger for {}", printable(id))));
+    let found = log.find(&endpoints, id, searching).await;
+    drop(spinner);
+    found?.ok_or_else(|| {
+        CliError::failed(format!("the ledger of {} has no event {}", context.options.stack, printable(id))).hint(
+            "Give a webhook id (wh_...) or an event id (evt_...), or the beginning of one, as in `openai-webhooks events \
+             list --since 35d`.",
         )
     })
 }

@@ -3,17 +3,14 @@
 //!
 //! Each group of commands is a module with its arguments and a function `run`. `docs/cli.md` describes every command.
 //!
-//! | exit code | meaning |
-//! |---|---|
-//! | 0 | done |
-//! | 1 | done, and the answer is no: a check failed, something is missing or wrong |
-//! | 2 | arguments or input are not usable |
-//! | 3 | no answer: AWS or OpenAI did not answer or refused, or an audit is not certain yet |
+//! [`EXIT_CODES`] is printed at the end of the help.
 
 mod audit;
 mod aws;
 mod batch;
 mod browser;
+mod calls;
+mod capture;
 mod context;
 mod dlq;
 mod doctor;
@@ -22,8 +19,13 @@ mod error;
 mod event_type;
 mod events;
 mod expect;
+mod hints;
 mod input;
+mod interrupt;
+mod jobs;
+mod mcp;
 mod output;
+mod pause;
 mod queue_status;
 mod samples;
 mod secret;
@@ -38,12 +40,20 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 use clap_complete::Shell;
-use hooks_console::aws::endpoints as stack_endpoints;
-use hooks_console::{parallel, timestamp};
+use hooks_operate::endpoints as stack_endpoints;
+use hooks_operate::timestamp;
 
 use context::{Context, GlobalArgs};
 use error::{CliError, Result};
 use output::Output;
+
+/// Exit codes of all commands.
+const EXIT_CODES: &str = "\
+Exit codes:
+  0  Done
+  1  Done, and the answer is no: a check failed, something is missing or wrong
+  2  Arguments or input are not usable
+  3  No answer: AWS or OpenAI did not answer or refused, or an audit is not certain yet";
 
 /// Manage a stack that receives OpenAI's webhooks
 #[derive(Parser, Debug)]
@@ -51,6 +61,7 @@ use output::Output;
     name = "openai-webhooks",
     version,
     max_term_width = 100,
+    after_help = EXIT_CODES,
     subcommand_required = true,
     arg_required_else_help = true
 )]
@@ -76,9 +87,15 @@ enum Command {
     Events(events::EventsCommand),
     #[command(subcommand)]
     Dlq(dlq::DlqCommand),
+    #[command(subcommand)]
+    Jobs(jobs::JobsCommand),
+    Pause(pause::PauseArgs),
+    Resume(pause::ResumeArgs),
     Expect(expect::ExpectArgs),
     #[command(subcommand)]
     Batch(batch::BatchCommand),
+    #[command(subcommand)]
+    Calls(calls::CallsCommand),
     Console(browser::ConsoleArgs),
     /// Show the state of the stack: deliveries, events, queues, dead letters, failures, expectations
     Status,
@@ -87,8 +104,8 @@ enum Command {
         /// The shell
         shell: Shell,
     },
-    /// Print the manual page of all commands (try: openai-webhooks man | man -l -)
-    Man,
+    Man(shell::ManArgs),
+    Mcp(mcp::McpArgs),
 }
 
 async fn run(command: Command, context: &Context) -> Result {
@@ -102,12 +119,17 @@ async fn run(command: Command, context: &Context) -> Result {
         Command::Audit(args) => audit::run(&args, context).await,
         Command::Events(command) => events::run(&command, context).await,
         Command::Dlq(command) => dlq::run(&command, context).await,
+        Command::Jobs(command) => jobs::run(&command, context).await,
+        Command::Pause(args) => pause::pause(&args, context).await,
+        Command::Resume(args) => pause::resume(&args, context).await,
         Command::Expect(args) => expect::run(&args, context).await,
         Command::Batch(command) => batch::run(&command, context).await,
+        Command::Calls(command) => calls::run(&command, context).await,
         Command::Console(args) => browser::run(&args, context).await,
         Command::Status => status::run(context).await,
         Command::Completions { shell } => shell::completions(shell, context),
-        Command::Man => shell::man(context),
+        Command::Man(args) => shell::man(&args, context),
+        Command::Mcp(args) => mcp::run(args, context).await,
     }
 }
 
@@ -123,6 +145,7 @@ fn main() -> ExitCode {
         Err(error) => error.exit(),
     };
     let out = Output { json: global.json };
+    hints::remember(&global);
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let result = match runtime {
         Ok(runtime) => {

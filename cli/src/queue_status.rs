@@ -5,7 +5,7 @@ use hooks_webhook::Category;
 use crate::aws::{DeadLetterQueue, QueueDepth, oldest_ages};
 use crate::context::Context;
 use crate::error::{CliError, Result};
-use crate::parallel::all;
+use hooks_operate::parallel::all;
 
 /// The queues of a category.
 pub(crate) struct QueueStatus {

@@ -17,9 +17,9 @@ use crate::error::{CliError, Exit, Result};
 use crate::events;
 use crate::expect;
 use crate::output::{key_values, or_dash, table};
-use crate::parallel::all;
 use crate::queue_status::QueueStatus;
 use crate::timestamp::{DAY_MILLIS, Timestamp, duration};
+use hooks_operate::parallel::all;
 
 /// Window of CloudWatch's sums.
 const WINDOW: Duration = Duration::from_hours(24);
@@ -98,11 +98,11 @@ pub(crate) async fn run(context: &Context) -> Result {
 
 impl StackStatus {
     async fn read(context: &Context) -> Result<Self> {
-        let (aws, ledger) = (context.aws().await?, context.ledger().await?);
+        let (aws, stack, ledger) = (context.aws().await?, context.stack().await?, context.ledger().await?);
         let log = EventLog::new(ledger.clone());
         let (deliveries, handled, today, queues, expectations) = tokio::join!(
-            sums(aws, "Deliveries", ("endpoint", "outcome"), WINDOW),
-            sums(aws, "Handled", ("category", "outcome"), WINDOW),
+            sums(aws, &stack.name, "Deliveries", ("endpoint", "outcome"), WINDOW),
+            sums(aws, &stack.name, "Handled", ("category", "outcome"), WINDOW),
             today(&log),
             QueueStatus::read(context),
             expectations(&ledger),

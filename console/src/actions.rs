@@ -1,114 +1,81 @@
-//! What acts: replay of events, redrive and purge of dead letters. The command line and the pages do it by the same code.
+//! What acts: replay and redrive as named jobs, and purge. The command line does it by the same code.
 
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
+use std::time::{Duration, Instant};
 
 use futures::FutureExt as _;
-use hooks_aws::queue::{Message, QueueSender, Source};
+use hooks_aws::queue::QueueSender;
+use hooks_operate::dead_letters::{DlqAction, DlqResult};
+use hooks_operate::event_log::{Entry, EventLog};
+use hooks_operate::job::{
+    Job, JobKind, JobReport, Jobs, NewJob, ReplayQueues, body_not_stored, run_redrive, run_replay,
+};
+use hooks_operate::parallel::each;
 use hooks_webhook::Category;
+use serde_json::Value;
 
-use crate::aws::{DlqAction, DlqResult, Entry, EventLog};
 use crate::console::Console;
-use crate::error::{Failure, QUEUE_PERMISSIONS, Result};
-use crate::parallel::each;
+use crate::{Failure, Result};
 
-/// Number of events that are sent at a time.
+/// Number of events that are read at a time.
 const PARALLEL: usize = 8;
 
-/// An event that is to be handled again.
-#[derive(Clone, Debug)]
-pub(crate) struct Replay {
-    pub(crate) entry: Entry,
-    /// The token of its idempotency record that was seen: the event is handled again only while the record has it, so a
-    /// replay that is asked for twice is made once.
-    pub(crate) seen_token: Option<String>,
+/// Time for which a request works on a job. What is left is resumed.
+const WORK: Duration = Duration::from_secs(15);
+
+/// The event of a key, if it can be replayed.
+async fn plan(log: &EventLog, key: &str) -> Result<Entry> {
+    let entry = log.entry(key).await?.ok_or_else(|| Failure::failed(format!("the ledger has no event {key}")))?;
+    if entry.body.is_none() { Err(body_not_stored(&entry)) } else { Ok(entry) }
 }
 
-/// The error for an event without a body.
-#[must_use]
-pub fn body_not_stored(entry: &Entry) -> Failure {
-    let bytes = entry.body_omitted.unwrap_or_default();
-    Failure::missing(format!("the body of {} has {bytes} bytes, too many for the ledger", entry.webhook_id))
-        .hint("OpenAI's API still has the object, unless it was deleted there.")
-}
-
-/// Sends an event with this body to its queue again.
-pub async fn send_replay(
-    sender: &QueueSender,
-    queue_url: &str,
-    entry: &Entry,
-    body: String,
-    seen_token: Option<String>,
-    asked_by: Option<String>,
-) -> Result<()> {
-    let message = Message {
-        body,
-        webhook_id: entry.webhook_id.clone(),
-        webhook_timestamp: entry.webhook_timestamp.clone(),
-        endpoint: entry.endpoint.clone(),
-        event_type: entry.event_type.clone(),
-        received_at: entry.received_at.0.cast_unsigned(),
-        source: Source::Replay,
-        failure: None,
-        seen_token,
-        asked_by,
-    };
-    let sent = sender.send(queue_url, &message).await;
-    sent.map_err(|error| Failure::service(error.to_string()).hint(QUEUE_PERMISSIONS))
-}
-
-/// The event of a key, whole, with the token of its record.
-pub(crate) async fn plan(log: &EventLog, key: &str) -> Result<Replay> {
-    let entry = log.entry(key).await?.ok_or_else(|| Failure::missing(format!("the ledger has no event {key}")))?;
-    if entry.body.is_none() {
-        return Err(body_not_stored(&entry));
-    }
-    let record = match entry.idempotency_key() {
-        Some(key) => log.idempotency_record(&key).await?,
-        None => None,
-    };
-    Ok(Replay { seen_token: record.map(|record| record.token), entry })
-}
-
-/// The events of these keys, in their order.
-pub(crate) async fn plans(log: &EventLog, keys: &[&str]) -> Vec<Result<Replay>> {
+/// The events of these keys, in their order, and why some cannot be replayed.
+pub(crate) async fn plans(log: &EventLog, keys: &[&str]) -> (Vec<Entry>, Vec<Failure>) {
     let mut found = vec![None; keys.len()];
     let calls =
         keys.iter().enumerate().map(|(at, key)| async move { Ok::<_, Failure>((at, plan(log, key).await)) }.boxed());
     let calls: Vec<_> = calls.collect();
     let _ = each(calls, PARALLEL, |(at, plan)| found[at] = Some(plan)).await;
-    found.into_iter().flatten().collect()
+    let (good, bad): (Vec<_>, Vec<_>) = found.into_iter().flatten().partition(Result::is_ok);
+    (good.into_iter().flatten().collect(), bad.into_iter().filter_map(Result::err).collect())
 }
 
-/// Replays events whose tokens were seen. Returns the number of those that were sent, and what kept the others.
-pub(crate) async fn replay(console: &Console, replays: &[Replay], who: &str) -> (usize, Vec<Failure>) {
-    let sender = QueueSender::new(&console.aws);
-    let calls = replays.iter().map(|one| async { Ok::<_, Failure>(send(console, &sender, one, who).await) }.boxed());
-    let calls: Vec<_> = calls.collect();
-    let (mut sent, mut failures) = (0, Vec::new());
-    let _ = each(calls, PARALLEL, |result| match result {
-        Ok(()) => sent += 1,
-        Err(failure) => failures.push(failure),
-    })
-    .await;
-    (sent, failures)
-}
-
-async fn send(console: &Console, sender: &QueueSender, replay: &Replay, who: &str) -> Result<()> {
-    let Replay { entry, seen_token } = replay;
-    let category: Category = entry.category.parse().map_err(|_| Failure::unusable("its category has no queue"))?;
-    let queue_url = console.queue(category)?.queue_url().to_owned();
-    let body = entry.body.clone().ok_or_else(|| body_not_stored(entry))?;
-    send_replay(sender, &queue_url, entry, body, seen_token.clone(), Some(who.to_owned())).await
-}
-
-/// Redrives or purges dead letters of a category.
-pub(crate) async fn letters(
+/// Begins a job and works on it.
+pub(crate) async fn begin(
     console: &Console,
-    action: DlqAction,
-    category: Category,
-    ids: &HashSet<String>,
-) -> Result<DlqResult> {
+    (kind, name): (JobKind, &str),
+    filter: Value,
+    steps: Vec<String>,
+    who: &str,
+) -> Result<JobReport> {
+    let new = NewJob { name: name.to_owned(), kind, filter, asked_by: Some(who.to_owned()), steps };
+    let job = Jobs::new(console.ledger.clone()).create(&new).await?;
+    work(console, &job).await
+}
+
+/// Works on what is left of a job, for some seconds.
+pub(crate) async fn work(console: &Console, job: &Job) -> Result<JobReport> {
+    let (jobs, until) = (Jobs::new(console.ledger.clone()), Instant::now() + WORK);
+    let is_stopped = move || Instant::now() >= until;
+    let categories = Category::ALL.into_iter();
+    match job.kind {
+        JobKind::Replay => {
+            let urls = categories.map(|one| Ok((one.to_string(), console.queue_url(one)?.to_owned())));
+            let urls = urls.collect::<Result<BTreeMap<_, _>>>()?;
+            let queues = ReplayQueues { sender: QueueSender::new(&console.aws), urls };
+            run_replay(&jobs, &console.log, &queues, job, is_stopped, |_| ()).await
+        }
+        JobKind::Redrive => {
+            let queues = categories.map(|one| Ok((one, console.queue(one)?)));
+            let queues = queues.collect::<Result<BTreeMap<_, _>>>()?;
+            run_redrive(&jobs, &queues, job, is_stopped, |_| ()).await
+        }
+    }
+}
+
+/// Deletes dead letters of a category.
+pub(crate) async fn purge(console: &Console, category: Category, ids: &HashSet<String>) -> Result<DlqResult> {
     let mut result = DlqResult::default();
-    console.queue(category)?.apply(action, ids, &mut result, |_| ()).await?;
+    console.queue(category)?.apply(DlqAction::Purge, ids, &mut result, || false, |_: &[String]| ()).await?;
     Ok(result)
 }

@@ -15,12 +15,14 @@ use hooks_openai::Batch;
 use hooks_webhook::Category;
 use tokio::time::Instant;
 
-use crate::aws::{DeadLetterQueue, EventLog, Stack, logical_id};
-use crate::error::Result;
+use crate::Result;
 use crate::http::gate::gate;
 use crate::http::session::{Caller, Door, Loopback};
 use crate::http::sign_in::SignIns;
 use crate::{api, pages};
+use hooks_operate::dead_letters::DeadLetterQueue;
+use hooks_operate::event_log::EventLog;
+use hooks_operate::stack::{Stack, logical_id};
 
 /// Time limit of a call to OpenAI: a page waits for it.
 const OPENAI_TIMEOUT: Duration = Duration::from_secs(8);
@@ -89,10 +91,15 @@ impl Console {
         router(App { console: self, door })
     }
 
+    /// The URL of a category's queue.
+    pub(crate) fn queue_url(&self, category: Category) -> Result<&str> {
+        self.stack.output(&format!("{}QueueUrl", logical_id(category)))
+    }
+
     /// A category's queue with its dead-letter queue.
     pub(crate) fn queue(&self, category: Category) -> Result<DeadLetterQueue> {
-        let output = |kind: &str| self.stack.output(&format!("{}{kind}", logical_id(category)));
-        Ok(DeadLetterQueue::new(&self.aws, output("QueueUrl")?, output("DeadLetterQueueUrl")?))
+        let dead = self.stack.output(&format!("{}DeadLetterQueueUrl", logical_id(category)))?;
+        Ok(DeadLetterQueue::new(&self.aws, self.queue_url(category)?, dead))
     }
 
     /// OpenAI, with the key that is in use now.

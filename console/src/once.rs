@@ -5,8 +5,8 @@ use hooks_aws::clock::now_seconds;
 use hooks_aws::ledger::Ledger;
 use hooks_aws::ledger::value::{number, text};
 
-use crate::error::{Failure, LEDGER_PERMISSIONS, Result};
 use crate::http::tokens::hash;
+use crate::{Failure, LEDGER_PERMISSIONS, Result};
 
 /// Seconds for which a token is remembered.
 const LIFETIME: i64 = 35 * 86_400;

@@ -10,6 +10,7 @@ mod event;
 mod events;
 mod expectations;
 mod help;
+mod jobs;
 mod lines;
 mod object;
 mod objects;
@@ -27,12 +28,12 @@ use axum::routing::{get, post};
 use maud::{Markup, html};
 
 use crate::console::App;
-use crate::error::{Failure, FailureKind};
 use crate::http::problem::Problem;
 use crate::http::session::Caller;
 use crate::view::layout::BASE;
 use crate::view::parts::say;
 use crate::view::{Page, Place};
+use crate::{Failure, FailureKind};
 
 /// A request by somebody who is signed in.
 pub(crate) struct Seen {
@@ -79,8 +80,8 @@ impl Seen {
     /// A page that only says why there is no other.
     pub(crate) fn failed(&self, place: Place, failure: &Failure) -> Response {
         let (status, icon) = match failure.kind {
-            FailureKind::Missing => (StatusCode::NOT_FOUND, "gone"),
-            FailureKind::Unusable => (StatusCode::BAD_REQUEST, "failed"),
+            FailureKind::Failed => (StatusCode::NOT_FOUND, "gone"),
+            FailureKind::Usage => (StatusCode::BAD_REQUEST, "failed"),
             FailureKind::Service => (StatusCode::BAD_GATEWAY, "failed"),
         };
         let more = html! {
@@ -121,6 +122,9 @@ pub(crate) fn router() -> Router<Arc<App>> {
         .route("/artifact", get(object::artifact))
         .route("/dead-letters", get(dead_letters::page))
         .route("/act", post(act::act))
+        .route("/jobs", get(jobs::page))
+        .route("/jobs/{name}", get(jobs::one))
+        .route("/jobs/{name}/resume", post(jobs::resume))
         .route("/consumers/{category}", post(act::consumer))
         .route("/expectations", get(expectations::page))
         .route("/endpoints", get(endpoints::page))

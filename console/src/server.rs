@@ -6,8 +6,8 @@ use axum::Router;
 use tokio::net::TcpListener;
 
 use crate::console::Console;
-use crate::error::{Failure, Result};
 use crate::view::layout::BASE;
+use crate::{Failure, Result};
 
 /// The console on loopback, ready to be served.
 pub struct Server {
@@ -20,7 +20,7 @@ impl Console {
     /// Binds a port of 127.0.0.1 (0 for a free one), for the person `name`.
     pub async fn bind(self, port: u16, name: &str) -> Result<Server> {
         let refused = |error| {
-            Failure::unusable(format!("cannot listen on 127.0.0.1:{port}: {error}")).hint("Choose another --port.")
+            Failure::usage(format!("cannot listen on 127.0.0.1:{port}: {error}")).hint("Choose another --port.")
         };
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, port)).await.map_err(refused)?;
         let port = listener.local_addr().map_err(refused)?.port();

@@ -17,9 +17,9 @@ use crate::aws::{Entry, EventFilter, EventLog, LedgerItem};
 use crate::context::Context;
 use crate::dlq;
 use crate::error::Result;
-use crate::parallel::each;
 use crate::queue_status::QueueStatus;
 use crate::timestamp::{DAY_MILLIS, Timestamp};
+use hooks_operate::parallel::each;
 
 /// Maximum number of events that are looked at in parallel.
 const PARALLEL: usize = 32;

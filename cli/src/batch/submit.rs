@@ -4,6 +4,7 @@
 //! that costs nothing and that OpenAI deletes after 30 days; a crash after the creation leaves a batch without an
 //! expectation, whose event is handled like any other.
 
+use std::fmt::Write as _;
 use std::fs::File;
 use std::io::{BufReader, Read as _, Seek as _};
 use std::path::{Path, PathBuf};
@@ -11,9 +12,8 @@ use std::time::Duration;
 
 use clap::Args;
 use hooks_aws::ledger::{Expectation, Ledger, check_context};
-use hooks_console::batch_input::{InputSummary, MAX_BYTES, check, is_path};
-use hooks_console::create_batch;
-use hooks_openai::{Batch, Client, Upload};
+use hooks_openai::{Batch, Client, NewBatch, Upload};
+use hooks_operate::batch_input::{InputSummary, MAX_BYTES, check, is_path};
 use serde_json::json;
 use tokio::time::Instant;
 
@@ -21,6 +21,7 @@ use super::watch::{self, WatchArgs};
 use crate::context::{Context, deadline};
 use crate::error::{CliError, Exit, Result};
 use crate::expect::read_context;
+use crate::interrupt;
 use crate::output::counted;
 use crate::timestamp::{self, Timestamp};
 
@@ -29,6 +30,9 @@ const DUE_SECONDS: i64 = 26 * 3_600;
 
 /// Time limit of an upload. It ends much sooner if no data is sent.
 const UPLOAD_TIMEOUT: Duration = Duration::from_hours(2);
+
+/// Number of the newest batches that are searched for one that may have been created.
+const SEARCHED: u8 = 20;
 
 /// OpenAI's limits for metadata: number of entries, length of a name, length of a value.
 const MAX_METADATA: (usize, usize, usize) = (16, 64, 512);
@@ -82,17 +86,22 @@ pub(crate) async fn run(args: &SubmitArgs, context: &Context) -> Result {
 
     let file_id = upload(openai, &args.file, file, length, context).await?;
     context.out.note(&format!("Uploaded {} as {file_id}", args.file.display()));
-    let batch = create_batch(openai, &input, &file_id, &args.metadata, deadline).await?;
-    context.out.note(&format!("Created {} of {} requests to {}", batch.id, input.lines, input.endpoint));
-    let expected = match &ledger {
-        Some(ledger) => expect(ledger, &batch, due, outcome_context.as_deref(), context).await,
-        None => true,
+    let created = async {
+        let batch = create(openai, &input, &file_id, &args.metadata).await?;
+        context.out.note(&format!("Created {} of {} requests to {}", batch.id, input.lines, input.endpoint));
+        let expected = match &ledger {
+            Some(ledger) => expect(ledger, &batch, due, outcome_context.as_deref(), context).await,
+            None => true,
+        };
+        Result::<_>::Ok((batch, expected))
     };
-    if args.watch {
+    let (batch, expected) = interrupt::finish("Creating the batch, and its expectation", context, created).await?;
+    if args.watch && !interrupt::happened() {
         let exit = watch::run(&WatchArgs::new(batch.id, args.out.clone(), args.no_stack), context).await?;
         return Ok(if expected { exit } else { Exit::Failure });
     }
-    context.out.note(&format!("Watch it: openai-webhooks batch watch {}", batch.id));
+    let no_stack = if args.no_stack { " --no-stack" } else { "" };
+    context.out.note(&format!("Watch it: openai-webhooks batch watch {}{no_stack}", batch.id));
     let document = json!({
         "batch_id": batch.id,
         "status": batch.status.as_str(),
@@ -152,6 +161,30 @@ async fn upload(openai: &Client, path: &Path, mut file: File, length: u64, conte
     let upload = Upload { name, content: tokio::fs::File::from_std(file), length };
     let uploaded = openai.upload_batch_file(upload, progress, Instant::now() + UPLOAD_TIMEOUT).await;
     Ok(uploaded?.id)
+}
+
+/// Creates the batch. If the answer is lost, the batch is searched for by its input file.
+async fn create(openai: &Client, input: &InputSummary, file_id: &str, metadata: &[(String, String)]) -> Result<Batch> {
+    let new = NewBatch { input_file_id: file_id, endpoint: &input.endpoint, metadata, output_expires_after: None };
+    let error = match openai.create_batch(new, deadline()).await {
+        Ok(batch) => return Ok(batch),
+        Err(error) => error,
+    };
+    let refused = error.status().is_some_and(|status| (400..500).contains(&status) && status != 408);
+    let mut error = CliError::from(error);
+    if refused {
+        let _ = write!(error.message, "; no batch was created, and the uploaded file {file_id} costs nothing");
+        return Err(error);
+    }
+    if let Ok(page) = openai.batches(None, SEARCHED, deadline()).await
+        && let Some(batch) = page.items.into_iter().find(|batch| batch.input_file_id.as_deref() == Some(file_id))
+    {
+        return Ok(batch);
+    }
+    let _ = write!(error.message, "; it is not known whether a batch with the input file {file_id} was created");
+    Err(error.hint(format!(
+        "Look for {file_id} at https://platform.openai.com/batches before you submit again: each batch is billed."
+    )))
 }
 
 /// Records the expectation. Returns whether that succeeded; the batch exists in any case.

@@ -1,7 +1,7 @@
 //! Checks at OpenAI: the key's permissions, the endpoint and its event types.
 
-use hooks_console::aws::logical_id;
 use hooks_openai::{Client, ErrorClass, OpenAiError, WebhookEndpoint};
+use hooks_operate::stack::logical_id;
 use hooks_webhook::Category;
 
 use super::Findings;

@@ -1,20 +1,26 @@
-//! `events show`: one event with its history.
+//! `events show`: one event with its history, as a timeline.
+
+mod timeline;
 
 use clap::Args;
 use hooks_aws::ledger::IdempotencyRecord;
+use hooks_operate::job::body_not_stored;
 use serde_json::{Map, Value, json};
 
+use self::timeline::Story;
 use super::find;
 use crate::aws::Entry;
 use crate::context::Context;
-use crate::error::{CliError, Result};
+use crate::error::Result;
 use crate::output::key_values;
 use crate::timestamp::{Timestamp, duration};
 
-/// Show one event: how it was received and handled, and the present state of its object
+/// Show one event: how it was received and handled, what people were told, the present state of its object, and what can be
+/// done
 #[derive(Args, Debug)]
+#[command(after_help = "Example: openai-webhooks events show wh_685c")]
 pub(crate) struct ShowArgs {
-    /// Webhook id (wh_...) or event id (evt_...)
+    /// Webhook id (wh_...) or event id (evt_...), or its beginning
     id: String,
     /// Print only the body; with --json, include it
     #[arg(long)]
@@ -26,7 +32,7 @@ pub(crate) async fn run(args: &ShowArgs, context: &Context) -> Result {
     let entry = find(context, &log, &args.id).await?;
     if args.body && !context.out.json {
         let body = entry.body.as_deref().ok_or_else(|| body_not_stored(&entry))?;
-        return context.out.raw(body.as_bytes());
+        return context.out.json_text(body);
     }
     let job = match &entry.object_id {
         Some(object_id) => log.job_record(&entry.category, object_id).await?,
@@ -39,23 +45,21 @@ pub(crate) async fn run(args: &ShowArgs, context: &Context) -> Result {
     };
     let record = key.zip(record);
     let bucket = context.output("BucketName").await?;
+    let story = Story::read(&entry, job.as_ref(), record.as_ref().map(|(_, record)| record), context).await?;
     let mut shown = json!(entry);
     shown["artifacts"] = artifacts(&entry, bucket).into();
     shown["job"] = job.clone().into();
     shown["history"] = entry.history.clone().into();
+    shown["timeline"] = json!(story.moments());
+    shown["dead_letter"] = json!(story.dead_letter);
+    shown["alerts"] = json!(story.alerts);
+    shown["commands"] = json!(story.commands());
     shown["idempotency"] = record.as_ref().map(idempotency).into();
     shown["expires_at"] = entry.expires_at.json().into();
     if args.body {
         shown["body"] = entry.body.clone().into();
     }
-    context.out.result(&shown, || text(&entry, job.as_ref(), record.as_ref(), bucket))
-}
-
-/// The error for an event without a body.
-pub(super) fn body_not_stored(entry: &Entry) -> CliError {
-    let bytes = entry.body_omitted.unwrap_or_default();
-    CliError::failed(format!("the body of {} has {bytes} bytes, too many for the ledger", entry.webhook_id))
-        .hint("OpenAI's API still has the object, unless it was deleted there.")
+    context.out.result(&shown, || text(&entry, job.as_ref(), record.as_ref(), bucket) + &story.text())
 }
 
 /// Idempotency key and record.
@@ -95,7 +99,6 @@ fn text(entry: &Entry, job: Option<&Map<String, Value>>, record: Option<&Keyed>,
         ("note", of_outcome("note")),
         ("summary", of_outcome("summary")),
     ];
-    rows.extend(entry.history.iter().map(|attempt| ("attempt", Some(attempt_line(attempt)))));
     rows.extend(artifacts(entry, bucket).into_iter().map(|uri| ("artifact", Some(uri))));
     rows.extend([
         ("job now", job.map(job_line)),
@@ -145,15 +148,6 @@ fn idempotency((key, record): &Keyed) -> Value {
 
 fn handled_by((key, record): &Keyed) -> String {
     format!("{}, {} (idempotency key {key})", record.event.replacen('#', "/", 1), record.status.as_str())
-}
-
-/// An attempt in one line: `2026-11-21 03:15:15 UTC openai: retry (OpenAI is busy)`.
-fn attempt_line(attempt: &Value) -> String {
-    let said = |name: &str| attempt.get(name).filter(|value| !value.is_null()).map(plain);
-    let begun = attempt.get("begun").and_then(Value::as_i64).map(|at| Timestamp(at).text()).unwrap_or_default();
-    let who = said("asked_by").map(|who| format!(" by {who}")).unwrap_or_default();
-    let why = said("message").map(|why| format!(" ({why})")).unwrap_or_default();
-    format!("{begun} UTC {}{who}: {}{why}", said("source").unwrap_or_default(), said("result").unwrap_or_default())
 }
 
 fn utc(at: Timestamp) -> String {

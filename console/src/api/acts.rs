@@ -5,16 +5,19 @@ use std::collections::HashSet;
 use axum::Json;
 use axum::extract::Path;
 use axum::extract::rejection::JsonRejection;
+use hooks_operate::event_log::Entry;
+use hooks_operate::job::{JobKind, new_name};
 use hooks_webhook::Category;
 use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
 use utoipa::ToSchema;
 
+use crate::Failure;
 use crate::actions;
-use crate::aws::DlqAction;
 use crate::data::{letters, setup};
-use crate::error::Failure;
 use crate::http::problem::Problem;
 use crate::pages::Seen;
+use hooks_operate::dead_letters::DlqAction;
 
 /// Most events of one replay.
 const MAX_EVENTS: usize = 100;
@@ -47,8 +50,12 @@ pub(crate) struct LettersRequest {
 pub(crate) struct Acted {
     /// Whether nothing was done.
     dry_run: bool,
+    /// The job, which is resumed if some are open: `openai-webhooks jobs resume JOB`.
+    job: Option<String>,
     /// Number of events or dead letters that it was done to, or would be.
-    done: usize,
+    done: u64,
+    /// Number of those that are left.
+    open: u64,
     /// Why others were left out.
     left_out: Vec<String>,
 }
@@ -76,17 +83,28 @@ pub(crate) async fn replay(
     }
     let keys: Vec<_> = events.iter().map(|event| event.replacen('/', "#", 1)).collect();
     let keys: Vec<_> = keys.iter().map(String::as_str).collect();
-    let (good, bad): (Vec<_>, Vec<_>) =
-        actions::plans(&seen.app.console.log, &keys).await.into_iter().partition(Result::is_ok);
-    let good: Vec<_> = good.into_iter().flatten().collect();
-    let mut left_out: Vec<_> = bad.into_iter().filter_map(Result::err).map(|failure| failure.message).collect();
-    let mut done = good.len();
-    if !dry_run {
-        let (sent, failures) = actions::replay(&seen.app.console, &good, &seen.caller.name).await;
-        done = sent;
-        left_out.extend(failures.into_iter().map(|failure| failure.message));
+    let (good, bad) = actions::plans(&seen.app.console.log, &keys).await;
+    let left_out: Vec<_> = bad.into_iter().map(|failure| failure.message).collect();
+    if dry_run || good.is_empty() {
+        return Ok(Json(Acted { dry_run, job: None, done: good.len() as u64, open: 0, left_out }));
     }
-    Ok(Json(Acted { dry_run, done, left_out }))
+    let steps = good.iter().map(Entry::key).collect();
+    begin(&seen, JobKind::Replay, json!({ "events": events }), steps, left_out).await
+}
+
+/// Begins a job, and says how far it is.
+async fn begin(
+    seen: &Seen,
+    kind: JobKind,
+    filter: Value,
+    steps: Vec<String>,
+    mut left_out: Vec<String>,
+) -> Result<Json<Acted>, Problem> {
+    let name = new_name(kind);
+    let report = actions::begin(&seen.app.console, (kind, &name), filter, steps, &seen.caller.name).await?;
+    left_out.extend(report.left_out.into_iter().map(|(key, why)| format!("{key}: {why}")));
+    let (done, open) = (report.job.sent, report.job.open());
+    Ok(Json(Acted { dry_run: false, job: Some(name), done, open, left_out }))
 }
 
 /// Put dead letters back into their queue
@@ -117,15 +135,25 @@ pub(crate) async fn purge(
 
 async fn act(seen: &Seen, action: DlqAction, request: LettersRequest) -> Result<Json<Acted>, Problem> {
     let LettersRequest { category, reason, dry_run } = request;
-    let category: Category = category.parse().map_err(|_| Failure::unusable("there is no such category"))?;
+    let category: Category = category.parse().map_err(|_| Failure::usage("there is no such category"))?;
     let found = letters::list(&seen.app.console, Some(category), reason.as_deref()).await?;
-    let ids: HashSet<_> = found.into_iter().map(|letter| letter.id).collect();
-    if dry_run || ids.is_empty() {
-        return Ok(Json(Acted { dry_run, done: ids.len(), left_out: Vec::new() }));
+    if dry_run || found.is_empty() {
+        let done = found.len() as u64;
+        return Ok(Json(Acted { dry_run, job: None, done, open: 0, left_out: Vec::new() }));
     }
-    let result = actions::letters(&seen.app.console, action, category, &ids).await?;
-    let done = result.letters + result.copied;
-    Ok(Json(Acted { dry_run, done, left_out: result.cause.into_iter().collect() }))
+    match action {
+        DlqAction::Redrive => {
+            let steps = found.iter().map(|letter| format!("{category}/{}", letter.id)).collect();
+            let filter = json!({ "category": category.as_str(), "reason": reason });
+            begin(seen, JobKind::Redrive, filter, steps, Vec::new()).await
+        }
+        DlqAction::Purge => {
+            let ids: HashSet<_> = found.into_iter().map(|letter| letter.id).collect();
+            let result = actions::purge(&seen.app.console, category, &ids).await?;
+            let left_out = result.cause.into_iter().collect();
+            Ok(Json(Acted { dry_run, job: None, done: result.letters as u64, open: 0, left_out }))
+        }
+    }
 }
 
 /// Pause or resume the consumer of a category

@@ -96,7 +96,7 @@ pub(crate) async fn submit(
 pub(crate) async fn cancel(seen: Seen, Path(id): Path<String>) -> Result<Json<BatchView>, Problem> {
     let console = &seen.app.console;
     let openai = console.openai().await?;
-    let batch = openai.cancel_batch(&id, Console::deadline()).await.map_err(crate::error::Failure::from)?;
+    let batch = openai.cancel_batch(&id, Console::deadline()).await.map_err(crate::Failure::from)?;
     console.forget(&id).await;
     Ok(Json(BatchView::of_openai(&batch)))
 }

@@ -8,16 +8,16 @@ use hooks_webhook::Category;
 use serde::Serialize;
 use utoipa::ToSchema;
 
+use crate::Result;
 use crate::console::Console;
 use crate::data::batches::BatchView;
 use crate::data::filter::Filter;
 use crate::data::letters;
 use crate::data::objects;
 use crate::data::survey::{CategoryCounts, Survey};
-use crate::error::Result;
 use crate::http::problem::Problem;
 use crate::pages::Seen;
-use crate::timestamp::Timestamp;
+use hooks_operate::timestamp::Timestamp;
 
 /// OpenAI's newest batches that are counted.
 const NEWEST: u8 = 50;

@@ -7,11 +7,11 @@ use serde_json::Value;
 use utoipa::ToSchema;
 
 use super::ListPage;
-use crate::aws::Entry;
 use crate::data::filter::{Filter, before};
 use crate::http::problem::Problem;
 use crate::pages::Seen;
-use crate::timestamp::Timestamp;
+use hooks_operate::event_log::Entry;
+use hooks_operate::timestamp::Timestamp;
 
 /// Events of a page.
 const PAGE: usize = 100;

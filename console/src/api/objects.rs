@@ -8,14 +8,14 @@ use serde_json::Value;
 use utoipa::ToSchema;
 
 use super::ListPage;
+use crate::Failure;
 use crate::data::filter::before;
 use crate::data::letters::{self, Letter};
 use crate::data::objects::{self, Object};
 use crate::data::setup::{self, Subscriber};
-use crate::error::Failure;
 use crate::http::problem::Problem;
 use crate::pages::Seen;
-use crate::timestamp::Timestamp;
+use hooks_operate::timestamp::Timestamp;
 
 /// An object.
 #[derive(Clone, Debug, Serialize, ToSchema)]
@@ -145,7 +145,7 @@ pub(crate) async fn expectations(seen: Seen) -> Result<Json<ListPage<Expectation
 ))]
 pub(crate) async fn dead_letters(seen: Seen) -> Result<Json<ListPage<Letter>>, Problem> {
     let category = seen.get("category").map(category).transpose();
-    let category = category.map_err(|_| Failure::unusable("there is no such category"))?;
+    let category = category.map_err(|_| Failure::usage("there is no such category"))?;
     let items = letters::list(&seen.app.console, category, seen.get("reason")).await?;
     Ok(Json(ListPage { items, next: None }))
 }

@@ -8,9 +8,9 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::objects::{self, Object};
+use crate::Result;
 use crate::console::Console;
-use crate::error::Result;
-use crate::timestamp::Timestamp;
+use hooks_operate::timestamp::Timestamp;
 
 /// Newest batches of OpenAI's list that are looked at for those under way.
 const NEWEST: u8 = 50;

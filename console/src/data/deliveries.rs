@@ -3,10 +3,10 @@
 use std::collections::BTreeMap;
 
 use super::filter::hours;
-use crate::aws::buckets;
+use crate::Result;
 use crate::console::Console;
-use crate::error::Result;
-use crate::timestamp::{DAY_MILLIS, Timestamp};
+use hooks_operate::metrics::buckets;
+use hooks_operate::timestamp::{DAY_MILLIS, Timestamp};
 
 /// Deliveries in buckets of an hour or a day.
 pub(crate) struct Deliveries {
@@ -27,7 +27,7 @@ impl Deliveries {
         } else {
             (hours(24), 3_600, "Hour")
         };
-        let outcomes = buckets(&console.aws, "Deliveries", "outcome", &starts, period).await?;
+        let outcomes = buckets(&console.aws, &console.stack.name, "Deliveries", "outcome", &starts, period).await?;
         let label = |start: &i64| {
             let text = Timestamp(*start).text();
             if days { text[5..10].to_owned() } else { text[11..16].to_owned() }

@@ -2,19 +2,19 @@
 
 use hooks_webhook::Category;
 
-use crate::aws::EventFilter;
-use crate::error::{Failure, Result};
-use crate::timestamp::{Timestamp, past};
+use crate::{Failure, Result};
+use hooks_operate::event_log::{EventFilter, Field};
+use hooks_operate::timestamp::{Timestamp, past};
 
-/// Fields that can be filtered by: the name in the address, the attribute in the ledger.
-const FIELDS: [(&str, &str); 7] = [
-    ("category", "category"),
-    ("type", "event_type"),
-    ("state", "state"),
-    ("reason", "reason"),
-    ("object", "object_id"),
-    ("source", "source"),
-    ("event", "event_id"),
+/// Fields that can be filtered by: the name in the address, the field of the ledger.
+const FIELDS: [(&str, Field); 7] = [
+    ("category", Field::Category),
+    ("type", Field::Type),
+    ("state", Field::State),
+    ("reason", Field::Reason),
+    ("object", Field::Object),
+    ("source", Field::Source),
+    ("event", Field::EventId),
 ];
 
 /// The longest value, in bytes.
@@ -65,17 +65,17 @@ impl Filter {
     fn add(&mut self, field: &str, value: &str, excludes: bool) -> Result<()> {
         let Some((field, _)) = FIELDS.iter().find(|(name, _)| *name == field) else { return Ok(()) };
         if value.len() > MAX_VALUE || self.terms.len() >= MAX_TERMS {
-            return Err(Failure::unusable(format!(
+            return Err(Failure::usage(format!(
                 "a filter has at most {MAX_TERMS} conditions, of at most {MAX_VALUE} bytes each"
             )));
         }
         let category = value.parse::<Category>();
         if *field == "category" && category.is_err() {
-            return Err(Failure::unusable("there is no such category")
+            return Err(Failure::usage("there is no such category")
                 .hint("Categories are batch, response, fine-tuning, realtime, agent, safety, file and archive."));
         }
         if *field == "type" && value.strip_suffix('*').unwrap_or(value).contains('*') {
-            return Err(Failure::unusable("the * of a type is at its end, as in batch.*"));
+            return Err(Failure::usage("the * of a type is at its end, as in batch.*"));
         }
         let term = Term { field, value: value.to_owned(), excludes };
         if !self.terms.contains(&term) {
@@ -86,7 +86,7 @@ impl Filter {
 
     /// Beginning and end in milliseconds.
     pub(crate) fn moments(&self) -> Result<(i64, i64)> {
-        let read = |text: &str| past(text).map_err(|why| Failure::unusable(format!("the time is not readable: {why}")));
+        let read = |text: &str| past(text).map_err(|why| Failure::usage(format!("the time is not readable: {why}")));
         let until = if self.until.is_empty() { i64::MAX } else { read(&self.until)?.0 };
         Ok((read(&self.since)?.0, until))
     }
@@ -97,12 +97,18 @@ impl Filter {
         let terms = |excludes: bool| {
             let terms = self.terms.iter().filter(move |term| term.excludes == excludes);
             terms.filter_map(|term| {
-                let (_, attribute) = FIELDS.iter().find(|(name, _)| *name == term.field)?;
-                Some((*attribute, term.value.clone()))
+                let (_, field) = FIELDS.iter().find(|(name, _)| *name == term.field)?;
+                Some((*field, term.value.clone()))
             })
         };
         let until = before.map_or(until, |before| before.min(until));
-        Ok(EventFilter { since, until, attributes: terms(false).collect(), except: terms(true).collect() })
+        Ok(EventFilter {
+            since,
+            until,
+            include: terms(false).collect(),
+            exclude: terms(true).collect(),
+            ..EventFilter::default()
+        })
     }
 
     /// The address of a list with this filter.
@@ -165,7 +171,7 @@ pub(crate) fn before(parameters: &[(String, String)]) -> Result<Option<i64>> {
         None => Ok(None),
         Some(text) => match text.parse::<i64>() {
             Ok(before) if (0..=253_402_300_799_999).contains(&before) => Ok(Some(before)),
-            _ => Err(Failure::unusable("the cursor is not one of this list").hint("Open the list without `before`.")),
+            _ => Err(Failure::usage("the cursor is not one of this list").hint("Open the list without `before`.")),
         },
     }
 }

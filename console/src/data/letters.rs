@@ -6,11 +6,11 @@ use hooks_webhook::{Category, Event};
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use crate::aws::{DeadLetter, QueueDepth};
+use crate::Result;
 use crate::console::Console;
-use crate::error::Result;
-use crate::parallel::all;
-use crate::timestamp::Timestamp;
+use hooks_operate::dead_letters::{DeadLetter, QueueDepth};
+use hooks_operate::parallel::all;
+use hooks_operate::timestamp::Timestamp;
 
 /// Most dead letters of a category that are shown or acted on at a time.
 pub(crate) const MAX_LETTERS: usize = 500;

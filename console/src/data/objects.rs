@@ -7,11 +7,11 @@ use futures::FutureExt as _;
 use hooks_webhook::Category;
 use serde_json::{Map, Value};
 
-use crate::aws::{Entry, EventFilter};
 use crate::console::Console;
-use crate::error::{Failure, Result};
-use crate::parallel::each;
-use crate::timestamp::{DAY_MILLIS, Timestamp};
+use crate::{Failure, Result};
+use hooks_operate::event_log::{Entry, EventFilter, Field};
+use hooks_operate::parallel::each;
+use hooks_operate::timestamp::{DAY_MILLIS, Timestamp};
 
 /// Objects of a page.
 pub(crate) const PAGE: usize = 25;
@@ -91,8 +91,8 @@ impl Object {
 pub(crate) async fn list(console: &Console, category: Category, before: Option<i64>) -> Result<ObjectPage> {
     let since = Timestamp::now().0 - DAYS * DAY_MILLIS;
     let until = before.unwrap_or(i64::MAX);
-    let attributes = vec![("category", category.to_string())];
-    let filter = EventFilter { since, until, attributes, ..EventFilter::default() };
+    let include = vec![(Field::Category, category.to_string())];
+    let filter = EventFilter { since, until, include, ..EventFilter::default() };
     let page = console.log.list(filter, PAGE * 4, MAX_READS).await?;
     let (mut seen, mut found, mut next) = (HashSet::new(), Vec::new(), page.next);
     for entry in page.entries {
@@ -121,12 +121,12 @@ pub(crate) async fn list(console: &Console, category: Category, before: Option<i
 /// An object, with its events of the last 35 days, newest first.
 pub(crate) async fn one(console: &Console, category: Category, id: &str) -> Result<Option<(Object, Vec<Entry>)>> {
     if id.is_empty() || id.len() > MAX_ID {
-        return Err(Failure::unusable("this is no id of an object"));
+        return Err(Failure::usage("this is no id of an object"));
     }
     let filter = EventFilter {
         since: Timestamp::now().0 - DAYS * DAY_MILLIS,
         until: i64::MAX,
-        attributes: vec![("object_id", id.to_owned()), ("category", category.to_string())],
+        include: vec![(Field::Object, id.to_owned()), (Field::Category, category.to_string())],
         ..EventFilter::default()
     };
     let (job, events) =

@@ -1,65 +1,44 @@
 //! Set-up of the stack: consumers, endpoints, subscribers of alerts, alarms, models in production.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use futures::FutureExt as _;
 use hooks_aws::cause;
 use hooks_aws::parameters::{Parameter, Parameters};
 use hooks_aws::secrets::{Source as _, Stage};
+use hooks_operate::endpoints::StackEndpoint;
+use hooks_operate::pause::{SourceState, source_state, switch};
+use hooks_operate::stack::logical_id;
 use hooks_webhook::Category;
 use serde::Serialize;
+use tokio::time::timeout;
 use utoipa::ToSchema;
 
-use crate::aws::endpoints::StackEndpoint;
-use crate::aws::logical_id;
 use crate::console::Console;
-use crate::error::{Failure, Result};
-use crate::parallel::all;
-use crate::timestamp::Timestamp;
+use crate::{Failure, Result};
+use hooks_operate::parallel::all;
+use hooks_operate::timestamp::Timestamp;
 
 /// Most models and alarms that are shown.
 const MAX_SHOWN: i32 = 100;
 
-/// State of a category's consumer.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Consumer {
-    pub(crate) is_running: bool,
-    /// Id of the event source mapping.
-    pub(crate) mapping: String,
-    /// State in AWS's words, such as `Disabling`.
-    pub(crate) state: String,
-}
+/// Time that a page waits for a consumer to be switched. It goes on in any case.
+const SWITCH_TIMEOUT: Duration = Duration::from_secs(15);
 
-/// The consumer of a category, by its event source. Needs `lambda:ListEventSourceMappings`.
-pub(crate) async fn consumer(console: &Console, category: Category) -> Result<Option<Consumer>> {
+/// The consumer of a category, by its event source.
+pub(crate) async fn consumer(console: &Console, category: Category) -> Result<SourceState> {
     let function = console.stack.output(&format!("{}FunctionName", logical_id(category)))?;
-    let client = aws_sdk_lambda::Client::new(console.aws.sdk());
-    let found = client.list_event_source_mappings().function_name(function).send().await.map_err(|error| {
-        Failure::service(format!("could not read the consumer of {category}: {}", cause(&error)))
-            .hint("Your AWS identity needs lambda:ListEventSourceMappings.")
-    })?;
-    Ok(found.event_source_mappings().first().map(|mapping| {
-        let state = mapping.state().unwrap_or_default().to_owned();
-        Consumer {
-            is_running: matches!(state.as_str(), "Enabled" | "Enabling" | "Creating" | "Updating"),
-            mapping: mapping.uuid().unwrap_or_default().to_owned(),
-            state,
-        }
-    }))
+    source_state(&console.aws, function, console.queue(category)?.queue_name()).await
 }
 
-/// Switches a consumer on or off. Needs `lambda:UpdateEventSourceMapping`.
+/// Switches a consumer on or off. Lambda takes some seconds; the page does not wait longer than that.
 pub(crate) async fn set_running(console: &Console, category: Category, running: bool) -> Result<()> {
-    let Some(consumer) = consumer(console, category).await? else {
-        return Err(Failure::missing(format!("{category} has no consumer")));
-    };
-    let client = aws_sdk_lambda::Client::new(console.aws.sdk());
-    let request = client.update_event_source_mapping().uuid(consumer.mapping).enabled(running);
-    request.send().await.map(drop).map_err(|error| {
-        let action = if running { "resume" } else { "pause" };
-        Failure::service(format!("could not {action} {category}: {}", cause(&error)))
-            .hint("Your AWS identity needs lambda:UpdateEventSourceMapping.")
-    })
+    let state = consumer(console, category).await?;
+    match timeout(SWITCH_TIMEOUT, switch(&console.aws, &state, running)).await {
+        Ok(switched) => switched.map(drop),
+        Err(_) => Ok(()),
+    }
 }
 
 /// A subscriber of the alerts.

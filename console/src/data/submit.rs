@@ -8,9 +8,9 @@ use hooks_aws::ledger::Expectation;
 use hooks_openai::{Batch, Client, NewBatch, Upload};
 use tokio::time::Instant;
 
-use crate::batch_input::{InputErrors, InputSummary, check};
 use crate::console::Console;
-use crate::error::{Failure, Result};
+use crate::{Failure, Result};
+use hooks_operate::batch_input::{InputErrors, InputSummary, check};
 
 /// Number of the newest batches that are searched for one that may have been created.
 const SEARCHED: u8 = 20;
@@ -33,13 +33,13 @@ pub(crate) fn metadata(text: &str) -> Result<Vec<(String, String)>> {
     let fits = |text: &str, limit| text.chars().count() <= limit;
     let lines: Vec<_> = text.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
     if lines.len() > most {
-        return Err(Failure::unusable(format!("a batch has at most {most} entries of metadata")));
+        return Err(Failure::usage(format!("a batch has at most {most} entries of metadata")));
     }
     let entry = |line: &str| match line.split_once('=') {
         Some((name, value)) if !name.is_empty() && fits(name, longest_name) && fits(value, longest_value) => {
             Ok((name.to_owned(), value.to_owned()))
         }
-        _ => Err(Failure::unusable(format!(
+        _ => Err(Failure::usage(format!(
             "metadata is NAME=VALUE, with at most {longest_name} and {longest_value} characters"
         ))),
     };
@@ -66,7 +66,7 @@ pub(crate) async fn submit(
 }
 
 /// Creates the batch. If the answer is lost, the batch is searched for by its input file.
-pub async fn create_batch(
+async fn create_batch(
     openai: &Client,
     input: &InputSummary,
     file_id: &str,

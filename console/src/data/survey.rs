@@ -6,8 +6,8 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::filter::hours;
-use crate::aws::{Entry, EventFilter, EventLog};
-use crate::error::Result;
+use crate::Result;
+use hooks_operate::event_log::{Entry, EventFilter, EventLog};
 
 /// Hours that are counted one by one.
 pub(crate) const HOURS: i64 = 24;
@@ -143,7 +143,7 @@ impl Survey {
 
     /// The hours' names in UTC.
     pub(crate) fn labels(&self) -> Vec<String> {
-        self.hours.iter().map(|hour| crate::timestamp::Timestamp(*hour).text()[11..16].to_owned()).collect()
+        self.hours.iter().map(|hour| hooks_operate::timestamp::Timestamp(*hour).text()[11..16].to_owned()).collect()
     }
 }
 

@@ -15,8 +15,8 @@ use super::encode::{compressed, takes_gzip};
 use super::problem::Problem;
 use super::session::{Caller, Door, Role};
 use super::tokens::same;
+use crate::Failure;
 use crate::console::App;
-use crate::error::Failure;
 use crate::view::layout::{BASE, bare};
 use crate::view::parts::say;
 

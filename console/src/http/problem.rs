@@ -5,7 +5,7 @@ use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use crate::error::{Failure, FailureKind};
+use crate::{Failure, FailureKind};
 
 /// Problem details (RFC 9457).
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
@@ -56,8 +56,8 @@ impl Problem {
 impl From<Failure> for Problem {
     fn from(failure: Failure) -> Self {
         let (status, reason) = match failure.kind {
-            FailureKind::Missing => (StatusCode::NOT_FOUND, "missing"),
-            FailureKind::Unusable => (StatusCode::BAD_REQUEST, "unusable"),
+            FailureKind::Failed => (StatusCode::NOT_FOUND, "missing"),
+            FailureKind::Usage => (StatusCode::BAD_REQUEST, "unusable"),
             FailureKind::Service => (StatusCode::BAD_GATEWAY, "service_unavailable"),
         };
         Self { next: failure.hint, ..Self::new(status, reason, failure.message) }

@@ -5,7 +5,7 @@ use std::sync::Mutex;
 
 use super::sign_in::SignIns;
 use super::tokens::{hash, random, same};
-use crate::error::Result;
+use crate::Result;
 
 /// What somebody may do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -21,7 +21,7 @@ use tokio::sync::OnceCell;
 
 use super::session::{Caller, Opened, Role};
 use super::tokens::{hash, random, same};
-use crate::error::{Failure, LEDGER_PERMISSIONS, Result};
+use crate::{Failure, LEDGER_PERMISSIONS, Result};
 
 /// Seconds for which a link can be used.
 pub const LINK_SECONDS: i64 = 60;

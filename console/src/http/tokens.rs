@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use sha2::{Digest as _, Sha256};
 
-use crate::error::{Failure, Result};
+use crate::{Failure, Result};
 
 /// A token of 256 bits from the operating system, in hexadecimal.
 pub(crate) fn random() -> Result<String> {

@@ -6,12 +6,12 @@ use maud::{Markup, html};
 
 use super::{Seen, head};
 use crate::data::setup::{self, Subscriber};
-use crate::error::{Failure, Result};
 use crate::http::gate::Posted;
 use crate::view::format::count;
 use crate::view::layout::BASE;
 use crate::view::parts::{commands, labelled, say, unreadable};
 use crate::view::{Page, Place};
+use crate::{Failure, Result};
 
 /// Longest e-mail address, in bytes.
 const MAX_ADDRESS: usize = 254;
@@ -85,7 +85,7 @@ pub(super) async fn subscribe(seen: Seen, Extension(form): Extension<Posted>) ->
     let fits = address.len() <= MAX_ADDRESS
         && address.split_once('@').is_some_and(|(name, host)| !name.is_empty() && host.contains('.'));
     if !fits || address.contains(char::is_whitespace) {
-        return seen.failed(Place::Alerts, &Failure::unusable("this is no e-mail address"));
+        return seen.failed(Place::Alerts, &Failure::usage("this is no e-mail address"));
     }
     let told = match setup::subscribe(&seen.app.console, address).await {
         Ok(()) => say("good", "done", "AWS has sent the address an e-mail to confirm.", &html! {}),

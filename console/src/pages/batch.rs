@@ -12,12 +12,12 @@ use super::{Seen, object, sentence};
 use crate::console::Console;
 use crate::data::batches::{self, BatchView};
 use crate::data::objects::{MAX_ID, Object};
-use crate::error::{Failure, Result};
 use crate::http::gate::Posted;
 use crate::view::format::{count, share};
 use crate::view::layout::BASE;
 use crate::view::parts::{clock, commands, foreign, large, say, unreadable, whole};
 use crate::view::{Page, Place};
+use crate::{Failure, Result};
 
 pub(super) async fn page(seen: Seen, Path(id): Path<String>) -> Response {
     if id.is_empty() || id.len() > MAX_ID {

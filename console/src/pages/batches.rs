@@ -8,13 +8,13 @@ use super::{Seen, head};
 use crate::data::batches::{self, BatchView};
 use crate::data::filter::before;
 use crate::data::objects::{self, ObjectPage};
-use crate::error::{Failure, Result};
-use crate::timestamp::Timestamp;
 use crate::view::chart::progress;
 use crate::view::format::{count, span};
 use crate::view::layout::BASE;
 use crate::view::parts::{aged, commands, empty, id_link, now_millis, state, unreadable};
 use crate::view::{Page, Place};
+use crate::{Failure, Result};
+use hooks_operate::timestamp::Timestamp;
 
 pub(super) async fn page(seen: Seen) -> Response {
     let console = &seen.app.console;
@@ -121,6 +121,6 @@ pub(crate) fn took(batch: &BatchView) -> Option<String> {
 
 /// The failure of a batch that neither the ledger nor OpenAI has.
 pub(crate) fn unknown(id: &str) -> Failure {
-    Failure::missing(format!("neither the ledger nor OpenAI has the batch {id}"))
+    Failure::failed(format!("neither the ledger nor OpenAI has the batch {id}"))
         .hint("It may be of another project than the API key.")
 }

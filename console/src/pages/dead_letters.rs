@@ -9,11 +9,11 @@ use maud::{Markup, html};
 use super::overview::remedy;
 use super::{Seen, head};
 use crate::data::letters::{self, Letter};
-use crate::error::{Failure, Result};
 use crate::view::format::{count, counted};
 use crate::view::layout::BASE;
 use crate::view::parts::{aged, commands, empty, id, unreadable};
 use crate::view::{Page, Place};
+use crate::{Failure, Result};
 
 /// Letters that are listed.
 const SHOWN: usize = 100;
@@ -21,7 +21,7 @@ const SHOWN: usize = 100;
 pub(super) async fn page(seen: Seen) -> Response {
     let category = match seen.get("category").map(str::parse::<Category>).transpose() {
         Ok(category) => category,
-        Err(_) => return seen.failed(Place::DeadLetters, &Failure::unusable("there is no such category")),
+        Err(_) => return seen.failed(Place::DeadLetters, &Failure::usage("there is no such category")),
     };
     let found = letters::list(&seen.app.console, category, seen.get("reason")).await;
     let page = seen.page(Place::DeadLetters, "Dead letters");

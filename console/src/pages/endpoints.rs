@@ -4,19 +4,20 @@ use axum::Extension;
 use axum::response::{IntoResponse as _, Response};
 use futures::FutureExt as _;
 use hooks_openai::WebhookEndpoint;
+use hooks_operate::pause::SourceState;
 use hooks_webhook::Category;
 use maud::{Markup, html};
 
 use super::{Seen, act, head};
 use crate::console::Console;
-use crate::data::setup::{self, Consumer, EndpointState};
-use crate::error::{Failure, Result};
+use crate::data::setup::{self, EndpointState};
 use crate::http::gate::Posted;
-use crate::timestamp::Timestamp;
 use crate::view::format::{age, counted};
 use crate::view::layout::BASE;
 use crate::view::parts::{commands, day_clock, empty, labelled, now_millis, say, unreadable};
 use crate::view::{Page, Place};
+use crate::{Failure, Result};
+use hooks_operate::timestamp::Timestamp;
 
 /// Endpoints of OpenAI's list that are shown.
 const SHOWN: u8 = 50;
@@ -25,7 +26,7 @@ const SHOWN: u8 = 50;
 const TYPES: [&str; 5] =
     ["response.completed", "batch.completed", "batch.failed", "fine_tuning.job.succeeded", "realtime.call.incoming"];
 
-type Consumers = Vec<(Category, Result<Option<Consumer>>)>;
+type Consumers = Vec<(Category, Result<SourceState>)>;
 
 pub(super) async fn page(seen: Seen) -> Response {
     show(&seen, &html! {}).await
@@ -40,7 +41,7 @@ async fn show(seen: &Seen, told: &Markup) -> Response {
     page.render(&content(&page, told, &ours, &theirs, &consumers)).into_response()
 }
 
-async fn consumer(console: &Console, category: Category) -> (Category, Result<Option<Consumer>>) {
+async fn consumer(console: &Console, category: Category) -> (Category, Result<SourceState>) {
     (category, setup::consumer(console, category).await)
 }
 
@@ -89,11 +90,10 @@ fn content(
                 tbody { @for (category, consumer) in consumers { tr {
                     th scope="row" { (category) }
                     @match consumer {
-                        Ok(Some(consumer)) => {
-                            td { (if consumer.is_running { labelled("done", "running") } else { labelled("paused", "paused") }) " " span.small.quiet { (consumer.state) } }
-                            td.end { (act::switch(page, *category, consumer.is_running)) }
+                        Ok(consumer) => {
+                            td { (if consumer.is_on() { labelled("done", "running") } else { labelled("paused", "paused") }) " " span.small.quiet { (consumer.state) } }
+                            td.end { (act::switch(page, *category, consumer.is_on())) }
                         }
-                        Ok(None) => td colspan="2" { (labelled("gone", "none")) },
                         Err(failure) => td colspan="2" { span.small.caution { bdi { (failure.message) } } },
                     }
                 } } }

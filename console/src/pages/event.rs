@@ -9,10 +9,7 @@ use serde_json::{Map, Value};
 
 use super::events::{address, result};
 use super::{Seen, object};
-use crate::aws::{Entry, EventFilter};
 use crate::data::objects;
-use crate::error::{Failure, Result};
-use crate::timestamp::Timestamp;
 use crate::view::chart::progress;
 use crate::view::format::{bytes, span, words};
 use crate::view::layout::BASE;
@@ -20,6 +17,9 @@ use crate::view::parts::{
     ago, clock, commands, event_state, exact, json, kind, labelled, large, say, unreadable, whole,
 };
 use crate::view::{Page, Place};
+use crate::{Failure, Result};
+use hooks_operate::event_log::{Entry, EventFilter, Field};
+use hooks_operate::timestamp::Timestamp;
 
 /// Related events that are shown.
 const RELATED: usize = 10;
@@ -36,7 +36,7 @@ pub(super) async fn page(seen: Seen, Path((endpoint, webhook_id)): Path<(String,
     let known = match read(&seen, &format!("{endpoint}#{webhook_id}")).await {
         Ok(Some(known)) => known,
         Ok(None) => {
-            let missing = Failure::missing(format!("the ledger has no event {webhook_id}")).hint(format!(
+            let missing = Failure::failed(format!("the ledger has no event {webhook_id}")).hint(format!(
                 "It may be older than 35 days, or of another stack: this is {}.",
                 seen.app.console.stack.name
             ));
@@ -70,11 +70,11 @@ async fn read(seen: &Seen, key: &str) -> Result<Option<Known>> {
 
 async fn related(seen: &Seen, entry: &Entry) -> Result<Vec<Entry>> {
     let Some(object) = &entry.object_id else { return Ok(Vec::new()) };
-    let week = 7 * crate::timestamp::DAY_MILLIS;
+    let week = 7 * hooks_operate::timestamp::DAY_MILLIS;
     let filter = EventFilter {
         since: entry.received_at.0 - week,
         until: entry.received_at.0.saturating_add(week),
-        attributes: vec![("object_id", object.clone())],
+        include: vec![(Field::Object, object.clone())],
         ..EventFilter::default()
     };
     let found = seen.app.console.log.list(filter, RELATED, super::events::MAX_READS).await?;

@@ -6,16 +6,16 @@ use axum::response::{IntoResponse as _, Redirect, Response};
 use maud::{Markup, html};
 
 use super::{Seen, head};
-use crate::aws::Entry;
 use crate::data::filter::{Filter, Term, before, span};
 use crate::data::survey::{Survey, largest};
-use crate::error::{Failure, Result};
 use crate::view::chart::{Buckets, Series, bars};
 use crate::view::format::{count, words};
 use crate::view::icons::icon;
 use crate::view::layout::BASE;
 use crate::view::parts::{aged, clock, commands, copy, day_clock, empty, event_state, id, kind, labelled};
 use crate::view::{Page, Place};
+use crate::{Failure, Result};
+use hooks_operate::event_log::Entry;
 
 /// Events of a page.
 pub(crate) const PAGE: usize = 50;
@@ -87,7 +87,7 @@ fn content(page: &Page<'_>, filter: &Filter, before: Option<i64>, list: &List) -
             details open { summary { "Counts by state, reason, category and type" } (counts(filter, survey)) }
         }
         @if list.entries.is_empty() { (nothing(filter, list)) }
-        @else { (table(page, &list.entries, days)) }
+        @else { (table(page, filter, &list.entries, days)) }
         div.bulk.bare { (older(filter, before, list)) }
         (commands(&[page.console.command(command(filter))]))
     }
@@ -201,7 +201,7 @@ fn counts(filter: &Filter, survey: &Survey) -> Markup {
     }
 }
 
-fn table(page: &Page<'_>, entries: &[Entry], days: bool) -> Markup {
+fn table(page: &Page<'_>, filter: &Filter, entries: &[Entry], days: bool) -> Markup {
     html! {
         form method="post" action={ (BASE) "/act" } {
             (page.csrf())
@@ -216,12 +216,20 @@ fn table(page: &Page<'_>, entries: &[Entry], days: bool) -> Markup {
                 tbody { @for entry in entries { (row(entry, days)) } }
             } }
             div.bulk {
-                button.button name="action" value="replay" disabled[!page.may_act()] data-act { "Replay the marked…" }
+                input type="hidden" name="action" value="replay";
+                button.button disabled[!page.may_act()] data-act { "Replay the marked…" }
+                button.button name="filter" value=(whole_query(filter)) disabled[!page.may_act()] { "Replay all that match…" }
                 span.small.quiet { @if page.may_act() { "A dry run comes first." } @else { "Read-only: this is for operators." } }
                 span.small.quiet.kbd-hint { kbd { "j" } " " kbd { "k" } " move, " kbd { "enter" } " opens, " kbd { "x" } " marks, " kbd { "?" } " shows all keys." }
             }
         }
     }
+}
+
+/// The parameters of a filter, never empty.
+fn whole_query(filter: &Filter) -> String {
+    let query = filter.query();
+    if query.is_empty() { "since=24h".to_owned() } else { query }
 }
 
 fn row(entry: &Entry, days: bool) -> Markup {
@@ -311,7 +319,7 @@ pub(super) async fn find(seen: Seen) -> Response {
             return match by_webhook(&seen, &text).await {
                 Ok(Some(address)) => Redirect::to(&address).into_response(),
                 Ok(None) => {
-                    let missing = Failure::missing(format!("the ledger has no event {text}"))
+                    let missing = Failure::failed(format!("the ledger has no event {text}"))
                         .hint("It may be older than 35 days, or of another stack.");
                     seen.failed(Place::Events, &missing)
                 }

@@ -7,13 +7,13 @@ use maud::{Markup, html};
 
 use super::overview::EXPECTED;
 use super::{Seen, head};
+use crate::Result;
 use crate::console::Console;
 use crate::data::objects::{self, Object};
-use crate::error::Result;
-use crate::timestamp::Timestamp;
 use crate::view::format::{counted, span};
 use crate::view::parts::{ago, commands, empty, id_link, kind, labelled, now_millis, unreadable};
 use crate::view::{Page, Place};
+use hooks_operate::timestamp::Timestamp;
 
 /// What is expected of a category.
 type Expected = (Category, Result<Vec<(Object, Timestamp)>>);

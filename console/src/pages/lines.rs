@@ -9,9 +9,9 @@ use super::batch::{side, unread};
 use super::batches::address;
 use crate::console::Console;
 use crate::data::batches::BatchView;
-use crate::error::{Failure, Result};
 use crate::view::format::{bytes, count};
 use crate::view::parts::{MAX_TEXT, labelled};
+use crate::{Failure, Result};
 
 /// Lines that are listed.
 const SHOWN: usize = 20;
@@ -59,7 +59,7 @@ pub(super) async fn read(console: &Console, id: &str, tab: Option<&str>, custom_
 }
 
 async fn scan(console: &Console, id: &str, file: &str, lines: &mut Lines) -> Result<()> {
-    let key = Key::new(&["batch", id, file]).map_err(|error| Failure::unusable(error.to_string()))?;
+    let key = Key::new(&["batch", id, file]).map_err(|error| Failure::usage(error.to_string()))?;
     let Some(mut reader) = console.artifacts.open(&key).await? else { return Ok(()) };
     let (mut rest, mut searched) = (Vec::new(), 0);
     while let Some(chunk) = reader.chunk().await? {

@@ -11,22 +11,22 @@ use serde_json::Value;
 use super::events::{address, result};
 use super::objects::place;
 use super::{Seen, sentence};
-use crate::aws::Entry;
 use crate::console::Console;
 use crate::data::objects::{self, Object};
-use crate::error::{Failure, Result};
-use crate::timestamp::Timestamp;
 use crate::view::format::{bytes, count, words};
 use crate::view::layout::BASE;
 use crate::view::parts::{clock, commands, day_clock, event_state, foreign, json, large, say, visible, whole};
 use crate::view::{Page, Place};
+use crate::{Failure, Result};
+use hooks_operate::event_log::Entry;
+use hooks_operate::timestamp::Timestamp;
 
 /// The largest artifact that a page shows, in bytes.
 const MAX_SHOWN: usize = 1024 * 1024;
 
 pub(super) async fn page(seen: Seen, Path((name, id)): Path<(String, String)>) -> Response {
     let Ok(category) = name.parse::<Category>() else {
-        return seen.failed(Place::Events, &Failure::missing("there is no such category"));
+        return seen.failed(Place::Events, &Failure::failed("there is no such category"));
     };
     match objects::one(&seen.app.console, category, &id).await {
         Ok(Some((object, events))) => {
@@ -36,7 +36,7 @@ pub(super) async fn page(seen: Seen, Path((name, id)): Path<(String, String)>) -
             page.render(&content(&page, category, &object, &events, text.as_deref())).into_response()
         }
         Ok(None) => {
-            let missing = Failure::missing(format!("the ledger has no {category} {id}")).hint(format!(
+            let missing = Failure::failed(format!("the ledger has no {category} {id}")).hint(format!(
                 "It may be older than 35 days, or of another stack: this is {}.",
                 seen.app.console.stack.name
             ));
@@ -171,8 +171,8 @@ async fn read(seen: &Seen) -> Result<Vec<u8>> {
     let key = seen.get("key").unwrap_or_default();
     match seen.app.console.artifacts.get(key, None, MAX_SHOWN).await? {
         GetResult::Object { bytes, .. } => Ok(bytes.to_vec()),
-        GetResult::TooLarge => Err(Failure::unusable(format!("{key} is larger than {}", bytes(MAX_SHOWN as u64)))
+        GetResult::TooLarge => Err(Failure::usage(format!("{key} is larger than {}", bytes(MAX_SHOWN as u64)))
             .hint(format!("aws s3 cp 's3://{}/{}' .", seen.app.console.artifacts.bucket(), key.replace('\'', "")))),
-        GetResult::Absent | GetResult::Unchanged => Err(Failure::missing("there is no such artifact")),
+        GetResult::Absent | GetResult::Unchanged => Err(Failure::failed("there is no such artifact")),
     }
 }

@@ -11,14 +11,14 @@ use super::{Seen, head};
 use crate::data::filter::before;
 use crate::data::objects::{self, Object, ObjectPage};
 use crate::data::setup::{self, Alias};
-use crate::error::{Failure, Result};
-use crate::timestamp::Timestamp;
 use crate::view::format::{bytes, count, words};
 use crate::view::layout::BASE;
 use crate::view::parts::{
     aged, ago, commands, empty, event_state, id_link, kind, labelled, state, unreadable, visible,
 };
 use crate::view::{Page, Place};
+use crate::{Failure, Result};
+use hooks_operate::timestamp::Timestamp;
 
 /// Name of the list, and what is said of an empty one.
 const fn named(category: Category) -> (&'static str, &'static str) {
@@ -51,7 +51,7 @@ pub(super) async fn page(seen: Seen, Path(name): Path<String>) -> Response {
     let category = match name.parse::<Category>() {
         Ok(Category::Batch) => return Redirect::to(&format!("{BASE}/batches")).into_response(),
         Ok(category) => category,
-        Err(_) => return seen.failed(Place::Events, &Failure::missing("there is no such category")),
+        Err(_) => return seen.failed(Place::Events, &Failure::failed("there is no such category")),
     };
     let before = match before(&seen.parameters) {
         Ok(before) => before,

@@ -8,21 +8,23 @@ use hooks_webhook::Category;
 use maud::{Markup, html};
 
 use super::{Seen, head};
-use crate::aws::{QueueDepth, oldest_ages};
+use crate::Result;
 use crate::console::Console;
 use crate::data::deliveries::Deliveries;
 use crate::data::filter::Filter;
 use crate::data::letters;
 use crate::data::objects::{self, Object};
-use crate::data::setup::{self, Alias, Consumer, EndpointState, Subscriber};
+use crate::data::setup::{self, Alias, EndpointState, Subscriber};
 use crate::data::survey::Survey;
-use crate::error::Result;
-use crate::timestamp::Timestamp;
 use crate::view::chart::{Buckets, Series, bars, figures, legend, spark};
 use crate::view::format::{age, count, counted, share, span};
 use crate::view::layout::BASE;
 use crate::view::parts::{ago, clock, empty, id_link, labelled, now_millis, number, say, unreadable};
 use crate::view::{Page, Place};
+use hooks_operate::dead_letters::QueueDepth;
+use hooks_operate::metrics::oldest_ages;
+use hooks_operate::pause::SourceState;
+use hooks_operate::timestamp::Timestamp;
 
 /// Categories whose objects can be expected.
 pub(crate) const EXPECTED: [Category; 3] = [Category::Response, Category::Batch, Category::FineTuning];
@@ -43,7 +45,7 @@ struct Parts {
 struct Queue {
     category: Category,
     depths: Result<(QueueDepth, QueueDepth)>,
-    consumer: Result<Option<Consumer>>,
+    consumer: Result<SourceState>,
     oldest: Option<i64>,
 }
 
@@ -57,7 +59,7 @@ impl Queue {
     }
 
     fn is_paused(&self) -> bool {
-        matches!(&self.consumer, Ok(Some(consumer)) if !consumer.is_running)
+        matches!(&self.consumer, Ok(consumer) if !consumer.is_on())
     }
 }
 
@@ -218,7 +220,7 @@ fn todos(parts: &Parts) -> Vec<Todo> {
     }
     for state in parts.endpoints.iter().flatten().filter(|state| matches!(state.secret, Ok(None))) {
         let (name, text) = (&state.endpoint.name, "Its deliveries are refused with 503, and OpenAI repeats them.");
-        let bad = name == crate::aws::endpoints::PROJECT;
+        let bad = name == hooks_operate::endpoints::PROJECT;
         add(bad, format!("The signing secret of {name} was never set."), text.to_owned(), "/endpoints", "Look");
     }
     todos
@@ -240,7 +242,8 @@ fn facts(parts: &Parts) -> Markup {
     let survey = parts.survey.as_ref().ok();
     let waiting = parts.queues.iter().filter(|queue| queue.oldest.is_some()).max_by_key(|queue| queue.oldest);
     let letters: u64 = parts.queues.iter().map(Queue::letters).sum();
-    let secret = parts.endpoints.iter().flatten().find(|state| state.endpoint.name == crate::aws::endpoints::PROJECT);
+    let secret =
+        parts.endpoints.iter().flatten().find(|state| state.endpoint.name == hooks_operate::endpoints::PROJECT);
     html! {
         dl.facts {
             div { dt { "Last event" } dd { @match survey.and_then(|survey| survey.newest.as_ref()) {
@@ -382,9 +385,8 @@ fn categories(parts: &Parts) -> Markup {
                             a.alarm href={ (BASE) "/dead-letters?category=" (queue.category) } { b { (count(queue.letters())) } }
                         } @else { (number(0)) } }
                         td.end { @match &queue.consumer {
-                            Ok(Some(consumer)) if consumer.is_running => (labelled("done", "running")),
-                            Ok(Some(_)) => (labelled("paused", "paused")),
-                            Ok(None) => (labelled("gone", "none")),
+                            Ok(consumer) if consumer.is_on() => (labelled("done", "running")),
+                            Ok(_) => (labelled("paused", "paused")),
                             Err(_) => span.small.quiet { "not readable" },
                         } }
                     }

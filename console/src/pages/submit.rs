@@ -7,9 +7,7 @@ use maud::{Markup, html};
 
 use super::batches::address;
 use super::{Seen, head};
-use crate::batch_input::{InputErrors, InputSummary};
 use crate::data::submit;
-use crate::error::{Failure, Result};
 use crate::http::gate::Posted;
 use crate::http::tokens::random;
 use crate::once;
@@ -17,6 +15,8 @@ use crate::view::format::{bytes, count, counted};
 use crate::view::layout::BASE;
 use crate::view::parts::{commands, say, unreadable};
 use crate::view::{Page, Place};
+use crate::{Failure, Result};
+use hooks_operate::batch_input::{InputErrors, InputSummary};
 
 /// Requests of the form, as they were entered.
 #[derive(Default)]
@@ -55,9 +55,9 @@ pub(super) async fn submit(seen: Seen, Extension(form): Extension<Posted>) -> Re
         }
     };
     let submitted = async {
-        let token = form.get("once").ok_or_else(|| Failure::unusable("the form was not checked"))?;
+        let token = form.get("once").ok_or_else(|| Failure::usage("the form was not checked"))?;
         if !once::first(&console.ledger, token).await? {
-            return Err(Failure::unusable("this form was submitted before, and is not submitted twice")
+            return Err(Failure::usage("this form was submitted before, and is not submitted twice")
                 .hint("Its batch is in the list of batches. To submit the same requests again, check them anew."));
         }
         let (batch, failure) = submit::submit(console, entered.requests.to_owned(), &input, &metadata).await?;

@@ -46,7 +46,7 @@ pub(crate) fn span(millis: i64) -> String {
 
 /// Age in one unit: `45 s`, `3 min`, `2 h`, `3 d`.
 pub(crate) fn age(millis: i64) -> String {
-    crate::timestamp::duration(millis.max(0) / 1000)
+    hooks_operate::timestamp::duration(millis.max(0) / 1000)
 }
 
 /// Bytes: `176 bytes`, `670 kB`, `1.2 MB`.

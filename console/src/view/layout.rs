@@ -25,16 +25,18 @@ pub(crate) enum Place {
     Expectations,
     Endpoints,
     Alerts,
+    Jobs,
     Api,
     Help,
 }
 
 impl Place {
-    const HAPPENED: [(Self, &'static str, &'static str); 4] = [
+    const HAPPENED: [(Self, &'static str, &'static str); 5] = [
         (Self::Overview, "", "Overview"),
         (Self::Events, "/events", "Events"),
         (Self::Failures, "/events?state=failed", "Failures"),
         (Self::DeadLetters, "/dead-letters", "Dead letters"),
+        (Self::Jobs, "/jobs", "Jobs"),
     ];
     const OBJECTS: [(Self, &'static str, &'static str); 7] = [
         (Self::Batches, "/batches", "Batches"),
@@ -161,7 +163,7 @@ impl Page<'_> {
     pub(crate) fn freshness(&self) -> Markup {
         html! {
             span.end.line.small.quiet {
-                span { "read at " (super::parts::clock(crate::timestamp::Timestamp::now())) " " span data-zone { "UTC" } }
+                span { "read at " (super::parts::clock(hooks_operate::timestamp::Timestamp::now())) " " span data-zone { "UTC" } }
                 a.button href=(self.address) { "Refresh" }
             }
         }

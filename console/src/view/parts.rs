@@ -4,7 +4,7 @@ use maud::{Markup, html};
 
 use super::format::{age, count, short, span, words};
 use super::icons::icon;
-use crate::timestamp::Timestamp;
+use hooks_operate::timestamp::Timestamp;
 
 /// The longest text of others that is shown as a whole, in characters. Beyond it the beginning is shown.
 pub(crate) const MAX_TEXT: usize = 64 * 1024;

@@ -6,11 +6,11 @@
 
 mod alert;
 mod answer;
-mod call;
 #[cfg(test)]
 mod fake_services;
 mod handler;
 mod outcome;
-mod policy;
+mod policy_source;
+mod supervise;
 
 pub use handler::CallHandler;

@@ -12,6 +12,10 @@
 //! | lease | `lease#{name}` | `lease` | who does something that only one may do at a time |
 //! | alerts | `alerts#{category}#{reason}#{severity}` | `alerts` | how many alerts of a kind nobody was told of yet |
 //! | bookmark | `reconcile#{kind}` | `bookmark` | how far reconciliation got in a list of OpenAI's |
+//! | session | `session#{api}#{id}` | `session` | who supervises a live session, and what is known of it |
+//! | tool call | `session#{api}#{id}` | `tool#{call id}` | who runs a tool, and its result |
+//! | control | `session#{api}#{id}` | `control#{id}` | what people ask of a session, and the answer |
+//! | line | `session#{api}#{id}` | `line#{time}#{order}` | a line of its transcript |
 //!
 //! # One lock
 //!
@@ -44,12 +48,16 @@
 mod alerts;
 mod bookmark;
 mod change;
+mod control;
 mod expectation;
 mod history;
 mod job;
 mod lease;
 mod record;
+mod session;
 mod told;
+mod tool_call;
+mod transcript;
 pub mod value;
 
 use std::time::Duration;
@@ -63,11 +71,15 @@ use crate::clock::now_ms as now;
 pub(crate) use alerts::AlertGroup;
 pub use bookmark::Bookmark;
 pub use change::Item;
+pub use control::{Control, ControlAnswer};
 pub use expectation::{ExpectError, Expectation, MAX_CONTEXT, Waiting, WaitingPage, check_context};
 pub use history::{AttemptEnd, SHARDS, day_of};
 pub use job::{JobRecord, JobResult};
 pub use lease::Lease;
 pub use record::{Claim, ClaimResult, IdempotencyRecord, RecordResult};
+pub use session::{HoldResult, NewSession, SessionHold, SessionRecord, SessionState, TakeResult};
+pub use tool_call::{ToolCall, ToolClaim, ToolClaimResult, ToolResult};
+pub use transcript::TranscriptLine;
 
 /// Time that anything stays in the table after it was last claimed or written.
 const LIFETIME: Duration = Duration::from_hours(35 * 24);

@@ -189,12 +189,21 @@ impl Outcomes {
 
     /// Publishes an outcome.
     pub async fn announce(&self, announcement: &Announcement<'_>) -> Result<(), AwsError> {
+        self.put(&announcement.delivered.event.event_type, detail(announcement)).await
+    }
+
+    /// Publishes an outcome of no event, such as the end of a call.
+    pub async fn publish(&self, detail_type: &str, detail: &Value) -> Result<(), AwsError> {
+        self.put(detail_type, detail.to_string()).await
+    }
+
+    async fn put(&self, detail_type: &str, detail: String) -> Result<(), AwsError> {
         const ACTION: &str = "publish the outcome";
         let entry = PutEventsRequestEntry::builder()
             .event_bus_name(&self.bus)
             .source(SOURCE)
-            .detail_type(&announcement.delivered.event.event_type)
-            .detail(detail(announcement))
+            .detail_type(detail_type)
+            .detail(detail)
             .build();
         let answer = self.events.put_events().entries(entry).send().await.map_err(AwsError::of(ACTION))?;
         if answer.failed_entry_count == 0 {

@@ -47,6 +47,12 @@ impl Setup<'_> {
         self.config.map(hooks_aws::parameters::Parameters::new)
     }
 
+    /// The configuration of AWS, for handlers that ask more of it than the harness does.
+    #[must_use]
+    pub fn config(&self) -> Option<&Config> {
+        self.config
+    }
+
     /// Another bucket than the stack's own, for handlers that keep settings there.
     #[must_use]
     pub fn bucket(&self, name: &str) -> Option<Artifacts> {

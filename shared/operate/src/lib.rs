@@ -1,0 +1,28 @@
+//! What people do with a stack: look at its events, replay and redrive them, retry batches.
+//!
+//! The command line and the console are two hosts of the same operations. So nothing here prints, asks or draws: an
+//! operation takes a filter or an id, reports its progress to a function, and returns what it did.
+//!
+//! | module | purpose |
+//! |---|---|
+//! | [`stack`], [`endpoints`], [`metrics`] | the stack as CloudFormation and CloudWatch describe it |
+//! | [`batch_input`] | check of a batch's input file before it is uploaded |
+//! | [`event_log`] | events in the ledger: list, look up by id or its beginning |
+//! | [`dead_letters`] | dead letters: peek, redrive, purge |
+//! | [`job`] | replay or redrive of many events, as a job that can be resumed |
+//! | [`pause`] | stop and start the handling of a category |
+
+pub mod batch_input;
+pub mod dead_letters;
+pub mod endpoints;
+pub mod error;
+pub mod event_log;
+pub mod job;
+pub mod metrics;
+pub mod parallel;
+pub mod pause;
+pub mod stack;
+pub mod timestamp;
+
+pub use error::{ErrorKind, OperateError, Result};
+pub use timestamp::{DAY_MILLIS, Timestamp, duration};
