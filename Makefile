@@ -132,10 +132,11 @@ simulate: need-cargo ## Play SEEDS runs of the consumers with failures of all ki
 	target/simulation/simulate $(if $(SEED),--seed $(SEED),$(SEEDS) >/dev/null)
 
 .PHONY: fuzz
-fuzz: $(TOOLS)/bin/cargo-fuzz ## Fuzz signatures, whole events and SIP headers, each for FUZZ_SECONDS (needs a nightly toolchain)
-	cd shared/webhook/fuzz && for target in verify event sip; do \
-		mkdir -p corpus/$$target && PATH="$(CURDIR)/$(TOOLS)/bin:$$PATH" cargo +nightly fuzz run $$target \
-			corpus/$$target seeds/$$target -- -max_total_time=$(FUZZ_SECONDS); \
+fuzz: $(TOOLS)/bin/cargo-fuzz ## Fuzz deliveries, SIP headers and events of calls, each for FUZZ_SECONDS (needs a nightly toolchain)
+	for target in webhook/verify webhook/event webhook/sip openai/server_event; do \
+		cd $(CURDIR)/shared/$${target%/*}/fuzz; name=$${target#*/}; mkdir -p corpus/$$name; \
+		PATH="$(CURDIR)/$(TOOLS)/bin:$$PATH" cargo +nightly fuzz run $$name \
+			corpus/$$name seeds/$$name -- -max_total_time=$(FUZZ_SECONDS); \
 	done
 
 .PHONY: clean
