@@ -56,7 +56,7 @@ check: $(VENV)/stamp $(TOOLS)/stamp ## Check format, lints, dependencies, spelli
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/sam validate --lint --template template.yaml --region us-east-1
-	$(BIN)/cfn-lint docs/outcomes/rules.yaml infra/custom-domain.yaml
+	$(BIN)/cfn-lint docs/outcomes/rules.yaml infra/custom-domain.yaml infra/front.yaml
 
 .PHONY: bench
 bench: $(VENV)/stamp need-cargo ## Measure every number of the README (QUICK=1: fewer rounds)
@@ -87,9 +87,13 @@ sam-local: local ## Run every function in Docker with sam local, on sample event
 # `sam build` would build the functions one after the other, each with dependencies of its own features. So `sam deploy`
 # gets a template that says where `make build` has put them, and for which processor.
 .PHONY: deploy
-deploy: package-$(PROFILE) ## Build and deploy into your AWS account (SAM_ARGS="--config-env prod" for another environment)
+deploy: stack-name package-$(PROFILE) ## Build and deploy into your AWS account (SAM_ARGS="--config-env prod" for another environment)
 	sed 's#CodeUri: functions/#CodeUri: #; s#!Ref Architecture\]#$(ARCH)]#' template.yaml > $(PACKAGES)/template.yaml
 	$(BIN)/sam deploy --template-file $(PACKAGES)/template.yaml --config-file $(CURDIR)/samconfig.toml $(SAM_ARGS)
+
+.PHONY: stack-name
+stack-name: $(VENV)/stamp
+	@$(PY) -m infra.stack_name $(CURDIR)/samconfig.toml $(SAM_ARGS)
 
 .PHONY: package-release
 package-release: build
