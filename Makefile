@@ -105,6 +105,10 @@ package-local: local
 		strip -o $(PACKAGES)/$$function/bootstrap target/local/$$function; \
 	done
 
+.PHONY: permissions
+permissions: local ## Take each permission of each consumer away, one at a time, and see the function refused (10 minutes)
+	PERMISSIONS=all $(PY) -m pytest -n 2 tests/test_every_permission.py
+
 .PHONY: simulate
 simulate: need-cargo ## Play SEEDS runs of the consumers with failures of all kinds (SEED=7: one of them, step by step)
 	cargo build --package simulation --profile simulation
