@@ -61,7 +61,7 @@ check: $(VENV)/stamp $(TOOLS)/stamp $(if $(LAST_RELEASE),$(TOOLS)/bin/cargo-semv
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/sam validate --lint --template template.yaml --region us-east-1
-	$(BIN)/cfn-lint docs/outcomes/rules.yaml infra/custom-domain.yaml infra/supervisor-fargate.yaml
+	$(BIN)/cfn-lint docs/outcomes/rules.yaml infra/custom-domain.yaml infra/front.yaml infra/supervisor-fargate.yaml
 
 .PHONY: bench
 bench: $(VENV)/stamp need-cargo ## Measure every number of the README (QUICK=1: fewer rounds)
@@ -125,6 +125,10 @@ package-local: local
 		mkdir -p $(PACKAGES)/$$function; \
 		strip -o $(PACKAGES)/$$function/bootstrap target/local/$$function; \
 	done
+
+.PHONY: permissions
+permissions: local ## Take each permission of each consumer away, one at a time, and see the function refused (10 minutes)
+	PERMISSIONS=all $(PY) -m pytest -n 2 tests/test_every_permission.py
 
 .PHONY: simulate
 simulate: need-cargo ## Play SEEDS runs of the consumers with failures of all kinds (SEED=7: one of them, step by step)
