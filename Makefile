@@ -25,6 +25,8 @@ HOST_TARGET := $(if $(filter arm64,$(HOST_ARCH)),aarch64,x86_64)-unknown-linux-g
 # Where the functions lie that are deployed.
 PACKAGES := $(if $(filter local,$(PROFILE)),target/lambda-local,target/lambda)
 DIST ?= dist
+# What the interface of the crate `hooks-webhook` must stay compatible with; before the first release nothing.
+LAST_RELEASE := $(shell git describe --tags --abbrev=0 --match 'v*' 2>/dev/null)
 FUZZ_SECONDS ?= 60
 SEEDS ?= 10000
 
@@ -46,18 +48,20 @@ chaos: local ## Deliver 20,000 events while everything fails, then judge (DELIVE
 	@$(PY) -m infra.local.chaos $(if $(SEED),--seed $(SEED)) $(if $(DELIVERIES),--deliveries $(DELIVERIES))
 
 .PHONY: check
-check: $(VENV)/stamp $(TOOLS)/stamp ## Check format, lints, dependencies, spelling and the template
+check: $(VENV)/stamp $(TOOLS)/stamp $(if $(LAST_RELEASE),$(TOOLS)/bin/cargo-semver-checks) ## Check format, lints, dependencies, spelling and the template
 	cargo fmt --all --check
 	cargo clippy --workspace --all-targets --profile local -- -D warnings
 	RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --profile local --document-private-items
 	$(TOOLS)/bin/cargo-sort --workspace --grouped --check
 	$(TOOLS)/bin/cargo-machete
 	$(TOOLS)/bin/cargo-deny --log-level error check bans licenses sources
+	cargo package --package hooks-webhook --allow-dirty --quiet
+	$(if $(LAST_RELEASE),$(TOOLS)/bin/cargo-semver-checks semver-checks --package hooks-webhook --baseline-rev $(LAST_RELEASE))
 	$(BIN)/typos
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/sam validate --lint --template template.yaml --region us-east-1
-	$(BIN)/cfn-lint docs/outcomes/rules.yaml infra/custom-domain.yaml
+	$(BIN)/cfn-lint docs/outcomes/rules.yaml infra/custom-domain.yaml infra/supervisor-fargate.yaml
 
 .PHONY: bench
 bench: $(VENV)/stamp need-cargo ## Measure every number of the README (QUICK=1: fewer rounds)
@@ -128,10 +132,11 @@ simulate: need-cargo ## Play SEEDS runs of the consumers with failures of all ki
 	target/simulation/simulate $(if $(SEED),--seed $(SEED),$(SEEDS) >/dev/null)
 
 .PHONY: fuzz
-fuzz: $(TOOLS)/bin/cargo-fuzz ## Fuzz signatures, whole events and SIP headers, each for FUZZ_SECONDS (needs a nightly toolchain)
-	cd shared/webhook/fuzz && for target in verify event sip; do \
-		mkdir -p corpus/$$target && PATH="$(CURDIR)/$(TOOLS)/bin:$$PATH" cargo +nightly fuzz run $$target \
-			corpus/$$target seeds/$$target -- -max_total_time=$(FUZZ_SECONDS); \
+fuzz: $(TOOLS)/bin/cargo-fuzz ## Fuzz deliveries, SIP headers and events of calls, each for FUZZ_SECONDS (needs a nightly toolchain)
+	for target in webhook/verify webhook/event webhook/sip openai/server_event; do \
+		cd $(CURDIR)/shared/$${target%/*}/fuzz; name=$${target#*/}; mkdir -p corpus/$$name; \
+		PATH="$(CURDIR)/$(TOOLS)/bin:$$PATH" cargo +nightly fuzz run $$name \
+			corpus/$$name seeds/$$name -- -max_total_time=$(FUZZ_SECONDS); \
 	done
 
 .PHONY: clean
@@ -166,6 +171,9 @@ $(TOOLS)/stamp: Makefile | need-cargo
 	cargo install --quiet --debug --locked --root $(TOOLS) --target-dir $(TOOLS)/build cargo-deny@0.20.2 cargo-machete@0.9.2 cargo-sort@2.1.4
 	@rm -rf $(TOOLS)/build
 	@touch $@
+
+$(TOOLS)/bin/cargo-semver-checks: | need-cargo
+	cargo install --quiet --debug --locked --root $(TOOLS) cargo-semver-checks@0.44.0
 
 $(TOOLS)/bin/cargo-fuzz: | need-cargo
 	cargo install --quiet --debug --locked --root $(TOOLS) cargo-fuzz@0.13.2

@@ -1,6 +1,6 @@
 """`make dist`: packs what a release has.
 
-    python -m infra.dist --arch arm64 --packages target/lambda [--cli target/release/openai-webhooks] [--out dist]
+    python -m infra.dist [--arch arm64 --packages target/lambda] [--cli target/release/openai-webhooks] [--out dist]
 
 Equal input makes equal archives: each file has the same date, and names are sorted.
 """
@@ -30,15 +30,19 @@ _FOLDERS = ("docs", "events")
 def main(arguments: list[str]) -> int:
     """Return the exit code."""
     parser = argparse.ArgumentParser(prog="python -m infra.dist")
-    parser.add_argument("--arch", required=True, choices=("arm64", "x86_64"), help="processor of the functions")
-    parser.add_argument("--packages", required=True, type=Path, help="folder with a folder for each function")
+    parser.add_argument("--arch", choices=("arm64", "x86_64"), help="processor of the functions")
+    parser.add_argument(
+        "--packages", type=Path, default=ROOT / "target" / "lambda", help="folder with a folder for each function"
+    )
     parser.add_argument("--cli", type=Path, help="command line for this platform")
     parser.add_argument("--sbom", type=Path, default=ROOT / "target" / "sbom", help="folder with bills of materials")
     parser.add_argument("--out", type=Path, default=ROOT / "dist")
     options = parser.parse_args(arguments)
     options.out.mkdir(parents=True, exist_ok=True)
     name = f"openai-webhooks-{version()}"
-    made = [pack_stack(options.out / f"{name}-{options.arch}.zip", options.arch, options.packages)]
+    made = []
+    if options.arch is not None:
+        made.append(pack_stack(options.out / f"{name}-{options.arch}.zip", options.arch, options.packages))
     if options.cli is not None:
         made.append(pack_command_line(options.out / f"{name}-{_platform()}.tar.gz", options.cli))
     for bill in sorted(options.sbom.glob("*.json")):

@@ -37,7 +37,7 @@ _SECONDS = 120
 SAYS = {
     "openai-webhooks doctor": "Everything is set up.",
     "openai-webhooks status": "CREATE_COMPLETE",
-    "openai-webhooks events list ": "brand.new",
+    "openai-webhooks events list   #": "brand.new",
     "openai-webhooks events show": "completed",
     "openai-webhooks events replay": "Replayed 1 event",
     "openai-webhooks endpoints test": "answered 200",
