@@ -61,7 +61,7 @@ check: $(VENV)/stamp $(TOOLS)/stamp $(if $(LAST_RELEASE),$(TOOLS)/bin/cargo-semv
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/sam validate --lint --template template.yaml --region us-east-1
-	$(BIN)/cfn-lint docs/outcomes/rules.yaml infra/custom-domain.yaml
+	$(BIN)/cfn-lint docs/outcomes/rules.yaml infra/custom-domain.yaml infra/supervisor-fargate.yaml
 
 .PHONY: bench
 bench: $(VENV)/stamp need-cargo ## Measure every number of the README (QUICK=1: fewer rounds)
@@ -137,16 +137,12 @@ simulate: need-cargo ## Play SEEDS runs of the consumers with failures of all ki
 	target/simulation/simulate $(if $(SEED),--seed $(SEED),$(SEEDS) >/dev/null)
 
 .PHONY: fuzz
-fuzz: $(TOOLS)/bin/cargo-fuzz ## Fuzz the signature check and the reading of calls' events, FUZZ_SECONDS each (needs a nightly toolchain)
-	$(call fuzz,webhook,verify)
-	$(call fuzz,openai,server_event)
-
-# Usage: $(call fuzz,crate under shared/,target)
-define fuzz
-	mkdir -p shared/$(1)/fuzz/corpus/$(2)
-	cd shared/$(1)/fuzz && PATH="$(CURDIR)/$(TOOLS)/bin:$$PATH" cargo +nightly fuzz run $(2) \
-		corpus/$(2) seeds/$(2) -- -max_total_time=$(FUZZ_SECONDS)
-endef
+fuzz: $(TOOLS)/bin/cargo-fuzz ## Fuzz deliveries, SIP headers and events of calls, each for FUZZ_SECONDS (needs a nightly toolchain)
+	for target in webhook/verify webhook/event webhook/sip openai/server_event; do \
+		cd $(CURDIR)/shared/$${target%/*}/fuzz; name=$${target#*/}; mkdir -p corpus/$$name; \
+		PATH="$(CURDIR)/$(TOOLS)/bin:$$PATH" cargo +nightly fuzz run $$name \
+			corpus/$$name seeds/$$name -- -max_total_time=$(FUZZ_SECONDS); \
+	done
 
 .PHONY: clean
 clean: ## Remove everything that the commands above made

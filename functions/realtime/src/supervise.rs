@@ -22,7 +22,7 @@ pub(crate) struct Supervisors {
     pub(crate) queue: QueueSender,
     pub(crate) queue_url: String,
     pub(crate) functions: Functions,
-    /// Name of the function; `None` where containers take the queue's messages.
+    /// Name of the function; `None` where containers take the starts from the queue.
     pub(crate) function: Option<String>,
 }
 
@@ -70,17 +70,19 @@ impl Supervisors {
         // A process that died may have recorded the session and not have sent this.
         if is_new || context.attempt > 1 {
             let message = json!({"api": api.as_str(), "id": id}).to_string();
-            let delay = if self.function.is_some() { FIRST_LOOK } else { Duration::ZERO };
-            self.queue.send_text(&self.queue_url, &message, delay).await?;
+            self.queue.send_text(&self.queue_url, &message, FIRST_LOOK).await?;
         }
         Ok(())
     }
 
     /// Starts the supervisor. If that fails, the watchdog starts it.
     pub(crate) async fn start(&self, api: CallApi, id: &str) {
-        let Some(function) = &self.function else { return };
         let event = json!({"api": api.as_str(), "id": id, "generation": 1, "accepted": true}).to_string();
-        if let Err(error) = self.functions.start(function, &event).await {
+        let started = match &self.function {
+            Some(function) => self.functions.start(function, &event).await,
+            None => self.queue.send_text(&self.queue_url, &event, Duration::ZERO).await,
+        };
+        if let Err(error) = started {
             tracing::error!("{error}; the watchdog starts it");
         }
     }
