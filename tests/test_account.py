@@ -183,6 +183,8 @@ SECRET = f"arn:aws:secretsmanager:{REGION}:{ACCOUNT}:secret:name-AbCdEf"
         {"KmsKeyArn": f"arn:aws:kms:{REGION}:{ACCOUNT}:key/*"},
         {"KmsKeyArn": f"arn:aws:kms:{REGION}:{ACCOUNT}:alias/mine"},
         {"PermissionsBoundaryArn": f"arn:aws:iam::{ACCOUNT}:policy/*"},
+        {"CallToolFunctionArns": f"arn:aws:lambda:{REGION}:{ACCOUNT}:function:*"},
+        {"CallLookUpTableArn": f"arn:aws:dynamodb:{REGION}:{ACCOUNT}:table/*"},
         {"RolePath": "hooks"},
         {"RolePath": "/*/"},
         {"OpenAIBaseUrl": "http://api.openai.com/v1"},

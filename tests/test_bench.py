@@ -82,7 +82,7 @@ def test_every_call_of_an_event_is_counted(stack: Stack, openai: StandIn) -> Non
         assert (amounts["sqs"], amounts["s3_put"], amounts["dynamodb_write"]) == (3, 1, 5)
 
         costs = idle.idle(stack, recorder)
-        assert {name: costs.amounts[name] for name in ("secret", "alarm")} == {"secret": 3, "alarm": 10}
+        assert {name: costs.amounts[name] for name in ("secret", "alarm")} == {"secret": 3, "alarm": 15}
         # 730 hours with a run every quarter of an hour, and one every six hours.
         assert round(costs.amounts["scheduler"], 1) == round(costs.amounts["lambda_request"], 1) == 3041.7
         assert costs.amounts["dynamodb_read"] > 0

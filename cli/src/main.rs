@@ -8,6 +8,7 @@
 mod audit;
 mod aws;
 mod batch;
+mod browser;
 mod calls;
 mod capture;
 mod context;
@@ -95,6 +96,7 @@ enum Command {
     Batch(batch::BatchCommand),
     #[command(subcommand)]
     Calls(calls::CallsCommand),
+    Console(browser::ConsoleArgs),
     /// Show the state of the stack: deliveries, events, queues, dead letters, failures, expectations
     Status,
     /// Print a completion script for your shell
@@ -123,6 +125,7 @@ async fn run(command: Command, context: &Context) -> Result {
         Command::Expect(args) => expect::run(&args, context).await,
         Command::Batch(command) => batch::run(&command, context).await,
         Command::Calls(command) => calls::run(&command, context).await,
+        Command::Console(args) => browser::run(&args, context).await,
         Command::Status => status::run(context).await,
         Command::Completions { shell } => shell::completions(shell, context),
         Command::Man(args) => shell::man(&args, context),

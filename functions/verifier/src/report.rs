@@ -49,8 +49,7 @@ impl Report {
             .maybe("object.id", self.object_id.as_deref())
             .number("body.size_bytes", self.body_bytes)
             .metric(Metric::Deliveries, 1);
-        let failed = [Outcome::Accepted, Outcome::SecretUnavailable, Outcome::QueueUnavailable].contains(&outcome);
-        if !failed {
+        if ![Outcome::Accepted, Outcome::SecretUnavailable, Outcome::QueueUnavailable].contains(&outcome) {
             line = line.metric(Metric::Refused, 1);
         }
         for (metric, time) in [(Metric::VerifyTime, self.verify_time), (Metric::EnqueueTime, self.enqueue_time)] {

@@ -8,6 +8,7 @@
 //! |---|---|---|---|
 //! | idempotency record | `idempotency#{key}` | `record` | who works, or has worked, on everything that means the same: the only lock |
 //! | event | `event#{endpoint}#{webhook-id}` | `event` | what a delivery said, and the history of its attempts |
+//! | body | that of its event | `body` | the whole body of an event of which the item above has a masked one, for a day |
 //! | job | `job#{category}#{object id}` | `job` | what an object is now, by when it is expected to end, and what its outcome shall carry |
 //! | lease | `lease#{name}` | `lease` | who does something that only one may do at a time |
 //! | alerts | `alerts#{category}#{reason}#{severity}` | `alerts` | how many alerts of a kind nobody was told of yet |
@@ -60,10 +61,13 @@ mod tool_call;
 mod transcript;
 pub mod value;
 
+use std::borrow::Cow;
 use std::time::Duration;
 
 use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::config::timeout::TimeoutConfig;
+
+use hooks_webhook::masked;
 
 use crate::Config;
 use crate::clock::now_ms as now;
@@ -95,6 +99,8 @@ const TRY_TIMEOUT: Duration = Duration::from_secs(3);
 pub struct Ledger {
     client: Client,
     table: String,
+    /// Whether data of callers and users is masked.
+    masks: bool,
 }
 
 impl Ledger {
@@ -103,7 +109,22 @@ impl Ledger {
     pub fn new(config: &Config, table: impl Into<String>) -> Self {
         let timeouts = TimeoutConfig::builder().operation_attempt_timeout(TRY_TIMEOUT).build();
         let config = aws_sdk_dynamodb::config::Builder::from(config.sdk()).timeout_config(timeouts).build();
-        Self { client: Client::from_conf(config), table: table.into() }
+        Self { client: Client::from_conf(config), table: table.into(), masks: true }
+    }
+
+    /// The same ledger, which masks data of callers and users in what it keeps, or does not. It does unless told.
+    #[must_use]
+    pub fn masking(self, masks: bool) -> Self {
+        Self { masks, ..self }
+    }
+
+    /// The body of a dead letter: without the SIP headers of a call, which nobody can answer any more, and without the
+    /// URL of an environment, which whoever connects it retrieves from OpenAI. The identifier of a user stays, because a
+    /// redriven safety notice has to name it.
+    #[must_use]
+    pub fn body_of_dead_letter<'a>(&self, body: &'a str) -> Cow<'a, str> {
+        let masked = self.masks.then(|| masked(body, &["sip_headers", "remote_url"])).flatten();
+        masked.map_or(Cow::Borrowed(body), Cow::Owned)
     }
 
     /// The client, for queries that only one program makes.

@@ -43,6 +43,11 @@ impl ApiKeys {
         Arc::new(Self { usual, restricted: Mutex::default() })
     }
 
+    /// Accepts a key for these permissions alone.
+    pub(crate) fn restrict(&self, key: String, permissions: Vec<String>) {
+        lock(&self.restricted).insert(key, permissions);
+    }
+
     fn check(&self, key: &str, method: &Method, path: &str) -> Result<(), ApiError> {
         if key.starts_with("sk-admin-") {
             return Err(ApiError::invalid("Admin API keys can't be used here. Use the API key of a project.")
@@ -80,7 +85,7 @@ struct Restricted {
 
 async fn restrict(State(keys): App, Json(command): Json<Restricted>) -> Json<Value> {
     let permissions = json!(command.permissions);
-    lock(&keys.restricted).insert(command.key, command.permissions);
+    keys.restrict(command.key, command.permissions);
     Json(json!({ "permissions": permissions }))
 }
 

@@ -21,6 +21,7 @@ mod server;
 mod store;
 #[cfg(test)]
 mod testing;
+mod tokens;
 mod usage;
 mod webhooks;
 

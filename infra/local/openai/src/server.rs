@@ -17,6 +17,7 @@ use crate::phone_calls::PhoneCalls;
 use crate::request_log::RequestLog;
 use crate::responses::Responses;
 use crate::safety::Safety;
+use crate::tokens::Tokens;
 use crate::webhooks::Webhooks;
 use crate::{api_keys, errors, faults, files, request_log, webhooks};
 
@@ -30,6 +31,7 @@ pub(crate) fn router(api_key: String, retry_factor: f64) -> Router {
     let responses = Responses::new(&fine_tuning, &webhooks);
     let agents = Agents::new(&webhooks);
     let safety = Safety::new(&webhooks);
+    let (tokens, played) = (Tokens::new(&keys), Arc::clone(&log));
     let phone_calls = PhoneCalls::new(&webhooks);
 
     let control = Router::new()
@@ -44,6 +46,7 @@ pub(crate) fn router(api_key: String, retry_factor: f64) -> Router {
         .merge(faults::control(&faults))
         .merge(request_log::control(&log))
         .merge(api_keys::control(&keys))
+        .merge(tokens.control())
         .fallback(errors::unknown_command);
     // Read the layers from the bottom: a request is logged, its key is checked, and then faults apply.
     Router::new()
@@ -61,6 +64,7 @@ pub(crate) fn router(api_key: String, retry_factor: f64) -> Router {
         .layer(from_fn_with_state(keys, api_keys::check_key))
         .layer(from_fn(api_keys::add_headers))
         .layer(from_fn_with_state(log, request_log::record))
+        .merge(tokens.oauth().layer(from_fn_with_state(played, request_log::record)))
         .nest("/_control", control)
 }
 

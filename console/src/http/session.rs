@@ -1,0 +1,160 @@
+//! Who is looking, and how they came in: by a one-time link, which becomes a session.
+
+use std::collections::HashMap;
+use std::sync::Mutex;
+
+use super::sign_in::SignIns;
+use super::tokens::{hash, random, same};
+use crate::Result;
+
+/// What somebody may do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Role {
+    /// Look.
+    Viewer,
+    /// Look and act.
+    Operator,
+}
+
+impl Role {
+    /// The role as it is written.
+    #[must_use]
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Viewer => "read-only",
+            Self::Operator => "operator",
+        }
+    }
+}
+
+/// Who is looking.
+#[derive(Clone, Debug)]
+pub(crate) struct Caller {
+    pub(crate) name: String,
+    pub(crate) role: Role,
+    /// The token that every form carries.
+    pub(crate) csrf: String,
+}
+
+/// The way in.
+pub(crate) enum Door {
+    /// One person on this machine.
+    Loopback(Loopback),
+    /// A team, by links that the command line writes into the ledger.
+    Deployed(SignIns),
+}
+
+/// The way in on loopback. Nothing is kept when the process ends.
+pub(crate) struct Loopback {
+    /// `127.0.0.1:PORT` and `localhost:PORT`.
+    pub(crate) authorities: [String; 2],
+    name: String,
+    /// Hash of the link, until it is used.
+    link: Mutex<Option<String>>,
+    /// Tokens that forms carry, by the hash of the session.
+    sessions: Mutex<HashMap<String, String>>,
+}
+
+/// A session that has just begun.
+pub(crate) struct Opened {
+    /// The token that the cookie holds.
+    pub(crate) token: String,
+    pub(crate) caller: Caller,
+}
+
+impl Loopback {
+    /// The way in for the person `name`, and the link's token.
+    pub(crate) fn new(port: u16, name: &str) -> Result<(Self, String)> {
+        let link = random()?;
+        let door = Self {
+            authorities: [format!("127.0.0.1:{port}"), format!("localhost:{port}")],
+            name: name.to_owned(),
+            link: Mutex::new(Some(hash(&link))),
+            sessions: Mutex::default(),
+        };
+        Ok((door, link))
+    }
+
+    fn caller(&self, csrf: String) -> Caller {
+        Caller { name: self.name.clone(), role: Role::Operator, csrf }
+    }
+
+    fn open(&self, link: &str) -> Result<Option<Opened>> {
+        {
+            let mut expected = self.link.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+            if !expected.as_ref().is_some_and(|expected| same(expected, &hash(link))) {
+                return Ok(None);
+            }
+            *expected = None;
+        }
+        let (token, csrf) = (random()?, random()?);
+        let mut sessions = self.sessions.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        sessions.insert(hash(&token), csrf.clone());
+        Ok(Some(Opened { token, caller: self.caller(csrf) }))
+    }
+
+    fn find(&self, token: &str) -> Option<Caller> {
+        let sessions = self.sessions.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        sessions.get(&hash(token)).cloned().map(|csrf| self.caller(csrf))
+    }
+
+    fn end(&self, token: &str) {
+        let mut sessions = self.sessions.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        sessions.remove(&hash(token));
+    }
+}
+
+impl Door {
+    /// Uses a link. `None` if it is unknown, used or too old: which of them is not told.
+    pub(crate) async fn open(&self, link: &str) -> Result<Option<Opened>> {
+        match self {
+            Self::Loopback(door) => door.open(link),
+            Self::Deployed(door) => door.open(link).await,
+        }
+    }
+
+    /// Whose session this is.
+    pub(crate) async fn find(&self, token: &str) -> Result<Option<Caller>> {
+        match self {
+            Self::Loopback(door) => Ok(door.find(token)),
+            Self::Deployed(door) => door.find(token).await,
+        }
+    }
+
+    /// Ends a session.
+    pub(crate) async fn end(&self, token: &str) -> Result<()> {
+        match self {
+            Self::Loopback(door) => {
+                door.end(token);
+                Ok(())
+            }
+            Self::Deployed(door) => door.end(token).await,
+        }
+    }
+
+    /// Name of the cookie, and its attributes besides `Path`, `HttpOnly` and `SameSite`.
+    pub(crate) const fn cookie(&self) -> (&'static str, &'static str) {
+        match self {
+            // `__Host-` asks for TLS, which loopback has none of.
+            Self::Loopback(_) => ("openai-webhooks-console", ""),
+            Self::Deployed(_) => ("__Host-openai-webhooks-console", "; Secure; Max-Age=43200"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_link_is_used_once() {
+        let (door, link) = Loopback::new(7, "ada").unwrap();
+        assert!(door.open("other").unwrap().is_none());
+        let opened = door.open(&link).unwrap().unwrap();
+        assert!(door.open(&link).unwrap().is_none());
+        assert_eq!(door.find(&opened.token).unwrap().name, "ada");
+        assert!(door.find("other").is_none());
+        door.end(&opened.token);
+        assert!(door.find(&opened.token).is_none());
+    }
+}
