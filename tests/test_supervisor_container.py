@@ -11,7 +11,6 @@ from infra.local.deploy import BINARIES
 from infra.local.emulator import ACCESS_KEY, REGION
 from infra.local.stack import Stack
 from infra.local.stand_in import StandIn
-from tests.conftest import MakeStack
 from tests.test_supervisor import Call
 from tests.waiting import wait_until
 
