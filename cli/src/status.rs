@@ -99,7 +99,7 @@ pub(crate) async fn run(context: &Context) -> Result {
 impl StackStatus {
     async fn read(context: &Context) -> Result<Self> {
         let (aws, ledger) = (context.aws().await?, context.ledger().await?);
-        let log = EventLog::new(ledger.clone());
+        let log = context.event_log().await?;
         let (deliveries, handled, today, queues, expectations) = tokio::join!(
             sums(aws, "Deliveries", ("endpoint", "outcome"), WINDOW),
             sums(aws, "Handled", ("category", "outcome"), WINDOW),

@@ -10,7 +10,7 @@ use serde_json::{Map, Value};
 use super::change::{Change, Item, WriteResult};
 use super::job::{SK, pk};
 use super::value::{number, read_text, text};
-use super::{Ledger, expires_at, now};
+use super::{Ledger, now};
 use crate::AwsError;
 
 const INDEX: &str = "by-due";
@@ -85,7 +85,7 @@ impl Ledger {
         };
         let waiting = expected()
             .set("waiting", text(category))
-            .set("expires_at", number(expires_at().saturating_add((due_at - now() / 1000).max(0))))
+            .set("expires_at", number(self.expires_at().saturating_add((due_at - now() / 1000).max(0))))
             .remove("overdue_at")
             .remove("queue_again_at")
             .compare("terminal")

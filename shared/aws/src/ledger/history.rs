@@ -12,7 +12,7 @@ use hooks_protocol::Status;
 use super::change::{Change, WriteResult};
 use super::record::{Claim, IdempotencyRecord};
 use super::value::{map, number, object, read_text, text, texts};
-use super::{Ledger, bounded, expires_at, now};
+use super::{Ledger, bounded, now};
 use crate::AwsError;
 use crate::outcomes::Outcome;
 use crate::queue::Delivered;
@@ -53,7 +53,7 @@ impl Ledger {
     ///
     /// `false`: it or a later attempt was written before, and a later one stays the last word.
     pub async fn log(&self, delivered: &Delivered, claim: &Claim, end: &AttemptEnd<'_>) -> Result<bool, AwsError> {
-        let change = described(delivered).set("claims", number(claim.claims.into()));
+        let change = self.described(delivered).set("claims", number(claim.claims.into()));
         let told = |change: Change| change.set("end_told", number(claim.claims.into()));
         let ended = |change, status| told(state(change, status)).set("handled_at", number(now()));
         let (change, result, reason) = match *end {
@@ -110,7 +110,7 @@ impl Ledger {
         if is_own && record.status == Status::Replaying {
             return Ok(());
         }
-        let change = described(delivered)
+        let change = self.described(delivered)
             .set("claims", number(record.claims.into()))
             .set("handled_at", number(record.ended_at.unwrap_or_else(now)));
         let told = |change: Change| change.set("end_told", number(record.ended_by.into()));
@@ -133,6 +133,27 @@ impl Ledger {
         };
         let attempts = vec![attempt(delivered, record.claimed_at, record.ended_at, result, reason)];
         self.write(delivered, change, &record.token, attempts, condition).await.map(drop)
+    }
+
+    /// The delivery's part of the item. The first delivery's arrival stays.
+    fn described(&self, Delivered { category, message, event }: &Delivered) -> Change {
+        let received_at = message.received_at.cast_signed();
+        let change = Change::default()
+            .keep_or_set("day", text(day_of(received_at, shard(&message.webhook_id))))
+            .keep_or_set("received_at", number(received_at))
+            .keep_or_set("source", text(message.source.as_str()))
+            .set("webhook_timestamp", text(&message.webhook_timestamp))
+            .set("event_id", text(&event.id))
+            .set("event_type", text(&event.event_type))
+            .set("category", text(category.as_str()))
+            .set_or_remove("object_id", event.object_id().map(text))
+            .set("expires_at", number(self.expires_at()));
+        let body = &message.body;
+        if body.len() <= MAX_BODY {
+            change.set("body", text(body)).remove("body_omitted")
+        } else {
+            change.remove("body").set("body_omitted", number(body.len().try_into().unwrap_or(i64::MAX)))
+        }
     }
 
     async fn write(
@@ -159,27 +180,6 @@ impl Ledger {
 
 fn pk(Delivered { message, .. }: &Delivered) -> String {
     format!("event#{}#{}", message.endpoint, message.webhook_id)
-}
-
-/// The delivery's part of the item. The first delivery's arrival stays.
-fn described(Delivered { category, message, event }: &Delivered) -> Change {
-    let received_at = message.received_at.cast_signed();
-    let change = Change::default()
-        .keep_or_set("day", text(day_of(received_at, shard(&message.webhook_id))))
-        .keep_or_set("received_at", number(received_at))
-        .keep_or_set("source", text(message.source.as_str()))
-        .set("webhook_timestamp", text(&message.webhook_timestamp))
-        .set("event_id", text(&event.id))
-        .set("event_type", text(&event.event_type))
-        .set("category", text(category.as_str()))
-        .set_or_remove("object_id", event.object_id().map(text))
-        .set("expires_at", number(expires_at()));
-    let body = &message.body;
-    if body.len() <= MAX_BODY {
-        change.set("body", text(body)).remove("body_omitted")
-    } else {
-        change.remove("body").set("body_omitted", number(body.len().try_into().unwrap_or(i64::MAX)))
-    }
 }
 
 fn state(change: Change, status: Status) -> Change {
