@@ -42,8 +42,7 @@ fn set_up(mut environment: Environment) -> Result<CustomResource, EnvironmentErr
     }
     environment.finish(|| {
         let config = config?;
-        let registrar =
-            Registrar { api_key: api_key?, store: Store::new(&config), ledger: ledger? };
+        let registrar = Registrar { api_key: api_key?, store: Store::new(&config), ledger: ledger? };
         Some(CustomResource { registrar: Arc::new(registrar), http: http.ok()? })
     })
 }

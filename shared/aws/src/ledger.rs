@@ -58,8 +58,8 @@ use std::time::Duration;
 use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::config::timeout::TimeoutConfig;
 
-use crate::{Config, Environment};
 use crate::clock::now_ms as now;
+use crate::{Config, Environment};
 
 pub(crate) use alerts::AlertGroup;
 pub use bookmark::Bookmark;

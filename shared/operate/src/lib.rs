@@ -7,9 +7,11 @@
 //! |---|---|
 //! | [`event_log`] | events in the ledger: list, look up by id or its beginning |
 //! | [`dead_letters`] | dead letters: peek, redrive, purge |
+//! | [`batch`] | check and submission of a batch; its answers over all retries |
 //! | [`job`] | replay or redrive of many events, as a job that can be resumed |
 //! | [`pause`] | stop and start the handling of a category |
 
+pub mod batch;
 pub mod dead_letters;
 pub mod error;
 pub mod event_log;

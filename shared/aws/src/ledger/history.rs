@@ -110,7 +110,8 @@ impl Ledger {
         if is_own && record.status == Status::Replaying {
             return Ok(());
         }
-        let change = self.described(delivered)
+        let change = self
+            .described(delivered)
             .set("claims", number(record.claims.into()))
             .set("handled_at", number(record.ended_at.unwrap_or_else(now)));
         let told = |change: Change| change.set("end_told", number(record.ended_by.into()));

@@ -1,8 +1,8 @@
 //! The item of something that people are told of once.
 
+use super::Ledger;
 use super::change::Change;
 use super::value::number;
-use super::{Ledger};
 use crate::AwsError;
 
 /// The sort key of its item.

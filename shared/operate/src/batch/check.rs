@@ -11,7 +11,7 @@ use hooks_openai::for_display;
 use serde_json::{Map, Value};
 
 /// OpenAI's limit for an input file, in bytes.
-pub(super) const MAX_BYTES: u64 = 200 * 1024 * 1024;
+pub const MAX_BYTES: u64 = 200 * 1024 * 1024;
 
 /// OpenAI's limit for the number of requests.
 const MAX_LINES: u64 = 50_000;
@@ -23,26 +23,27 @@ const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
 
 /// Summary of a file without errors.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct InputSummary {
-    pub(super) lines: u64,
+pub struct InputSummary {
+    /// Number of requests.
+    pub lines: u64,
     /// Path of all requests.
-    pub(super) endpoint: String,
+    pub endpoint: String,
     /// Model of all requests.
-    pub(super) model: String,
+    pub model: String,
 }
 
 /// Errors of a file.
 #[derive(Debug, Default, PartialEq, Eq)]
-pub(super) struct InputErrors {
+pub struct InputErrors {
     /// The first errors.
-    pub(super) shown: Vec<LineError>,
+    pub shown: Vec<LineError>,
     /// Number of all errors.
-    pub(super) count: u64,
+    pub count: u64,
 }
 
 /// Error of a line.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct LineError {
+pub struct LineError {
     /// Line number, from 1.
     line: u64,
     reason: &'static str,
@@ -51,7 +52,7 @@ pub(super) struct LineError {
 
 /// Checks the lines of a file; `progress` gets the number of bytes read. All requests must have the path `endpoint`, or
 /// else that of the first.
-pub(super) fn check(
+pub fn check(
     mut file: impl BufRead,
     endpoint: Option<&str>,
     progress: impl Fn(u64),
@@ -164,7 +165,7 @@ impl Check {
 }
 
 /// Whether it is a path of the API, such as `/v1/responses`. OpenAI decides which paths take batches.
-pub(super) fn is_path(url: &str) -> bool {
+pub fn is_path(url: &str) -> bool {
     url.strip_prefix("/v1/").is_some_and(|rest| {
         !rest.is_empty() && rest.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"/_-.".contains(&byte))
     })
