@@ -107,10 +107,16 @@ simulate: need-cargo ## Play SEEDS runs of the consumers with failures of all ki
 	target/simulation/simulate $(if $(SEED),--seed $(SEED),$(SEEDS) >/dev/null)
 
 .PHONY: fuzz
-fuzz: $(TOOLS)/bin/cargo-fuzz ## Fuzz the signature check for FUZZ_SECONDS (needs a nightly toolchain)
-	mkdir -p shared/webhook/fuzz/corpus/verify
-	cd shared/webhook/fuzz && PATH="$(CURDIR)/$(TOOLS)/bin:$$PATH" cargo +nightly fuzz run verify \
-		corpus/verify seeds/verify -- -max_total_time=$(FUZZ_SECONDS)
+fuzz: $(TOOLS)/bin/cargo-fuzz ## Fuzz the signature check and the reading of calls' events, FUZZ_SECONDS each (needs a nightly toolchain)
+	$(call fuzz,webhook,verify)
+	$(call fuzz,openai,server_event)
+
+# Usage: $(call fuzz,crate under shared/,target)
+define fuzz
+	mkdir -p shared/$(1)/fuzz/corpus/$(2)
+	cd shared/$(1)/fuzz && PATH="$(CURDIR)/$(TOOLS)/bin:$$PATH" cargo +nightly fuzz run $(2) \
+		corpus/$(2) seeds/$(2) -- -max_total_time=$(FUZZ_SECONDS)
+endef
 
 .PHONY: clean
 clean: ## Remove everything that the commands above made

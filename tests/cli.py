@@ -4,19 +4,19 @@ import json
 import os
 import pty
 import select
+import signal
 import subprocess
 import termios
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from infra.local import deploy
-from infra.local.emulator import Emulator
 from infra.local.processes import ROOT
 from infra.local.stack import Stack
 from infra.local.stand_in import StandIn
+from tests.waiting import wait_until
 
 BINARY = ROOT / "target" / "local" / "openai-webhooks"
 _TIMEOUT_SECONDS = 60.0
@@ -60,16 +60,21 @@ class Cli:
         """Run it once; `environment` adds variables. It has no terminal."""
         return run([BINARY, *arguments], stdin, cwd, self.environment | environment)
 
-    def at_terminal(self, typed: str, *arguments: str | Path, unseen: bool = False) -> tuple[int, str]:
+    def at_terminal(
+        self, typed: str, *arguments: str | Path, unseen: bool = False, columns: int = 0, **environment: str
+    ) -> tuple[int, str]:
         """Run it on a terminal where somebody types when asked; the exit code, and all that the terminal has shown.
 
-        With `unseen` they type once the terminal does not show it any more.
+        With `unseen` they type once the terminal does not show it any more. `environment` adds variables.
         """
         ours, its = pty.openpty()
+        termios.tcsetwinsize(its, (24, columns))
         command = [str(word) for word in (BINARY, *arguments)]
         deadline = time.monotonic() + _TIMEOUT_SECONDS
         shown, is_typed = b"", False
-        with subprocess.Popen(command, stdin=its, stdout=its, stderr=its, env=self.environment) as process:
+        with subprocess.Popen(
+            command, stdin=its, stdout=its, stderr=its, env=self.environment | environment
+        ) as process:
             os.close(its)
             while time.monotonic() < deadline:
                 if select.select([ours], [], [], 0.05)[0]:
@@ -86,6 +91,17 @@ class Cli:
         os.close(ours)
         return process.returncode, shown.decode()
 
+    def interrupted(self, when: Callable[[], object], *arguments: str | Path) -> Result:
+        """Run it, and press Ctrl-C once `when` says so."""
+        command = [str(word) for word in (BINARY, *arguments)]
+        with subprocess.Popen(
+            command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=self.environment
+        ) as process:
+            wait_until("it is time for Ctrl-C", when)
+            process.send_signal(signal.SIGINT)
+            out, err = process.communicate(timeout=_TIMEOUT_SECONDS)
+        return Result(process.returncode, out.decode(), err.decode())
+
     def ok(self, *arguments: str | Path, stdin: str | bytes = b"", **environment: str) -> Any:
         """Run it with `--json`, expect 0, and answer the document."""
         result = self.run(*arguments, "--json", stdin=stdin, **environment)
@@ -96,17 +112,6 @@ class Cli:
 def _echoes(terminal: int) -> bool:
     """Whether a terminal shows what is typed."""
     return bool(termios.tcgetattr(terminal)[3] & termios.ECHO)
-
-
-def reachable(emulator: Emulator) -> dict[str, Any]:
-    """The template with webhook URLs that are reached on this machine, for commands that take them from the stack."""
-    template = deploy.template()
-    for endpoint in ("project", "organization"):
-        url = f"{emulator.endpoint_url}/_aws/execute-api/${{Api}}/$default/webhooks/{endpoint}"
-        template["Outputs"][f"{endpoint.capitalize()}WebhookUrl"]["Value"] = {"Fn::Sub": url}
-    url = f"{emulator.endpoint_url}/_aws/execute-api/${{Api}}/$default/webhooks/{{name}}"
-    template["Outputs"]["AdditionalWebhookUrls"]["Value"] = {"Fn::Sub": url}
-    return template
 
 
 def run(command: Sequence[str | Path], stdin: str | bytes, cwd: Path | None, environment: dict[str, str]) -> Result:

@@ -22,7 +22,7 @@ class Registering:
         self.template["Resources"]["Api"]["Properties"]["Tags"] = {"ms-custom-id": api_id}
         self.parameters = {
             "RegisterEndpoint": "true",
-            "WebhookBaseUrl": f"{emulator.endpoint_url}/_aws/execute-api/{api_id}/$default",
+            "WebhookBaseUrl": f"{emulator.endpoint_url}/_aws/execute-api/{api_id}",
             "OpenAIApiKeySecretArn": self.new_secret(API_KEY),
             # ministack does not know schedules of rotations.
             "RotateSecretDays": "0",

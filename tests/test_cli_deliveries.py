@@ -14,7 +14,7 @@ import pytest
 from infra.local.emulator import Emulator
 from infra.local.stack import Stack, new_signing_secret, unhandled
 from tests import deliveries
-from tests.cli import Cli, reachable
+from tests.cli import Cli
 from tests.conftest import MakeStack
 from tests.waiting import wait_until
 
@@ -141,8 +141,8 @@ def test_samples_and_files_reach_the_stack(stack: Stack, body_file: Path) -> Non
     assert "no_matching_signature" in refused.out
 
 
-def test_without_a_url_it_goes_to_the_stack(emulator: Emulator, make_stack: MakeStack) -> None:
-    stack = make_stack(template=reachable(emulator), **unhandled())
+def test_without_a_url_it_goes_to_the_stack(make_stack: MakeStack) -> None:
+    stack = make_stack(**unhandled())
     assert Cli(stack).run("send").code == 0
 
 
@@ -151,7 +151,7 @@ def test_an_additional_endpoint_has_its_own_secret_and_scheme(emulator: Emulator
     arn = secrets.create_secret(Name=f"relay-{uuid.uuid4().hex}", SecretString="unset")["ARN"]
     endpoints = json.dumps({"relay": {"secret": arn, "scheme": "timestamped-hex"}})
     parameters = {"AdditionalEndpoints": endpoints, "AdditionalSecretArns": arn, **unhandled()}
-    stack = make_stack(template=reachable(emulator), **parameters)
+    stack = make_stack(**parameters)
     cli = Cli(stack)
     unset = cli.run("send", "--endpoint", "relay")
     assert (unset.code, "openai-webhooks secret set relay" in unset.err) == (1, True)

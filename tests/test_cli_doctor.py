@@ -5,10 +5,9 @@ from typing import Any
 
 import pytest
 
-from infra.local.emulator import Emulator
 from infra.local.stack import Stack, new_signing_secret, unhandled
 from infra.local.stand_in import API_KEY, StandIn
-from tests.cli import Cli, reachable
+from tests.cli import Cli
 from tests.conftest import MakeStack
 
 HANDLED = unhandled("realtime", "agent", "safety", "file", "fine-tuning")
@@ -22,9 +21,9 @@ Finding = dict[str, Any]
 
 
 @pytest.fixture
-def stack(emulator: Emulator, make_stack: MakeStack) -> Stack:
+def stack(make_stack: MakeStack) -> Stack:
     """A stack as `make deploy` leaves it: its secrets are unset."""
-    return make_stack(template=reachable(emulator), fill_secrets=False, **HANDLED)
+    return make_stack(fill_secrets=False, **HANDLED)
 
 
 @pytest.fixture

@@ -6,17 +6,16 @@ from pathlib import Path
 
 import pytest
 
-from infra.local.emulator import Emulator
 from infra.local.stack import Stack, new_signing_secret, unhandled
 from infra.local.stand_in import API_KEY, StandIn
-from tests.cli import Cli, Result, reachable
+from tests.cli import Cli, Result
 from tests.conftest import MakeStack
 
 
 @pytest.fixture
-def stack(emulator: Emulator, make_stack: MakeStack) -> Stack:
+def stack(make_stack: MakeStack) -> Stack:
     """A stack whose URLs are reached on this machine, with an API key and without signing secrets."""
-    stack = make_stack(template=reachable(emulator), fill_secrets=False, **unhandled())
+    stack = make_stack(fill_secrets=False, **unhandled())
     stack.set_secret("api-key", API_KEY)
     return stack
 

@@ -11,10 +11,14 @@ from infra.local.deploy import functions, template
 from infra.local.stack import CATEGORIES, Stack, logical, unhandled
 from infra.local.stand_in import StandIn
 from tests.conftest import MakeStack
-from tests.permissions import actions, statements, take_away
+from tests.permissions import actions, shared_policies, statements, take_away
 
 MANAGERS = {"register", "rotate", "reconcile"}
 """The functions that handle no category: they look after the endpoint, and after what it has not delivered."""
+
+
+ANYWHERE = {"SendTraces", "GetIdentityToken"}
+"""Statements whose actions AWS allows on `*` alone."""
 
 
 def test_every_category_has_a_function() -> None:
@@ -88,31 +92,33 @@ def test_every_statement_allows_named_actions_of_one_service_on_named_resources(
     assert roles == {role["Fn::GetAtt"][0] for role in used + [target["RoleArn"] for target in targets]}
 
     for role in roles:
-        for statement in statements(whole, role):
-            for either in statement["Fn::If"][1:] if "Fn::If" in statement else [statement]:
-                if either == {"Ref": "AWS::NoValue"}:
-                    continue
-                assert either.keys() == {"Sid", "Effect", "Action", "Resource"}
-                assert len({action.partition(":")[0] for action in actions(either)}) == 1
-                assert not any("*" in action for action in actions(either))
-                assert either["Resource"] != "*"
+        for either in statements(whole, role):
+            assert either.keys() - {"Condition"} == {"Sid", "Effect", "Action", "Resource"}
+            assert either.get("Condition", {}).keys() <= {"ForAllValues:StringLike", "ForAllValues:StringEquals"}
+            assert len({action.partition(":")[0] for action in actions(either)}) == 1
+            assert not any("*" in action for action in actions(either))
+            assert either["Resource"] != "*" or either["Sid"] in ANYWHERE
 
 
 def test_only_the_template_decides_who_shares_a_policy() -> None:
-    resources = template()["Resources"]
+    whole = template()
+    resources = whole["Resources"]
     policies = {name: it["Properties"] for name, it in resources.items() if it["Type"] == "AWS::IAM::ManagedPolicy"}
 
     # What every role that has it needs: consumers all of the one, callers of OpenAI all of the other.
     shared_by = {name: set() for name in policies}
     for role in [function["Properties"]["Role"]["Fn::GetAtt"][0] for function in functions().values()]:
-        for arn in resources[role]["Properties"].get("ManagedPolicyArns", []):
-            shared_by[arn["Ref"]].add(role)
+        for policy in shared_policies(whole, role):
+            shared_by[policy].add(role)
     consumers = {f"{logical(category)}Role" for category in CATEGORIES}
+    every = {function["Properties"]["Role"]["Fn::GetAtt"][0] for function in functions().values()}
     assert shared_by == {
         "ConsumerPolicy": consumers,
         "OpenAIPolicy": consumers - {"ArchiveRole"} | {f"{name.capitalize()}Role" for name in MANAGERS},
+        "KeyPolicy": every,
+        "TracePolicy": every,
     }
-    assert all(policy.keys() == {"Description", "PolicyDocument"} for policy in policies.values())
+    assert all(policy.keys() == {"Path", "Description", "PolicyDocument"} for policy in policies.values())
 
 
 def test_only_the_verifier_may_read_the_secrets_of_additional_endpoints(make_stack: MakeStack) -> None:
@@ -138,8 +144,7 @@ def test_the_api_is_created_one_part_after_the_other() -> None:
     # In parallel, API Gateway now and then refuses one of them.
     resources = template()["Resources"]
     assert resources["WebhookRoute"]["Properties"]["Target"] == {"Fn::Sub": "integrations/${VerifierIntegration}"}
-    assert resources["CatchAllRoute"]["DependsOn"] == "WebhookRoute"
-    assert resources["ApiStage"]["DependsOn"] == "CatchAllRoute"
+    assert resources["ApiStage"]["DependsOn"] == "WebhookRoute"
     assert "ApiStage" in resources["ProjectEndpoint"]["DependsOn"]
 
 
@@ -156,7 +161,14 @@ def test_the_api_is_created_one_part_after_the_other() -> None:
             },
         ),
         *(
-            (name, {"Description": {"Fn::Sub": f"{what} the stack ${{AWS::StackName}}{use}"}, "SecretString": "unset"})
+            (
+                name,
+                {
+                    "Description": {"Fn::Sub": f"{what} the stack ${{AWS::StackName}}{use}"},
+                    "SecretString": "unset",
+                    "KmsKeyId": {"Fn::If": ["UseKey", {"Ref": "KmsKeyArn"}, {"Ref": "AWS::NoValue"}]},
+                },
+            )
             for name, what, use in (
                 ("OpenAIApiKeySecret", "OpenAI API key that", " calls OpenAI with"),
                 ("ProjectSigningSecret", "Signing secret (whsec_...) of the project's webhook endpoint of", ""),
@@ -197,27 +209,6 @@ def test_secrets_that_exist_already_are_used(make_stack: MakeStack) -> None:
     assert {name: second.outputs[name] for name in given} == given
 
 
-def test_every_dead_letter_queue_has_an_alarm_that_alerts(stack: Stack) -> None:
-    found = stack.emulator.client("cloudwatch").describe_alarms(AlarmNamePrefix=f"{stack.name}-")["MetricAlarms"]
-
-    dead_letters = [alarm for alarm in found if alarm["MetricName"] == "ApproximateNumberOfMessagesVisible"]
-    watched = {alarm["Dimensions"][0]["Value"] for alarm in dead_letters}
-    assert watched == {url.rsplit("/", 1)[-1] for url in map(stack.dead_letter_queue_url, CATEGORIES)}
-    assert all(alarm["AlarmActions"] == [stack.outputs["AlertsTopicArn"]] for alarm in found)
-
-
-def test_an_event_of_a_type_that_no_consumer_knows_alerts(stack: Stack) -> None:
-    name = f"{stack.name}-archive-events"
-
-    (alarm,) = stack.emulator.client("cloudwatch").describe_alarms(AlarmNames=[name])["MetricAlarms"]
-
-    assert (alarm["Namespace"], alarm["MetricName"], alarm["Statistic"]) == ("AWS/SQS", "NumberOfMessagesSent", "Sum")
-    (dimension,) = alarm["Dimensions"]
-    assert dimension == {"Name": "QueueName", "Value": stack.queue_url("archive").rsplit("/", 1)[-1]}
-    assert (alarm["ComparisonOperator"], alarm["Threshold"]) == ("GreaterThanThreshold", 0)
-    assert alarm["AlarmActions"] == [stack.outputs["AlertsTopicArn"]]
-
-
 def test_both_tasks_of_reconcile_are_scheduled(make_stack: MakeStack) -> None:
     def schedules(stack: Stack) -> dict[str, tuple[str, str]]:
         scheduler = stack.emulator.client("scheduler")
@@ -239,24 +230,15 @@ def test_both_tasks_of_reconcile_are_scheduled(make_stack: MakeStack) -> None:
     assert schedules(without) == {"expectations": expectations}
 
 
-def test_reconciliation_that_keeps_failing_alerts(stack: Stack) -> None:
-    name = f"{stack.name}-reconcile-errors"
-
-    (alarm,) = stack.emulator.client("cloudwatch").describe_alarms(AlarmNames=[name])["MetricAlarms"]
-
-    assert (alarm["Namespace"], alarm["MetricName"], alarm["Statistic"]) == ("AWS/Lambda", "Errors", "Sum")
-    assert alarm["Dimensions"] == [{"Name": "FunctionName", "Value": stack.outputs["ReconcileFunctionName"]}]
-    assert alarm["AlarmActions"] == [stack.outputs["AlertsTopicArn"]]
-
-
-def test_what_is_not_a_webhook_is_answered_by_the_function(stack: Stack) -> None:
-    def answer(method: str, path: str) -> tuple[int, str]:
+def test_what_is_not_a_webhook_never_reaches_the_function(stack: Stack) -> None:
+    def answer(method: str, path: str) -> tuple[int, Any]:
         request = urllib.request.Request(stack.base_url() + path, method=method, data=b"" if method == "POST" else None)
-        try:
-            with urllib.request.urlopen(request) as response:
-                return response.status, ""
-        except urllib.error.HTTPError as error:
-            return error.code, json.load(error)["reason"]
+        with pytest.raises(urllib.error.HTTPError) as refused:
+            urllib.request.urlopen(request)
+        return refused.value.code, json.load(refused.value).get("reason")
 
     assert answer("POST", "/webhooks/nobody") == (404, "unknown_endpoint")
-    assert answer("GET", "/webhooks/project") == (405, "method_not_allowed")
+    lines = stack.logs("verifier")
+    for method, path in (("GET", "/webhooks/project"), ("POST", "/"), ("POST", "/wp-login.php"), ("POST", "/webhooks")):
+        assert answer(method, path) == (404, None)
+    assert stack.logs("verifier") == lines

@@ -3,11 +3,13 @@
 use std::env;
 use std::time::Duration;
 
+use aws_config::Region;
 use clap::Args;
 use hooks_aws::ledger::{Ledger, RETENTION_DAYS};
 use hooks_aws::secrets::Store;
 use hooks_function::ApiKeySecret;
 use hooks_openai::{ApiKeyError, Client};
+use hooks_operate::stack::logical_id;
 use hooks_webhook::Category;
 use tokio::sync::OnceCell;
 use tokio::time::Instant;
@@ -22,7 +24,7 @@ const OPENAI_TIMEOUT: Duration = Duration::from_mins(1);
 const DEFAULT_BASE_URL: &str = "https://api.openai.com/v1";
 
 /// Options that every command has.
-#[derive(Args, Debug)]
+#[derive(Args, Clone, Debug)]
 #[command(next_help_heading = "Global options")]
 pub(crate) struct GlobalArgs {
     /// Name of the stack
@@ -63,21 +65,32 @@ impl Context {
     /// The stack, if it exists.
     pub(crate) async fn find_stack(&self) -> Result<Option<&Stack>> {
         let found =
-            self.stack.get_or_try_init(|| async { Stack::describe(self.aws().await?, &self.options.stack).await });
+            self.stack.get_or_try_init(|| async { Ok(Stack::describe(self.aws().await?, &self.options.stack).await?) });
         found.await.map(Option::as_ref)
     }
 
     /// The stack.
     pub(crate) async fn stack(&self) -> Result<&Stack> {
-        self.find_stack().await?.ok_or_else(|| {
-            CliError::failed(format!("there is no stack {} in this account and region", self.options.stack))
-                .hint("Name another one with --stack, choose a --region or --profile, or deploy it with `make deploy`.")
-        })
+        match self.find_stack().await? {
+            Some(stack) => Ok(stack),
+            None => Err(CliError::failed(self.no_stack().await?).hint(
+                "Name another one with --stack, choose a --region or --profile, or deploy it with `make deploy`.",
+            )),
+        }
+    }
+
+    /// Sentence about a stack that does not exist.
+    pub(crate) async fn no_stack(&self) -> Result<String> {
+        let region = self.aws().await?.sdk().region().map_or("", Region::as_ref);
+        let profile = self.options.profile.clone().or_else(|| variable("AWS_PROFILE"));
+        let account = profile
+            .map_or_else(|| "this account".to_owned(), |profile| format!("the account of the profile {profile}"));
+        Ok(format!("there is no stack {} in {region} of {account}", self.options.stack))
     }
 
     /// An output of the stack.
     pub(crate) async fn output(&self, name: &str) -> Result<&str> {
-        self.stack().await?.output(name)
+        Ok(self.stack().await?.output(name)?)
     }
 
     /// A parameter of the stack; `None` if it has none of that name.
@@ -175,26 +188,4 @@ pub(crate) fn deadline() -> Instant {
 /// An environment variable that is set and not empty.
 pub(crate) fn variable(name: &str) -> Option<String> {
     env::var(name).ok().filter(|value| !value.is_empty())
-}
-
-/// Prefix of a category's names in the template, such as `FineTuning`.
-pub(crate) fn logical_id(category: Category) -> String {
-    let capitalised = |word: &str| match word.split_at_checked(1) {
-        Some((first, rest)) => first.to_ascii_uppercase() + rest,
-        None => String::new(),
-    };
-    category.as_str().split('-').map(capitalised).collect()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_outputs_of_a_category_have_its_name_in_capitals() {
-        assert_eq!(
-            Category::ALL.map(logical_id).join(" "),
-            "Batch Response FineTuning Realtime Agent Safety File Archive"
-        );
-    }
 }

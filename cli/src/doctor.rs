@@ -11,7 +11,7 @@ use crate::context::Context;
 use crate::error::{CliError, Exit, Result};
 use crate::output::checklist;
 
-/// Check the whole set-up: stack, secrets, API key, endpoint, queues
+/// Check the whole set-up: stack, secrets, API key, endpoint, policy for calls, queues
 #[derive(Args, Debug)]
 pub(crate) struct DoctorArgs {
     /// Also make a signed delivery to the stack, which its archive stores as doctor.delivery, and have OpenAI deliver a
@@ -80,6 +80,8 @@ pub(crate) async fn run(args: &DoctorArgs, context: &Context) -> Result {
         if let Some(client) = client {
             openai::check(&client, args.deliver, context, &mut findings).await;
         }
+        progress.set_message("Checking the policy for calls");
+        stack::call_policy(context, &mut findings).await;
         progress.set_message("Checking the queues");
         stack::queues(context, &mut findings).await;
         if args.deliver {

@@ -4,14 +4,12 @@ use std::error::Error;
 use std::fmt;
 use std::process::ExitCode;
 
-use hooks_function::ApiKeySecretError;
-use hooks_openai::ErrorClass;
 use hooks_operate::{ErrorKind, OperateError};
+use serde_json::{Value, json};
 
-pub(crate) use hooks_operate::error::LEDGER_PERMISSIONS;
+use crate::hints;
 
-/// Next step where the API key is of no use.
-pub(crate) const KEY_FIX: &str = "Store it with `openai-webhooks secret set api-key`, or set OPENAI_API_KEY.";
+pub(crate) use hooks_operate::error::KEY_FIX;
 
 /// A command's result: the exit code of a command that ran, or any other value of a step.
 pub(crate) type Result<T = Exit> = std::result::Result<T, CliError>;
@@ -69,6 +67,13 @@ impl CliError {
         self
     }
 
+    /// The error as JSON.
+    pub(crate) fn document(&self) -> Value {
+        let mut document = json!({ "error": self.message, "hint": self.hint });
+        hints::complete_json(&mut document);
+        document
+    }
+
     /// The process's exit code.
     pub(crate) fn exit_code(&self) -> ExitCode {
         ExitCode::from(self.code)
@@ -96,55 +101,22 @@ impl From<OperateError> for CliError {
     }
 }
 
-impl From<hooks_openai::OpenAiError> for CliError {
-    fn from(error: hooks_openai::OpenAiError) -> Self {
-        let message = error.to_string();
-        match (error.class(), error.status()) {
-            (ErrorClass::NotFound, _) => {
-                Self::failed(message).hint("The object does not exist, or belongs to another project than the API key.")
-            }
-            (ErrorClass::Unauthorized, Some(401)) => {
-                Self::service(message).hint("Check the API key: openai-webhooks doctor")
-            }
-            (ErrorClass::Unauthorized, _) => Self::service(message)
-                .hint("Give the key this permission, or use another key: https://platform.openai.com/api-keys"),
-            (ErrorClass::Retry, _) => Self::service(message).hint("Try again in a moment."),
-            (ErrorClass::QuotaExhausted, _) => Self::service(message).hint("The account has no credit left."),
-            // The id is malformed, so no request was made.
-            (ErrorClass::Permanent, None) => Self::usage(message),
-            (ErrorClass::Permanent, Some(_)) | (ErrorClass::TooLarge, _) => Self::service(message),
-        }
-    }
-}
-
-impl From<ApiKeySecretError> for CliError {
-    fn from(error: ApiKeySecretError) -> Self {
-        match error {
-            ApiKeySecretError::Unset(_) => Self::failed("the stack's OpenAI API key was never set").hint(KEY_FIX),
-            ApiKeySecretError::Unusable(_, error) => Self::usage(error.to_string()).hint(KEY_FIX),
-            ApiKeySecretError::Unreadable(_, error) => error.into(),
-        }
-    }
-}
-
-/// Errors of AWS, with the permissions that the calls need.
-macro_rules! of_aws {
-    ($($error:ty: $message:literal, $hint:expr;)+) => {
+/// Errors of AWS and OpenAI, with the next step that the operations give.
+macro_rules! as_operate_errors {
+    ($($error:ty),+ $(,)?) => {
         $(impl From<$error> for CliError {
             fn from(error: $error) -> Self {
-                Self::service(format!($message, error)).hint($hint)
+                OperateError::from(error).into()
             }
         })+
     };
 }
 
-of_aws! {
-    hooks_aws::secrets::ReadError: "cannot read the secret: {}",
-        "Your AWS identity needs secretsmanager:GetSecretValue on the stack's secrets.";
-    hooks_aws::secrets::WriteError: "cannot store the secret: {}",
-        "Your AWS identity needs secretsmanager:PutSecretValue on the stack's secrets.";
-    // Of the ledger, unless the call says otherwise.
-    hooks_aws::AwsError: "{}", LEDGER_PERMISSIONS;
-    hooks_aws::artifacts::ArtifactError: "{}",
-        "Your AWS identity needs s3:GetObject and s3:ListBucket on the stack's bucket.";
+as_operate_errors! {
+    hooks_aws::AwsError,
+    hooks_aws::artifacts::ArtifactError,
+    hooks_aws::secrets::ReadError,
+    hooks_aws::secrets::WriteError,
+    hooks_function::ApiKeySecretError,
+    hooks_openai::OpenAiError,
 }

@@ -1,6 +1,7 @@
 //! `jobs`: replays and redrives of many events, each under a name. They are listed, shown and resumed.
 
 use std::collections::BTreeMap;
+use std::fmt::Write as _;
 use std::process;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -198,17 +199,17 @@ fn done_text(report: &JobReport, resume: &str) -> String {
     };
     let mut text = format!("{participle} {}", counted(job.sent, noun(job.kind)));
     if job.left_out > 0 {
-        text += &format!(", {} left out", job.left_out);
+        let _ = write!(text, ", {} left out", job.left_out);
     }
     if report.letters.refused > 0 {
         let cause = report.letters.cause.as_deref().unwrap_or("SQS gave no cause");
-        text += &format!(", {} refused: {cause}", report.letters.refused);
+        let _ = write!(text, ", {} refused: {cause}", report.letters.refused);
     }
     for (key, why) in &report.left_out {
-        text += &format!("\n  {}: {why}", key.replacen('#', "/", 1));
+        let _ = write!(text, "\n  {}: {why}", key.replacen('#', "/", 1));
     }
     if !job.is_done {
-        text += &format!("\n{} left. Go on: {resume}", job.open());
+        let _ = write!(text, "\n{} left. Go on: {resume}", job.open());
     } else if job.kind == JobKind::Replay {
         text += ". Their results: openai-webhooks events list";
     }

@@ -3,16 +3,13 @@
 //!
 //! Each group of commands is a module with its arguments and a function `run`. `docs/cli.md` describes every command.
 //!
-//! | exit code | meaning |
-//! |---|---|
-//! | 0 | done |
-//! | 1 | done, and the answer is no: a check failed, something is missing or wrong |
-//! | 2 | arguments or input are not usable |
-//! | 3 | no answer: AWS or OpenAI did not answer or refused, or an audit is not certain yet |
+//! [`EXIT_CODES`] is printed at the end of the help.
 
 mod audit;
 mod aws;
 mod batch;
+mod calls;
+mod capture;
 mod context;
 mod dlq;
 mod doctor;
@@ -21,8 +18,11 @@ mod error;
 mod event_type;
 mod events;
 mod expect;
+mod hints;
 mod input;
+mod interrupt;
 mod jobs;
+mod mcp;
 mod output;
 mod pause;
 mod queue_status;
@@ -31,9 +31,7 @@ mod secret;
 mod send;
 mod shell;
 mod sign;
-mod stack_endpoints;
 mod status;
-mod timestamp;
 mod verify;
 
 use std::env;
@@ -41,10 +39,20 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 use clap_complete::Shell;
+use hooks_operate::endpoints as stack_endpoints;
+use hooks_operate::timestamp;
 
 use context::{Context, GlobalArgs};
 use error::{CliError, Result};
 use output::Output;
+
+/// Exit codes of all commands.
+const EXIT_CODES: &str = "\
+Exit codes:
+  0  Done
+  1  Done, and the answer is no: a check failed, something is missing or wrong
+  2  Arguments or input are not usable
+  3  No answer: AWS or OpenAI did not answer or refused, or an audit is not certain yet";
 
 /// Manage a stack that receives OpenAI's webhooks
 #[derive(Parser, Debug)]
@@ -52,6 +60,7 @@ use output::Output;
     name = "openai-webhooks",
     version,
     max_term_width = 100,
+    after_help = EXIT_CODES,
     subcommand_required = true,
     arg_required_else_help = true
 )]
@@ -84,6 +93,8 @@ enum Command {
     Expect(expect::ExpectArgs),
     #[command(subcommand)]
     Batch(batch::BatchCommand),
+    #[command(subcommand)]
+    Calls(calls::CallsCommand),
     /// Show the state of the stack: deliveries, events, queues, dead letters, failures, expectations
     Status,
     /// Print a completion script for your shell
@@ -91,8 +102,8 @@ enum Command {
         /// The shell
         shell: Shell,
     },
-    /// Print the manual page of all commands (try: openai-webhooks man | man -l -)
-    Man,
+    Man(shell::ManArgs),
+    Mcp(mcp::McpArgs),
 }
 
 async fn run(command: Command, context: &Context) -> Result {
@@ -111,9 +122,11 @@ async fn run(command: Command, context: &Context) -> Result {
         Command::Resume(args) => pause::resume(&args, context).await,
         Command::Expect(args) => expect::run(&args, context).await,
         Command::Batch(command) => batch::run(&command, context).await,
+        Command::Calls(command) => calls::run(&command, context).await,
         Command::Status => status::run(context).await,
         Command::Completions { shell } => shell::completions(shell, context),
-        Command::Man => shell::man(context),
+        Command::Man(args) => shell::man(&args, context),
+        Command::Mcp(args) => mcp::run(args, context).await,
     }
 }
 
@@ -129,6 +142,7 @@ fn main() -> ExitCode {
         Err(error) => error.exit(),
     };
     let out = Output { json: global.json };
+    hints::remember(&global);
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let result = match runtime {
         Ok(runtime) => {

@@ -6,11 +6,12 @@ use std::io::{self, BufRead as _, IsTerminal as _, Write as _};
 use std::time::Duration;
 
 use clap::Args;
+use console::style;
 use indicatif::{ProgressBar, ProgressStyle};
 use serde::{Serialize, Serializer};
-use serde_json::json;
 
 use crate::error::{CliError, Exit, Result};
+use crate::{capture, hints};
 
 /// Output of a command. With `json`, results are one JSON document.
 #[derive(Clone, Copy, Debug)]
@@ -45,10 +46,14 @@ impl Output {
     /// Prints the result of a command that succeeded: `document` as JSON, or `text` for people. Nothing is printed for an empty text.
     pub(crate) fn result(self, document: &impl Serialize, text: impl FnOnce() -> String) -> Result {
         let text = if self.json {
-            let text = serde_json::to_string_pretty(document);
-            text.map_err(|error| CliError::failed(format!("cannot write the result as JSON: {error}")))?
+            let text = serde_json::to_value(document).and_then(|mut document| {
+                hints::complete_json(&mut document);
+                serde_json::to_string_pretty(&document)
+            });
+            let text = text.map_err(|error| CliError::failed(format!("cannot write the result as JSON: {error}")))?;
+            hooks_text::json(&text).into_owned()
         } else {
-            text()
+            hooks_text::lines(&hints::complete(&text())).into_owned()
         };
         if text.is_empty() { Ok(Exit::Success) } else { self.raw(format!("{}\n", text.trim_end()).as_bytes()) }
     }
@@ -68,11 +73,20 @@ impl Output {
     pub(crate) fn line(self, document: &impl Serialize) -> Result {
         let line = serde_json::to_string(document);
         let line = line.map_err(|error| CliError::failed(format!("cannot write the result as JSON: {error}")))?;
-        self.raw(format!("{line}\n").as_bytes())
+        self.raw(format!("{}\n", hooks_text::json(&line)).as_bytes())
+    }
+
+    /// Writes a JSON text to stdout: unchanged to a file or a pipe, and safe to look at on a terminal.
+    pub(crate) fn json_text(self, text: &str) -> Result {
+        let text = if io::stdout().is_terminal() { hooks_text::json(text) } else { text.into() };
+        self.raw(text.as_bytes())
     }
 
     /// Writes bytes to stdout unchanged. A reader that stops early (`| head`) is not an error.
     pub(crate) fn raw(self, bytes: &[u8]) -> Result {
+        if capture::take(bytes) {
+            return Ok(Exit::Success);
+        }
         let mut out = io::stdout().lock();
         match out.write_all(bytes).and_then(|()| out.flush()) {
             Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
@@ -85,13 +99,13 @@ impl Output {
     /// Prints a line on stderr.
     pub(crate) fn note(self, text: &str) {
         // A closed stderr has no reader.
-        let _ = writeln!(io::stderr().lock(), "{text}");
+        let _ = writeln!(io::stderr().lock(), "{}", hooks_text::lines(&hints::complete(text)));
     }
 
     /// Prints an error on stderr.
     pub(crate) fn error(self, error: &CliError) {
         if self.json {
-            self.note(&json!({ "error": error.message, "hint": error.hint }).to_string());
+            self.note(&hooks_text::json(&error.document().to_string()));
         } else {
             self.note(&format!("error: {error}"));
         }
@@ -114,7 +128,11 @@ impl Output {
         asked
             .and_then(|()| io::stdin().lock().read_line(&mut answer))
             .map_err(|error| CliError::usage(format!("cannot read the answer: {error}")))?;
-        Ok(if matches!(answer.trim(), "y" | "Y" | "yes") { Decision::Proceed } else { Decision::Declined })
+        if matches!(answer.trim(), "y" | "Y" | "yes") {
+            return Ok(Decision::Proceed);
+        }
+        self.note("Nothing was changed.");
+        Ok(Decision::Declined)
     }
 
     /// A spinner. It is shown on a terminal only, and removed when dropped.
@@ -142,12 +160,24 @@ pub(crate) fn is_interactive() -> bool {
     io::stdin().is_terminal() && io::stderr().is_terminal()
 }
 
-/// Rows in aligned columns below their headings. Control characters are escaped.
+/// Rows in aligned columns below their headings, or, on a terminal that is too narrow for them, each row's cells below one
+/// another. No cell is cut, since ids are to be copied. Control characters are escaped.
 pub(crate) fn table<const N: usize>(headings: [&str; N], rows: &[[String; N]]) -> String {
+    let width = console::Term::stdout().size_checked().map(|(_, columns)| columns.into());
+    table_within(width.filter(|_| io::stdout().is_terminal()), headings, rows)
+}
+
+fn table_within<const N: usize>(width: Option<usize>, headings: [&str; N], rows: &[[String; N]]) -> String {
     let cells = |row: &[String; N]| row.each_ref().map(|cell| printable(cell));
     let lines: Vec<_> = std::iter::once(headings.map(str::to_owned)).chain(rows.iter().map(cells)).collect();
-    let width = |column: usize| lines.iter().map(|line| console::measure_text_width(&line[column])).max();
-    let widths: [usize; N] = std::array::from_fn(|column| width(column).unwrap_or_default());
+    let widest = |column: usize| lines.iter().map(|line| console::measure_text_width(&line[column])).max();
+    let widths: [usize; N] = std::array::from_fn(|column| widest(column).unwrap_or_default());
+    let needed = widths.iter().sum::<usize>() + 2 * N.saturating_sub(1);
+    if width.is_some_and(|width| needed > width) {
+        let row =
+            |line: &[String; N]| key_values(&std::array::from_fn::<_, N, _>(|at| (headings[at], line[at].clone())));
+        return lines.iter().skip(1).map(row).collect::<Vec<_>>().join("\n");
+    }
     lines.iter().fold(String::new(), |mut text, line| {
         let row = line.iter().zip(widths).fold(String::new(), |mut row, (cell, width)| {
             let pad = width.saturating_sub(console::measure_text_width(cell));
@@ -163,7 +193,13 @@ pub(crate) fn table<const N: usize>(headings: [&str; N], rows: &[[String; N]]) -
 pub(crate) fn checklist(marks: usize, rows: &[(&str, &str, &str, &Option<String>)]) -> String {
     let names = rows.iter().map(|(_, name, ..)| name.len()).max().unwrap_or_default();
     rows.iter().fold(String::new(), |mut text, (mark, name, detail, fix)| {
-        let line = format!("{mark:marks$}  {name:names$}  {}", printable(detail));
+        let coloured = match *mark {
+            "ok" | "pass" => style(format!("{mark:marks$}")).green(),
+            "warn" => style(format!("{mark:marks$}")).yellow(),
+            "ERROR" | "FAIL" => style(format!("{mark:marks$}")).red(),
+            _ => style(format!("{mark:marks$}")),
+        };
+        let line = format!("{coloured}  {name:names$}  {}", printable(detail));
         let _ = writeln!(text, "{}", line.trim_end());
         if let Some(fix) = fix {
             let _ = writeln!(text, "{:marks$}  {:names$}  -> {fix}", "", "");
@@ -181,16 +217,9 @@ pub(crate) fn key_values(rows: &[(&str, String)]) -> String {
     })
 }
 
-/// The text with control characters escaped, so that it cannot move the cursor or colour the terminal.
+/// The text as one line, with every character escaped that could move the cursor, colour the terminal or turn the text.
 pub(crate) fn printable(text: &str) -> String {
-    text.chars().fold(String::with_capacity(text.len()), |mut escaped, character| {
-        if character.is_control() {
-            escaped.extend(character.escape_default());
-        } else {
-            escaped.push(character);
-        }
-        escaped
-    })
+    hooks_text::line(text).into_owned()
 }
 
 /// Serializes a value as it is shown.
@@ -227,6 +256,14 @@ pub(crate) fn or_dash(text: Option<&str>) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_table_that_is_wider_than_the_terminal_has_its_cells_below_one_another() {
+        let rows = [["wh_1".to_owned(), "completed".to_owned()], ["wh_2".to_owned(), "failed".to_owned()]];
+        assert_eq!(table_within(Some(15), ["ID", "STATE"], &rows), "ID    STATE\nwh_1  completed\nwh_2  failed\n");
+        let narrow = table_within(Some(14), ["ID", "STATE"], &rows);
+        assert_eq!(narrow, "ID     wh_1\nSTATE  completed\n\nID     wh_2\nSTATE  failed\n");
+    }
 
     #[test]
     fn a_table_is_aligned_and_escapes_control_characters() {

@@ -2,11 +2,12 @@
 
 use clap::Args;
 use hooks_operate::pause::{source_state, switch};
+use hooks_operate::stack::logical_id;
 use hooks_webhook::Category;
 use serde_json::json;
 
 use crate::aws::oldest_ages;
-use crate::context::{Context, logical_id};
+use crate::context::Context;
 use crate::error::{Exit, Result};
 use crate::output::{ConfirmArgs, Decision, counted};
 use crate::timestamp::duration;

@@ -33,14 +33,8 @@ impl QueueStatus {
     pub(crate) async fn depths(context: &Context) -> Result<Vec<Self>> {
         let read = Category::ALL.into_iter().map(async |category| {
             let (queue, is_handled) = (context.dead_letter_queue(category).await?, context.is_handled(category).await?);
-            let depths = tokio::try_join!(queue.queue_depth(), queue.depth());
-            Ok::<_, CliError>(Self {
-                category,
-                is_handled,
-                queue,
-                depths: depths.map_err(CliError::from),
-                oldest: None,
-            })
+            let depths = tokio::try_join!(queue.queue_depth(), queue.depth()).map_err(CliError::from);
+            Ok::<_, CliError>(Self { category, is_handled, queue, depths, oldest: None })
         });
         let mut all = all(read).await?;
         all.sort_by_key(|status| status.category);

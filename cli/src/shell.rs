@@ -1,6 +1,9 @@
 //! `completions` and `man`, generated from the definitions of the help.
 
-use clap::CommandFactory as _;
+use std::fs;
+use std::path::PathBuf;
+
+use clap::{Args, CommandFactory as _};
 use clap_complete::Shell;
 use serde_json::json;
 
@@ -8,43 +11,58 @@ use crate::Cli;
 use crate::context::Context;
 use crate::error::{CliError, Result};
 
+const NAME: &str = "openai-webhooks";
+
+/// Print the manual page of a command, or write those of all commands
+#[derive(Args, Debug)]
+pub(crate) struct ManArgs {
+    /// Words of the command, such as `events list` [default: the page of the whole]
+    command: Vec<String>,
+    /// Write the page of every command into this folder, such as ~/.local/share/man/man1
+    #[arg(long, value_name = "DIR", conflicts_with = "command")]
+    dir: Option<PathBuf>,
+}
+
 pub(crate) fn completions(shell: Shell, context: &Context) -> Result {
     let mut script = Vec::new();
-    clap_complete::generate(shell, &mut Cli::command(), "openai-webhooks", &mut script);
+    clap_complete::generate(shell, &mut Cli::command(), NAME, &mut script);
+    let mut script = String::from_utf8_lossy(&script).into_owned();
+    if shell == Shell::Bash {
+        // clap issue 6421: states below the first word have a name that none leads to.
+        script = script.replace("openai__subcmd__webhooks", "openai__webhooks");
+    }
     text(&script, "script", context)
 }
 
-pub(crate) fn man(context: &Context) -> Result {
-    let mut command = Cli::command();
-    command.build();
-    let mut page = Vec::new();
-    let rendered =
-        clap_mangen::Man::new(command.clone()).render(&mut page).and_then(|()| commands(&command, &mut page));
-    rendered.map_err(|error| CliError::failed(format!("cannot write the manual page: {error}")))?;
+pub(crate) fn man(args: &ManArgs, context: &Context) -> Result {
+    let mut root = Cli::command();
+    root.build();
+    if let Some(dir) = &args.dir {
+        let failed = |error| CliError::usage(format!("cannot write into {}: {error}", dir.display()));
+        fs::create_dir_all(dir).and_then(|()| clap_mangen::generate_to(Cli::command(), dir)).map_err(failed)?;
+        return context.out.result(&json!({ "dir": dir }), || {
+            format!("Wrote the pages of all commands into {}. Try: man {NAME}-events-list", dir.display())
+        });
+    }
+    let command = args.command.iter().try_fold(&root, |command, word| {
+        command
+            .find_subcommand(word)
+            .ok_or_else(|| CliError::usage(format!("{} has no command {word}", command.get_bin_name().unwrap_or(NAME))))
+    })?;
+    let page = page(command).map_err(|error| CliError::failed(format!("cannot write the manual page: {error}")))?;
     text(&page, "page", context)
 }
 
-fn text(generated: &[u8], name: &str, context: &Context) -> Result {
-    let text = String::from_utf8_lossy(generated);
-    context.out.result(&json!({ name: text }), || text.to_string())
+fn page(command: &clap::Command) -> std::io::Result<String> {
+    let mut page = Vec::new();
+    clap_mangen::Man::new(command.clone()).render(&mut page)?;
+    Ok(String::from_utf8_lossy(&page).into_owned())
 }
 
-/// A section for each subcommand.
-fn commands(parent: &clap::Command, page: &mut Vec<u8>) -> std::io::Result<()> {
-    for command in parent.get_subcommands().filter(|command| command.get_name() != "help") {
-        // Common options are at the top of the page.
-        let shown = command.clone().disable_help_flag(true).mut_args(|one| {
-            let is_common = one.is_global_set() || one.get_id() == "help";
-            if is_common { one.hide(true) } else { one }
-        });
-        let man = clap_mangen::Man::new(shown);
-        let mut sections = Vec::new();
-        man.render_synopsis_section(&mut sections)?;
-        man.render_options_section(&mut sections)?;
-        page.extend(format!(".SH \"{}\"\n", command.get_bin_name().unwrap_or_default()).as_bytes());
-        page.extend(command.get_about().map(|about| format!("{about}\n")).unwrap_or_default().as_bytes());
-        page.extend(String::from_utf8_lossy(&sections).replace(".SH ", ".SS ").as_bytes());
-        commands(command, page)?;
+/// Prints a generated text as it is: hints are not completed in it.
+fn text(generated: &str, name: &str, context: &Context) -> Result {
+    if context.out.json {
+        return context.out.result(&json!({ name: generated }), String::new);
     }
-    Ok(())
+    context.out.raw(generated.as_bytes())
 }

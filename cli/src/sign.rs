@@ -128,7 +128,7 @@ impl SecretArgs {
     pub(crate) async fn secret(&self, context: &Context) -> Result<Secret> {
         match self.explicit()? {
             Some(found) => Ok(found.secret),
-            None => self.stack_endpoint(context).await?.secret(context).await,
+            None => Ok(self.stack_endpoint(context).await?.secret(&context.secrets().await?).await?),
         }
     }
 }

@@ -98,18 +98,18 @@ pub(crate) async fn run(context: &Context) -> Result {
 
 impl StackStatus {
     async fn read(context: &Context) -> Result<Self> {
-        let (aws, ledger) = (context.aws().await?, context.ledger().await?);
+        let (aws, stack, ledger) = (context.aws().await?, context.stack().await?, context.ledger().await?);
         let log = context.event_log().await?;
         let (deliveries, handled, today, queues, expectations) = tokio::join!(
-            sums(aws, "Deliveries", ("endpoint", "outcome"), WINDOW),
-            sums(aws, "Handled", ("category", "outcome"), WINDOW),
+            sums(aws, &stack.name, "Deliveries", ("endpoint", "outcome"), WINDOW),
+            sums(aws, &stack.name, "Handled", ("category", "outcome"), WINDOW),
             today(&log),
             QueueStatus::read(context),
             expectations(&ledger),
         );
         let mut status = Self { queues: queues?, ..Self::default() };
         status.today = status.part("ledger", today);
-        status.deliveries = status.part("metrics", deliveries);
+        status.deliveries = status.part("metrics", deliveries.map_err(CliError::from));
         // An error of the same service is reported above.
         status.handled = handled.unwrap_or_default();
         if let Some(error) = status.queues.iter().find_map(|queue| queue.depths.as_ref().err()) {

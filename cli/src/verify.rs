@@ -6,7 +6,7 @@ mod explain;
 use std::path::PathBuf;
 
 use clap::Args;
-use hooks_aws::secrets::{PREVIOUS_LIFETIME, Stage};
+use hooks_aws::secrets::{PREVIOUS_LIFETIME, Stage, Store};
 use hooks_webhook::{Scheme, Secret, VerifyError};
 use serde_json::{Value, json};
 
@@ -92,18 +92,18 @@ async fn secrets(args: &SecretArgs, at: u64, context: &Context) -> Result<Secret
         return Ok(Secrets { scheme, accepted: vec![explicit], others: Vec::new() });
     }
     let endpoint = args.stack_endpoint(context).await?;
-    let scheme = endpoint.scheme;
+    let (scheme, store) = (endpoint.scheme, context.secrets().await?);
     let named =
         |which: &str, secret| NamedSecret { secret, name: format!("the stack's {which} {} secret", endpoint.name) };
-    let Some(current) = endpoint.version(context, Stage::Current).await? else {
+    let Some(current) = endpoint.version(&store, Stage::Current).await? else {
         // Returns the error with its fix.
-        endpoint.secret(context).await?;
+        endpoint.secret(&store).await?;
         return Err(CliError::failed("the stack's signing secret does not exist"));
     };
     let mut secrets =
         Secrets { scheme, accepted: vec![named("current", endpoint.parse(&current.text)?)], others: Vec::new() };
     for (stage, which) in [(Stage::Pending, "pending"), (Stage::Previous, "previous")] {
-        let Some(version) = endpoint.version(context, stage).await?.filter(|version| version.id != current.id) else {
+        let Some(version) = endpoint.version(&store, stage).await?.filter(|version| version.id != current.id) else {
             continue;
         };
         let Ok(secret) = Secret::parse_for(scheme, &version.text) else { continue };
@@ -112,14 +112,14 @@ async fn secrets(args: &SecretArgs, at: u64, context: &Context) -> Result<Secret
         list.push(named(which, secret));
     }
     for other in context.stack().await?.endpoints()?.iter().filter(|other| other.name != endpoint.name) {
-        secrets.others.extend(secret_of_other(other, context).await);
+        secrets.others.extend(secret_of_other(other, &store).await);
     }
     Ok(secrets)
 }
 
 /// The secret of another endpoint, if it can be read: a delivery may have gone to the wrong URL.
-async fn secret_of_other(endpoint: &StackEndpoint, context: &Context) -> Option<NamedSecret> {
-    let version = endpoint.version(context, Stage::Current).await.ok().flatten()?;
+async fn secret_of_other(endpoint: &StackEndpoint, store: &Store) -> Option<NamedSecret> {
+    let version = endpoint.version(store, Stage::Current).await.ok().flatten()?;
     let secret = Secret::parse_for(endpoint.scheme, &version.text).ok()?;
     Some(NamedSecret { secret, name: format!("the stack's {} secret", endpoint.name) })
 }

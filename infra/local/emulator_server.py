@@ -1,4 +1,4 @@
-"""Starts ministack in this process, with four corrections: `python -m infra.local.emulator_server`.
+"""Starts ministack in this process, with these corrections: `python -m infra.local.emulator_server`.
 
 - Without Nagle's algorithm. Its Runtime API answers in two small writes, and the second would wait 40 ms for an
   acknowledgement at every invocation.
@@ -6,16 +6,24 @@
   would otherwise refuse.
 - A concurrency limit that comes from a template's parameter is a number. It arrives as text, and the poller of event
   sources stops at comparing it.
+- The URL of an HTTP API is one that this machine reaches. Its own names the API in the host's name, before an address.
 - Parameters below a path are read by permission for that path, as at AWS, and not for everything.
+- An alarm on an expression is kept, with its metrics. Nobody evaluates it.
+- A request for one item of a table carries the condition key `dynamodb:LeadingKeys`.
 """
 
 import json
+import os
 import socketserver
 from typing import Any
 
 from ministack import app
 from ministack.core import iam_actions
 from ministack.services import lambda_svc
+from ministack.services.cloudformation import provisioners
+
+_EXPRESSION = {"Namespace": "expression", "MetricName": "expression"}
+"""What an alarm on an expression has in the place of a metric: nobody sends it."""
 
 
 def main() -> None:
@@ -31,7 +39,31 @@ def main() -> None:
     resource = iam_actions.extract_resource_arn
     iam_actions.extract_resource_arn = lambda *request: _parameters(*request) or resource(*request)
 
+    apis = provisioners._RESOURCE_HANDLERS["AWS::ApiGatewayV2::Api"]
+    apis["create"] = _reachable(apis["create"])
+    alarm = provisioners._cw_metric_alarm_record
+    provisioners._cw_metric_alarm_record = lambda name, properties: (
+        {**alarm(name, _EXPRESSION | properties | {"Metrics": None}), "Metrics": properties["Metrics"]}
+        if properties.get("Metrics")
+        else alarm(name, properties)
+    )
+
+    context = iam_actions.dynamodb_service_context
+    iam_actions.dynamodb_service_context = lambda body: {**context(body), **_leading_keys(body)}
+
     app.main()
+
+
+def _reachable(create: Any) -> Any:
+    """The function that creates HTTP APIs, which then have a URL of this machine."""
+
+    def created(*request: Any) -> Any:
+        api_id, attributes = create(*request)
+        url = f"{os.environ['AWS_ENDPOINT_URL']}/_aws/execute-api/{api_id}"
+        provisioners._apigw_v2._apis[api_id]["apiEndpoint"] = url
+        return api_id, attributes | {"ApiEndpoint": url}
+
+    return created
 
 
 def _parameters(
@@ -41,6 +73,13 @@ def _parameters(
     if service != "ssm" or not str(headers.get("x-amz-target", "")).endswith(".GetParametersByPath"):
         return None
     return f"arn:aws:ssm:{region}:{account}:parameter{json.loads(body)['Path']}"
+
+
+def _leading_keys(body: bytes) -> dict[str, list[str]]:
+    """Partition key of the one item that a request is about."""
+    request = json.loads(body or b"{}")
+    item = request.get("Key") or request.get("Item") or {}
+    return {"dynamodb:leadingkeys": list(item.get("pk", {}).values())} if item else {}
 
 
 if __name__ == "__main__":

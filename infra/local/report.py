@@ -1,22 +1,25 @@
-"""Output of `make run`: its steps, a table of results, and where to look further."""
+"""Output of `make run`: its steps, the results, the verdict, and where to look further."""
 
 import json
+import shlex
+import textwrap
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
-from rich import box
 from rich.console import Console
-from rich.table import Table
 from rich.text import Text
 
-from infra.local.emulator import ACCESS_KEY, REGION
+from infra.local.processes import ROOT
 from infra.local.scenario import Result, parsed
 from infra.local.stack import Stack
 from infra.local.stand_in import StandIn
 
-_PLAIN_WIDTH = 160
+_WIDTH = 80
+_EVENT_WIDTH = 31
+_STATE_WIDTH = 11
 
 
 class Reporter:
@@ -25,7 +28,7 @@ class Reporter:
     def __init__(self) -> None:
         self.console = Console(highlight=False)
         if not self.console.is_terminal:
-            self.console = Console(highlight=False, width=_PLAIN_WIDTH)
+            self.console = Console(highlight=False, width=_WIDTH)
 
     def say(self, text: str) -> None:
         """Print a text as it is."""
@@ -58,70 +61,93 @@ class Reporter:
         self.say(f"{took:6.1f} s  {what}{f': {reached}' if reached else ''}")
 
 
-def show(reporter: Reporter, stack: Stack, results: list[Result]) -> None:
-    """Print the table of events, states, jobs and artifacts, then all faults."""
-    table = Table(box=box.ROUNDED if reporter.console.is_terminal else box.ASCII, show_lines=True)
-    for column in ("Event", "State", "Job", "What became of it", "Artifacts"):
-        table.add_column(column, overflow="fold")
+def show(reporter: Reporter, results: list[Result]) -> None:
+    """Print each event, what became of it, and its artifacts, within 80 columns: ids whole, on lines of their own."""
+    reporter.say(f"\n{'EVENT':{_EVENT_WIDTH}}{'STATE':{_STATE_WIDTH}}WHAT BECAME OF IT")
     for result in results:
-        played = result.played
-        table.add_row(
-            Text(f"{played.event_type}\n{played.webhook_id}"),
-            Text(result.event.get("state", "not recorded"), style="red" if result.faults else "green"),
-            Text(f"{result.job.get('status', 'not recorded')}\n{played.object_id}"),
-            Text(_became(result)),
-            Text("\n".join(_artifact(key, content) for key, content in result.artifacts.items())),
-        )
-    reporter.console.print(table)
-    reporter.say(f"The artifacts are in the bucket {stack.outputs['BucketName']}.")
+        played, became = result.played, _wrapped(_became(result))
+        line = Text(f"{played.event_type:{_EVENT_WIDTH}}")
+        state = result.event.get("state", "missing")
+        line.append(f"{state:{_STATE_WIDTH}}", style="red" if result.faults else "green")
+        indent = " " * (_EVENT_WIDTH + _STATE_WIDTH)
+        reporter.console.print(line.append(f"\n{indent}".join(became)), soft_wrap=True)
+        reporter.say(f"  {played.webhook_id}\n  {played.object_id}")
+        for key, content in result.artifacts.items():
+            reporter.say(f"  {_artifact(key, content)}")
     for result in results:
         for fault in result.faults:
             reporter.say(f"WRONG  {result.played.event_type} {result.played.object_id}: {fault}")
 
 
-def show_where_to_look(reporter: Reporter, stack: Stack, openai: StandIn) -> None:
-    """Print the addresses of everything that is up."""
-    endpoint = stack.emulator.endpoint_url
-    outputs = stack.outputs
-    reporter.say(f"""
-Everything is up. Ctrl-C stops it.
-
-Webhooks
-  project         {stack.url("project")}
-  organization    {stack.url("organization")}
-OpenAI stand-in   {openai.base_url}
-  deliver         curl {openai.url}/_control/deliver -H 'content-type: application/json' \\
-                    -d '{{"type": "response.completed", "data": {{"id": "resp_123"}}}}'
-AWS, for the aws command
-  export AWS_ENDPOINT_URL={endpoint} AWS_REGION={REGION} AWS_DEFAULT_REGION={REGION}
-  export AWS_ACCESS_KEY_ID={ACCESS_KEY} AWS_SECRET_ACCESS_KEY={ACCESS_KEY}
-  results         aws s3 ls --recursive s3://{outputs["BucketName"]}/
-  ledger          aws dynamodb scan --table-name {outputs["TableName"]}
-  dead letters    aws sqs receive-message --message-attribute-names All --queue-url {outputs["BatchDeadLetterQueueUrl"]}
-  logs            aws logs tail /aws/lambda/{outputs["VerifierFunctionName"]}
-                  aws logs tail /aws/lambda/{outputs["BatchFunctionName"]}
-Logs of the tools
-  ministack       {stack.emulator.log}
-  stand-in        {openai.log}""")
-
-
-def _became(result: Result) -> str:
-    """Counts of a batch's lines; of everything else the telling fields of the summary."""
-    if result.played.category == "batch":
-        return _lines(parsed(result.artifacts.get(f"batch/{result.played.object_id}/summary.json")))
-    found = ((path, _field(result.job.get("summary", {}), path)) for path in result.played.told)
-    return "\n".join(
-        f"{path.rsplit('.', 1)[-1]}: {value if isinstance(value, str) else json.dumps(value)}"
-        for path, value in found
-        if value is not None
+def verdict(results: list[Result]) -> str:
+    """Sentence that says whether every event was handled and everything is as OpenAI's objects require."""
+    faults = sum(len(result.faults) for result in results)
+    if faults:
+        return f"FAILED: {faults} faults in {len(results)} events."
+    artifacts = sum(len(result.artifacts) for result in results)
+    return (
+        f"PASSED: {len(results)} events, each handled once; {artifacts} artifacts are kept. They, the records\n"
+        "and the outcomes are as OpenAI's objects require."
     )
 
 
-def _lines(summary: dict[str, Any]) -> str:
+def show_where_to_look(reporter: Reporter, stack: Stack, openai: StandIn, environment: Path, batch: Result) -> None:
+    """Print how to use the command line on the stack, and the addresses of everything that is up."""
+    played = batch.played
+    reporter.say(f"""
+Everything is up. Ctrl-C stops it. To look around, paste into another terminal:
+
+  cd {shlex.quote(str(ROOT))}
+  source {environment.relative_to(ROOT)}
+  openai-webhooks status
+
+Then every command of the README and the docs works on this stack as printed:
+
+  openai-webhooks doctor
+  openai-webhooks events list
+  openai-webhooks events show {played.webhook_id}
+  openai-webhooks batch watch {played.object_id} --out .local/results
+  openai-webhooks send batch.completed
+
+OpenAI is played by a stand-in, which delivers what it is told to:
+
+  curl {openai.url}/_control/deliver \\
+    -H 'content-type: application/json' \\
+    -d '{{"type": "response.completed", "data": {{"id": "resp_123"}}}}'
+
+Webhooks, project       {stack.url("project")}
+Webhooks, organization  {stack.url("organization")}
+OpenAI                  {openai.base_url}
+AWS                     {stack.emulator.endpoint_url}
+Logs of both            {openai.log.parent.relative_to(ROOT)}""")
+
+
+def _wrapped(text: str) -> list[str]:
+    """Lines of the third column, which cut no id at a hyphen."""
+    return textwrap.wrap(text, _WIDTH - _EVENT_WIDTH - _STATE_WIDTH, break_on_hyphens=False)
+
+
+def _became(result: Result) -> str:
+    """Status, then the counts of a batch's lines, or the telling fields of the summary."""
+    status = result.job.get("status", "not recorded")
+    if result.played.category == "batch":
+        told = _lines(parsed(result.artifacts.get(f"batch/{result.played.object_id}/summary.json")))
+    else:
+        found = ((path, _field(result.job.get("summary", {}), path)) for path in result.played.told)
+        told = [
+            f"{path.rsplit('.', 1)[-1]} {value if isinstance(value, str) else json.dumps(value)}"
+            for path, value in found
+            if value is not None
+        ]
+    return f"{status}: {', '.join(told)}" if told else status
+
+
+def _lines(summary: dict[str, Any]) -> list[str]:
     """Counts in `summary.json`: results of the lines, and reasons of failed ones."""
-    counted = [(summary.get("lines", {}).get(name, 0), name) for name in ("succeeded", "failed", "malformed")]
-    reasons = [(error["count"], f"  {code}") for code, error in summary.get("errors", {}).items()]
-    return "\n".join(f"{count:>5,} {name}" for count, name in counted[:2] + reasons + counted[2:] if count)
+    counts = {name: summary.get("lines", {}).get(name, 0) for name in ("succeeded", "failed", "malformed")}
+    reasons = ", ".join(f"{error['count']:,} {code}" for code, error in summary.get("errors", {}).items())
+    told = [f"{count:,} {name}" for name, count in counts.items() if count]
+    return [f"{one} ({reasons})" if one.endswith(" failed") and reasons else one for one in told]
 
 
 def _field(value: Any, path: str) -> Any:
@@ -132,4 +158,4 @@ def _field(value: Any, path: str) -> Any:
 
 def _artifact(key: str, content: bytes) -> str:
     lines = f", {len(content.splitlines()):,} lines" if key.endswith(".jsonl") else ""
-    return f"{key.rsplit('/', 1)[-1]}  {len(content):,} bytes{lines}"
+    return f"{key.rsplit('/', 1)[-1]}: {len(content):,} bytes{lines}"

@@ -7,7 +7,9 @@ all artifacts and outcomes are as OpenAI's objects require.
 """
 
 import argparse
+import shlex
 import shutil
+import subprocess
 import sys
 import time
 from contextlib import ExitStack
@@ -17,13 +19,20 @@ from infra.local import report, scenario
 from infra.local.deploy import BINARIES, functions
 from infra.local.emulator import Emulator
 from infra.local.execution import execute
+from infra.local.processes import ROOT, StartError
 from infra.local.report import Reporter
-from infra.local.stack import create
+from infra.local.stack import Stack, create, new_signing_secret
+from infra.local.stand_in import API_KEY, StandIn
 from infra.local.stand_in import BINARY as STAND_IN
-from infra.local.stand_in import StandIn
 from infra.local.watch import Watch
 
+COMMAND_LINE = BINARIES / "openai-webhooks"
+ENVIRONMENT = ROOT / ".local" / "env"
+"""Environment of the command line for the newest stack, for a shell to source."""
+
 _STACK = "openai-webhooks"
+_UNLISTED = "unlisted"
+"""The stand-in's name of a second endpoint with the same URL and secret, for types that OpenAI does not offer."""
 _HANDLED_TIMEOUT_SECONDS = 120.0
 
 
@@ -44,10 +53,10 @@ def _run(options: argparse.Namespace, reporter: Reporter, directory: Path, runni
     with reporter.step("Deploying template.yaml"):
         stack = create(emulator, _STACK, openai.base_url)
         watch = Watch(stack)
-        stack.fill_secrets()
-        stack.subscribe(openai)
+    with reporter.step("Registering its endpoints at OpenAI"):
+        _register(stack, openai)
     with reporter.step("Something of every category happens at OpenAI, two batches of 1,200 requests among it"):
-        played = scenario.play(openai, stack)
+        played = scenario.play(openai, stack, _UNLISTED)
     with reporter.step("A batch ends whose webhook is lost, and reconciliation finds it"):
         played.append(scenario.lose(openai))
         stack.invoke("reconcile", {"task": "reconcile"})
@@ -58,15 +67,50 @@ def _run(options: argparse.Namespace, reporter: Reporter, directory: Path, runni
             time.sleep(0.1)
         progress(f"{handled} of {len(played)}")
     results = [scenario.judge(stack, watch, one) for one in played]
-    report.show(reporter, stack, results)
+    report.show(reporter, results)
+    reporter.say(f"\n{report.verdict(results)}")
     right = not any(result.faults for result in results)
     if not right:
         for function in functions():
             (directory / f"{function}.log").write_text("\n".join(stack.logs(function)))
     if options.once:
         return 0 if right else 1
-    report.show_where_to_look(reporter, stack, openai)
+    running.callback(_forget, _offer(stack))
+    report.show_where_to_look(reporter, stack, openai, ENVIRONMENT, results[0])
     return _stay_up(reporter, emulator, openai)
+
+
+def _register(stack: Stack, openai: StandIn) -> None:
+    """Register the project's endpoint with the command line, and the organization's as a person does in the dashboard.
+
+    Raises `StartError` if the command line fails.
+    """
+    stack.set_secret("api-key", API_KEY)
+    secret = new_signing_secret()
+    stack.set_secret("organization", secret)
+    openai.register(stack.url("organization"), secret, "organization")
+    command = [COMMAND_LINE, "endpoints", "create"]
+    done = subprocess.run(command, env=stack.command_environment(), capture_output=True, text=True, check=False)
+    if done.returncode != 0:
+        raise StartError(f"openai-webhooks endpoints create failed: {done.stderr}")
+    current = stack.emulator.client("secretsmanager").get_secret_value(SecretId=stack.secret_id("project"))
+    openai.register(stack.url("project"), current["SecretString"], _UNLISTED)
+
+
+def _offer(stack: Stack) -> str:
+    """Write `ENVIRONMENT`, and return its content."""
+    exports = {name: value for name, value in stack.command_environment().items() if name != "PATH"}
+    tools = f"{BINARIES}:{Path(sys.executable).parent}"
+    lines = ["# Stack of `make run`: source this file. Written anew by each run.", f'export PATH="{tools}:$PATH"']
+    content = "\n".join([*lines, *(f"export {name}={shlex.quote(value)}" for name, value in exports.items()), ""])
+    ENVIRONMENT.write_text(content)
+    return content
+
+
+def _forget(content: str) -> None:
+    """Remove `ENVIRONMENT`, unless a later run has written it."""
+    if ENVIRONMENT.is_file() and ENVIRONMENT.read_text() == content:
+        ENVIRONMENT.unlink()
 
 
 def _stay_up(reporter: Reporter, emulator: Emulator, openai: StandIn) -> int:
@@ -83,7 +127,7 @@ def _stay_up(reporter: Reporter, emulator: Emulator, openai: StandIn) -> int:
 
 def _missing() -> str | None:
     """Message about binaries that are missing, with the command that builds them; `None` if all are there."""
-    binaries = [*(BINARIES / name for name in functions()), STAND_IN]
+    binaries = [*(BINARIES / name for name in functions()), STAND_IN, COMMAND_LINE]
     absent = [binary.name for binary in binaries if not binary.is_file()]
     if not absent:
         return None

@@ -115,7 +115,7 @@ def _run(reporter: Reporter, directory: Path, running: ExitStack, left: list[str
             progress(f"{one.category}, {number} of {len(played)}")
             faults += _handle(settings, one)
     results = [scenario.judge(stack, watch, one) for one in played]
-    report.show(reporter, stack, results)
+    report.show(reporter, results)
     for fault in faults:
         reporter.say(f"WRONG  {fault}")
     if faults or any(result.faults for result in results):

@@ -80,7 +80,7 @@ class Stack:
 
     def base_url(self) -> str:
         """URL of the HTTP API on this machine."""
-        return f"{self.emulator.endpoint_url}/_aws/execute-api/{self.outputs['ApiId']}/$default"
+        return f"{self.emulator.endpoint_url}/_aws/execute-api/{self.outputs['ApiId']}"
 
     # Secrets ---------------------------------------------------------------------------------------------------------
 
@@ -269,6 +269,7 @@ class Stack:
             "OPENAI_WEBHOOKS_STACK": self.name,
             "AWS_ENDPOINT_URL": self.emulator.endpoint_url,
             "AWS_REGION": REGION,
+            "AWS_DEFAULT_REGION": REGION,
             "AWS_ACCESS_KEY_ID": ACCESS_KEY,
             "AWS_SECRET_ACCESS_KEY": ACCESS_KEY,
         }

@@ -11,14 +11,15 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 use hooks_aws::ledger::{Expectation, Ledger, check_context};
 use hooks_openai::Batch;
-use hooks_operate::batch::check::{InputSummary, MAX_BYTES, check, is_path};
 use hooks_operate::batch::{MAX_METADATA, create, upload};
+use hooks_operate::batch_input::{InputSummary, MAX_BYTES, check, is_path};
 use serde_json::json;
 
 use super::watch::{self, WatchArgs};
 use crate::context::Context;
 use crate::error::{CliError, Exit, Result};
 use crate::expect::read_context;
+use crate::interrupt;
 use crate::output::counted;
 use crate::timestamp::{self, Timestamp};
 
@@ -76,11 +77,12 @@ pub(crate) async fn run(args: &SubmitArgs, context: &Context) -> Result {
         no_stack: args.no_stack,
     };
     let Submitted { batch, input, file_id, length, expected } = submit(&wanted, context).await?;
-    if args.watch {
+    if args.watch && !interrupt::happened() {
         let exit = watch::run(&WatchArgs::new(batch.id, args.out.clone(), args.no_stack), context).await?;
         return Ok(if expected { exit } else { Exit::Failure });
     }
-    context.out.note(&format!("Watch it: openai-webhooks batch watch {}", batch.id));
+    let no_stack = if args.no_stack { " --no-stack" } else { "" };
+    context.out.note(&format!("Watch it: openai-webhooks batch watch {}{no_stack}", batch.id));
     let document = json!({
         "batch_id": batch.id,
         "status": batch.status.as_str(),
@@ -126,12 +128,16 @@ pub(super) async fn submit(wanted: &Wanted<'_>, context: &Context) -> Result<Sub
     let bar = context.out.bar(format!("Uploading {} (KiB)", wanted.file.display()), length >> 10);
     let file_id = upload(openai, name, file, length, move |bytes| bar.set_position(bytes >> 10)).await?;
     context.out.note(&format!("Uploaded {} as {file_id}", wanted.file.display()));
-    let batch = create(openai, &input.endpoint, &file_id, wanted.metadata).await?;
-    context.out.note(&format!("Created {} of {} requests to {}", batch.id, input.lines, input.endpoint));
-    let expected = match &ledger {
-        Some(ledger) => expect(ledger, &batch, wanted.due, wanted.outcome_context, context).await,
-        None => true,
+    let created = async {
+        let batch = create(openai, &input.endpoint, &file_id, wanted.metadata).await?;
+        context.out.note(&format!("Created {} of {} requests to {}", batch.id, input.lines, input.endpoint));
+        let expected = match &ledger {
+            Some(ledger) => expect(ledger, &batch, wanted.due, wanted.outcome_context, context).await,
+            None => true,
+        };
+        Result::<_>::Ok((batch, expected))
     };
+    let (batch, expected) = interrupt::finish("Creating the batch, and its expectation", context, created).await?;
     Ok(Submitted { batch, input, file_id, length, expected })
 }
 

@@ -15,7 +15,7 @@ use super::results::{Counts, Fetched, Results};
 use super::{check_id, counts_document, counts_text};
 use crate::context::{Context, deadline};
 use crate::error::{CliError, Exit, Result};
-use crate::output::key_values;
+use crate::output::{key_values, printable};
 
 /// The first and the longest interval of requests.
 const INTERVALS: (Duration, Duration) = (Duration::from_secs(2), Duration::from_mins(1));
@@ -68,7 +68,10 @@ pub(crate) async fn run(args: &WatchArgs, context: &Context) -> Result {
     tokio::select! {
         exit = watched => exit,
         _ = ctrl_c() => Err(CliError::failed(format!("stopped watching {id}, which continues at OpenAI"))
-            .hint(format!("Watch it again: openai-webhooks batch watch {id}"))),
+            .hint(format!(
+                "Watch it again: openai-webhooks batch watch {id}{}",
+                if args.no_stack { " --no-stack" } else { "" }
+            ))),
     }
 }
 
@@ -82,7 +85,7 @@ async fn follow(openai: &Client, args: &WatchArgs, context: &Context) -> Result<
             Ok(batch) if batch.status.is_terminal() => return Ok(batch),
             Ok(batch) => {
                 failures = 0;
-                bar.set_message(format!("{} {}", args.id, batch.status));
+                bar.set_message(printable(&format!("{} {}", args.id, batch.status)));
                 if let Some(counts) = batch.request_counts {
                     bar.set_length(counts.total);
                     bar.set_position(counts.completed + counts.failed);

@@ -1,10 +1,11 @@
 //! Checks at OpenAI: the key's permissions, the endpoint and its event types.
 
 use hooks_openai::{Client, ErrorClass, OpenAiError, WebhookEndpoint};
+use hooks_operate::stack::logical_id;
 use hooks_webhook::Category;
 
 use super::Findings;
-use crate::context::{Context, deadline, logical_id};
+use crate::context::{Context, deadline};
 use crate::endpoints::all_endpoints;
 use crate::error::Result;
 use crate::stack_endpoints::PROJECT;

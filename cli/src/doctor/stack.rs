@@ -3,12 +3,15 @@
 use hooks_aws::secrets::PLACEHOLDER;
 use hooks_function::ApiKeySecretError;
 use hooks_openai::Client;
+use hooks_operate::stack::logical_id;
+use hooks_policy::Policy;
 use hooks_webhook::{Category, Secret};
 use serde_json::json;
 
 use super::Findings;
 use crate::aws::{Stack, concurrency_quota};
-use crate::context::{Context, logical_id};
+use crate::calls::{self, Stored};
+use crate::context::Context;
 use crate::error::Result;
 use crate::output::counted;
 use crate::queue_status::QueueStatus;
@@ -28,7 +31,7 @@ pub(super) async fn check(context: &Context, findings: &mut Findings) -> Result<
     let Some(stack) = context.find_stack().await? else {
         findings.error(
             "stack",
-            format!("there is no stack {} in this account and region", context.options.stack),
+            context.no_stack().await?,
             "Deploy it with `make deploy`, or name another one with --stack, --region or --profile.",
         );
         return Ok(false);
@@ -115,7 +118,7 @@ fn concurrency(quota: i32, findings: &mut Findings) {
 pub(super) async fn secrets(context: &Context, findings: &mut Findings) -> Option<Client> {
     const CHECK: &str = "secret api-key";
     const FIX: &str = "openai-webhooks secret set api-key";
-    match context.stack().await.and_then(Stack::endpoints) {
+    match context.stack().await.and_then(|stack| Ok(stack.endpoints()?)) {
         Ok(endpoints) => {
             for endpoint in endpoints {
                 signing_secret(&endpoint, context, findings).await;
@@ -165,6 +168,33 @@ async fn signing_secret(endpoint: &StackEndpoint, context: &Context, findings: &
 
 async fn secret(context: &Context, id: &str) -> Result<String> {
     Ok(context.secrets().await?.text(id).await?.trim().to_owned())
+}
+
+/// Checks the stored policy for calls, if the stack answers any.
+pub(super) async fn call_policy(context: &Context, findings: &mut Findings) {
+    const CHECK: &str = "call policy";
+    const FIX: &str = "Correct it and store it: openai-webhooks calls set-policy FILE";
+    let stored = match context.is_handled(Category::Realtime).await {
+        Ok(false) => return,
+        Ok(true) => calls::stored_policy(context).await,
+        Err(error) => Err(error),
+    };
+    let Stored { location, policy } = match stored {
+        Ok(stored) => stored,
+        Err(error) => return findings.failed(CHECK, error),
+    };
+    let Some(policy) = policy else {
+        return findings.warn(
+            CHECK,
+            "none is stored, so a call would not be answered",
+            "Store one: openai-webhooks calls set-policy FILE. Or deploy with RealtimeEnabled=false.",
+        );
+    };
+    match Policy::parse(&policy) {
+        Ok(policy) if policy.warnings.is_empty() => findings.ok(CHECK, format!("is valid, in {location}")),
+        Ok(policy) => findings.warn(CHECK, policy.warnings.join("; "), FIX),
+        Err(errors) => findings.error(CHECK, format!("is not valid: {}", errors.join("; ")), FIX),
+    }
 }
 
 /// Checks what waits in the queues, and the dead letters.
@@ -235,7 +265,7 @@ pub(super) async fn deliver(context: &Context, findings: &mut Findings) {
 
 async fn delivery(context: &Context) -> Result<(String, u16)> {
     let endpoint = context.stack().await?.endpoint(PROJECT)?;
-    let secret = endpoint.secret(context).await?;
+    let secret = endpoint.secret(&context.secrets().await?).await?;
     let body = json!({
         "id": format!("evt_{}", random_hex()),
         "object": "event",

@@ -11,11 +11,15 @@ use super::secret_sink::SecretSink;
 use super::{DASHBOARD, all_endpoints, document, id_or_of_stack, not_done, of_stack};
 use crate::context::{Context, deadline};
 use crate::error::{CliError, Result};
+use crate::interrupt;
 use crate::output::{ConfirmArgs, Decision, printable};
 use crate::stack_endpoints::{PROJECT, StackEndpoint, endpoint_name};
 
 /// Prefixes of the types that a new endpoint does not get by default: OpenAI ends the Evals API, and nothing handles videos.
 const NOT_BY_DEFAULT: [&str; 2] = ["eval.", "video."];
+
+/// Step that Ctrl-C does not interrupt.
+const STORING: &str = "Storing the secret that OpenAI creates, and shows once";
 
 /// Create an endpoint that delivers to the stack, and store its secret there
 #[derive(Args, Debug)]
@@ -107,7 +111,7 @@ pub(super) async fn create(args: CreateArgs, context: &Context) -> Result {
     let event_types = event_types(args.event_types, openai).await?;
     drop(spinner);
     let replaces = match (&args.secret_out, &of_stack) {
-        (None, Some(of_stack)) => of_stack.version(context, Stage::Current).await?.is_some(),
+        (None, Some(of_stack)) => of_stack.version(&context.secrets().await?, Stage::Current).await?.is_some(),
         _ => false,
     };
     let decision = if replaces || args.confirm.dry_run {
@@ -126,8 +130,10 @@ pub(super) async fn create(args: CreateArgs, context: &Context) -> Result {
         return not_done(context, decision, document, &action);
     }
     let sink = SecretSink::new(args.secret_out, of_stack, context).await?;
-    let created = openai.create_webhook_endpoint(&name, &url, &event_types, deadline()).await;
-    let (endpoint, stored) = sink.fill(created).await?;
+    // OpenAI shows the secret once.
+    let created =
+        async { sink.fill(openai.create_webhook_endpoint(&name, &url, &event_types, deadline()).await).await };
+    let (endpoint, stored) = interrupt::finish(STORING, context, created).await?;
     context.out.result(&json!({ "endpoint": document(&endpoint), "stored": stored.document() }), || {
         let WebhookEndpoint { id, url, event_types, .. } = &endpoint;
         format!(
@@ -198,7 +204,8 @@ pub(super) async fn rotate(args: RotateArgs, context: &Context) -> Result {
         return not_done(context, decision, document, &format!("create a new secret for {id}"));
     }
     let sink = SecretSink::new(args.secret_out, of_stack, context).await?;
-    let (endpoint, stored) = sink.fill(openai.rotate_webhook_secret(id, !args.now, deadline()).await).await?;
+    let rotated = async { sink.fill(openai.rotate_webhook_secret(id, !args.now, deadline()).await).await };
+    let (endpoint, stored) = interrupt::finish(STORING, context, rotated).await?;
     context.out.result(&json!({ "endpoint": document(&endpoint), "stored": stored.document() }), || {
         let old = if args.now { "has ended at OpenAI" } else { "is valid for another 24 hours" };
         let leaked = if args.now { LEAKED } else { "" };
@@ -218,8 +225,8 @@ async fn rotatable(endpoint: &WebhookEndpoint, name: &str, context: &Context) ->
         return Err(CliError::usage(format!("{id} delivers to {url}, not to the stack's {}", of_stack.url))
             .hint("Its secret does not belong into this stack. Write it to a file with --secret-out FILE."));
     }
-    let pending = of_stack.version(context, Stage::Pending).await?;
-    let current = of_stack.version(context, Stage::Current).await?;
+    let pending = of_stack.version(&context.secrets().await?, Stage::Pending).await?;
+    let current = of_stack.version(&context.secrets().await?, Stage::Current).await?;
     match pending {
         Some(pending) if current.is_none_or(|current| current.id != pending.id) => {
             Err(CliError::failed("the stack is rotating this secret itself").hint(format!(

@@ -32,7 +32,7 @@ pub(crate) async fn run(args: &ShowArgs, context: &Context) -> Result {
     let entry = find(context, &log, &args.id).await?;
     if args.body && !context.out.json {
         let body = entry.body.as_deref().ok_or_else(|| body_not_stored(&entry))?;
-        return context.out.raw(body.as_bytes());
+        return context.out.json_text(body);
     }
     let job = match &entry.object_id {
         Some(object_id) => log.job_record(&entry.category, object_id).await?,

@@ -2,9 +2,9 @@
 
 use hooks_consumer::{Alert, Event, Severity, text};
 use hooks_openai::for_display;
+use hooks_policy::Call;
 
-use crate::call::Call;
-use crate::policy::source::PolicyError;
+use crate::policy_source::PolicyError;
 
 /// How to fix the policy.
 const FIX: &str =

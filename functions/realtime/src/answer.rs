@@ -4,10 +4,8 @@ use std::time::Duration;
 
 use hooks_consumer::{Context, HandlerError};
 use hooks_openai::{Client, ErrorClass, OpenAiError};
+use hooks_policy::{Action, Call};
 use tokio::time::{Instant, sleep};
-
-use crate::call::Call;
-use crate::policy::Action;
 
 /// The delays before the retries. The queue's own retry comes after 15 seconds, too late for a caller.
 const RETRY_DELAYS: [Duration; 2] = [Duration::from_millis(200), Duration::from_millis(800)];

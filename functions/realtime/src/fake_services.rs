@@ -9,7 +9,7 @@ use hooks_testing::{Request, Server};
 use serde_json::{Value, json};
 use tokio::time::{advance, pause, resume};
 
-use crate::policy::source::PolicySource;
+use crate::policy_source::PolicySource;
 
 /// An answer of OpenAI.
 #[derive(Clone, Copy, Debug)]

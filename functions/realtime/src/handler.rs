@@ -6,11 +6,11 @@ mod tests;
 use std::time::Duration;
 
 use hooks_consumer::{Alert, Context, Event, Handler, HandlerError, OpenAi, Outcome, Setup, clock};
+use hooks_policy::{Call, Location};
 use tokio::time::Instant;
 
 use crate::answer::answer;
-use crate::call::Call;
-use crate::policy::source::{CurrentPolicy, Location, PolicyCache, PolicyError, PolicySource};
+use crate::policy_source::{CurrentPolicy, PolicyCache, PolicyError, PolicySource};
 use crate::{alert, outcome};
 
 /// Answers calls by the policy.
@@ -66,7 +66,7 @@ impl CallHandler {
             let outcome = outcome::not_answered(&call, outcome::TOO_OLD, note, age_ms, as_of);
             return Ok(Outcome { alert: Some(alert), ..outcome });
         }
-        let decision = policy.decide(&call);
+        let decision = policy.decide(call.invite, as_of / 1000);
         let client = self.openai.client().await?;
         let left = Duration::from_millis(u64::try_from(self.maximum_age - age_ms).unwrap_or_default());
         let until = context.deadline.min(Instant::now() + left);

@@ -6,11 +6,10 @@
 
 mod alert;
 mod answer;
-mod call;
 #[cfg(test)]
 mod fake_services;
 mod handler;
 mod outcome;
-mod policy;
+mod policy_source;
 
 pub use handler::CallHandler;

@@ -3,11 +3,10 @@
 use hooks_consumer::object::present;
 use hooks_consumer::{Event, Outcome};
 use hooks_openai::{CallApi, for_display};
+use hooks_policy::{Action, Call, Decision};
 use serde_json::{Map, Value};
 
 use crate::answer::AnswerResult;
-use crate::call::Call;
-use crate::policy::{Action, Decision};
 
 /// The status of a call that waited too long.
 pub(crate) const TOO_OLD: &str = "too_old";
@@ -57,11 +56,11 @@ pub(crate) fn answered(
         Action::Reject { status_code } => ("reject", "rejected", Some(("status_code", (*status_code).into()))),
         Action::Refer { .. } => ("refer", "referred", None),
     };
-    let rule = decision.rule.map_or_else(|| "default".to_owned(), |index| format!("rules[{index}]"));
     let mut summary = summary(call, age_ms);
     summary.extend(present([
         ("action", Some(action.to_owned())),
-        ("rule", Some(rule)),
+        ("rule", Some(decision.place())),
+        ("unreadable", decision.unreadable.then_some("true".to_owned())),
         ("rule_name", decision.name.map(for_display)),
     ]));
     summary.extend(detail.map(|(name, value): (&str, Value)| (name.to_owned(), value)));

@@ -1,5 +1,7 @@
 //! What people are told.
 
+use std::collections::BTreeMap;
+
 use hooks_aws::ledger::{JobRecord, Waiting};
 use hooks_aws::outcomes::Notice;
 use hooks_function::text::{duration, moment};
@@ -94,6 +96,54 @@ pub(crate) fn unreadable(list: OpenAiList, failures: u32, error: &ReconcileError
     );
     let subject = format!("OpenAI's list of {what} cannot be read");
     Alert { category, event_type: "reconcile.unreadable", subject, message }
+}
+
+/// Events were queued whose webhooks never came.
+pub(crate) fn webhooks_lost(sent: &BTreeMap<&str, usize>) -> Alert {
+    let list: Vec<String> = sent.iter().map(|(list, number)| format!("{list} {number}")).collect();
+    let list = list.join(", ");
+    let message = format!(
+        "OpenAI's webhooks of some objects never came. Their events are queued now and handled as usual.\n\n\
+         What   {list}\n\
+         Why    OpenAI could not deliver them, or they were refused\n\
+         To do  See in OpenAI's dashboard how the deliveries failed, and in openai-webhooks status what was answered.\n\
+         Where  docs/operations.md, Alert: webhooks were lost\n"
+    );
+    let subject = format!("Webhooks were lost: {list}");
+    Alert { category: Category::Archive, event_type: "webhooks.lost", subject, message }
+}
+
+/// Dead letters have been there since the day before.
+pub(crate) fn dead_letters_wait(waiting: &BTreeMap<&str, u64>) -> Alert {
+    let list: Vec<String> = waiting.iter().map(|(category, number)| format!("{category} {number}")).collect();
+    let list = list.join(", ");
+    let message = format!(
+        "Dead letters still wait. SQS deletes them 14 days after their events came in.\n\n\
+         What   {list}\n\
+         Why    the events failed for good, and nobody has redriven or purged them since yesterday\n\
+         To do  openai-webhooks dlq list; remove the cause, then openai-webhooks dlq redrive. What cannot be mended: \
+         openai-webhooks dlq purge. This reminder comes once a day until the queues are empty.\n\
+         Where  docs/operations.md, STACK-dead-letters\n"
+    );
+    let subject = format!("Dead letters still wait: {list}");
+    Alert { category: Category::Archive, event_type: "dead_letters.waiting", subject, message }
+}
+
+/// Nobody has set these secrets.
+pub(crate) fn secrets_unset(names: &[&str], since: &str) -> Alert {
+    let list = names.join(", ");
+    let message = format!(
+        "Secrets of the stack were never set. Deliveries that need them are answered 503, and OpenAI drops what it could \
+         not deliver for 72 hours.\n\n\
+         What   {list}\n\
+         When   created at {since}\n\
+         Why    the stack creates secrets without a value\n\
+         To do  openai-webhooks secret set NAME, for each. Without an endpoint of your organization: a text of your own \
+         in its secret ends this reminder, which comes once a day.\n\
+         Where  docs/operations.md, Alert: secrets are not set\n"
+    );
+    let subject = format!("Secrets are not set: {list}");
+    Alert { category: Category::Archive, event_type: "secrets.unset", subject, message }
 }
 
 /// A model that production uses ends in so many days.

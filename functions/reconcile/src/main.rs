@@ -5,7 +5,7 @@
 //! | input | what it does |
 //! |---|---|
 //! | `{"task": "reconcile"}` | scans OpenAI's batches, fine-tuning jobs and agent sessions, and queues the event of each that ended without one ([`list_scan`]); tells people before a promoted model ends ([`models`]) |
-//! | `{"task": "expectations"}` | alerts people of overdue expectations, looks up the responses that are expected ([`expectations`]), and tells people of what was counted in place of being sent ([`waiting_alerts`]) |
+//! | `{"task": "expectations"}` | alerts people of overdue expectations, looks up the responses that are expected ([`expectations`]), and tells people of what was counted in place of being sent ([`waiting_alerts`]), and of dead letters and unset secrets ([`watch`]) |
 //!
 //! # If the process dies
 //!
@@ -25,6 +25,7 @@ mod reconcile;
 mod reconciler;
 mod services;
 mod waiting_alerts;
+mod watch;
 
 use std::time::Duration;
 
@@ -62,8 +63,9 @@ async fn main() -> Result<(), Error> {
                 // A part of the time, so that a topic out of reach leaves the expectations theirs.
                 let left = until.saturating_duration_since(Instant::now());
                 let told = waiting_alerts::tell(&services, Instant::now() + left / 4).await;
+                let watched = watch::run(&services, now).await;
                 let checked = expectations::run(&services, now, until).await;
-                told.and(checked)
+                told.and(watched).and(checked)
             }
         }
     })

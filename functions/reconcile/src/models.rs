@@ -152,6 +152,8 @@ mod tests {
                     ("AGENT_QUEUE_URL", queue),
                     ("RESPONSE_QUEUE_URL", queue),
                     ("MODELS_PATH", "/stack/models"),
+                    ("DEAD_LETTER_QUEUE_URLS", "{}"),
+                    ("CREATED_SECRETS", "{}"),
                     ("OPENAI_BASE_URL", &format!("{url}/v1")),
                     ("OPENAI_API_KEY_SECRET", "key"),
                 ],

@@ -1,10 +1,13 @@
 //! The task `reconcile`: a scan of OpenAI's lists for missed events.
 
+use std::collections::BTreeMap;
+
 use hooks_function::Error;
 use hooks_telemetry::{Line, Metric};
 use serde_json::{Map, Value, json};
 use tokio::time::Instant;
 
+use crate::alert;
 use crate::error::ReconcileError;
 use crate::list::OpenAiList;
 use crate::list_scan::{Limits, ListScan, ScanResult};
@@ -32,8 +35,12 @@ pub(crate) async fn run(services: &Services, now: i64, until: Instant) -> Result
         lists.push((list, scan.run().await));
     }
     log(&lists);
+    let sent = lists.iter().map(|(list, result)| (list.as_str(), result.sent)).filter(|(_, sent)| *sent > 0).collect();
+    let told =
+        if BTreeMap::is_empty(&sent) { Ok(()) } else { services.reconciler.alert(&alert::webhooks_lost(&sent)).await };
     let models = models::run(services, &openai, now, until).await;
     let mut failed: Vec<String> = lists.iter().filter_map(|(list, result)| failure(*list, result)).collect();
+    failed.extend(told.err().map(|error| error.to_string()));
     failed.extend(models.as_ref().err().map(|error| format!("models: {error}")));
     match models {
         Ok(models) if failed.is_empty() => Ok(result(&lists, models)),

@@ -7,6 +7,7 @@ use hooks_aws::queue::QueueSender;
 use hooks_function::{ApiKeySecret, Config, Environment, EnvironmentError};
 
 use crate::reconciler::{Queues, Reconciler};
+use crate::watch::Watched;
 
 /// Services of the tasks.
 pub(crate) struct Services {
@@ -16,6 +17,7 @@ pub(crate) struct Services {
     pub(crate) parameters: Parameters,
     /// The path of the parameters with the models that production uses.
     pub(crate) models_path: String,
+    pub(crate) watched: Watched,
 }
 
 impl Services {
@@ -28,6 +30,7 @@ impl Services {
         let agent = environment.required("AGENT_QUEUE_URL");
         let response = environment.required("RESPONSE_QUEUE_URL");
         let models_path = environment.required("MODELS_PATH");
+        let watched = Watched::from_env(&mut environment, config.as_ref());
         let api_key = ApiKeySecret::from_env(&mut environment, config.as_ref());
         environment.finish(|| {
             let config = config?;
@@ -43,6 +46,7 @@ impl Services {
                 api_key: api_key?,
                 parameters: Parameters::new(&config),
                 models_path: models_path?,
+                watched: watched?,
             })
         })
     }
@@ -63,6 +67,7 @@ mod tests {
         );
         let expected = "TABLE_NAME is not set; ALERTS_TOPIC_ARN is not set; FINE_TUNING_QUEUE_URL is not set; \
                         AGENT_QUEUE_URL is not set; RESPONSE_QUEUE_URL is not set; MODELS_PATH is not set; \
+                        DEAD_LETTER_QUEUE_URLS is not set; CREATED_SECRETS is not set; \
                         OPENAI_BASE_URL is not a URL; \
                         OPENAI_API_KEY_SECRET is not set";
         assert_eq!(Services::from_env(environment).err().unwrap().to_string(), expected);

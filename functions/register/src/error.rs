@@ -66,6 +66,7 @@ fn key_advice(error: &ApiKeySecretError) -> String {
              role may read it and use its KMS key, then deploy again. ({})",
             for_display(&why.0)
         ),
+        ApiKeySecretError::Identity(_) | ApiKeySecretError::Exchange(_) => format!("{error}. Then deploy again"),
     }
 }
 

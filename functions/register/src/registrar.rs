@@ -154,7 +154,7 @@ impl Registrar {
 
     /// Reads the API key.
     async fn session(&self, until: Instant) -> Result<Session<'_>, RegistrationError> {
-        let is_transient = |error: &ApiKeySecretError| matches!(error, ApiKeySecretError::Unreadable(..));
+        let is_transient = |error: &ApiKeySecretError| !error.is_setup();
         let openai = retry_secret(is_transient, || self.api_key.client()).await?;
         Ok(Session { openai, store: &self.store, until })
     }

@@ -8,6 +8,9 @@ use std::time::Duration;
 /// costs money.
 const UNKNOWN_ENDPOINT: &str = "unknown";
 
+/// Outcome in logs and metrics of an event that is about no HTTP request, and the type of its error.
+pub(crate) const NO_REQUEST: &str = "no_request";
+
 /// Known facts about a request. Headers and body of an unverified request are never among them, because anybody can
 /// write them.
 #[derive(Default)]
@@ -24,6 +27,12 @@ pub(crate) struct Report {
 }
 
 impl Report {
+    /// The line about an event that is about no HTTP request.
+    pub(crate) fn emit_no_request(&self) {
+        let line = Line::error("event is no delivery").text("aws.request_id", &self.request_id);
+        line.text("endpoint", UNKNOWN_ENDPOINT).text("outcome", NO_REQUEST).metric(Metric::Deliveries, 1).emit();
+    }
+
     pub(crate) fn emit(&self, outcome: Outcome) {
         let line = match outcome {
             Outcome::Accepted => Line::info("delivery accepted"),
@@ -40,6 +49,10 @@ impl Report {
             .maybe("object.id", self.object_id.as_deref())
             .number("body.size_bytes", self.body_bytes)
             .metric(Metric::Deliveries, 1);
+        let failed = [Outcome::Accepted, Outcome::SecretUnavailable, Outcome::QueueUnavailable].contains(&outcome);
+        if !failed {
+            line = line.metric(Metric::Refused, 1);
+        }
         for (metric, time) in [(Metric::VerifyTime, self.verify_time), (Metric::EnqueueTime, self.enqueue_time)] {
             if let Some(time) = time {
                 line = line.metric(metric, u64::try_from(time.as_micros()).unwrap_or(u64::MAX));

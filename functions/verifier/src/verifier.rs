@@ -1,8 +1,8 @@
 //! Path of one delivery.
 
-use crate::api_gateway;
+use crate::answer::Answer;
 use crate::outcome::Outcome;
-use crate::report::Report;
+use crate::report::{NO_REQUEST, Report};
 use crate::settings::Settings;
 use crate::signing_secret::SigningSecret;
 use futures::FutureExt;
@@ -10,11 +10,11 @@ use futures::future::join_all;
 use hooks_aws::queue::Queues;
 use hooks_aws::secrets::Store;
 use hooks_function::clock::{now_ms, now_seconds};
-use hooks_webhook::{MAX_BODY, Signed, Verified, VerifyError};
-use http::{Method, Response};
-use lambda_http::{Request, RequestExt};
+use hooks_webhook::{MAX_BODY, Request, Signed, Verified, VerifyError};
+use lambda_http::LambdaEvent;
+use lambda_http::lambda_runtime::Diagnostic;
+use serde_json::value::RawValue;
 use std::collections::HashMap;
-use std::convert::Infallible;
 use std::panic::AssertUnwindSafe;
 use std::time::Instant;
 
@@ -39,29 +39,30 @@ impl Verifier {
         verifier
     }
 
-    /// Handles a request. The response is always one of [`Outcome`], even after a panic.
-    pub(crate) async fn handle(&self, request: Request) -> Result<Response<String>, Infallible> {
-        let mut report = Report::default();
-        let outcome = or_queue_unavailable(self.decide(&request, &mut report)).await;
+    /// Handles an event. The answer is always one of [`Outcome`], even after a panic; only an event that is about no HTTP
+    /// request fails.
+    pub(crate) async fn handle(&self, event: LambdaEvent<Box<RawValue>>) -> Result<Answer, Diagnostic> {
+        let trace = event.context.xray_trace_id;
+        let mut report = Report { request_id: event.context.request_id, ..Report::default() };
+        let Some(request) = Request::read(event.payload.get().as_bytes()) else {
+            report.emit_no_request();
+            return Err(no_request());
+        };
+        let outcome = or_queue_unavailable(self.decide(&request, trace.as_deref(), &mut report)).await;
         report.emit(outcome);
-        Ok(outcome.response())
+        Ok(Answer::new(outcome.response(), request.is_from_load_balancer))
     }
 
-    async fn decide(&self, request: &Request, report: &mut Report) -> Outcome {
+    async fn decide(&self, request: &Request<'_>, trace: Option<&str>, report: &mut Report) -> Outcome {
         let received_ms = now_ms().cast_unsigned();
         let received = received_ms / 1_000;
-        report.request_id = request.lambda_context_ref().map_or_else(String::new, |context| context.request_id.clone());
-        report.body_bytes = request.body().len() as u64;
-        let stage = request.request_context_ref().and_then(|context| match context {
-            lambda_http::request::RequestContext::ApiGatewayV2(context) => context.stage.as_deref(),
-            _ => None,
-        });
-        let endpoint = api_gateway::endpoint(request.raw_http_path(), stage);
+        report.body_bytes = request.body.len() as u64;
+        let endpoint = request.endpoint.as_deref();
         let Some((endpoint, secret)) = endpoint.and_then(|name| self.secrets.get_key_value(name)) else {
             return Outcome::UnknownEndpoint;
         };
         report.endpoint = Some(endpoint.clone());
-        if request.method() != Method::POST {
+        if request.method != "POST" {
             return Outcome::MethodNotAllowed;
         }
         let outcome = async {
@@ -73,7 +74,7 @@ impl Verifier {
             report.verify_time = Some(started.elapsed());
             describe(&verified, report);
             let started = Instant::now();
-            let sent = self.queues.send(&verified, endpoint, received_ms).await;
+            let sent = self.queues.send(&verified, endpoint, received_ms, trace).await;
             report.enqueue_time = Some(started.elapsed());
             match sent {
                 Ok(()) => Outcome::Accepted,
@@ -92,7 +93,7 @@ impl Verifier {
     async fn check<'a>(
         &self,
         secret: &SigningSecret<Store>,
-        request: &'a Request,
+        request: &'a Request<'_>,
         now: u64,
         report: &mut Report,
     ) -> Result<Verified<'a>, Outcome> {
@@ -116,6 +117,13 @@ impl Verifier {
     }
 }
 
+/// The failure for an event that is about no HTTP request, so that an answer would reach nobody.
+fn no_request() -> Diagnostic {
+    let error_message = "the event is not about an HTTP request: it has neither a method nor a path. Only API Gateway, a \
+                         function URL or a load balancer may invoke this function.";
+    Diagnostic { error_type: NO_REQUEST.to_owned(), error_message: error_message.to_owned() }
+}
+
 /// The outcome of `deciding`. After a panic the event is not queued, and the response says so, so that OpenAI retries.
 async fn or_queue_unavailable(deciding: impl Future<Output = Outcome>) -> Outcome {
     AssertUnwindSafe(deciding).catch_unwind().await.unwrap_or(Outcome::QueueUnavailable)
@@ -124,14 +132,13 @@ async fn or_queue_unavailable(deciding: impl Future<Output = Outcome>) -> Outcom
 fn verify<'a>(
     secret: &SigningSecret<Store>,
     live: &[hooks_webhook::Secret],
-    request: &'a Request,
+    request: &'a Request<'_>,
     now: u64,
 ) -> Result<Signed<'a>, VerifyError> {
-    let body: &[u8] = request.body();
-    if body.len() <= MAX_BODY {
-        api_gateway::reject_joined_headers(secret.scheme(), request.headers())?;
+    if request.body.len() <= MAX_BODY {
+        request.reject_joined_headers(secret.scheme())?;
     }
-    hooks_webhook::verify(secret.scheme(), live, request.headers(), body, now)
+    hooks_webhook::verify(secret.scheme(), live, &request.headers, &request.body, now)
 }
 
 fn describe(verified: &Verified<'_>, report: &mut Report) {

@@ -74,10 +74,15 @@ impl Artifacts {
 
     /// Stores an object of at most 5 GiB in one request.
     pub async fn put(&self, key: &Key, content_type: &str, bytes: impl Into<Bytes>) -> Result<(), ArtifactError> {
+        self.put_at(key.as_str(), content_type, bytes).await
+    }
+
+    /// As [`put`](Self::put), with a key that a person chose.
+    pub async fn put_at(&self, key: &str, content_type: &str, bytes: impl Into<Bytes>) -> Result<(), ArtifactError> {
         self.client
             .put_object()
             .bucket(&*self.bucket)
-            .key(key.as_str())
+            .key(key)
             .content_type(content_type)
             .checksum_algorithm(ChecksumAlgorithm::Crc32)
             .body(bytes.into().into())
@@ -85,7 +90,7 @@ impl Artifacts {
             .disable_payload_signing()
             .send()
             .await
-            .map_err(|error| ArtifactError::new("store", key, &error))?;
+            .map_err(|error| ArtifactError::new("store", &key, &error))?;
         Ok(())
     }
 

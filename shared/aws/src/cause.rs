@@ -44,14 +44,17 @@ where
     }
 }
 
-/// The error with its sources.
+/// The error with its sources. A source that its error's own text ends with is not repeated.
 #[must_use]
 pub fn chain(error: &(dyn Error + 'static)) -> String {
     let mut text = error.to_string();
     let mut next = error.source();
     while let Some(error) = next {
-        text.push_str(": ");
-        text.push_str(&error.to_string());
+        let source = error.to_string();
+        if !text.ends_with(&source) {
+            text.push_str(": ");
+            text.push_str(&source);
+        }
         next = error.source();
     }
     text

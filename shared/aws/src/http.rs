@@ -1,11 +1,13 @@
 //! HTTP client under every AWS call: hyper-util's client over HTTP/1.1, TLS by rustls with compiled-in roots.
 //!
-//! The SDK's default client reads the system's certificate files, negotiates HTTP/2 and supports proxies. A Lambda
-//! function needs none of that, and each would lengthen the cold start.
+//! The SDK's default client reads the system's certificate files, negotiates HTTP/2 and looks for proxies. A Lambda
+//! function needs none of that, and each would lengthen the cold start. A person's program looks for proxies:
+//! [`Http::through_proxies`].
 
 #[cfg(test)]
 mod tests;
 
+use crate::cause::chain;
 use aws_smithy_runtime_api::client::http::{
     HttpClient, HttpConnector, HttpConnectorFuture, HttpConnectorSettings, SharedHttpConnector,
 };
@@ -17,7 +19,10 @@ use bytes::Bytes;
 use http::{Request, StatusCode, Uri};
 use http_body_util::BodyExt;
 use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder, MaybeHttpsStream};
-use hyper_util::client::legacy::{self, Client};
+use hyper_util::client::legacy::Client;
+use hyper_util::client::legacy::connect::HttpConnector as TcpConnector;
+use hyper_util::client::legacy::connect::proxy::Tunnel;
+use hyper_util::client::proxy::matcher::{Intercept, Matcher};
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use rustls::{ClientConfig, RootCertStore};
 use std::error::Error;
@@ -47,21 +52,28 @@ impl Http {
     /// A client that trusts Mozilla's root certificates.
     #[must_use]
     pub fn new() -> Self {
-        Self::with_roots(RootCertStore { roots: webpki_roots::TLS_SERVER_ROOTS.to_vec() })
+        Self::with(mozilla(), None)
+    }
+
+    /// A client that also opens `https` connections through the proxy in `HTTPS_PROXY` or `ALL_PROXY`, as `NO_PROXY` allows.
+    #[must_use]
+    pub fn through_proxies() -> Self {
+        Self::with(mozilla(), Some(Matcher::from_system()))
     }
 
     #[expect(clippy::expect_used, reason = "ring supports both versions")]
-    fn with_roots(roots: RootCertStore) -> Self {
+    fn with(roots: RootCertStore, proxies: Option<Matcher>) -> Self {
         let tls = ClientConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
             .with_safe_default_protocol_versions()
             .expect("ring supports TLS 1.2 and 1.3")
             .with_root_certificates(roots)
             .with_no_client_auth();
-        let mut tcp = legacy::connect::HttpConnector::new();
+        let mut tcp = TcpConnector::new();
         tcp.enforce_http(false);
         tcp.set_nodelay(true);
-        let https = HttpsConnectorBuilder::new().with_tls_config(tls).https_or_http().enable_http1();
-        let connector = Connector { https: https.wrap_connector(tcp), opened: Arc::default() };
+        let https = HttpsConnectorBuilder::new().with_tls_config(tls.clone()).https_or_http().enable_http1();
+        let proxies = proxies.map(|matcher| Arc::new(Proxies { matcher, tcp: tcp.clone(), tls: Arc::new(tls) }));
+        let connector = Connector { https: https.wrap_connector(tcp), proxies, opened: Arc::default() };
         // Idle connections stay as long as the server keeps them: no timer runs while Lambda has frozen the process.
         let client = Client::builder(TokioExecutor::new()).pool_idle_timeout(None).build(connector.clone());
         Self { client, connector }
@@ -113,8 +125,43 @@ impl HttpConnector for Http {
 /// Opens connections for the client. A connection opened ahead of its request is handed out first.
 #[derive(Clone, Debug)]
 struct Connector {
-    https: HttpsConnector<legacy::connect::HttpConnector>,
+    https: HttpsConnector<TcpConnector>,
+    proxies: Option<Arc<Proxies>>,
     opened: Arc<Mutex<Option<(Uri, Stream)>>>,
+}
+
+/// Proxies, and what connections through them are made of.
+#[derive(Debug)]
+struct Proxies {
+    matcher: Matcher,
+    tcp: TcpConnector,
+    tls: Arc<ClientConfig>,
+}
+
+impl Proxies {
+    /// The proxy for connections to a URL. Only `https` ones go through a proxy: AWS has no others.
+    fn for_url(&self, url: &Uri) -> Option<Intercept> {
+        self.matcher.intercept(url).filter(|_| url.scheme_str() == Some("https"))
+    }
+
+    /// Opens a connection through a tunnel (HTTP `CONNECT`). The error names the proxy, and not its password.
+    async fn connect(&self, proxy: &Intercept, url: Uri) -> Result<Stream, BoxError> {
+        let host = proxy.uri().authority().map_or("", |authority| authority.as_str());
+        let host = host.rsplit('@').next().unwrap_or(host);
+        if proxy.uri().scheme_str() != Some("http") {
+            return Err(io::Error::other(format!("the proxy {host} must have an http:// URL")).into());
+        }
+        let mut tunnel = Tunnel::new(proxy.uri().clone(), self.tcp.clone());
+        if let Some(password) = proxy.basic_auth() {
+            tunnel = tunnel.with_auth(password.clone());
+        }
+        let connected = HttpsConnector::from((tunnel, Arc::clone(&self.tls))).call(url).await;
+        connected.map_err(|error| io::Error::other(format!("through the proxy {host}: {}", chain(&*error))).into())
+    }
+}
+
+fn mozilla() -> RootCertStore {
+    RootCertStore { roots: webpki_roots::TLS_SERVER_ROOTS.to_vec() }
 }
 
 impl Connector {
@@ -138,7 +185,15 @@ impl Service<Uri> for Connector {
         if let Some((_, stream)) = self.opened().take_if(leads_there) {
             return Box::pin(std::future::ready(Ok(stream)));
         }
-        let connecting = tokio::time::timeout(CONNECT_TIMEOUT, self.https.call(url));
+        let through = self.proxies.as_ref().and_then(|proxies| Some((Arc::clone(proxies), proxies.for_url(&url)?)));
+        let mut https = self.https.clone();
+        let connecting = async move {
+            match through {
+                Some((proxies, proxy)) => proxies.connect(&proxy, url).await,
+                None => https.call(url).await,
+            }
+        };
+        let connecting = tokio::time::timeout(CONNECT_TIMEOUT, connecting);
         Box::pin(async move { connecting.await.map_err(|_| io::Error::other("cannot connect in time"))? })
     }
 }

@@ -15,6 +15,7 @@
 //! | [`artifacts`] | S3 | fetched objects and results |
 //! | [`outcomes`] | EventBridge, SNS | outcomes for other systems, alerts for people |
 //! | [`alerts`] | DynamoDB, SNS | alerts of one kind, grouped |
+//! | [`identity`] | STS | proof for OpenAI of who a function is |
 //! | [`parameters`] | Systems Manager | settings that outlive a deployment |
 
 mod cause;
@@ -26,6 +27,7 @@ mod http;
 
 pub mod alerts;
 pub mod artifacts;
+pub mod identity;
 pub mod ledger;
 pub mod outcomes;
 pub mod parameters;

@@ -1,12 +1,13 @@
-//! OpenAI with the API key in Secrets Manager.
+//! OpenAI with the API key in Secrets Manager, or with a token for the function's own identity.
 
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
+use hooks_aws::identity::{WebIdentity, WebIdentityError};
 use hooks_aws::secrets::{PLACEHOLDER, ReadError, Source, Stage, Store};
 use hooks_aws::{Config, Environment};
-use hooks_openai::{ApiKey, ApiKeyError, Client};
+use hooks_openai::{AUDIENCE, ApiKey, ApiKeyError, Client, TokenError, WorkloadIdentity};
 use tokio::time::Instant;
 
 use crate::{Cached, Last, Refresh, Rules};
@@ -20,6 +21,12 @@ const COOLDOWN: Duration = Duration::from_secs(30);
 
 /// Pause after a failed read while there is no key at all. Whatever waits for it is tried again within seconds.
 const UNREADABLE: Duration = Duration::from_secs(5);
+
+/// How long before its end a token is replaced. Whoever has it in hand may go on with it that long.
+const BEFORE_END: Duration = Duration::from_mins(2);
+
+/// All of an exchange.
+const EXCHANGE: Duration = Duration::from_secs(15);
 
 /// Why there is no client. The text says what to do, and never shows the key.
 #[derive(Clone, Debug, thiserror::Error)]
@@ -39,20 +46,64 @@ pub enum ApiKeySecretError {
     /// The secret could not be read.
     #[error("the OpenAI API key in the secret {0} could not be read: {1}")]
     Unreadable(String, ReadError),
+    /// STS gave no token for OpenAI.
+    #[error("there is no access to OpenAI: {0}")]
+    Identity(WebIdentityError),
+    /// OpenAI gave no token for the one of STS.
+    #[error("there is no access to OpenAI: {0}{advice}", advice = token_advice(.0))]
+    Exchange(TokenError),
 }
 
-/// The secret with the API key, and the client to use it with.
+/// Next step after OpenAI's refusal.
+fn token_advice(error: &TokenError) -> &'static str {
+    match error {
+        TokenError::Refused { code, .. } => match code.as_str() {
+            "invalid_grant" => {
+                ". Let the service account take tokens of this function's role (outputs ...RoleArn) and this account's \
+                 issuer: docs/workload-identity.md"
+            }
+            "invalid_client" | "invalid_target" | "invalid_request" => {
+                ". Compare OpenAIIdentityProviderId and OpenAIServiceAccountId with OpenAI's settings"
+            }
+            "invalid_scope" => ". Give the service account the permissions that docs/workload-identity.md lists",
+            _ => ". See docs/workload-identity.md",
+        },
+        _ => "",
+    }
+}
+
+impl ApiKeySecretError {
+    /// Whether waiting does not help: somebody has to set something up.
+    #[must_use]
+    pub const fn is_setup(&self) -> bool {
+        match self {
+            Self::Unset(_) | Self::Unusable(..) => true,
+            Self::Unreadable(..) => false,
+            Self::Identity(error) => !matches!(error, WebIdentityError::Unavailable(_)),
+            Self::Exchange(error) => matches!(error, TokenError::Refused { .. }),
+        }
+    }
+}
+
+/// What proves to OpenAI who calls, and the client to use it with.
 ///
-/// A function needs `secretsmanager:GetSecretValue` on the secret.
+/// A function needs `secretsmanager:GetSecretValue` on the secret with the API key; without a key,
+/// `sts:GetWebIdentityToken`.
 #[derive(Clone, Debug)]
 pub struct ApiKeySecret<S = Store> {
     client: Client,
-    source: S,
-    id: String,
+    proof: Proof<S>,
+}
+
+#[derive(Clone, Debug)]
+enum Proof<S> {
+    Secret { source: S, id: String },
+    Identity(Box<(WebIdentity, WorkloadIdentity)>),
 }
 
 impl ApiKeySecret {
-    /// From `OPENAI_BASE_URL`, and `OPENAI_API_KEY_SECRET` with the secret's id or ARN.
+    /// From `OPENAI_BASE_URL`, and `OPENAI_API_KEY_SECRET` with the secret's id or ARN; or, in its place,
+    /// `OPENAI_IDENTITY_PROVIDER_ID`, `OPENAI_SERVICE_ACCOUNT_ID` and, to ask for less, `OPENAI_SCOPE`.
     pub fn from_env(environment: &mut Environment, config: Option<&Config>) -> Option<Self> {
         let client = environment.parsed("OPENAI_BASE_URL", Client::without_key);
         Self::with_client(client, environment, config)
@@ -60,8 +111,14 @@ impl ApiKeySecret {
 
     /// The same with a client that exists already.
     pub fn with_client(client: Option<Client>, environment: &mut Environment, config: Option<&Config>) -> Option<Self> {
+        if let Some(provider_id) = environment.optional("OPENAI_IDENTITY_PROVIDER_ID") {
+            let service_account_id = environment.required("OPENAI_SERVICE_ACCOUNT_ID");
+            let scope = environment.optional("OPENAI_SCOPE");
+            let of = WorkloadIdentity { provider_id, service_account_id: service_account_id?, scope };
+            return Some(Self { client: client?, proof: Proof::Identity(Box::new((WebIdentity::new(config?), of))) });
+        }
         let id = environment.required("OPENAI_API_KEY_SECRET");
-        Some(Self { client: client?, source: Store::new(config?), id: id? })
+        Some(Self { client: client?, proof: Proof::Secret { source: Store::new(config?), id: id? } })
     }
 }
 
@@ -69,7 +126,7 @@ impl<S: Source> ApiKeySecret<S> {
     /// The key in the secret `id` of this source, for calls of this client.
     #[must_use]
     pub const fn new(client: Client, source: S, id: String) -> Self {
-        Self { client, source, id }
+        Self { client, proof: Proof::Secret { source, id } }
     }
 
     /// The client with the key that is in the secret now.
@@ -78,24 +135,47 @@ impl<S: Source> ApiKeySecret<S> {
     ///
     /// There is no usable key.
     pub async fn client(&self) -> Result<Client, ApiKeySecretError> {
-        self.client_with(&self.text().await?)
+        self.client_with(&self.text().await?.0)
     }
 
-    async fn text(&self) -> Result<String, ApiKeySecretError> {
-        let version = self.source.read(&self.id, Stage::Current).await;
-        let text = version.and_then(|version| {
-            version.map(|version| version.text).ok_or_else(|| ReadError("there is no such secret".to_owned()))
-        });
-        text.map_err(|error| ApiKeySecretError::Unreadable(self.id.clone(), error))
+    /// A key or a token, and how long to use it before the next look.
+    async fn text(&self) -> Result<(String, Duration), ApiKeySecretError> {
+        match &self.proof {
+            Proof::Secret { source, id } => {
+                let version = source.read(id, Stage::Current).await;
+                let text = version.and_then(|version| {
+                    version.map(|version| version.text).ok_or_else(|| ReadError("there is no such secret".to_owned()))
+                });
+                text.map(|text| (text, KEEP)).map_err(|error| ApiKeySecretError::Unreadable(id.clone(), error))
+            }
+            Proof::Identity(identity) => {
+                let (sts, of) = &**identity;
+                let deadline = Instant::now() + EXCHANGE;
+                let proof = sts.token(AUDIENCE, deadline).await.map_err(ApiKeySecretError::Identity)?;
+                let token = self.client.exchange_token(of, &proof, deadline).await;
+                let token = token.map_err(ApiKeySecretError::Exchange)?;
+                // One that is short-lived is used for half of its time.
+                let keep = token.lifetime.saturating_sub(BEFORE_END).max(token.lifetime / 2);
+                Ok((token.text, keep))
+            }
+        }
     }
 
     fn client_with(&self, text: &str) -> Result<Client, ApiKeySecretError> {
         match text.trim() {
-            PLACEHOLDER | "" => Err(ApiKeySecretError::Unset(self.id.clone())),
+            PLACEHOLDER | "" => Err(ApiKeySecretError::Unset(self.name())),
             key => match key.parse::<ApiKey>() {
                 Ok(key) => Ok(self.client.with_api_key(key)),
-                Err(error) => Err(ApiKeySecretError::Unusable(self.id.clone(), error)),
+                Err(error) => Err(ApiKeySecretError::Unusable(self.name(), error)),
             },
+        }
+    }
+
+    /// The secret's id, or that of the service account.
+    fn name(&self) -> String {
+        match &self.proof {
+            Proof::Secret { id, .. } => id.clone(),
+            Proof::Identity(identity) => identity.1.service_account_id.clone(),
         }
     }
 }
@@ -190,9 +270,7 @@ impl<S: Source> Keyed<S> {
         match self.key.get(Instant::now(), |last| self.read(last)).await {
             Last { value: Some(key), .. } => key.client.clone(),
             Last { error: Some(error), .. } => Err(error),
-            _ => {
-                Err(ApiKeySecretError::Unreadable(self.secret.id.clone(), ReadError("the read was cut off".to_owned())))
-            }
+            _ => Err(ApiKeySecretError::Unreadable(self.secret.name(), ReadError("the read was cut off".to_owned()))),
         }
     }
 
@@ -209,8 +287,8 @@ impl<S: Source> Keyed<S> {
     }
 
     async fn read(&self, last: Last<Key, ApiKeySecretError>) -> Result<Refresh<Key>, ApiKeySecretError> {
-        let text = self.secret.text().await.inspect_err(|error| tracing::warn!("{error}"))?;
-        let keep = |client: &Result<Client, _>| if client.is_ok() { KEEP } else { COOLDOWN };
+        let (text, keep) = self.secret.text().await.inspect_err(|error| tracing::warn!("{error}"))?;
+        let keep = |client: &Result<Client, _>| if client.is_ok() { keep } else { COOLDOWN };
         if let Some(last) = last.value.as_ref().filter(|last| last.text == text) {
             return Ok(Refresh::Same(keep(&last.client)));
         }

@@ -12,6 +12,14 @@ pub fn moment(unix_seconds: i64) -> String {
         .unwrap_or_else(|| unix_seconds.to_string())
 }
 
+/// The day of a time in Unix seconds, such as `2026-11-21`.
+#[must_use]
+pub fn day_of(unix_seconds: i64) -> String {
+    let mut text = moment(unix_seconds);
+    text.truncate("2026-11-21".len());
+    text
+}
+
 /// The begin of a day such as `2026-11-21` in Unix seconds; `None` for any other text.
 #[must_use]
 pub fn day(text: &str) -> Option<i64> {
@@ -51,6 +59,11 @@ mod tests {
         for other in ["", "2026-02-30", "soon", "2026-11-21T03:15:15Z", "1795230915"] {
             assert_eq!(day(other), None, "{other}");
         }
+    }
+
+    #[test]
+    fn the_day_of_a_moment_is_its_date() {
+        assert_eq!(day_of(1_795_230_915), "2026-11-21");
     }
 
     #[test]

@@ -9,7 +9,7 @@ use std::time::Duration;
 use bytes::{Bytes, BytesMut};
 use futures::future::BoxFuture;
 use hooks_webhook::Json;
-use reqwest::header::{ACCEPT, AUTHORIZATION, HeaderMap, HeaderName};
+use reqwest::header::{ACCEPT, AUTHORIZATION, HeaderMap, HeaderName, HeaderValue};
 use reqwest::multipart::Form;
 use reqwest::{Url, redirect};
 use rustls::RootCertStore;
@@ -45,6 +45,9 @@ const BETA: HeaderName = HeaderName::from_static("openai-beta");
 
 const JSON: &str = "application/json";
 
+/// The `User-Agent` of every request.
+pub(crate) const AGENT: &str = concat!("openai-webhooks/", env!("CARGO_PKG_VERSION"));
+
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
 /// The configuration of a [`Client`].
@@ -76,6 +79,7 @@ pub type InProcess = Arc<dyn Fn(reqwest::Request) -> BoxFuture<'static, reqwest:
 pub struct Client {
     http: reqwest::Client,
     in_process: Option<InProcess>,
+    tls: Arc<rustls::ClientConfig>,
     base_url: Url,
     api_key: ApiKey,
 }
@@ -88,7 +92,8 @@ impl Client {
         {
             return Err(ClientConfigError::BaseUrl);
         }
-        Ok(Self { http: http_client()?, in_process: None, base_url, api_key })
+        let tls = tls()?;
+        Ok(Self { http: http_client_with(tls.clone())?, in_process: None, tls: Arc::new(tls), base_url, api_key })
     }
 
     /// A client at this URL whose key is set later by [`with_api_key`](Self::with_api_key).
@@ -179,7 +184,7 @@ impl Client {
         accept: &str,
         until: Instant,
     ) -> Result<reqwest::Response, OpenAiError> {
-        let mut request = request.header(ACCEPT, accept).header(AUTHORIZATION, self.api_key.authorization());
+        let mut request = request.header(ACCEPT, accept).header(AUTHORIZATION, self.authorization());
         if let Some(beta) = call.beta {
             request = request.header(BETA, beta);
         }
@@ -198,6 +203,15 @@ impl Client {
         Err(OpenAiError::refused_with(call.name, status, &headers, &body).with_request_id(request_id(&headers)))
     }
 
+    /// `POST` of JSON to any URL, without the key.
+    pub(crate) async fn post_unauthorized(&self, url: &str, body: &Value) -> reqwest::Result<reqwest::Response> {
+        self.exchange(self.http.post(url).header(ACCEPT, JSON).json(body)).await
+    }
+
+    pub(crate) fn base_url(&self) -> &Url {
+        &self.base_url
+    }
+
     async fn exchange(&self, request: reqwest::RequestBuilder) -> reqwest::Result<reqwest::Response> {
         match &self.in_process {
             None => request.send().await,
@@ -205,7 +219,16 @@ impl Client {
         }
     }
 
-    fn url(&self, call: Call<'_>) -> Result<Url, OpenAiError> {
+    pub(crate) fn authorization(&self) -> HeaderValue {
+        self.api_key.authorization()
+    }
+
+    /// The TLS configuration of its connections.
+    pub(crate) const fn tls(&self) -> &Arc<rustls::ClientConfig> {
+        &self.tls
+    }
+
+    pub(crate) fn url(&self, call: Call<'_>) -> Result<Url, OpenAiError> {
         if !call.path.iter().all(|segment| is_id(segment)) {
             return Err(OpenAiError::invalid_id(call.name));
         }
@@ -223,9 +246,13 @@ impl Client {
 
 /// The HTTP client of [`Client`], for calls to others than OpenAI. Callers must limit the size and the time of answers.
 pub fn http_client() -> Result<reqwest::Client, ClientConfigError> {
+    http_client_with(tls()?)
+}
+
+fn http_client_with(tls: rustls::ClientConfig) -> Result<reqwest::Client, ClientConfigError> {
     reqwest::Client::builder()
-        .tls_backend_preconfigured(tls().map_err(|error| ClientConfigError::Http(error.to_string()))?)
-        .user_agent(concat!("openai-webhooks/", env!("CARGO_PKG_VERSION")))
+        .tls_backend_preconfigured(tls)
+        .user_agent(AGENT)
         .connect_timeout(CONNECT_TIMEOUT)
         .pool_idle_timeout(POOL_IDLE_TIMEOUT)
         .redirect(redirect::Policy::limited(3))
@@ -333,11 +360,12 @@ async fn read(
     }
 }
 
-fn tls() -> Result<rustls::ClientConfig, rustls::Error> {
+fn tls() -> Result<rustls::ClientConfig, ClientConfigError> {
     let roots = RootCertStore { roots: webpki_roots::TLS_SERVER_ROOTS.into() };
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     Ok(rustls::ClientConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()?
+        .with_safe_default_protocol_versions()
+        .map_err(|error| ClientConfigError::Http(error.to_string()))?
         .with_root_certificates(roots)
         .with_no_client_auth())
 }

@@ -8,7 +8,7 @@ use hooks_webhook::Json;
 use reqwest::StatusCode;
 use reqwest::header::{HeaderMap, HeaderValue, RETRY_AFTER};
 
-use crate::text::for_display;
+use hooks_text::for_display;
 
 /// Meaning of a failed call for the caller.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -134,6 +134,11 @@ impl OpenAiError {
     /// No answer came.
     pub(crate) fn connection(call: &'static str, error: reqwest::Error) -> Self {
         Self::new(call, Cause::Connection(chain(error)))
+    }
+
+    /// No answer came to a call that is not made by reqwest.
+    pub(crate) fn no_answer(call: &'static str, error: &dyn fmt::Display) -> Self {
+        Self::new(call, Cause::Connection(for_display(&error.to_string())))
     }
 
     /// The answer broke off.

@@ -46,8 +46,9 @@ mod page;
 mod phone_calls;
 mod response;
 mod safety;
+mod sideband;
 mod submit;
-mod text;
+mod token;
 
 pub use agents::{AgentEnvironment, AgentSession, AgentTurn};
 pub use client::{Client, ClientConfig, ClientConfigError, InProcess, http_client};
@@ -55,18 +56,26 @@ pub use content::FileContent;
 pub use endpoints::{EndpointChange, EndpointSecret, WebhookEndpoint};
 pub use error::{ErrorClass, OpenAiError};
 pub use fine_tuning::{FineTuningJob, FineTuningList};
+/// Texts of OpenAI, made safe to show.
+pub use hooks_text::for_display;
+/// The API of a phone call.
+pub use hooks_webhook::CallApi;
 /// The reader of every answer.
 pub use hooks_webhook::Json;
 pub use key::{ApiKey, ApiKeyError};
 pub use models::Model;
 pub use objects::{Batch, BatchError, BatchStatus, File, RequestCounts, read_error};
 pub use page::Page;
-pub use phone_calls::CallApi;
 /// The type of [`http_client`].
 pub use reqwest::Client as HttpClient;
 /// The type of [`ClientConfig::base_url`].
 pub use reqwest::Url;
 pub use response::{NewResponse, Response, ResponseStatus};
 pub use safety::{SafetyAlert, SafetyCase};
+pub use sideband::{
+    AttachError, CallText, CloseReason, Command, Confirmation, Delegation, Disconnect, EventKind, Gap, Item,
+    MAX_COMMAND_BYTES, MAX_EVENT_BYTES, Refusal, ResponseDone, ServerEvent, ServerMessage, SessionState, Side,
+    Sideband, SidebandError, SkippedAudio, TokenUsage, ToolCall, Transcript,
+};
 pub use submit::{NewBatch, Upload};
-pub use text::for_display;
+pub use token::{AUDIENCE, AccessToken, TokenError, WorkloadIdentity};

@@ -2,9 +2,9 @@
 //!
 //! No action is idempotent: OpenAI refuses the second one. A success has no body.
 
-use std::fmt;
 use std::time::Duration;
 
+use hooks_webhook::CallApi;
 use serde_json::{Map, Value, json};
 use tokio::time::Instant;
 
@@ -14,36 +14,10 @@ use crate::error::OpenAiError;
 /// The timeout of an action. A caller is waiting, so a call without an answer is better repeated.
 const CALL_TIMEOUT: Duration = Duration::from_secs(4);
 
-/// The API that a call rings at.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum CallApi {
-    /// The Realtime API; its call ids are like `rtc_...`.
-    Realtime,
-    /// The Live API; its calls are sessions with ids like `live_...`.
-    Live,
-}
-
-impl CallApi {
-    /// `realtime` or `live`, which is the `type` of its sessions too.
-    #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Realtime => "realtime",
-            Self::Live => "live",
-        }
-    }
-
-    const fn path<'a>(self, id: &'a str, action: &'a str) -> [&'a str; 4] {
-        match self {
-            Self::Realtime => ["realtime", "calls", id, action],
-            Self::Live => ["live", "sessions", id, action],
-        }
-    }
-}
-
-impl fmt::Display for CallApi {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.as_str())
+const fn path<'a>(api: CallApi, id: &'a str, action: &'a str) -> [&'a str; 4] {
+    match api {
+        CallApi::Realtime => ["realtime", "calls", id, action],
+        CallApi::Live => ["live", "sessions", id, action],
     }
 }
 
@@ -61,7 +35,7 @@ impl Client {
             CallApi::Realtime => Value::Object(session),
             CallApi::Live => json!({ "session": session }),
         };
-        self.control_call("accept call", &api.path(id, "accept"), &body, deadline).await
+        self.control_call("accept call", &path(api, id, "accept"), Some(&body), deadline).await
     }
 
     /// Rejects a call with a SIP status from 300 to 699, such as 486 (busy) or 603 (decline).
@@ -73,7 +47,7 @@ impl Client {
         deadline: Instant,
     ) -> Result<(), OpenAiError> {
         let body = json!({ "status_code": status_code });
-        self.control_call("reject call", &api.path(id, "reject"), &body, deadline).await
+        self.control_call("reject call", &path(api, id, "reject"), Some(&body), deadline).await
     }
 
     /// Refers a call to a `tel:` or `sip:` URI.
@@ -85,17 +59,22 @@ impl Client {
         deadline: Instant,
     ) -> Result<(), OpenAiError> {
         let body = json!({ "target_uri": target_uri });
-        self.control_call("refer call", &api.path(id, "refer"), &body, deadline).await
+        self.control_call("refer call", &path(api, id, "refer"), Some(&body), deadline).await
+    }
+
+    /// Hangs up a call.
+    pub async fn hangup_call(&self, api: CallApi, id: &str, deadline: Instant) -> Result<(), OpenAiError> {
+        self.control_call("hang up call", &path(api, id, "hangup"), None, deadline).await
     }
 
     async fn control_call(
         &self,
         name: &'static str,
         path: &[&str],
-        body: &Value,
+        body: Option<&Value>,
         deadline: Instant,
     ) -> Result<(), OpenAiError> {
         let call = Call { timeout: CALL_TIMEOUT, ..Call::new(name, path) };
-        self.post(call, Some(body), deadline).await.map(|_| ())
+        self.post(call, body, deadline).await.map(|_| ())
     }
 }

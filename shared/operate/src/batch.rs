@@ -1,10 +1,9 @@
-//! Batches: check and submission of an input file, and the answers to its requests over all retries.
+//! Batches: submission of an input file that was checked, and the answers to its requests over all retries.
 //!
 //! A retry is a batch of its own with the requests of an earlier one that have no answer. Its metadata name its parent
 //! ([`RETRY_OF`]), so it is known from the moment it exists, whatever dies afterwards, and without a record of ours.
 
 mod answers;
-pub mod check;
 mod family;
 mod lines;
 mod results;

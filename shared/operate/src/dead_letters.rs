@@ -82,6 +82,7 @@ pub struct QueueDepth {
 
 impl QueueDepth {
     /// Number of all messages.
+    #[must_use]
     pub const fn total(self) -> u64 {
         self.visible + self.in_flight + self.delayed
     }
@@ -89,16 +90,19 @@ impl QueueDepth {
 
 impl DeadLetter {
     /// A text attribute, such as `event-type`.
+    #[must_use]
     pub fn attribute(&self, name: &str) -> Option<&str> {
         self.attributes.get(name)?.string_value.as_deref()
     }
 
     /// Failure reason; `None` for a message that SQS moved here because its function died again and again.
+    #[must_use]
     pub fn reason(&self) -> Option<&str> {
         self.attribute(FAILURE_REASON)
     }
 
     /// Failure message.
+    #[must_use]
     pub fn message(&self) -> Option<&str> {
         self.attribute(FAILURE_MESSAGE)
     }
@@ -122,12 +126,14 @@ impl fmt::Debug for DeadLetter {
 
 impl DeadLetterQueue {
     /// The queues at these two URLs.
+    #[must_use]
     pub fn new(config: &Config, queue_url: &str, dead_letter_queue_url: &str) -> Self {
         let (queue_url, url) = (queue_url.to_owned(), dead_letter_queue_url.to_owned());
         Self { client: Client::new(config.sdk()), queue_url, url }
     }
 
     /// Name of the category's queue.
+    #[must_use]
     pub fn queue_name(&self) -> &str {
         self.queue_url.rsplit('/').next().unwrap_or_default()
     }

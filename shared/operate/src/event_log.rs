@@ -153,6 +153,7 @@ impl EventLog {
     ///
     /// The index lags behind the table by about a second. Events received longer ago than twice the time that they are kept
     /// for are not read: each is kept from when it was last handled, and may be replayed until then.
+    #[must_use]
     pub fn entries(&self, mut filter: EventFilter) -> Entries {
         let now = Timestamp::now().0;
         filter.since = filter.since.max(now.saturating_sub(2 * self.kept_for));
@@ -174,7 +175,7 @@ impl EventLog {
         let request = request.filter_expression("sk IN (:event, :record)");
         let request = request.expression_attribute_values(":event", text("event"));
         let request = request.expression_attribute_values(":record", text("record"));
-        let page = request.send().await.map_err(|error| failed("read the ledger", &error).hint(LEDGER_PERMISSIONS))?;
+        let page = request.send().await.map_err(|error| failed("read the ledger", &error, LEDGER_PERMISSIONS))?;
         let items = page.items.unwrap_or_default().into_iter().map(|item| LedgerItem::read(&item));
         Ok((items.collect::<Result<_>>()?, page.last_evaluated_key))
     }
@@ -251,7 +252,7 @@ impl Shard {
             .scan_index_forward(false)
             .limit(PAGE)
             .set_exclusive_start_key(self.next_page.take());
-        let page = request.send().await.map_err(|error| failed("list the events", &error).hint(LEDGER_PERMISSIONS))?;
+        let page = request.send().await.map_err(|error| failed("list the events", &error, LEDGER_PERMISSIONS))?;
         let entries = page.items.unwrap_or_default().iter().map(Entry::read).collect::<Result<Vec<_>>>()?;
         self.buffer.extend(metadata::matching(ledger, entries, &filter.metadata).await?);
         self.next_page = page.last_evaluated_key;
@@ -273,11 +274,13 @@ impl LedgerItem {
 
 impl Entry {
     /// Endpoint and webhook id, joined by `#`.
+    #[must_use]
     pub fn key(&self) -> String {
         format!("{}#{}", self.endpoint, self.webhook_id)
     }
 
     /// The idempotency key; `None` without a body.
+    #[must_use]
     pub fn idempotency_key(&self) -> Option<String> {
         Some(Event::parse(self.body.as_deref()?).ok()?.idempotency_key().to_string())
     }

@@ -5,20 +5,26 @@
 //!
 //! | module | purpose |
 //! |---|---|
+//! | [`stack`], [`endpoints`], [`metrics`] | the stack as CloudFormation and CloudWatch describe it |
+//! | [`batch_input`] | check of a batch's input file before it is uploaded |
 //! | [`event_log`] | events in the ledger: list, look up by id or its beginning |
 //! | [`dead_letters`] | dead letters: peek, redrive, purge |
-//! | [`batch`] | check and submission of a batch; its answers over all retries |
+//! | [`batch`] | submission of a batch; its answers over all retries |
 //! | [`job`] | replay or redrive of many events, as a job that can be resumed |
 //! | [`pause`] | stop and start the handling of a category |
 
 pub mod batch;
+pub mod batch_input;
 pub mod dead_letters;
+pub mod endpoints;
 pub mod error;
 pub mod event_log;
 pub mod job;
+pub mod metrics;
 pub mod parallel;
 pub mod pause;
-mod timestamp;
+pub mod stack;
+pub mod timestamp;
 
 pub use error::{ErrorKind, OperateError, Result};
 pub use timestamp::{DAY_MILLIS, Timestamp, duration};

@@ -51,7 +51,7 @@ pub async fn source_state(config: &Config, function: &str, queue: &str) -> Resul
     let client = Client::new(config.sdk());
     let mut pages = client.list_event_source_mappings().function_name(function).into_paginator().send();
     while let Some(page) = pages.next().await {
-        let page = page.map_err(|error| failed("look up the event source", &error).hint(PERMISSIONS))?;
+        let page = page.map_err(|error| failed("look up the event source", &error, PERMISSIONS))?;
         for mapping in page.event_source_mappings.unwrap_or_default() {
             let is_queue = mapping.event_source_arn.as_deref().is_some_and(|arn| arn.rsplit(':').next() == Some(queue));
             if let Some(id) = mapping.uuid.filter(|_| is_queue) {
@@ -68,7 +68,7 @@ pub async fn switch(config: &Config, source: &SourceState, on: bool) -> Result<S
     let client = Client::new(config.sdk());
     let until = Instant::now() + SETTLED_TIMEOUT;
     let changed = client.update_event_source_mapping().uuid(&source.id).enabled(on).send().await;
-    let changed = changed.map_err(|error| failed("switch the event source", &error).hint(PERMISSIONS))?;
+    let changed = changed.map_err(|error| failed("switch the event source", &error, PERMISSIONS))?;
     let mut now = SourceState { id: source.id.clone(), state: changed.state.unwrap_or_default() };
     while !now.is_settled() || now.is_on() != on {
         if Instant::now() >= until {
@@ -77,7 +77,7 @@ pub async fn switch(config: &Config, source: &SourceState, on: bool) -> Result<S
         }
         sleep(INTERVAL).await;
         let found = client.get_event_source_mapping().uuid(&source.id).send().await;
-        let found = found.map_err(|error| failed("look up the event source", &error).hint(PERMISSIONS))?;
+        let found = found.map_err(|error| failed("look up the event source", &error, PERMISSIONS))?;
         now.state = found.state.unwrap_or_default();
     }
     Ok(now)

@@ -3,7 +3,11 @@
 use crate::metric::{Metric, NAMESPACE};
 use serde::Serialize;
 use std::io::Write;
+use std::sync::LazyLock;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+/// Name of the stack, so that those of one account do not add up.
+static STACK: LazyLock<String> = LazyLock::new(|| std::env::var("STACK_NAME").unwrap_or_else(|_| "unknown".to_owned()));
 
 /// A line of the log with its fields and metrics; [`emit`](Self::emit) writes it.
 ///
@@ -83,6 +87,7 @@ impl Line {
                 timestamp: self.now.duration_since(UNIX_EPOCH).unwrap_or(Duration::ZERO).as_millis(),
                 cloud_watch_metrics: groups.map(Directive::of).collect(),
             };
+            self.member("stack", STACK.as_str());
             self.member("_aws", &metadata);
         }
         self.json.extend_from_slice(b"}\n");
@@ -158,11 +163,11 @@ mod tests {
             json!({
                 "timestamp": "2025-06-25T14:20:10.042Z", "level": "INFO", "message": "delivery accepted",
                 "endpoint": "project", "outcome": "accepted", "body.size_bytes": 2_048,
-                "Deliveries": 1, "VerifyTime": 7, "EnqueueTime": 8,
+                "Deliveries": 1, "VerifyTime": 7, "EnqueueTime": 8, "stack": "unknown",
                 "_aws": {"Timestamp": 1_750_861_210_042_u64, "CloudWatchMetrics": [
-                    {"Namespace": "OpenAIWebhooks", "Dimensions": [["endpoint", "outcome"]],
+                    {"Namespace": "OpenAIWebhooks", "Dimensions": [["stack", "endpoint", "outcome"]],
                      "Metrics": [{"Name": "Deliveries", "Unit": "Count"}]},
-                    {"Namespace": "OpenAIWebhooks", "Dimensions": [[]],
+                    {"Namespace": "OpenAIWebhooks", "Dimensions": [["stack"]],
                      "Metrics": [{"Name": "VerifyTime", "Unit": "Microseconds"},
                                  {"Name": "EnqueueTime", "Unit": "Microseconds"}]},
                 ]},
@@ -175,10 +180,11 @@ mod tests {
         let line = Line::new("INFO", "m", noon()).metric(Metric::Deliveries, 1).metric(Metric::VerifyTime, 7);
         let expected = concat!(
             r#"{"timestamp":"2025-06-25T14:20:10.042Z","level":"INFO","message":"m","Deliveries":1,"VerifyTime":7,"#,
+            r#""stack":"unknown","#,
             r#""_aws":{"Timestamp":1750861210042,"CloudWatchMetrics":["#,
-            r#"{"Namespace":"OpenAIWebhooks","Dimensions":[["endpoint","outcome"]],"#,
+            r#"{"Namespace":"OpenAIWebhooks","Dimensions":[["stack","endpoint","outcome"]],"#,
             r#""Metrics":[{"Name":"Deliveries","Unit":"Count"}]},"#,
-            r#"{"Namespace":"OpenAIWebhooks","Dimensions":[[]],"#,
+            r#"{"Namespace":"OpenAIWebhooks","Dimensions":[["stack"]],"#,
             r#""Metrics":[{"Name":"VerifyTime","Unit":"Microseconds"}]}]}}"#,
             "\n"
         );

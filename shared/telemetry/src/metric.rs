@@ -5,11 +5,13 @@ pub const NAMESPACE: &str = "OpenAIWebhooks";
 
 /// A metric with its unit and dimensions. CloudWatch charges for each combination of their values, so there are few. A
 /// line with a metric must have the fields of its dimensions too, because CloudWatch reads the dimensions' values from
-/// the line.
+/// the line. The first one is always `stack`, which every line with a metric has by itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Metric {
     /// Deliveries answered, by `endpoint` and `outcome` (`accepted` or the reason of the rejection).
     Deliveries,
+    /// Deliveries refused, for any reason.
+    Refused,
     /// Microseconds to check a delivery's signature and parse its envelope.
     VerifyTime,
     /// Microseconds until SQS accepted an event, including retries.
@@ -27,12 +29,15 @@ pub enum Metric {
     Reconciled,
     /// Expectations not met in time.
     Overdue,
+    /// Messages in all dead-letter queues together, looked at every 15 minutes.
+    DeadLetters,
 }
 
 impl Metric {
     /// Every metric, for documentation and tests.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 11] = [
         Self::Deliveries,
+        Self::Refused,
         Self::VerifyTime,
         Self::EnqueueTime,
         Self::EventAge,
@@ -41,6 +46,7 @@ impl Metric {
         Self::ArtifactBytes,
         Self::Reconciled,
         Self::Overdue,
+        Self::DeadLetters,
     ];
 
     /// Name in CloudWatch.
@@ -63,15 +69,17 @@ impl Metric {
 
     const fn parts(self) -> (&'static str, &'static str, &'static [&'static str]) {
         match self {
-            Self::Deliveries => ("Deliveries", "Count", &["endpoint", "outcome"]),
-            Self::VerifyTime => ("VerifyTime", "Microseconds", &[]),
-            Self::EnqueueTime => ("EnqueueTime", "Microseconds", &[]),
-            Self::EventAge => ("EventAge", "Milliseconds", &["category"]),
-            Self::Handled => ("Handled", "Count", &["category", "outcome"]),
-            Self::HandleTime => ("HandleTime", "Milliseconds", &["category"]),
-            Self::ArtifactBytes => ("ArtifactBytes", "Bytes", &["category"]),
-            Self::Reconciled => ("Reconciled", "Count", &[]),
-            Self::Overdue => ("Overdue", "Count", &[]),
+            Self::Deliveries => ("Deliveries", "Count", &["stack", "endpoint", "outcome"]),
+            Self::Refused => ("Refused", "Count", &["stack"]),
+            Self::VerifyTime => ("VerifyTime", "Microseconds", &["stack"]),
+            Self::EnqueueTime => ("EnqueueTime", "Microseconds", &["stack"]),
+            Self::EventAge => ("EventAge", "Milliseconds", &["stack", "category"]),
+            Self::Handled => ("Handled", "Count", &["stack", "category", "outcome"]),
+            Self::HandleTime => ("HandleTime", "Milliseconds", &["stack", "category"]),
+            Self::ArtifactBytes => ("ArtifactBytes", "Bytes", &["stack", "category"]),
+            Self::Reconciled => ("Reconciled", "Count", &["stack"]),
+            Self::Overdue => ("Overdue", "Count", &["stack"]),
+            Self::DeadLetters => ("DeadLetters", "Count", &["stack"]),
         }
     }
 }

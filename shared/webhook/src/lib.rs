@@ -1,5 +1,6 @@
 #![doc = include_str!("../README.md")]
 
+mod call_api;
 mod category;
 mod data;
 mod delivery;
@@ -8,10 +9,12 @@ mod event;
 mod idempotency;
 mod json;
 mod mac;
+mod request;
 mod secret;
 mod signature;
 mod sip;
 
+pub use call_api::CallApi;
 pub use category::{Category, CategoryError};
 pub use data::EventData;
 pub use delivery::{MAX_BODY, Signed, TOLERANCE, Verified, verify};
@@ -19,5 +22,6 @@ pub use error::VerifyError;
 pub use event::{Event, EventError};
 pub use idempotency::IdempotencyKey;
 pub use json::Json;
+pub use request::Request;
 pub use secret::{Scheme, SchemeError, Secret, SecretError};
-pub use sip::{MAX_SIP_HEADERS, MAX_SIP_NAME, MAX_SIP_VALUE, SipHeader, SipInvite};
+pub use sip::{MAX_SIP_ADDRESSES, MAX_SIP_HEADERS, MAX_SIP_NAME, MAX_SIP_VALUE, SipHeader, SipInvite};

@@ -7,6 +7,17 @@ use crate::{Scheme, Secret, TOLERANCE, VerifyError};
 
 pub(crate) const WEBHOOK_ID: &str = "webhook-id";
 
+/// The headers of both schemes: those of Standard Webhooks come first.
+pub(crate) const SIGNATURE_HEADERS: [&str; 7] = [
+    WEBHOOK_ID,
+    "webhook-timestamp",
+    "webhook-signature",
+    "x-openai-timestamp",
+    "x-openai-signature",
+    "x-timestamp",
+    "x-signature-256",
+];
+
 static STANDARD_WEBHOOKS: [HeaderName; 3] = [
     HeaderName::from_static(WEBHOOK_ID),
     HeaderName::from_static("webhook-timestamp"),

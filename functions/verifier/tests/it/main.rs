@@ -4,5 +4,6 @@
 
 mod availability;
 mod contract;
+mod events;
 mod rotation;
 mod stand;

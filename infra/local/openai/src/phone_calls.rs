@@ -1,5 +1,15 @@
 //! Phone calls: `/v1/realtime/calls/{id}/...` and `/v1/live/sessions/{id}/...`; and the commands that start one and show
-//! its state.
+//! its state. A call that was accepted is a session, which plays its plan.
+
+mod agenda;
+mod conversation;
+mod created;
+mod live;
+mod plan;
+mod realtime;
+mod session;
+mod sideband;
+mod steps;
 
 use std::sync::{Arc, Mutex};
 
@@ -9,6 +19,10 @@ use axum::routing::{get, post};
 use axum::{Json, Router};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
+use tokio::sync::mpsc;
+
+use plan::{Accept, Plan, Refer, Step};
+use session::{Api, Message, Records, Session};
 
 use crate::errors::{ApiError, ControlError};
 use crate::ids::{hex_id, now};
@@ -19,6 +33,8 @@ use crate::webhooks::{Event, Webhooks};
 #[derive(Clone)]
 pub(crate) struct PhoneCalls {
     calls: Arc<Mutex<Vec<Call>>>,
+    /// The plan of the next session that a client creates.
+    next: Arc<Mutex<Option<Plan>>>,
     webhooks: Arc<Webhooks>,
 }
 
@@ -36,22 +52,86 @@ struct Call {
     by: Option<&'static str>,
     /// The request of that action.
     request: Option<Value>,
+    /// The configuration of its session.
+    #[serde(skip)]
+    config: Option<Value>,
+    #[serde(skip)]
+    plan: Plan,
+    /// What became of its session, if it was accepted.
+    #[serde(flatten)]
+    record: Records,
+    #[serde(skip)]
+    session: Option<mpsc::UnboundedSender<Message>>,
+}
+
+impl Call {
+    fn ringing(plan: Plan) -> Self {
+        Self {
+            realtime_id: hex_id("rtc_"),
+            live_id: hex_id("live_"),
+            state: "ringing",
+            by: None,
+            request: None,
+            config: None,
+            plan,
+            record: Records::default(),
+            session: None,
+        }
+    }
+
+    /// Starts its session.
+    fn begin(&mut self, api: Api, config: Value) {
+        let (inbox, messages) = mpsc::unbounded_channel();
+        let id = if api == Api::Live { &self.live_id } else { &self.realtime_id };
+        let session = Session::new(api, id, config, self.plan.clone(), Arc::clone(&self.record));
+        tokio::spawn(session.run(messages));
+        self.session = Some(inbox);
+    }
+
+    /// As it is now: a session ends by itself too.
+    fn now(&self) -> Self {
+        let has_ended = self.state == "accepted" && lock(&self.record).ended.is_some();
+        Self { state: if has_ended { "ended" } else { self.state }, ..self.clone() }
+    }
 }
 
 impl PhoneCalls {
     pub(crate) fn new(webhooks: &Arc<Webhooks>) -> Self {
-        Self { calls: Arc::default(), webhooks: Arc::clone(webhooks) }
+        Self { calls: Arc::default(), next: Arc::default(), webhooks: Arc::clone(webhooks) }
+    }
+
+    /// The session that a connection may be made to. Counts a refusal that is planned.
+    fn session_to_attach(&self, id: &str, api: Api) -> Option<mpsc::UnboundedSender<Message>> {
+        let mut calls = lock(&self.calls);
+        let call =
+            calls.iter_mut().find(|call| *(if api == Api::Live { &call.live_id } else { &call.realtime_id }) == id)?;
+        let session = call.session.clone().filter(|session| !session.is_closed())?;
+        if call.plan.not_found > 0 {
+            call.plan.not_found -= 1;
+            return None;
+        }
+        Some(session)
     }
 
     pub(crate) fn api(&self) -> Router {
         Router::new()
+            .route("/v1/realtime", get(sideband::realtime))
             .route("/v1/realtime/calls/{id}/{action}", post(realtime_action))
+            .route("/v1/realtime/client_secrets", post(created::client_secret))
+            .route("/v1/live/sessions", post(created::live_session))
+            .route("/v1/live/sessions/{id}/attach", get(sideband::live))
+            .route("/v1/live/sessions/{id}/content", get(created::recording))
             .route("/v1/live/sessions/{id}/{action}", post(live_action))
             .with_state(self.clone())
     }
 
     pub(crate) fn control(&self) -> Router {
-        Router::new().route("/calls", post(start)).route("/calls/{id}", get(show)).with_state(self.clone())
+        Router::new()
+            .route("/calls", post(start))
+            .route("/calls/next", post(plan_next))
+            .route("/calls/{id}", get(show))
+            .route("/calls/{id}/play", post(play))
+            .with_state(self.clone())
     }
 }
 
@@ -69,11 +149,13 @@ struct StartCall {
     /// How long ago its events were created.
     #[serde(default)]
     age_seconds: i64,
+    #[serde(default)]
+    plan: Plan,
 }
 
 async fn start(State(phone): State<PhoneCalls>, Json(command): Json<StartCall>) -> Result<Json<Value>, ControlError> {
-    let call =
-        Call { realtime_id: hex_id("rtc_"), live_id: hex_id("live_"), state: "ringing", by: None, request: None };
+    command.plan.check().map_err(ControlError::invalid)?;
+    let call = Call::ringing(command.plan);
     let header = |name: &str, value: Option<String>, usual: &str| json!({ "name": name, "value": value.unwrap_or_else(|| usual.to_owned()) });
     let mut headers = vec![
         header("From", command.from, "<sip:+14255550123@sip.example.com>;tag=1"),
@@ -100,7 +182,28 @@ async fn start(State(phone): State<PhoneCalls>, Json(command): Json<StartCall>) 
 async fn show(State(phone): State<PhoneCalls>, Path(id): Path<String>) -> Result<Json<Call>, ControlError> {
     let calls = lock(&phone.calls);
     let call = calls.iter().find(|call| call.realtime_id == id || call.live_id == id);
-    call.cloned().map(Json).ok_or_else(|| ControlError::not_found(format!("no call {id}")))
+    call.map(|call| Json(call.now())).ok_or_else(|| ControlError::not_found(format!("no call {id}")))
+}
+
+/// Further steps for a session.
+async fn play(
+    State(phone): State<PhoneCalls>,
+    Path(id): Path<String>,
+    Json(steps): Json<Vec<Step>>,
+) -> Result<Json<Value>, ControlError> {
+    let calls = lock(&phone.calls);
+    let call = calls.iter().find(|call| call.realtime_id == id || call.live_id == id);
+    let call = call.ok_or_else(|| ControlError::not_found(format!("no call {id}")))?;
+    let sent = call.session.as_ref().is_some_and(|session| session.send(Message::Play(steps)).is_ok());
+    let refused = || ControlError::conflict(format!("call {id} has no session: it was not accepted, or it has ended"));
+    sent.then(|| Json(json!({}))).ok_or_else(refused)
+}
+
+/// The plan of the next session that a client creates.
+async fn plan_next(State(phone): State<PhoneCalls>, Json(plan): Json<Plan>) -> Result<Json<Value>, ControlError> {
+    plan.check().map_err(ControlError::invalid)?;
+    *lock(&phone.next) = Some(plan);
+    Ok(Json(json!({})))
 }
 
 async fn realtime_action(
@@ -109,11 +212,11 @@ async fn realtime_action(
     request: RequestBody,
 ) -> Result<StatusCode, ApiError> {
     let request = match action.as_str() {
-        "accept" => session(request, "realtime", "")?,
-        "reject" => status_code(request, false)?,
-        _ => other_action(&action, request)?,
+        "accept" => session(request, "realtime", ""),
+        "reject" => status_code(request, false),
+        _ => other_action(&action, request),
     };
-    act(&phone, "realtime", &action, request, |call| call.realtime_id == id)
+    act(&phone, Api::Realtime, &action, request, |call| call.realtime_id == id)
 }
 
 async fn live_action(
@@ -123,13 +226,13 @@ async fn live_action(
 ) -> Result<StatusCode, ApiError> {
     let request = match action.as_str() {
         "accept" => match request.remove("session") {
-            Some(Value::Object(nested)) => session(RequestBody(nested), "live", "session.")?,
-            _ => return Err(ApiError::missing_parameter("session")),
+            Some(Value::Object(nested)) => session(RequestBody(nested), "live", "session."),
+            _ => Err(ApiError::missing_parameter("session")),
         },
-        "reject" => status_code(RequestBody(request), true)?,
-        _ => other_action(&action, RequestBody(request))?,
+        "reject" => status_code(RequestBody(request), true),
+        _ => other_action(&action, RequestBody(request)),
     };
-    act(&phone, "live", &action, request, |call| call.live_id == id)
+    act(&phone, Api::Live, &action, request, |call| call.live_id == id)
 }
 
 /// The request of an action that is the same at both APIs.
@@ -143,25 +246,52 @@ fn other_action(action: &str, request: RequestBody) -> Result<Value, ApiError> {
 
 fn act(
     phone: &PhoneCalls,
-    api: &'static str,
+    api: Api,
     action: &str,
-    request: Value,
+    request: Result<Value, ApiError>,
     is_called: impl Fn(&Call) -> bool,
 ) -> Result<StatusCode, ApiError> {
     let mut calls = lock(&phone.calls);
     let missing = || ApiError::not_found("No call was found with this id.").code("call_id_not_found");
-    let call = calls.iter_mut().find(|call| is_called(call)).ok_or_else(missing)?;
-    let next = match (action, call.state) {
+    // A request is checked before its call is looked for.
+    let Some(call) = calls.iter_mut().find(|call| is_called(call)) else {
+        return Err(request.err().unwrap_or_else(missing));
+    };
+    let is_lenient = action == "accept" && call.plan.accept == Accept::Lenient;
+    let (request, is_malformed) = match request {
+        Ok(request) => (request, false),
+        Err(_) if is_lenient => (Value::Null, true),
+        Err(error) => return Err(error),
+    };
+    let next = match (action, call.now().state) {
         ("accept", "ringing") => "accepted",
         ("reject", "ringing") => "rejected",
+        ("refer", "accepted") if call.plan.refer == Refer::Stays => "accepted",
         ("refer", "ringing" | "accepted") => "referred",
         ("hangup", "ringing" | "accepted") => "ended",
         (_, "accepted") => {
-            return Err(ApiError::invalid("The call has already been answered.").status(StatusCode::CONFLICT));
+            let message = "The call has already been answered.";
+            return Err(ApiError::invalid(message).code("decision_already_made").status(StatusCode::CONFLICT));
         }
         _ => return Err(missing()),
     };
-    (call.state, call.by, call.request) = (next, Some(api), Some(request));
+    let end = match action {
+        "accept" if !is_malformed && call.plan.accept != Accept::Dead => {
+            call.begin(api, request.clone());
+            None
+        }
+        "refer" if next == "referred" => Some("remote_hangup"),
+        "hangup" => Some("close_requested"),
+        _ => None,
+    };
+    if let Some((reason, session)) = end.zip(call.session.as_ref()) {
+        // It may have ended just now.
+        let _ = session.send(Message::End(reason));
+    }
+    // A call's session is configured by its accept alone.
+    let configured =
+        if action == "accept" || call.session.is_none() { Some(request.clone()) } else { call.config.take() };
+    (call.state, call.by, call.request, call.config) = (next, Some(api.name()), Some(request), configured);
     Ok(StatusCode::OK)
 }
 
@@ -199,58 +329,6 @@ fn target_uri(request: RequestBody) -> Result<Value, ApiError> {
 }
 
 #[cfg(test)]
-mod tests {
-    use serde_json::{Value, json};
-
-    use crate::testing::Server;
-
-    async fn ringing(server: &Server) -> Value {
-        server.post("/_control/calls", json!({})).await.json()["call"].clone()
-    }
-
-    fn path(call: &Value, api: &str, action: &str) -> String {
-        match api {
-            "realtime" => format!("/v1/realtime/calls/{}/{action}", call["call_id"].as_str().unwrap()),
-            _ => format!("/v1/live/sessions/{}/{action}", call["session_id"].as_str().unwrap()),
-        }
-    }
-
-    #[tokio::test]
-    async fn the_first_api_that_accepts_has_the_call() {
-        let server = Server::start().await;
-        let call = ringing(&server).await;
-        let session = json!({ "session": { "type": "live", "model": "gpt-live-1" } });
-        let answer = server.post(&path(&call, "live", "accept"), session).await;
-        assert_eq!((answer.status.as_u16(), answer.body.len()), (200, 0));
-        let flat = json!({ "type": "realtime", "model": "gpt-realtime-2.1" });
-        assert_eq!(server.post(&path(&call, "realtime", "accept"), flat).await.status, 409);
-        let shown = server.get(&format!("/_control/calls/{}", call["call_id"].as_str().unwrap())).await.json();
-        assert_eq!((&shown["state"], &shown["by"]), (&"accepted".into(), &"live".into()));
-        assert_eq!(server.post(&path(&call, "live", "hangup"), json!({})).await.status, 200);
-        assert_eq!(server.post(&path(&call, "live", "hangup"), json!({})).await.status, 404);
-    }
-
-    #[tokio::test]
-    async fn a_body_for_the_other_api_or_with_something_missing_is_refused() {
-        let server = Server::start().await;
-        let call = ringing(&server).await;
-        let flat = json!({ "type": "realtime", "model": "m" });
-        for (api, action, body) in [
-            ("realtime", "accept", json!({ "session": flat })),
-            ("realtime", "accept", json!({ "model": "m" })),
-            ("realtime", "accept", json!({ "type": "live", "model": "m" })),
-            ("realtime", "accept", json!({ "type": "realtime" })),
-            ("live", "accept", json!({ "type": "live", "model": "m" })),
-            ("live", "accept", json!({ "session": { "type": "live" } })),
-            ("live", "reject", json!({})),
-            ("live", "reject", json!({ "status_code": 200 })),
-            ("realtime", "reject", json!({ "status_code": "603" })),
-            ("realtime", "refer", json!({})),
-            ("live", "refer", json!({ "target_uri": "https://example.com" })),
-        ] {
-            let answer = server.post(&path(&call, api, action), body.clone()).await;
-            assert_eq!(answer.status, 400, "{api} {action} {body}");
-        }
-        assert_eq!(server.post(&path(&call, "realtime", "reject"), json!({})).await.status, 200);
-    }
-}
+mod session_tests;
+#[cfg(test)]
+mod tests;

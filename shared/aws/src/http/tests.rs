@@ -5,6 +5,7 @@ use crate::cause::chain;
 use aws_smithy_types::body::SdkBody;
 use bytes::Bytes;
 use http::{Request, StatusCode};
+use hyper_util::client::proxy::matcher::Matcher;
 use rcgen::{CertifiedKey, generate_simple_self_signed};
 use rustls::RootCertStore;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
@@ -142,7 +143,7 @@ async fn tls_works_with_a_server_whose_certificate_leads_to_a_root() {
     let server = Server::start(usize::MAX, Some(acceptor)).await;
     let mut roots = RootCertStore::empty();
     roots.add(certificate).unwrap();
-    let http = Http::with_roots(roots);
+    let http = Http::with(roots, None);
     for _ in 0..2 {
         assert_eq!(get(&http, &server.url).await.unwrap(), (StatusCode::OK, "fine".into()));
     }
@@ -155,4 +156,61 @@ async fn a_certificate_that_leads_to_no_root_is_refused() {
     let server = Server::start(usize::MAX, Some(acceptor)).await;
     let error = get(&Http::new(), &server.url).await.unwrap_err();
     assert!(chain(&*error).contains("UnknownIssuer"), "{error}");
+}
+
+/// A proxy that connects as `CONNECT` asks, or refuses with this status. Its URL has a name and a password.
+async fn proxy(status: u16) -> (Matcher, Arc<AtomicUsize>) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://me:secret@{}", listener.local_addr().unwrap());
+    let tunnels = Arc::new(AtomicUsize::new(0));
+    let count = Arc::clone(&tunnels);
+    tokio::spawn(async move {
+        while let Ok((mut stream, _)) = listener.accept().await {
+            let mut request = Vec::new();
+            while !request.ends_with(b"\r\n\r\n") {
+                request.push(stream.read_u8().await.unwrap());
+            }
+            let request = String::from_utf8(request).unwrap();
+            assert!(request.contains("Proxy-Authorization: Basic bWU6c2VjcmV0"), "{request}");
+            let target = request.strip_prefix("CONNECT ").unwrap().split(' ').next().unwrap().to_owned();
+            stream.write_all(format!("HTTP/1.1 {status} -\r\n\r\n").as_bytes()).await.unwrap();
+            if status == 200 {
+                count.fetch_add(1, Ordering::Relaxed);
+                let mut server = tokio::net::TcpStream::connect(target).await.unwrap();
+                tokio::spawn(async move { tokio::io::copy_bidirectional(&mut stream, &mut server).await });
+            }
+        }
+    });
+    (Matcher::builder().all(url).no("127.0.0.1").build(), tunnels)
+}
+
+#[tokio::test]
+async fn tls_goes_through_a_proxy_and_plain_http_does_not() {
+    let (acceptor, certificate) = self_signed();
+    let server = Server::start(usize::MAX, Some(acceptor)).await;
+    let mut roots = RootCertStore::empty();
+    roots.add(certificate).unwrap();
+    let (matcher, tunnels) = proxy(200).await;
+    let http = Http::with(roots, Some(matcher));
+    for _ in 0..2 {
+        assert_eq!(get(&http, &server.url).await.unwrap(), (StatusCode::OK, "fine".into()));
+    }
+    assert_eq!((tunnels.load(Ordering::Relaxed), server.connections()), (1, 1));
+
+    let plain = Server::start(usize::MAX, None).await;
+    get(&http, &plain.url).await.unwrap();
+    assert_eq!(tunnels.load(Ordering::Relaxed), 1);
+}
+
+#[tokio::test]
+async fn a_proxy_that_refuses_is_named_without_its_password() {
+    let (matcher, _) = proxy(403).await;
+    let error = get(&Http::with(super::mozilla(), Some(matcher)), "https://localhost:1/").await.unwrap_err();
+    let text = chain(&*error);
+    assert!(text.contains("through the proxy 127.0.0.1:"), "{text}");
+    assert!(!text.contains("secret"), "{text}");
+
+    let socks = Matcher::builder().all("socks5://127.0.0.1:1080").build();
+    let error = get(&Http::with(super::mozilla(), Some(socks)), "https://localhost:1/").await.unwrap_err();
+    assert!(chain(&*error).contains("must have an http:// URL"), "{error}");
 }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use aws_sdk_sqs::config::timeout::TimeoutConfig;
-use aws_sdk_sqs::types::MessageAttributeValue;
+use aws_sdk_sqs::types::{MessageAttributeValue, QueueAttributeName};
 
 use super::message::{
     ENDPOINT, EVENT_TYPE, FAILURE_MESSAGE, FAILURE_REASON, Message, RECEIVED_AT, SOURCE, WEBHOOK_ID, WEBHOOK_TIMESTAMP,
@@ -46,6 +46,15 @@ impl QueueSender {
     /// Puts a message into the queue at this URL.
     pub async fn send(&self, queue_url: &str, message: &Message) -> Result<(), AwsError> {
         self.put("send the message", queue_url, &message.body, message.attributes()).await
+    }
+
+    /// Approximate number of messages that wait in the queue at this URL. Needs `sqs:GetQueueAttributes`.
+    pub async fn waiting(&self, queue_url: &str) -> Result<u64, AwsError> {
+        let (action, name) = ("count the queue's messages", QueueAttributeName::ApproximateNumberOfMessages);
+        let request = self.client.get_queue_attributes().queue_url(queue_url).attribute_names(name.clone());
+        let answer = request.send().await.map_err(AwsError::of(action))?;
+        let number = answer.attributes.as_ref().and_then(|attributes| attributes.get(&name)?.parse().ok());
+        number.ok_or_else(|| AwsError::new(action, "SQS did not say how many".to_owned()))
     }
 
     async fn put(

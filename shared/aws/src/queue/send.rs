@@ -19,6 +19,12 @@ const TOTAL_TIMEOUT: Duration = Duration::from_secs(3);
 /// The pause before the second attempt; it doubles with each further one.
 const FIRST_PAUSE: Duration = Duration::from_millis(50);
 
+/// In X-Ray's header of a request that is traced.
+const SAMPLED: &str = "Sampled=1";
+
+/// X-Ray's header is shorter, in bytes.
+const MAX_TRACE: usize = 512;
+
 /// The queues of all categories.
 pub struct Queues {
     service: Service,
@@ -54,13 +60,20 @@ impl Queues {
     }
 
     /// Puts a verified delivery into the queue of its category. Only [`Verified`] is taken, and only the signature
-    /// check can make one. `received_at` is in milliseconds since the epoch.
+    /// check can make one. `received_at` is in milliseconds since the epoch. `trace` is X-Ray's header of the request, if
+    /// it is traced: the consumer's part of the trace follows from it.
     ///
     /// Failed connections, answers of 5xx and throttling are tried again within three seconds in all.
-    pub async fn send(&self, delivery: &Verified<'_>, endpoint: &str, received_at: u64) -> Result<(), SendError> {
+    pub async fn send(
+        &self,
+        delivery: &Verified<'_>,
+        endpoint: &str,
+        received_at: u64,
+        trace: Option<&str>,
+    ) -> Result<(), SendError> {
         let category = delivery.category();
         let url = self.urls.get(&category).ok_or(SendError::NoQueue(category))?;
-        let request = Bytes::from(encode(url, &Message::of_delivery(delivery, endpoint, received_at)));
+        let request = Bytes::from(encode(url, &Message::of_delivery(delivery, endpoint, received_at), trace));
         let give_up_at = Instant::now() + TOTAL_TIMEOUT;
         let mut pause = FIRST_PAUSE;
         loop {
@@ -88,7 +101,7 @@ fn is_final(error: &CallError) -> bool {
 }
 
 /// The input of `SendMessage` in AWS's JSON protocol.
-fn encode(url: &str, message: &Message) -> Vec<u8> {
+fn encode(url: &str, message: &Message, trace: Option<&str>) -> Vec<u8> {
     let mut json = Vec::with_capacity(message.body.len() + message.body.len() / 8 + 768);
     json.extend_from_slice(b"{\"QueueUrl\":");
     push(&mut json, url);
@@ -102,7 +115,15 @@ fn encode(url: &str, message: &Message) -> Vec<u8> {
         push(&mut json, value);
         json.push(b'}');
     }
-    json.extend_from_slice(b"}}");
+    json.push(b'}');
+    if let Some(trace) = trace.filter(|trace| trace.contains(SAMPLED) && trace.len() <= MAX_TRACE) {
+        json.extend_from_slice(
+            b",\"MessageSystemAttributes\":{\"AWSTraceHeader\":{\"DataType\":\"String\",\"StringValue\":",
+        );
+        push(&mut json, trace);
+        json.extend_from_slice(b"}}");
+    }
+    json.push(b'}');
     json
 }
 

@@ -88,6 +88,15 @@ impl Rotation {
         })
     }
 
+    /// When the secret `id` was created (Unix seconds), if nobody has stored another value since. Needs
+    /// `secretsmanager:DescribeSecret` alone.
+    pub async fn untouched_since(&self, id: &str) -> Result<Option<i64>, ReadError> {
+        let answer = self.client.describe_secret().secret_id(id).send().await;
+        let answer = answer.map_err(|error| ReadError(cause(&error)))?;
+        let versions = answer.version_ids_to_stages.unwrap_or_default().len();
+        Ok(answer.created_date.map(|created| created.secs()).filter(|_| versions < 2))
+    }
+
     /// The value of a version; `None` while it has none.
     pub async fn value(&self, id: &str, version: &str) -> Result<Option<Version>, ReadError> {
         match self.client.get_secret_value().secret_id(id).version_id(version).send().await {

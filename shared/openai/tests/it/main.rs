@@ -9,4 +9,6 @@ mod failures;
 mod fine_tuning;
 mod phone_calls;
 mod server;
+mod sideband;
+mod sideband_server;
 mod submitting;

@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 
-use hooks_openai::{Batch, Client, ErrorClass, Json, OpenAiError};
+use hooks_openai::{Batch, Client, ErrorClass, Json};
 use std::time::Duration;
 use tokio::time::Instant;
 
@@ -125,25 +125,4 @@ async fn pages(openai: &Client, mut more: impl FnMut(Batch) -> bool) -> Result<(
         }
     }
     Ok(())
-}
-
-impl From<OpenAiError> for OperateError {
-    fn from(error: OpenAiError) -> Self {
-        let message = error.to_string();
-        match (error.class(), error.status()) {
-            (ErrorClass::NotFound, _) => {
-                Self::failed(message).hint("The object does not exist, or belongs to another project than the API key.")
-            }
-            (ErrorClass::Unauthorized, Some(401)) => {
-                Self::service(message).hint("Check the API key: openai-webhooks doctor")
-            }
-            (ErrorClass::Unauthorized, _) => Self::service(message)
-                .hint("Give the key this permission, or use another key: https://platform.openai.com/api-keys"),
-            (ErrorClass::Retry, _) => Self::service(message).hint("Try again in a moment."),
-            (ErrorClass::QuotaExhausted, _) => Self::service(message).hint("The account has no credit left."),
-            // The id is malformed, so no request was made.
-            (ErrorClass::Permanent, None) => Self::usage(message),
-            (ErrorClass::Permanent, Some(_)) | (ErrorClass::TooLarge, _) => Self::service(message),
-        }
-    }
 }

@@ -153,7 +153,7 @@ where
     E: aws_sdk_sqs::error::ProvideErrorMetadata + std::error::Error + 'static,
     R: fmt::Debug + 'static,
 {
-    crate::error::failed(action, error).hint(QUEUE_PERMISSIONS)
+    crate::error::failed(action, error, QUEUE_PERMISSIONS)
 }
 
 #[cfg(test)]

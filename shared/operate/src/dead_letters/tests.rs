@@ -86,7 +86,7 @@ async fn only_the_chosen_letters_move_with_all_their_attributes() {
     let ids: HashSet<_> = even.into_iter().chain(["gone".to_owned()]).collect();
     let mut heard = 0;
     let mut done = DlqResult::default();
-    letters.apply(DlqAction::Redrive, &ids, &mut done, |count| heard += count).await.unwrap();
+    letters.apply(DlqAction::Redrive, &ids, &mut done, || false, |gone| heard += gone.len()).await.unwrap();
     assert_eq!((done, heard), (DlqResult { letters: 125, ..DlqResult::default() }, 125));
     assert_eq!((letters.queue_depth().await.unwrap(), letters.depth().await.unwrap()), (waiting(125), waiting(125)));
     let left = letters.peek(usize::MAX, |letter| letter.reason().map(str::to_owned)).await.unwrap();
@@ -106,7 +106,7 @@ async fn a_letter_that_sqs_refuses_stays_and_its_neighbours_move() {
     let ids: HashSet<_> = letters.peek(usize::MAX, |letter| Some(letter.id)).await.unwrap().into_iter().collect();
 
     let mut done = DlqResult::default();
-    letters.apply(DlqAction::Redrive, &ids, &mut done, |_| {}).await.unwrap();
+    letters.apply(DlqAction::Redrive, &ids, &mut done, || false, |_| {}).await.unwrap();
 
     assert_eq!((done.letters, done.copied, done.refused), (9, 0, 1));
     assert!(done.cause.unwrap().contains("1024"));
@@ -120,10 +120,10 @@ async fn letters_that_their_queue_refuses_stay() {
     let ids: HashSet<_> = all.peek(usize::MAX, |letter| Some(letter.id)).await.unwrap().into_iter().collect();
     sqs.delete_queue().queue_url(queue_url).send().await.unwrap();
     let mut done = DlqResult::default();
-    let refused = all.apply(DlqAction::Redrive, &ids, &mut done, |_| {}).await.unwrap_err().to_string();
+    let refused = all.apply(DlqAction::Redrive, &ids, &mut done, || false, |_| {}).await.unwrap_err().to_string();
     assert!(refused.starts_with("could not put dead letters back into their queue: "), "{refused}");
     assert_eq!(all.depth().await.unwrap(), waiting(12));
-    all.apply(DlqAction::Purge, &ids, &mut done, |_| {}).await.unwrap();
+    all.apply(DlqAction::Purge, &ids, &mut done, || false, |_| {}).await.unwrap();
     assert_eq!(done.letters, 12);
     assert_eq!(all.depth().await.unwrap(), waiting(0));
 }

@@ -56,7 +56,7 @@ async fn items(ledger: &Ledger, keys: impl Iterator<Item = String>) -> Result<Ve
             .build()
             .map_err(|error| OperateError::failed(error.to_string()))?;
         let answer = ledger.client().batch_get_item().request_items(ledger.table(), request).send().await;
-        let answer = answer.map_err(|error| failed("look up the events' metadata", &error).hint(LEDGER_PERMISSIONS))?;
+        let answer = answer.map_err(|error| failed("look up the events' metadata", &error, LEDGER_PERMISSIONS))?;
         items.extend(answer.responses.unwrap_or_default().into_values().flatten());
         let left = answer.unprocessed_keys.unwrap_or_default().into_values();
         wanted = left.flat_map(|left| left.keys).collect();

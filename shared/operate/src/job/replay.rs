@@ -7,7 +7,7 @@ use hooks_webhook::Event;
 
 use super::{Job, JobReport, Jobs, Step, StepState};
 use crate::dead_letters::DlqResult;
-use crate::error::{OperateError, QUEUE_PERMISSIONS, Result};
+use crate::error::{OperateError, QUEUE_PERMISSIONS, Result, call_failed};
 use crate::event_log::{Entry, EventLog};
 use crate::parallel::each;
 
@@ -111,7 +111,7 @@ async fn replay(jobs: &Jobs, log: &EventLog, queues: &ReplayQueues, job: &Job, s
         asked_by: job.asked_by.clone(),
     };
     let sent = queues.sender.send(queue, &message).await;
-    sent.map_err(|error| OperateError::service(error.to_string()).hint(QUEUE_PERMISSIONS))?;
+    sent.map_err(|error| call_failed(error.to_string(), Some(QUEUE_PERMISSIONS)))?;
     jobs.end(&job.name, &step.key, StepState::Sent).await?;
     Ok(Replayed::Sent)
 }

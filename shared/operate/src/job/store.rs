@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 
+use aws_sdk_dynamodb::operation::update_item::UpdateItemError;
 use aws_sdk_dynamodb::types::{AttributeValue, PutRequest, WriteRequest};
 use hooks_aws::clock::{now_ms, now_seconds};
 use hooks_aws::ledger::value::{number, read_number, read_text, text};
@@ -95,7 +96,7 @@ impl Jobs {
         let job = job.into_iter().chain(new.asked_by.iter().map(|who| ("asked_by".to_owned(), text(who)))).collect();
         let request = self.0.client().put_item().table_name(self.0.table()).set_item(Some(job));
         let written = request.condition_expression("attribute_not_exists(pk)").send().await;
-        written.map_err(|error| failed("write the job", &error).hint(LEDGER_PERMISSIONS))?;
+        written.map_err(|error| failed("write the job", &error, LEDGER_PERMISSIONS))?;
         self.get(&new.name).await?.ok_or_else(|| OperateError::service(format!("the job {} is gone", new.name)))
     }
 
@@ -119,7 +120,7 @@ impl Jobs {
                 .limit(i32::try_from(limit.min(100)).unwrap_or(100))
                 .set_exclusive_start_key(start);
             let page = request.send().await;
-            let page = page.map_err(|error| failed("list the jobs", &error).hint(LEDGER_PERMISSIONS))?;
+            let page = page.map_err(|error| failed("list the jobs", &error, LEDGER_PERMISSIONS))?;
             let keys = page.items.unwrap_or_default();
             names.extend(
                 keys.iter().filter_map(|item| read_text(item, "pk")?.strip_prefix("operation#").map(str::to_owned)),
@@ -152,7 +153,7 @@ impl Jobs {
                 .expression_attribute_values(":sending", text(StepState::Sending.as_str()))
                 .set_exclusive_start_key(start);
             let page = request.send().await;
-            let page = page.map_err(|error| failed("read the job's steps", &error).hint(LEDGER_PERMISSIONS))?;
+            let page = page.map_err(|error| failed("read the job's steps", &error, LEDGER_PERMISSIONS))?;
             let read = |item: &Item| {
                 let step = Step {
                     key: read_text(item, "sk")?.strip_prefix("step#")?.to_owned(),
@@ -191,13 +192,13 @@ impl Jobs {
         match request.send().await {
             Ok(_) => Ok(token.map(str::to_owned)),
             Err(error)
-                if error.as_service_error().is_some_and(|error| error.is_conditional_check_failed_exception()) =>
+                if error.as_service_error().is_some_and(UpdateItemError::is_conditional_check_failed_exception) =>
             {
                 // Another process began it, or the first try of this write was made and its answer lost.
                 let item = self.0.item("read the job's step", &pk(name), &format!("step#{key}")).await?;
                 Ok(item.as_ref().and_then(|item| read_text(item, "token")).map(str::to_owned))
             }
-            Err(error) => Err(failed("begin the job's step", &error).hint(LEDGER_PERMISSIONS)),
+            Err(error) => Err(failed("begin the job's step", &error, LEDGER_PERMISSIONS)),
         }
     }
 
@@ -211,7 +212,7 @@ impl Jobs {
             .condition_expression("attribute_exists(pk)")
             .expression_attribute_names("#state", "state")
             .expression_attribute_values(":state", text(state.as_str()));
-        request.send().await.map_err(|error| failed("note the job's step", &error).hint(LEDGER_PERMISSIONS))?;
+        request.send().await.map_err(|error| failed("note the job's step", &error, LEDGER_PERMISSIONS))?;
         Ok(())
     }
 
@@ -229,7 +230,7 @@ impl Jobs {
                 .expression_attribute_values(":step", text("step#"))
                 .set_exclusive_start_key(start);
             let page = request.send().await;
-            let page = page.map_err(|error| failed("count the job's steps", &error).hint(LEDGER_PERMISSIONS))?;
+            let page = page.map_err(|error| failed("count the job's steps", &error, LEDGER_PERMISSIONS))?;
             for item in page.items.unwrap_or_default() {
                 match read_text(&item, "state") {
                     Some("sent") => sent += 1,
@@ -260,7 +261,7 @@ impl Jobs {
             .expression_attribute_values(":done", number(i64::from(open == 0)))
             .expression_attribute_values(":now", number(now_ms()))
             .expression_attribute_values(":expires_at", number(now_seconds() + KEPT_SECONDS));
-        request.send().await.map_err(|error| failed("note the job's progress", &error).hint(LEDGER_PERMISSIONS))?;
+        request.send().await.map_err(|error| failed("note the job's progress", &error, LEDGER_PERMISSIONS))?;
         self.get(name).await?.ok_or_else(|| OperateError::service(format!("the job {name} is gone")))
     }
 
@@ -270,7 +271,7 @@ impl Jobs {
         let mut left = HashMap::from([(self.0.table().to_owned(), requests.collect::<Vec<_>>())]);
         for round in 0..ROUNDS {
             let written = self.0.client().batch_write_item().set_request_items(Some(left)).send().await;
-            let written = written.map_err(|error| failed("write the job's steps", &error).hint(LEDGER_PERMISSIONS))?;
+            let written = written.map_err(|error| failed("write the job's steps", &error, LEDGER_PERMISSIONS))?;
             left = written.unprocessed_items.unwrap_or_default();
             if left.values().all(Vec::is_empty) {
                 return Ok(());

@@ -8,4 +8,5 @@ mod corpus;
 mod events;
 mod model;
 mod properties;
+mod requests;
 mod standardwebhooks_crate;
