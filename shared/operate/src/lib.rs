@@ -12,6 +12,7 @@
 //! | [`batch`] | submission of a batch; its answers over all retries |
 //! | [`job`] | replay or redrive of many events, as a job that can be resumed |
 //! | [`pause`] | stop and start the handling of a category |
+//! | [`tail`] | events and outcomes as they come |
 
 pub mod batch;
 pub mod batch_input;
@@ -24,6 +25,7 @@ pub mod metrics;
 pub mod parallel;
 pub mod pause;
 pub mod stack;
+pub mod tail;
 pub mod timestamp;
 
 pub use error::{ErrorKind, OperateError, Result};

@@ -97,6 +97,15 @@ impl Ledger {
         Ok(())
     }
 
+    /// Expects the end of an object no more. Its context stays for its outcome. `false`: nothing was expected.
+    pub async fn expect_no_more(&self, category: &str, object_id: &str) -> Result<bool, AwsError> {
+        let change = Change::default().remove("waiting").remove("due_at").remove("queue_again_at");
+        let written = self
+            .change("delete the expectation", &pk(category, object_id), SK, change, "attribute_exists(#waiting)")
+            .await?;
+        Ok(matches!(written, WriteResult::Yes(_)))
+    }
+
     /// The expectations of a category that wait and are due before a moment (Unix seconds), behind those that were
     /// looked at before. Needs `dynamodb:Query` on the index `by-due`, which lags behind the table by some seconds.
     pub async fn waiting(
