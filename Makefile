@@ -24,6 +24,7 @@ RUST_TARGET := $(if $(filter arm64,$(ARCH)),aarch64,x86_64)-unknown-linux-gnu
 HOST_TARGET := $(if $(filter arm64,$(HOST_ARCH)),aarch64,x86_64)-unknown-linux-gnu
 # Where the functions lie that are deployed.
 PACKAGES := $(if $(filter local,$(PROFILE)),target/lambda-local,target/lambda)
+DIST ?= dist
 FUZZ_SECONDS ?= 60
 SEEDS ?= 10000
 
@@ -86,10 +87,30 @@ sam-local: local ## Run every function in Docker with sam local, on sample event
 
 # `sam build` would build the functions one after the other, each with dependencies of its own features. So `sam deploy`
 # gets a template that says where `make build` has put them, and for which processor.
+.PHONY: before-deploy
+before-deploy: $(VENV)/stamp
+	@$(PY) -m infra.before_deploy $(if $(filter local,$(PROFILE)),--built) -- $(SAM_ARGS)
+
 .PHONY: deploy
-deploy: package-$(PROFILE) ## Build and deploy into your AWS account (SAM_ARGS="--config-env prod" for another environment)
+deploy: before-deploy package-$(PROFILE) ## Build and deploy into your AWS account (SAM_ARGS="--config-env prod" for another environment)
 	sed 's#CodeUri: functions/#CodeUri: #; s#!Ref Architecture\]#$(ARCH)]#' template.yaml > $(PACKAGES)/template.yaml
 	$(BIN)/sam deploy --template-file $(PACKAGES)/template.yaml --config-file $(CURDIR)/samconfig.toml $(SAM_ARGS)
+
+.PHONY: dist
+dist: dist-$(PROFILE) ## Pack what a release has into dist: functions to deploy, the command line, docs, SHA256SUMS
+
+.PHONY: dist-release
+dist-release: $(VENV)/stamp cli
+	rm -rf $(DIST)
+	for arch in arm64 x86_64; do \
+		$(MAKE) build ARCH=$$arch; \
+		$(PY) -m infra.dist --arch $$arch --packages target/lambda --cli target/release/openai-webhooks --out $(DIST); \
+	done
+
+.PHONY: dist-local
+dist-local: package-local
+	rm -rf $(DIST)
+	$(PY) -m infra.dist --arch $(HOST_ARCH) --packages $(PACKAGES) --cli target/local/openai-webhooks --out $(DIST)
 
 .PHONY: package-release
 package-release: build
@@ -107,20 +128,15 @@ simulate: need-cargo ## Play SEEDS runs of the consumers with failures of all ki
 	target/simulation/simulate $(if $(SEED),--seed $(SEED),$(SEEDS) >/dev/null)
 
 .PHONY: fuzz
-fuzz: $(TOOLS)/bin/cargo-fuzz ## Fuzz the signature check and the reading of calls' events, FUZZ_SECONDS each (needs a nightly toolchain)
-	$(call fuzz,webhook,verify)
-	$(call fuzz,openai,server_event)
-
-# Usage: $(call fuzz,crate under shared/,target)
-define fuzz
-	mkdir -p shared/$(1)/fuzz/corpus/$(2)
-	cd shared/$(1)/fuzz && PATH="$(CURDIR)/$(TOOLS)/bin:$$PATH" cargo +nightly fuzz run $(2) \
-		corpus/$(2) seeds/$(2) -- -max_total_time=$(FUZZ_SECONDS)
-endef
+fuzz: $(TOOLS)/bin/cargo-fuzz ## Fuzz signatures, whole events and SIP headers, each for FUZZ_SECONDS (needs a nightly toolchain)
+	cd shared/webhook/fuzz && for target in verify event sip; do \
+		mkdir -p corpus/$$target && PATH="$(CURDIR)/$(TOOLS)/bin:$$PATH" cargo +nightly fuzz run $$target \
+			corpus/$$target seeds/$$target -- -max_total_time=$(FUZZ_SECONDS); \
+	done
 
 .PHONY: clean
 clean: ## Remove everything that the commands above made
-	rm -rf $(VENV) target .local .aws-sam
+	rm -rf $(VENV) target dist .local .aws-sam
 
 # What the commands need ---------------------------------------------------------------------------------------------
 

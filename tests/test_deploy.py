@@ -13,8 +13,8 @@ from infra.local.stand_in import StandIn
 from tests.conftest import MakeStack
 from tests.permissions import actions, shared_policies, statements, take_away
 
-MANAGERS = {"register", "rotate", "reconcile"}
-"""The functions that handle no category: they look after the endpoint, and after what it has not delivered."""
+MANAGERS = {"register", "rotate", "reconcile", "supervisor"}
+"""The functions that handle no category: they look after the endpoint, after what it has not delivered, and after calls."""
 
 
 ANYWHERE = {"SendTraces", "GetIdentityToken"}

@@ -3,6 +3,9 @@
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use hooks_aws::functions::Functions;
+use hooks_aws::ledger::Ledger;
+use hooks_aws::queue::QueueSender;
 use hooks_consumer::parameters::Parameters;
 use hooks_openai::Client;
 use hooks_testing::{Request, Server};
@@ -10,6 +13,7 @@ use serde_json::{Value, json};
 use tokio::time::{advance, pause, resume};
 
 use crate::policy_source::PolicySource;
+use crate::supervise::Supervisors;
 
 /// An answer of OpenAI.
 #[derive(Clone, Copy, Debug)]
@@ -60,6 +64,7 @@ impl FakeServices {
         let serving = Arc::clone(&parameter);
         let server = Server::start(move |request| match &*serving.lock().unwrap() {
             _ if is_of_openai(request) => hooks_testing::Reply::status(200),
+            _ if request.name() != "GetParameter" => hooks_testing::Reply::json(&json!({"MessageId": "1"})),
             (parameter, version) => get_parameter(request, parameter, *version),
         });
         Self { parameter, server: server.await }
@@ -95,6 +100,29 @@ impl FakeServices {
 
     pub(crate) fn client(&self) -> Client {
         self.server.openai()
+    }
+
+    /// Supervisors whose ledger, queue and function are this server.
+    pub(crate) fn supervisors(&self) -> Supervisors {
+        let config = self.server.aws();
+        Supervisors {
+            ledger: Ledger::new(&config, "ledger"),
+            queue: QueueSender::new(&config),
+            queue_url: "https://sqs.us-east-1.amazonaws.com/1/supervisor".to_owned(),
+            functions: Functions::new(&config),
+            function: Some("stack-supervisor".to_owned()),
+        }
+    }
+
+    /// Names of what was asked of AWS and OpenAI, in order, but for the policy.
+    pub(crate) fn asked(&self) -> Vec<String> {
+        let requests = self.server.requests();
+        requests.iter().map(Request::name).filter(|name| name != "GetParameter").collect()
+    }
+
+    /// Answers the next request of this name with this status.
+    pub(crate) fn refuse(&self, name: &'static str, status: u16) {
+        self.server.reply_once(move |request: &Request| request.name() == name, hooks_testing::Reply::status(status));
     }
 
     pub(crate) fn source(&self) -> PolicySource {

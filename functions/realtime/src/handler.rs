@@ -5,13 +5,18 @@ mod tests;
 
 use std::time::Duration;
 
-use hooks_consumer::{Alert, Context, Event, Handler, HandlerError, OpenAi, Outcome, Setup, clock};
-use hooks_policy::{Call, Location};
+use hooks_consumer::{Alert, Context, Event, EventData, Handler, HandlerError, OpenAi, Outcome, Setup, clock};
+use hooks_openai::CallApi;
+use hooks_policy::{Action, Call, Location, Policy, Supervise};
 use tokio::time::Instant;
 
-use crate::answer::answer;
+use crate::answer::{AnswerResult, answer};
 use crate::policy_source::{CurrentPolicy, PolicyCache, PolicyError, PolicySource};
+use crate::supervise::{Session, Supervisors, with_tools};
 use crate::{alert, outcome};
+
+/// Type of the event of a session that a browser or an application has connected.
+const CONNECTED: &str = "live.transport.connected";
 
 /// Answers calls by the policy.
 pub struct CallHandler {
@@ -19,6 +24,7 @@ pub struct CallHandler {
     policies: PolicyCache,
     /// Maximum time that a call may have waited, in milliseconds.
     maximum_age: i64,
+    supervisors: Supervisors,
 }
 
 impl CallHandler {
@@ -30,11 +36,13 @@ impl CallHandler {
             let seconds = text.parse::<u32>().ok().filter(|&seconds| seconds > 0);
             seconds.map(|seconds| i64::from(seconds) * 1000).ok_or_else(|| "is not a number above 0".to_owned())
         });
+        let supervisors = Supervisors::from_setup(setup);
         let source = match location? {
             Location::Parameter(name) => PolicySource::Parameter { parameters: setup.parameters()?, name },
             Location::Object { bucket, key } => PolicySource::Object { bucket: setup.bucket(&bucket)?, key },
         };
-        Some(Self { openai: openai?, policies: PolicyCache::new(source), maximum_age: maximum_age? })
+        let policies = PolicyCache::new(source);
+        Some(Self { openai: openai?, policies, maximum_age: maximum_age?, supervisors: supervisors? })
     }
 
     async fn answer(
@@ -70,15 +78,83 @@ impl CallHandler {
         let client = self.openai.client().await?;
         let left = Duration::from_millis(u64::try_from(self.maximum_age - age_ms).unwrap_or_default());
         let until = context.deadline.min(Instant::now() + left);
-        let result = answer(&client, &call, decision.action, context, until).await;
+        let result = match decision.action {
+            Action::Accept { model, session, supervise: Some(settings) } => {
+                let session = with_tools(call.api, session.clone(), settings);
+                let action = Action::Accept { model: model.clone(), session, supervise: None };
+                let answered = answer(&client, &call, &action, context, until);
+                // Large, and moved with every call otherwise.
+                Box::pin(self.accept_supervised(&call, settings, context, answered)).await
+            }
+            action => answer(&client, &call, action, context, until).await,
+        };
         let result = result.map_err(|failure| mask_numbers(failure, &call))?;
         Ok(outcome::answered(&call, &decision, result, age_ms, clock::now_ms()))
+    }
+
+    /// Accepts a call whose session is supervised.
+    ///
+    /// A session that cannot be recorded is accepted all the same: a caller waits. The event is tried again then.
+    async fn accept_supervised(
+        &self,
+        call: &Call<'_>,
+        settings: &Supervise,
+        context: &Context,
+        answer: impl Future<Output = Result<AnswerResult, HandlerError>>,
+    ) -> Result<AnswerResult, HandlerError> {
+        let caller = call.number("From");
+        let (api, id, facts) = (call.api, call.id, outcome::facts(call));
+        let session = Session { api, id, settings, facts, caller: caller.as_deref() };
+        let prepared = self.supervisors.prepare(&session, context).await;
+        if let Err(error) = &prepared {
+            tracing::error!("{error}; the call is accepted without a supervisor for now");
+        }
+        let result = answer.await?;
+        match result {
+            AnswerResult::Done | AnswerResult::DoneBefore => {
+                prepared?;
+                self.supervisors.start(api, id).await;
+            }
+            // It may be accepted: the watchdog finds out.
+            AnswerResult::PerhapsDone => {}
+            AnswerResult::NotFound | AnswerResult::DoneElsewhere => self.supervisors.drop(api, id).await,
+        }
+        Ok(result)
+    }
+
+    /// Starts the supervisor of a session that was connected by WebRTC, if the policy's answer to a call without headers is
+    /// a supervised session.
+    async fn connected(
+        &self,
+        event: &Event,
+        context: &Context,
+        policy: &Policy,
+    ) -> Result<Option<Outcome>, HandlerError> {
+        let EventData::LiveTransport { session_id, invite, .. } = &event.data else { return Ok(None) };
+        let decision = policy.decide(invite, clock::now_ms() / 1000);
+        let Action::Accept { supervise: Some(settings), .. } = decision.action else { return Ok(None) };
+        if policy.answer_as != CallApi::Live {
+            return Ok(None);
+        }
+        let facts = outcome::connected_facts();
+        let session = Session { api: CallApi::Live, id: session_id, settings, facts, caller: None };
+        self.supervisors.prepare(&session, context).await?;
+        self.supervisors.start(CallApi::Live, session_id).await;
+        Ok(Some(outcome::connected(session_id, clock::now_ms())))
     }
 }
 
 impl Handler for CallHandler {
     async fn handle(&self, event: &Event, context: &Context) -> Result<Outcome, HandlerError> {
-        let Some(call) = Call::of(event) else { return Ok(outcome::not_a_call(event)) };
+        let Some(call) = Call::of(event) else {
+            if event.event_type == CONNECTED
+                && let Some(policy) = &self.policies.current().await.value
+                && let Some(outcome) = self.connected(event, context, policy).await?
+            {
+                return Ok(outcome);
+            }
+            return Ok(outcome::not_a_call(event));
+        };
         let current = self.policies.current().await;
         let mut outcome = self.answer(event, context, call, &current).await?;
         if let (Some(error), None) = (&current.error, &outcome.alert)

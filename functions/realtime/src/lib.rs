@@ -11,5 +11,6 @@ mod fake_services;
 mod handler;
 mod outcome;
 mod policy_source;
+mod supervise;
 
 pub use handler::CallHandler;

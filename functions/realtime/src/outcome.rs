@@ -13,6 +13,9 @@ pub(crate) const TOO_OLD: &str = "too_old";
 /// The status of a call for which there was no policy.
 pub(crate) const UNANSWERED: &str = "unanswered";
 
+/// The status of a call that was accepted.
+const ACCEPTED: &str = "accepted";
+
 /// The status of a call that another program answered.
 const ANSWERED_ELSEWHERE: &str = "answered_elsewhere";
 
@@ -23,6 +26,25 @@ pub(crate) fn not_a_call(event: &Event) -> Outcome {
         note: Some("the event was recorded; it announces no call to answer".to_owned()),
         ..Outcome::new("recorded", event.created_at.saturating_mul(1000))
     }
+}
+
+/// The outcome for a session that was connected without a call, and is supervised.
+pub(crate) fn connected(session_id: &str, as_of: i64) -> Outcome {
+    Outcome { object_id: Some(session_id.to_owned()), summary: connected_facts(), ..Outcome::new("connected", as_of) }
+}
+
+/// Facts of a session that was connected without a call.
+pub(crate) fn connected_facts() -> Map<String, Value> {
+    present([("kind", Some(Value::from(CallApi::Live.as_str())))])
+}
+
+/// Facts of a call for the record of its session.
+pub(crate) fn facts(call: &Call<'_>) -> Map<String, Value> {
+    present([
+        ("kind", Some(call.api.as_str().into())),
+        ("from", call.masked("From").map(Value::from)),
+        ("to", call.masked("To").map(Value::from)),
+    ])
 }
 
 /// The outcome for a call that was not answered.
@@ -52,7 +74,7 @@ pub(crate) fn answered(
     as_of: i64,
 ) -> Outcome {
     let (action, status, detail) = match decision.action {
-        Action::Accept { model, .. } => ("accept", "accepted", Some(("model", for_display(model).into()))),
+        Action::Accept { model, .. } => ("accept", ACCEPTED, Some(("model", for_display(model).into()))),
         Action::Reject { status_code } => ("reject", "rejected", Some(("status_code", (*status_code).into()))),
         Action::Refer { .. } => ("refer", "referred", None),
     };
@@ -89,18 +111,20 @@ pub(crate) fn answered(
     };
     Outcome {
         object_id: Some(call.id.to_owned()),
-        terminal: status != Outcome::NOT_FOUND,
+        // The supervisor tells how the call ends.
+        terminal: status != Outcome::NOT_FOUND && !is_supervised(decision.action, status),
         summary,
         note: note.map(str::to_owned),
         ..Outcome::new(status, as_of)
     }
 }
 
+fn is_supervised(action: &Action, status: &str) -> bool {
+    matches!(action, Action::Accept { supervise: Some(_), .. }) && status == ACCEPTED
+}
+
 fn summary(call: &Call<'_>, age_ms: i64) -> Map<String, Value> {
-    present([
-        ("kind", Some(call.api.as_str().into())),
-        ("age_ms", Some(age_ms.into())),
-        ("from", call.masked("From").map(Value::from)),
-        ("to", call.masked("To").map(Value::from)),
-    ])
+    let mut summary = facts(call);
+    summary.insert("age_ms".to_owned(), age_ms.into());
+    summary
 }

@@ -87,11 +87,28 @@ impl Http {
         }
     }
 
+    /// Sends a request and reads the response, unless its body has more than `limit` bytes. The caller limits the time.
+    pub(crate) async fn exchange_within(&self, request: Request<SdkBody>, limit: usize) -> Result<Limited, BoxError> {
+        let (head, body) = self.client.request(request).await?.into_parts();
+        match http_body_util::Limited::new(body, limit).collect().await {
+            Ok(body) => Ok(Limited { head, body: Some(body.to_bytes()) }),
+            Err(error) if error.is::<http_body_util::LengthLimitError>() => Ok(Limited { head, body: None }),
+            Err(error) => Err(error),
+        }
+    }
+
     /// Sends a request and reads the whole response, which must be small. The caller limits the time.
     pub(crate) async fn exchange(&self, request: Request<SdkBody>) -> Result<(StatusCode, Bytes), BoxError> {
         let (head, body) = self.client.request(request).await?.into_parts();
         Ok((head.status, body.collect().await?.to_bytes()))
     }
+}
+
+/// A response whose body was read up to a limit.
+pub(crate) struct Limited {
+    pub(crate) head: http::response::Parts,
+    /// `None` when it is larger.
+    pub(crate) body: Option<Bytes>,
 }
 
 impl Default for Http {

@@ -8,10 +8,15 @@
 //! |---|---|---|---|
 //! | idempotency record | `idempotency#{key}` | `record` | who works, or has worked, on everything that means the same: the only lock |
 //! | event | `event#{endpoint}#{webhook-id}` | `event` | what a delivery said, and the history of its attempts |
+//! | body | that of its event | `body` | the whole body of an event of which the item above has a masked one, for a day |
 //! | job | `job#{category}#{object id}` | `job` | what an object is now, by when it is expected to end, and what its outcome shall carry |
 //! | lease | `lease#{name}` | `lease` | who does something that only one may do at a time |
 //! | alerts | `alerts#{category}#{reason}#{severity}` | `alerts` | how many alerts of a kind nobody was told of yet |
 //! | bookmark | `reconcile#{kind}` | `bookmark` | how far reconciliation got in a list of OpenAI's |
+//! | session | `session#{api}#{id}` | `session` | who supervises a live session, and what is known of it |
+//! | tool call | `session#{api}#{id}` | `tool#{call id}` | who runs a tool, and its result |
+//! | control | `session#{api}#{id}` | `control#{id}` | what people ask of a session, and the answer |
+//! | line | `session#{api}#{id}` | `line#{time}#{order}` | a line of its transcript |
 //!
 //! # One lock
 //!
@@ -45,18 +50,25 @@
 mod alerts;
 mod bookmark;
 mod change;
+mod control;
 mod expectation;
 mod history;
 mod job;
 mod lease;
 mod record;
+mod session;
 mod told;
+mod tool_call;
+mod transcript;
 pub mod value;
 
+use std::borrow::Cow;
 use std::time::Duration;
 
 use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::config::timeout::TimeoutConfig;
+
+use hooks_webhook::masked;
 
 use crate::clock::now_ms as now;
 use crate::{Config, Environment};
@@ -64,11 +76,15 @@ use crate::{Config, Environment};
 pub(crate) use alerts::AlertGroup;
 pub use bookmark::Bookmark;
 pub use change::Item;
+pub use control::{Control, ControlAnswer};
 pub use expectation::{ExpectError, Expectation, MAX_CONTEXT, Waiting, WaitingPage, check_context};
 pub use history::{AttemptEnd, SHARDS, day_of};
 pub use job::{JobRecord, JobResult};
 pub use lease::Lease;
 pub use record::{Claim, ClaimResult, IdempotencyRecord, RecordResult};
+pub use session::{HoldResult, NewSession, SessionHold, SessionRecord, SessionState, TakeResult};
+pub use tool_call::{ToolCall, ToolClaim, ToolClaimResult, ToolResult};
+pub use transcript::TranscriptLine;
 
 /// Days that anything stays in the table after it was last claimed or written, unless the stack says otherwise.
 pub const RETENTION_DAYS: u64 = 35;
@@ -96,6 +112,8 @@ pub struct Ledger {
     table: String,
     /// Time that anything stays after it was last claimed or written.
     lifetime: Duration,
+    /// Whether data of callers and users is masked.
+    masks: bool,
 }
 
 impl Ledger {
@@ -105,7 +123,7 @@ impl Ledger {
         let timeouts = TimeoutConfig::builder().operation_attempt_timeout(TRY_TIMEOUT).build();
         let config = aws_sdk_dynamodb::config::Builder::from(config.sdk()).timeout_config(timeouts).build();
         let lifetime = Duration::from_hours(RETENTION_DAYS * DAY_HOURS);
-        Self { client: Client::from_conf(config), table: table.into(), lifetime }
+        Self { client: Client::from_conf(config), table: table.into(), lifetime, masks: true }
     }
 
     /// The ledger of a function: its table is `TABLE_NAME`, and what it writes is kept for `EVENT_RETENTION_DAYS`.
@@ -135,6 +153,21 @@ impl Ledger {
     /// Time at which something written now expires, in Unix seconds as the table's time to live wants it.
     fn expires_at(&self) -> i64 {
         now() / 1000 + self.lifetime.as_secs().cast_signed()
+    }
+
+    /// The same ledger, which masks data of callers and users in what it keeps, or does not. It does unless told.
+    #[must_use]
+    pub fn masking(self, masks: bool) -> Self {
+        Self { masks, ..self }
+    }
+
+    /// The body of a dead letter: without the SIP headers of a call, which nobody can answer any more, and without the
+    /// URL of an environment, which whoever connects it retrieves from OpenAI. The identifier of a user stays, because a
+    /// redriven safety notice has to name it.
+    #[must_use]
+    pub fn body_of_dead_letter<'a>(&self, body: &'a str) -> Cow<'a, str> {
+        let masked = self.masks.then(|| masked(body, &["sip_headers", "remote_url"])).flatten();
+        masked.map_or(Cow::Borrowed(body), Cow::Owned)
     }
 
     /// The client, for queries that only one program makes.

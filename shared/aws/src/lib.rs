@@ -15,6 +15,7 @@
 //! | [`artifacts`] | S3 | fetched objects and results |
 //! | [`outcomes`] | EventBridge, SNS | outcomes for other systems, alerts for people |
 //! | [`alerts`] | DynamoDB, SNS | alerts of one kind, grouped |
+//! | [`functions`] | Lambda | invocations of other functions |
 //! | [`identity`] | STS | proof for OpenAI of who a function is |
 //! | [`parameters`] | Systems Manager | settings that outlive a deployment |
 
@@ -27,6 +28,7 @@ mod http;
 
 pub mod alerts;
 pub mod artifacts;
+pub mod functions;
 pub mod identity;
 pub mod ledger;
 pub mod outcomes;

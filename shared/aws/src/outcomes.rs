@@ -189,12 +189,21 @@ impl Outcomes {
 
     /// Publishes an outcome.
     pub async fn announce(&self, announcement: &Announcement<'_>) -> Result<(), AwsError> {
+        self.put(&announcement.delivered.event.event_type, detail(announcement)).await
+    }
+
+    /// Publishes an outcome of no event, such as the end of a call.
+    pub async fn publish(&self, detail_type: &str, detail: &Value) -> Result<(), AwsError> {
+        self.put(detail_type, detail.to_string()).await
+    }
+
+    async fn put(&self, detail_type: &str, detail: String) -> Result<(), AwsError> {
         const ACTION: &str = "publish the outcome";
         let entry = PutEventsRequestEntry::builder()
             .event_bus_name(&self.bus)
             .source(SOURCE)
-            .detail_type(&announcement.delivered.event.event_type)
-            .detail(detail(announcement))
+            .detail_type(detail_type)
+            .detail(detail)
             .build();
         let answer = self.events.put_events().entries(entry).send().await.map_err(AwsError::of(ACTION))?;
         if answer.failed_entry_count == 0 {
@@ -211,7 +220,9 @@ impl Outcomes {
     pub async fn alert(&self, notice: &Notice<'_>) -> Result<(), AwsError> {
         const ACTION: &str = "publish the alert";
         let mut request = self.sns.publish().topic_arn(&self.topic).subject(subject(notice.subject));
-        request = request.message(message(notice.message));
+        // What somebody outside wrote is shown to people by a mail program or a terminal.
+        let text = hooks_text::lines(notice.message);
+        request = request.message(message(&text));
         let attributes =
             [("category", notice.category), ("event-type", notice.event_type), ("severity", notice.severity)];
         // SNS rejects an attribute without a value.

@@ -74,6 +74,12 @@ impl Context {
         Self { acted: claim.acted, claim: Some((ledger, claim)), ..self }
     }
 
+    /// The event's key in the ledger: endpoint and webhook id, joined by `#`. Empty without a claim.
+    #[must_use]
+    pub fn event_key(&self) -> &str {
+        self.claim.as_ref().map_or("", |(_, claim)| claim.event())
+    }
+
     /// Notes that a request that cannot be taken back may be sent from now on. To be called before it is.
     ///
     /// # Errors

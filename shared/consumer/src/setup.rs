@@ -47,6 +47,12 @@ impl Setup<'_> {
         self.config.map(hooks_aws::parameters::Parameters::new)
     }
 
+    /// The configuration of AWS, for handlers that ask more of it than the harness does.
+    #[must_use]
+    pub fn config(&self) -> Option<&Config> {
+        self.config
+    }
+
     /// Another bucket than the stack's own, for handlers that keep settings there.
     #[must_use]
     pub fn bucket(&self, name: &str) -> Option<Artifacts> {
@@ -88,9 +94,11 @@ impl<H: Handler> Harness<H> {
         let topic = environment.required("ALERTS_TOPIC_ARN");
         let queue = environment.required("QUEUE_URL");
         let dead_letter_queue = environment.required("DEAD_LETTER_QUEUE_URL");
+        let masks = environment.optional("MASK_CALLERS").as_deref() != Some("false");
         let max_receives = environment.parsed("MAX_RECEIVES", |text| {
             text.parse().ok().filter(|&receives: &u32| receives > 0).ok_or_else(|| "is not a number above 0".to_owned())
         });
+        let ledger = ledger.map(|ledger| ledger.masking(masks));
         let mut setup = Setup { environment: &mut environment, config: config.as_ref(), client, openai: None };
         let handler = handler(&mut setup);
         let openai = setup.openai;

@@ -25,6 +25,14 @@ impl Client {
         let call = Call { timeout: CONTENT_TIMEOUT, ..Call::new(CALL, &path) };
         Ok(FileContent::new(CALL, self.open(call, deadline).await?, deadline))
     }
+
+    /// Downloads the recording of a Live session with `store`: `GET /live/sessions/{id}/content`.
+    pub async fn live_recording(&self, id: &str, deadline: Instant) -> Result<FileContent, OpenAiError> {
+        const CALL: &str = "download recording";
+        let path = ["live", "sessions", id, "content"];
+        let call = Call { timeout: CONTENT_TIMEOUT, ..Call::new(CALL, &path) };
+        Ok(FileContent::new(CALL, self.open(call, deadline).await?, deadline))
+    }
 }
 
 /// A file that is being downloaded.

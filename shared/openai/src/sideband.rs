@@ -46,6 +46,7 @@ use std::fmt;
 use std::time::Duration;
 
 use futures::{SinkExt, StreamExt};
+use hooks_webhook::CallApi;
 use tokio::time::{Instant, sleep_until, timeout, timeout_at};
 use tokio_tungstenite::tungstenite::{Bytes, Error as WebSocketError, Message};
 
@@ -62,7 +63,6 @@ use crate::client::Client;
 use crate::for_display;
 use confirm::{Awaited, By};
 use connect::WebSocket;
-use hooks_webhook::CallApi;
 
 /// How long a command may take to be written.
 const SEND_TIMEOUT: Duration = Duration::from_secs(5);

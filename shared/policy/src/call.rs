@@ -42,6 +42,12 @@ impl<'a> Call<'a> {
         }
     }
 
+    /// The number in `From` or `To`, whole. It is personal data: never for a log.
+    #[must_use]
+    pub fn number(&self, name: &str) -> Option<String> {
+        self.invite.values(name).flatten().find_map(|value| address::user(value).ok())
+    }
+
     /// The number in `From` or `To`, masked; `unreadable` when the header is there and its address cannot be read.
     #[must_use]
     pub fn masked(&self, name: &str) -> Option<String> {

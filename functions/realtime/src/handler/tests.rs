@@ -26,6 +26,7 @@ impl Fixture {
             openai: OpenAi::fixed(server.client()),
             policies: PolicyCache::new(server.source()),
             maximum_age: MAXIMUM_AGE * 1000,
+            supervisors: server.supervisors(),
         };
         Self { server, artifacts, handler }
     }
@@ -311,12 +312,81 @@ async fn no_number_is_shown_in_full() {
 }
 
 #[tokio::test]
-async fn an_event_without_a_call_is_recorded_without_reading_the_policy() {
+async fn an_event_without_a_call_is_recorded() {
     let fixture = Fixture::without_policy().await;
     for event_type in ["live.transport.connected", "realtime.call.new"] {
         let event = json!({"id": "evt_1", "type": event_type, "created_at": 1, "data": {"session_id": "live_1"}});
         let outcome = fixture.handle(&Event::parse(&event.to_string()).unwrap(), 1).await.unwrap();
         assert_eq!((outcome.status.as_str(), &outcome.alert), ("recorded", &None));
     }
-    assert_eq!((fixture.server.look_ups(), fixture.server.calls().len()), (0, 0));
+    // A session that was connected may have to be supervised.
+    assert_eq!((fixture.server.look_ups(), fixture.server.calls().len()), (1, 0));
+}
+
+// Supervision ----------------------------------------------------------------------------------------------------------
+
+fn supervised() -> Value {
+    let supervise = json!({"greeting": "Hello", "built_in": ["hang_up"]});
+    json!({"accept": {"session": {"model": "gpt-realtime-2.1"}, "supervise": supervise}})
+}
+
+const ACCEPT: &str = "POST /v1/realtime/calls/rtc_1/accept";
+const INVOKE: &str = "POST /2015-03-31/functions/stack-supervisor/invocations";
+
+#[tokio::test]
+async fn a_supervised_call_is_recorded_before_it_is_accepted_and_its_supervisor_started_after() {
+    let fixture = Fixture::with("realtime", &supervised()).await;
+    let outcome = fixture.answer().await.unwrap();
+    assert_eq!((outcome.status.as_str(), outcome.terminal), ("accepted", false));
+    assert_eq!(fixture.server.asked(), ["UpdateItem", "SendMessage", ACCEPT, INVOKE]);
+    let (_, session) = &fixture.server.calls()[0];
+    assert_eq!(session["tools"][0]["name"], "hang_up");
+}
+
+#[tokio::test]
+async fn a_call_that_was_accepted_before_gets_its_supervisor() {
+    let fixture = Fixture::with("realtime", &supervised()).await;
+    fixture.server.reply([Reply::Refused(409)]);
+    let outcome = fixture.answer_after(true).await;
+    assert_eq!(outcome.status, "accepted");
+    assert_eq!(fixture.server.asked(), ["UpdateItem", "SendMessage", ACCEPT, INVOKE]);
+}
+
+#[tokio::test]
+async fn a_call_that_is_not_there_gets_no_supervisor() {
+    let fixture = Fixture::with("realtime", &supervised()).await;
+    fixture.server.reply([Reply::Refused(404), Reply::Refused(404), Reply::Refused(404)]);
+    assert_eq!(fixture.answer().await.unwrap().status, "not_found");
+    let asked = fixture.server.asked();
+    assert_eq!((asked.last().unwrap().as_str(), asked.len()), ("UpdateItem", 6));
+}
+
+#[tokio::test]
+async fn a_session_that_cannot_be_recorded_is_accepted_and_tried_again() {
+    let fixture = Fixture::with("realtime", &supervised()).await;
+    fixture.server.refuse("UpdateItem", 400);
+    assert!(matches!(fixture.answer().await, Err(HandlerError::Retry { .. })));
+    assert_eq!(fixture.server.calls().len(), 1, "the call is accepted");
+}
+
+#[tokio::test]
+async fn a_supervisor_that_cannot_be_started_is_left_to_the_watchdog() {
+    let fixture = Fixture::with("realtime", &supervised()).await;
+    fixture.server.refuse(INVOKE, 403);
+    assert_eq!(fixture.answer().await.unwrap().status, "accepted");
+}
+
+#[tokio::test]
+async fn a_connected_session_is_supervised_as_the_policy_says() {
+    for (answer_as, expected) in [("live", "connected"), ("realtime", "recorded")] {
+        let fixture = Fixture::with(answer_as, &supervised()).await;
+        let event = json!({
+            "id": "evt_1", "type": "live.transport.connected", "created_at": clock::now_ms() / 1000,
+            "data": {"type": "webrtc", "session_id": "live_1"},
+        });
+        let event = Event::parse(&event.to_string()).unwrap();
+        assert_eq!(fixture.handle(&event, 1).await.unwrap().status, expected);
+        let started = fixture.server.asked().contains(&INVOKE.to_owned());
+        assert_eq!(started, expected == "connected");
+    }
 }

@@ -41,6 +41,11 @@ impl Ledger {
     /// status stays, whatever comes later, unless that is final too and was seen later. A progress update that was
     /// held up on its way never turns a finished job back.
     pub async fn record_job(&self, category: &str, outcome: &Outcome, claim: &Claim) -> Result<JobResult, AwsError> {
+        self.record_job_of(category, outcome, &claim.event).await
+    }
+
+    /// The same for an event of which one has no claim: endpoint and webhook id, joined by `#`.
+    pub async fn record_job_of(&self, category: &str, outcome: &Outcome, event: &str) -> Result<JobResult, AwsError> {
         let Some(object_id) = &outcome.object_id else { return Ok(JobResult::default()) };
         // What is expected later may wait as long again as everything is kept.
         let expires_at = self.expires_at() + if outcome.terminal { 0 } else { self.lifetime.as_secs().cast_signed() };
@@ -55,7 +60,7 @@ impl Ledger {
             .set("summary", object(&outcome.summary))
             .set("artifacts", texts(&outcome.artifacts))
             .set_or_remove("error", outcome.error.as_deref().map(|error| text(bounded(error))))
-            .set("event", text(&claim.event))
+            .set("event", text(event))
             .set("expires_at", number(expires_at))
             .returns_all();
         if outcome.terminal {

@@ -98,6 +98,12 @@ impl Claim {
         }
     }
 
+    /// The event of the claim: endpoint and webhook id, joined by `#`.
+    #[must_use]
+    pub fn event(&self) -> &str {
+        &self.event
+    }
+
     /// The idempotency key.
     #[must_use]
     pub fn key(&self) -> &str {

@@ -14,6 +14,9 @@ use crate::{AwsError, Config};
 /// Time limit of one attempt, before another connection is tried.
 const TRY_TIMEOUT: Duration = Duration::from_secs(3);
 
+/// Time limit of receiving, which waits for a message.
+const RECEIVE_TIMEOUT: Duration = Duration::from_secs(25);
+
 /// Attributes that a dead letter takes over from its message. SQS takes ten, and two say why it failed.
 const KEPT: [&str; 6] = [WEBHOOK_ID, WEBHOOK_TIMESTAMP, ENDPOINT, EVENT_TYPE, RECEIVED_AT, SOURCE];
 
@@ -57,6 +60,39 @@ impl QueueSender {
         number.ok_or_else(|| AwsError::new(action, "SQS did not say how many".to_owned()))
     }
 
+    /// Puts a text into the queue at this URL, to be received after a delay of whole seconds, at most 900.
+    pub async fn send_text(&self, queue_url: &str, text: &str, delay: Duration) -> Result<(), AwsError> {
+        let seconds = i32::try_from(delay.as_secs()).unwrap_or(i32::MAX);
+        let request = self.client.send_message().queue_url(queue_url).message_body(text).delay_seconds(seconds);
+        request.send().await.map(drop).map_err(AwsError::of("send the message"))
+    }
+
+    /// Hides a received message of the queue at this URL for this long from now, in whole seconds.
+    pub async fn hide(&self, queue_url: &str, receipt_handle: &str, time: Duration) -> Result<(), AwsError> {
+        let seconds = i32::try_from(time.as_secs()).unwrap_or(i32::MAX);
+        let request = self.client.change_message_visibility().queue_url(queue_url).receipt_handle(receipt_handle);
+        let request = request.visibility_timeout(seconds);
+        request.send().await.map(drop).map_err(AwsError::of("change the message's visibility"))
+    }
+
+    /// Receives up to ten messages, waiting for the first one for up to 20 seconds: body and receipt handle of each.
+    pub async fn receive(&self, queue_url: &str) -> Result<Vec<(String, String)>, AwsError> {
+        let request = self.client.receive_message().queue_url(queue_url).max_number_of_messages(10);
+        let request = request.wait_time_seconds(20).customize();
+        // An attempt lasts as long as the queue waits.
+        let timeouts = TimeoutConfig::builder().operation_attempt_timeout(RECEIVE_TIMEOUT).build();
+        let request = request.config_override(aws_sdk_sqs::config::Config::builder().timeout_config(timeouts));
+        let received = request.send().await.map_err(AwsError::of("receive messages"))?;
+        let messages = received.messages.unwrap_or_default().into_iter();
+        Ok(messages.filter_map(|message| Some((message.body?, message.receipt_handle?))).collect())
+    }
+
+    /// Deletes a received message of the queue at this URL.
+    pub async fn delete(&self, queue_url: &str, receipt_handle: &str) -> Result<(), AwsError> {
+        let request = self.client.delete_message().queue_url(queue_url).receipt_handle(receipt_handle);
+        request.send().await.map(drop).map_err(AwsError::of("delete the message"))
+    }
+
     async fn put(
         &self,
         action: &'static str,
@@ -86,10 +122,7 @@ impl ConsumerQueue {
     ///
     /// SQS takes no more than 12 hours, counted from when the message was received.
     pub async fn change_visibility(&self, receipt_handle: &str, time: Duration) -> Result<(), AwsError> {
-        let request = self.sender.client.change_message_visibility().queue_url(&self.queue_url);
-        let seconds = i32::try_from(time.as_secs()).unwrap_or(i32::MAX);
-        let request = request.receipt_handle(receipt_handle).visibility_timeout(seconds);
-        request.send().await.map(drop).map_err(AwsError::of("change the message's visibility"))
+        self.sender.hide(&self.queue_url, receipt_handle, time).await
     }
 
     /// Sends a message to the dead-letter queue: its body, the attributes it came with (`attribute` looks one up by

@@ -5,8 +5,10 @@
 mod alerts;
 mod consumer_queue;
 mod expectations;
+mod functions;
 mod history;
 mod ledger;
 mod outcomes;
 mod parameters;
+mod sessions;
 mod stack;

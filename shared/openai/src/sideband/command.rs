@@ -2,11 +2,11 @@
 
 use std::fmt;
 
+use hooks_webhook::CallApi;
 use serde_json::{Map, Value, json};
 
 use super::error::SidebandError;
 use super::text::CallText;
-use hooks_webhook::CallApi;
 
 /// The size limit of a command, bytes. Instructions of 16,384 tokens with the tools of a session fit.
 pub const MAX_COMMAND_BYTES: usize = 256 * 1024;

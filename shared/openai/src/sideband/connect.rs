@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use hooks_webhook::CallApi;
 use reqwest::header::{AUTHORIZATION, HeaderValue, USER_AGENT};
 use rustls::pki_types::ServerName;
 use tokio::io::{AsyncRead, AsyncWrite};
@@ -19,7 +20,6 @@ use super::command::MAX_COMMAND_BYTES;
 use super::error::AttachError;
 use crate::client::{Call, Client, request_id};
 use crate::error::OpenAiError;
-use hooks_webhook::CallApi;
 
 /// The size limit of a server event, bytes. The longest one known has a session's configuration; one that is longer ends the
 /// connection.
@@ -34,9 +34,9 @@ const READ_BUFFER_BYTES: usize = 32 * 1024;
 const CALL: &str = "attach to session";
 
 /// A connection below the WebSocket: plain, or TLS.
-pub(super) trait Transport: AsyncRead + AsyncWrite + Send + Unpin {}
+pub(super) trait Transport: AsyncRead + AsyncWrite + Send + Sync + Unpin {}
 
-impl<T: AsyncRead + AsyncWrite + Send + Unpin> Transport for T {}
+impl<T: AsyncRead + AsyncWrite + Send + Sync + Unpin> Transport for T {}
 
 pub(super) type WebSocket = WebSocketStream<Box<dyn Transport>>;
 

@@ -1,0 +1,120 @@
+//! The beginning of a session, and its events.
+
+use hooks_aws::AwsError;
+use hooks_aws::clock::now_ms;
+use hooks_aws::ledger::HoldResult;
+use hooks_aws::outcomes::Outcome;
+use hooks_openai::{CallApi, EventKind, ServerEvent, Side, Transcript};
+use serde_json::json;
+use tokio::time::Instant;
+
+use super::live::{Live, Next};
+
+impl Live<'_> {
+    /// Greets, notes that the session is active, and takes over what a predecessor has left.
+    pub(super) async fn begin(&mut self) -> Result<Next, AwsError> {
+        let is_first = self.record.active_at.is_none();
+        let greeted = self.progress.get("greeted").is_some();
+        if let Some(greeting) = self.settings.greeting.clone().filter(|_| !greeted) {
+            self.say(&greeting);
+            self.speak().await;
+        }
+        self.progress.insert("greeted".to_owned(), true.into());
+        if is_first {
+            self.record.active_at = Some(now_ms());
+        }
+        if self.services.ledger.session_active(&self.hold).await? == HoldResult::Superseded {
+            self.superseded = true;
+            return Ok(Next::GoOn);
+        }
+        let planned = self.progress.get("handing_over").and_then(serde_json::Value::as_bool).unwrap_or_default();
+        self.keep().await;
+        if is_first {
+            self.record_active().await;
+            self.publish("call.started", json!({"facts": self.record.facts})).await;
+        } else {
+            self.take_over_tools().await?;
+            if !planned {
+                self.missed("until a new supervisor came").await;
+            }
+        }
+        Ok(Next::GoOn)
+    }
+
+    async fn record_active(&self) {
+        let outcome = Outcome {
+            object_id: Some(self.start.id.clone()),
+            summary: self.record.facts.clone(),
+            ..Outcome::new("active", now_ms())
+        };
+        if let Err(error) = self.services.ledger.record_job_of("realtime", &outcome, &self.record.event).await {
+            tracing::warn!("{error}");
+        }
+    }
+
+    pub(super) async fn event(&mut self, event: ServerEvent) -> Result<Next, AwsError> {
+        match event.kind {
+            EventKind::Closed { reason, seconds } => {
+                self.usage.seconds(seconds.unwrap_or_default());
+                return Ok(Next::Ended(reason.as_str().to_owned()));
+            }
+            EventKind::Transcript(transcript) => self.heard(event.id.as_deref(), &transcript).await,
+            EventKind::ToolCall(call) => self.tool_called(&call.call_id, &call.name, &call.arguments),
+            EventKind::ResponseCreated { .. } => self.response_active = true,
+            EventKind::ResponseDone(done) => {
+                self.response_active = false;
+                if let Some(tokens) = done.usage {
+                    self.usage.response(done.response_id.as_deref(), tokens);
+                }
+                for call in done.tool_calls {
+                    self.tool_called(&call.call_id, &call.name, &call.arguments);
+                }
+            }
+            EventKind::Started(session) | EventKind::Updated(session) if session.store == Some(true) => {
+                self.progress.insert("stored".to_owned(), true.into());
+            }
+            EventKind::Usage { seconds, .. } => self.usage.seconds(seconds.unwrap_or_default()),
+            EventKind::Dtmf(key) => {
+                self.limits.active(now_ms());
+                self.key_pressed(&key).await?;
+            }
+            EventKind::SpeechStarted | EventKind::SpeechStopped | EventKind::OutputStarted => {
+                self.limits.active(now_ms());
+            }
+            // What was to be heard was heard: a call that is to be hung up may be.
+            EventKind::OutputStopped => {
+                self.limits.active(now_ms());
+                self.hang_up_at = self.hang_up_at.map(|_| Instant::now());
+            }
+            EventKind::Error(refusal) => {
+                tracing::warn!("the session reports: {refusal}");
+                // Whatever was asked for has not begun.
+                if event.answers.is_some() {
+                    self.response_active = false;
+                }
+            }
+            _ => {}
+        }
+        Ok(Next::GoOn)
+    }
+
+    async fn heard(&mut self, event_id: Option<&str>, transcript: &Transcript) {
+        self.limits.active(now_ms());
+        let role = if transcript.side == Side::Caller { "caller" } else { "assistant" };
+        // A Realtime session tells the whole utterance at its end, a Live session fragments alone.
+        let key = match (self.start.api, &transcript.item_id, transcript.span_ms) {
+            (CallApi::Realtime, Some(item), _) if transcript.done => format!("{item}/{role}"),
+            (CallApi::Realtime, None, _) if transcript.done => {
+                format!("event/{}", event_id.map_or_else(|| now_ms().to_string(), str::to_owned))
+            }
+            (CallApi::Live, _, Some((begin, end))) => {
+                format!("fragment/{}", event_id.map_or_else(|| format!("{role}/{begin}-{end}"), str::to_owned))
+            }
+            (CallApi::Live, ..) => format!("fragment/{}", event_id.map_or_else(|| now_ms().to_string(), str::to_owned)),
+            _ => return,
+        };
+        if !transcript.text.is_empty() {
+            self.transcript.write(role, &transcript.text, key).await;
+        }
+    }
+}

@@ -1,0 +1,346 @@
+//! The loop of a session that is attached.
+
+use std::collections::{HashMap, HashSet, VecDeque};
+use std::time::Duration;
+
+use hooks_aws::AwsError;
+use hooks_aws::clock::now_ms;
+use hooks_aws::ledger::{HoldResult, SessionHold, SessionRecord, ToolClaim, ToolResult};
+use hooks_openai::{CallApi, Client, Sideband, SidebandError};
+use hooks_policy::Supervise;
+use serde_json::json;
+use tokio::task::JoinSet;
+use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until};
+
+use super::tool_calls::{ToolEnd, Transferring};
+use super::{Json, LEASE_MS, Leave, Services, Shift, end, key, leave};
+use crate::digits::Collecting;
+use crate::host::{STOP_TIME, Start};
+use crate::limits::LimitState;
+use crate::transcript::TranscriptWriter;
+use crate::usage::Usage;
+
+/// Period of the loop's own work. What people ask is read in it.
+const TICK: Duration = Duration::from_millis(500);
+
+/// Number of ticks after which the lease is renewed.
+const TICKS_OF_RENEWAL: u32 = 6;
+
+/// Time after which a successor that has not come is started again.
+const SUCCESSOR_TIME: Duration = Duration::from_secs(20);
+
+/// Time for which a lost connection is tried to be opened again, at a time and in all.
+const RECONNECT_TIME: Duration = Duration::from_secs(6);
+const RECONNECT_ROUNDS: u32 = 5;
+
+pub(super) struct Live<'a> {
+    pub(super) services: &'a Services,
+    pub(super) client: &'a Client,
+    pub(super) start: &'a Start,
+    pub(super) settings: Supervise,
+    pub(super) hold: SessionHold,
+    pub(super) record: SessionRecord,
+    pub(super) sideband: Sideband,
+    shift: Shift,
+    pub(super) usage: Usage,
+    pub(super) limits: LimitState,
+    pub(super) transcript: TranscriptWriter,
+    /// Tools that run in this process.
+    pub(super) running: JoinSet<ToolEnd>,
+    /// Tool calls that were seen here.
+    pub(super) seen: HashSet<String>,
+    /// Tool calls without a result that the model has, by id: the name of the tool.
+    pub(super) outstanding: HashMap<String, String>,
+    /// Outstanding calls that another supervisor has claimed.
+    pub(super) elsewhere: HashSet<String>,
+    /// Until when calls may appear that the predecessor claimed at last.
+    pub(super) adopt_until: Option<Instant>,
+    /// Results that the model is to be given, and how often that was tried.
+    pub(super) results: VecDeque<(String, ToolResult, u8)>,
+    /// Calls of tools that the policy does not have, for which people may give a result.
+    pub(super) for_people: HashMap<String, (ToolClaim, Instant)>,
+    pub(super) collecting: Option<Collecting>,
+    pub(super) transfer: Option<Transferring>,
+    /// When the caller hears that a tool is slow, and in which words.
+    pub(super) wait_message: Option<(Instant, String)>,
+    /// What is to be said once the model has finished.
+    pub(super) to_say: VecDeque<String>,
+    pub(super) response_active: bool,
+    pub(super) respond: bool,
+    /// When the call is hung up.
+    pub(super) hang_up_at: Option<Instant>,
+    /// Number of times that it was.
+    pub(super) hang_ups: u8,
+    /// Why the session ends, if that is known before it does.
+    pub(super) reason: Option<String>,
+    pub(super) superseded: bool,
+    ticks: u32,
+    successor_started: Option<Instant>,
+    pub(super) progress: Json,
+}
+
+/// What follows an event.
+pub(super) enum Next {
+    GoOn,
+    /// The session has ended, for this reason unless another one is known.
+    Ended(String),
+}
+
+impl<'a> Live<'a> {
+    #[expect(clippy::too_many_arguments, reason = "everything that a session is made of")]
+    pub(super) fn new(
+        services: &'a Services,
+        client: &'a Client,
+        start: &'a Start,
+        settings: Supervise,
+        hold: SessionHold,
+        record: SessionRecord,
+        sideband: Sideband,
+        shift: Shift,
+    ) -> Self {
+        let now = now_ms();
+        let progress = record.progress.clone();
+        let number = |name: &str| progress.get(name).and_then(serde_json::Value::as_i64);
+        let warned = progress.get("warned").and_then(serde_json::Value::as_bool).unwrap_or_default();
+        let limits = LimitState::new(
+            settings.limits.clone(),
+            record.active_at.unwrap_or(now),
+            number("heard_at").unwrap_or(now),
+            warned,
+        );
+        let (ledger, api) = (services.ledger.clone(), start.api.as_str().to_owned());
+        Self {
+            services,
+            client,
+            start,
+            usage: Usage::read(&record.usage),
+            limits,
+            transcript: TranscriptWriter::start(ledger, api, start.id.clone(), hold.generation),
+            settings,
+            hold,
+            record,
+            sideband,
+            shift,
+            running: JoinSet::new(),
+            seen: HashSet::new(),
+            outstanding: HashMap::new(),
+            elsewhere: HashSet::new(),
+            adopt_until: None,
+            results: VecDeque::new(),
+            for_people: HashMap::new(),
+            collecting: None,
+            transfer: None,
+            wait_message: None,
+            to_say: VecDeque::new(),
+            response_active: false,
+            respond: false,
+            hang_up_at: None,
+            hang_ups: 0,
+            reason: None,
+            superseded: false,
+            ticks: 0,
+            successor_started: None,
+            progress,
+        }
+    }
+
+    pub(super) fn key(&self) -> (&'static str, &'a str) {
+        key(self.start.api, &self.start.id)
+    }
+
+    /// Whether a successor may be attached.
+    pub(super) fn is_handing_over(&self) -> bool {
+        self.successor_started.is_some()
+    }
+
+    /// Supervises until the end.
+    pub(super) async fn run(mut self) -> Result<Leave, AwsError> {
+        if let Next::Ended(reason) = self.begin().await? {
+            return self.ended(reason).await;
+        }
+        let mut tick = interval(TICK);
+        tick.set_missed_tick_behavior(MissedTickBehavior::Skip);
+        loop {
+            let next = tokio::select! {
+                event = self.sideband.next() => match event {
+                    Some(Ok(event)) => self.event(event).await?,
+                    Some(Err(error)) => self.disconnected(&error).await?,
+                    None => Next::Ended("closed".to_owned()),
+                },
+                Some(ended) = self.running.join_next() => {
+                    match ended {
+                        Ok(ended) => self.tool_ended(ended).await?,
+                        Err(error) => tracing::error!("a tool's task failed: {error}"),
+                    }
+                    Next::GoOn
+                }
+                _ = tick.tick() => self.tick().await?,
+                () = at(self.wait_message.as_ref().map(|(at, _)| *at)) => {
+                    self.tell_to_wait();
+                    Next::GoOn
+                }
+            };
+            if let Next::Ended(reason) = next {
+                return self.ended(reason).await;
+            }
+            if self.superseded {
+                return Ok(self.superseded().await);
+            }
+            if self.shift.leave_at.is_some_and(|at| Instant::now() >= at) {
+                tracing::warn!("no successor has taken the session; the watchdog starts one");
+                self.stop_here().await;
+                leave(self.services, &self.hold).await;
+                self.finish_tools().await;
+                self.transcript.finish().await;
+                return Ok(Leave::Left);
+            }
+            self.give_results().await?;
+            self.speak().await;
+        }
+    }
+
+    async fn tick(&mut self) -> Result<Next, AwsError> {
+        self.ticks = self.ticks.wrapping_add(1);
+        let now = Instant::now();
+        if *self.shift.stop.borrow() && self.shift.leave_at.is_none() {
+            (self.shift.hand_over_at, self.shift.leave_at) = (Some(now), Some(now + STOP_TIME));
+        }
+        if self.shift.hand_over_at.is_some_and(|at| now >= at)
+            && self.successor_started.is_none_or(|started| now >= started + SUCCESSOR_TIME)
+        {
+            self.start_successor().await;
+        }
+        // While a successor comes, this one notices soon that it has the session.
+        if self.ticks.is_multiple_of(TICKS_OF_RENEWAL) || self.successor_started.is_some() {
+            self.keep().await;
+            if self.superseded {
+                return Ok(Next::GoOn);
+            }
+        }
+        if self.ticks.is_multiple_of(2) {
+            self.controls().await;
+        }
+        self.look_after_tools().await?;
+        if self.start.api == CallApi::Realtime {
+            let seconds = now_ms().saturating_sub(self.record.active_at.unwrap_or_else(now_ms)) / 1000;
+            self.usage.seconds(seconds.unsigned_abs());
+        }
+        self.check_limits().await?;
+        self.hang_up_if_due().await
+    }
+
+    /// Renews the lease and writes what a successor has to know.
+    pub(super) async fn keep(&mut self) {
+        self.progress.insert("heard_at".to_owned(), self.limits.active_at().into());
+        self.progress.insert("warned".to_owned(), self.limits.warned().into());
+        self.progress.insert("handing_over".to_owned(), self.successor_started.is_some().into());
+        let usage = self.usage.record();
+        let kept = self.services.ledger.keep_session(&self.hold, now_ms() + LEASE_MS, &usage, &self.progress);
+        match kept.await {
+            Ok(HoldResult::Held) => {}
+            Ok(HoldResult::Superseded) => self.superseded = true,
+            Err(error) => tracing::warn!("{error}; it is tried again"),
+        }
+    }
+
+    async fn start_successor(&mut self) {
+        self.successor_started = Some(Instant::now());
+        self.keep().await;
+        let successor = Start { generation: self.hold.generation + 1, accepted: true, ..self.start.clone() };
+        match self.services.starter.hand_over(&successor).await {
+            Ok(()) => tracing::info!(generation = successor.generation, "the successor is started"),
+            Err(error) => tracing::warn!("{error}; it is tried again"),
+        }
+    }
+
+    /// A later generation has the session. What runs here is finished, and its results kept.
+    async fn superseded(mut self) -> Leave {
+        tracing::info!(generation = self.hold.generation, "a later generation has the session");
+        self.stop_here().await;
+        self.finish_tools().await;
+        self.sideband.detach().await;
+        self.transcript.finish().await;
+        Leave::HandedOver
+    }
+
+    async fn ended(mut self, reason: String) -> Result<Leave, AwsError> {
+        let reason = self.reason_of_end(reason);
+        tracing::info!(reason, "the session has ended");
+        self.note_transferred(&reason).await;
+        self.finish_tools().await;
+        self.transcript.finish().await;
+        self.record.usage = self.usage.record();
+        end(self.services, self.client, &self.hold, &self.record, &reason).await
+    }
+
+    /// Opens the connection again. A session that is gone has ended.
+    async fn disconnected(&mut self, error: &SidebandError) -> Result<Next, AwsError> {
+        tracing::info!("{error}");
+        for _ in 0..RECONNECT_ROUNDS {
+            self.keep().await;
+            if self.superseded {
+                return Ok(Next::GoOn);
+            }
+            match self.sideband.reconnect(Instant::now() + RECONNECT_TIME).await {
+                Ok(gap) => {
+                    tracing::warn!(milliseconds = gap.length.as_millis(), "the connection was lost");
+                    self.response_active = false;
+                    self.missed(&format!("for {} ms", gap.length.as_millis())).await;
+                    return Ok(Next::GoOn);
+                }
+                Err(hooks_openai::AttachError::NoSession(_)) => return Ok(Next::Ended("remote_hangup".to_owned())),
+                Err(error) => tracing::warn!("{error}; it is tried again"),
+            }
+        }
+        // Another process may have more luck.
+        self.shift.leave_at = Some(Instant::now());
+        Ok(Next::GoOn)
+    }
+
+    /// Notes that something may have been missed, and has the model ask again for what it waits for.
+    pub(super) async fn missed(&mut self, how_long: &str) {
+        let note = format!("The connection was lost {how_long}. What was said meanwhile is missing here.");
+        self.transcript.write("supervisor", &note, format!("gap/{}/{}", self.hold.generation, now_ms())).await;
+        let has_tools = !self.settings.tools.is_empty() || !self.settings.built_in.is_empty();
+        if self.outstanding.is_empty() && has_tools {
+            let text = "The connection to your tools was interrupted for a moment. If you are waiting for the result of a \
+                        tool that you called, call it again.";
+            self.instruct(text).await;
+        }
+    }
+
+    /// Publishes something that happened to the call.
+    pub(super) async fn publish(&self, kind: &str, summary: serde_json::Value) {
+        publish(self.services, self.start, kind, &json!(self.record.state.as_str()), summary).await;
+    }
+}
+
+/// Publishes something that happened to a call. It is published at least once, with an idempotency key.
+pub(super) async fn publish(
+    services: &Services,
+    start: &Start,
+    kind: &str,
+    status: &serde_json::Value,
+    summary: serde_json::Value,
+) {
+    let detail = json!({
+        "id": format!("{kind}/{}", start.id),
+        "idempotency_key": format!("{kind}/{}/{}", start.api, start.id),
+        "object_id": start.id,
+        "status": status,
+        "summary": summary,
+        "artifacts": [],
+        "bucket": services.artifacts.bucket(),
+    });
+    if let Err(error) = services.outcomes.publish(kind, &detail).await {
+        tracing::warn!("{error}");
+    }
+}
+
+/// Waits until then, or for ever.
+async fn at(time: Option<Instant>) {
+    match time {
+        Some(time) => sleep_until(time).await,
+        None => std::future::pending().await,
+    }
+}
