@@ -12,6 +12,7 @@ BIN := $(abspath $(VENV))/bin
 PY := $(BIN)/python
 # Older ones reject hashes beside extras.
 PIP_VERSION := 26.3
+CHECKS := .venv-checks
 TOOLS := target/tools
 FUNCTIONS := $(notdir $(wildcard functions/*))
 # What `make deploy` deploys: `release`, or `local`, the debug build of `make run`, to an AWS that this machine plays.
@@ -48,7 +49,7 @@ chaos: local ## Deliver 20,000 events while everything fails, then judge (DELIVE
 	@$(PY) -m infra.local.chaos $(if $(SEED),--seed $(SEED)) $(if $(DELIVERIES),--deliveries $(DELIVERIES))
 
 .PHONY: check
-check: $(VENV)/stamp $(TOOLS)/stamp $(if $(LAST_RELEASE),$(TOOLS)/bin/cargo-semver-checks) ## Check format, lints, dependencies, spelling and the template
+check: $(VENV)/stamp $(CHECKS)/stamp $(TOOLS)/stamp $(if $(LAST_RELEASE),$(TOOLS)/bin/cargo-semver-checks) ## Check format, lints, dependencies, spelling and the template
 	cargo fmt --all --check
 	cargo clippy --workspace --all-targets --profile local -- -D warnings
 	RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --profile local --document-private-items
@@ -61,6 +62,8 @@ check: $(VENV)/stamp $(TOOLS)/stamp $(if $(LAST_RELEASE),$(TOOLS)/bin/cargo-semv
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/sam validate --lint --template template.yaml --region us-east-1
+	$(PY) -m infra.checks.advisories
+	$(CHECKS)/bin/checkov --config-file infra/checks/checkov.yaml
 	$(BIN)/cfn-lint docs/outcomes/rules.yaml infra/custom-domain.yaml infra/front.yaml infra/supervisor-fargate.yaml
 
 .PHONY: bench
@@ -131,6 +134,23 @@ package-local: local
 		strip -o $(PACKAGES)/$$function/bootstrap target/local/$$function; \
 	done
 
+.PHONY: sbom
+sbom: $(TOOLS)/bin/cargo-cyclonedx ## List what each function and the command line are made of: target/sbom/*.cdx.json (CycloneDX)
+	PATH="$(CURDIR)/$(TOOLS)/bin:$$PATH" cargo cyclonedx --format json --spec-version 1.5 --target $(RUST_TARGET)
+	mkdir -p target/sbom
+	for name in $(FUNCTIONS); do mv functions/$$name/$$name.cdx.json target/sbom/; done
+	mv cli/openai-webhooks.cdx.json target/sbom/
+	git ls-files --others --exclude-standard '*.cdx.json' | xargs --no-run-if-empty rm
+
+# Two builds in folders of their own, from the same path: the path is in what panics say.
+.PHONY: reproducible
+reproducible: need-cargo ## Build one function twice and compare the bytes of its zip (FUNCTION=archive)
+	for build in 1 2; do \
+		cargo build --release --package $(or $(FUNCTION),archive) --target-dir target/reproducible-$$build; \
+	done
+	$(PYTHON) -m infra.checks.zips target/reproducible-1/release/$(or $(FUNCTION),archive) \
+		target/reproducible-2/release/$(or $(FUNCTION),archive)
+
 .PHONY: permissions
 permissions: local ## Take each permission of each consumer away, one at a time, and see the function refused (10 minutes)
 	PERMISSIONS=all $(PY) -m pytest -n 2 tests/test_every_permission.py
@@ -150,7 +170,7 @@ fuzz: $(TOOLS)/bin/cargo-fuzz ## Fuzz deliveries, SIP headers and events of call
 
 .PHONY: clean
 clean: ## Remove everything that the commands above made
-	rm -rf $(VENV) target dist .local .aws-sam
+	rm -rf $(VENV) $(CHECKS) target dist .local .aws-sam
 
 # What the commands need ---------------------------------------------------------------------------------------------
 
@@ -175,6 +195,13 @@ $(VENV)/stamp: infra/local/requirements.txt | need-python
 	$(PY) -m pip install --quiet --require-hashes --no-deps -r infra/local/requirements.txt
 	@touch $@
 
+# Checkov wants other versions than the SAM CLI.
+$(CHECKS)/stamp: infra/checks/requirements.txt | need-python
+	@echo "Setting up checkov in $(CHECKS) (once, a minute)"
+	$(PYTHON) -m venv $(CHECKS)
+	$(CHECKS)/bin/python -m pip install --quiet --require-hashes --no-deps -r infra/checks/requirements.txt
+	@touch $@
+
 $(TOOLS)/stamp: Makefile | need-cargo
 	@echo "Building cargo-deny, cargo-machete and cargo-sort into $(TOOLS) (once, a few minutes)"
 	cargo install --quiet --debug --locked --root $(TOOLS) --target-dir $(TOOLS)/build cargo-deny@0.20.2 cargo-machete@0.9.2 cargo-sort@2.1.4
@@ -183,6 +210,9 @@ $(TOOLS)/stamp: Makefile | need-cargo
 
 $(TOOLS)/bin/cargo-semver-checks: | need-cargo
 	cargo install --quiet --debug --locked --root $(TOOLS) cargo-semver-checks@0.44.0
+
+$(TOOLS)/bin/cargo-cyclonedx: | need-cargo
+	cargo install --quiet --debug --locked --root $(TOOLS) cargo-cyclonedx@0.5.7
 
 $(TOOLS)/bin/cargo-fuzz: | need-cargo
 	cargo install --quiet --debug --locked --root $(TOOLS) cargo-fuzz@0.13.2
