@@ -12,6 +12,7 @@ BIN := $(abspath $(VENV))/bin
 PY := $(BIN)/python
 # Older ones reject hashes beside extras.
 PIP_VERSION := 26.3
+CHECKS := .venv-checks
 TOOLS := target/tools
 FUNCTIONS := $(notdir $(wildcard functions/*))
 # What `make deploy` deploys: `release`, or `local`, the debug build of `make run`, to an AWS that this machine plays.
@@ -48,7 +49,7 @@ chaos: local ## Deliver 20,000 events while everything fails, then judge (DELIVE
 	@$(PY) -m infra.local.chaos $(if $(SEED),--seed $(SEED)) $(if $(DELIVERIES),--deliveries $(DELIVERIES))
 
 .PHONY: check
-check: $(VENV)/stamp $(TOOLS)/stamp $(if $(LAST_RELEASE),$(TOOLS)/bin/cargo-semver-checks) ## Check format, lints, dependencies, spelling and the template
+check: $(VENV)/stamp $(CHECKS)/stamp $(TOOLS)/stamp $(if $(LAST_RELEASE),$(TOOLS)/bin/cargo-semver-checks) ## Check format, lints, dependencies, spelling and the template
 	cargo fmt --all --check
 	cargo clippy --workspace --all-targets --profile local -- -D warnings
 	RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --profile local --document-private-items
@@ -61,7 +62,9 @@ check: $(VENV)/stamp $(TOOLS)/stamp $(if $(LAST_RELEASE),$(TOOLS)/bin/cargo-semv
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/sam validate --lint --template template.yaml --region us-east-1
-	$(BIN)/cfn-lint docs/outcomes/rules.yaml infra/custom-domain.yaml infra/supervisor-fargate.yaml
+	$(PY) -m infra.checks.advisories
+	$(CHECKS)/bin/checkov --config-file infra/checks/checkov.yaml
+	$(BIN)/cfn-lint docs/outcomes/rules.yaml infra/custom-domain.yaml infra/front.yaml infra/supervisor-fargate.yaml
 
 .PHONY: bench
 bench: $(VENV)/stamp need-cargo ## Measure every number of the README (QUICK=1: fewer rounds)
@@ -88,6 +91,11 @@ sam-local: local ## Run every function in Docker with sam local, on sample event
 	source $(VENV)/bin/activate && cargo lambda build --profile local --target $(HOST_TARGET) \
 		--lambda-dir target/sam-local $(FUNCTIONS:%=--package %)
 	@$(PY) -m infra.local.sam_local
+
+.PHONY: acceptance
+acceptance: package-$(PROFILE) ## Confirm in your AWS account what only an account can, and remove all of it (PROFILE=local: on this machine)
+	sed 's#CodeUri: functions/#CodeUri: #; s#!Ref Architecture\]#$(ARCH)]#' template.yaml > $(PACKAGES)/template.yaml
+	@$(PY) -m infra.acceptance --packages $(PACKAGES) $(if $(filter local,$(PROFILE)),--local)
 
 # `sam build` would build the functions one after the other, each with dependencies of its own features. So `sam deploy`
 # gets a template that says where `make build` has put them, and for which processor.
@@ -126,21 +134,43 @@ package-local: local
 		strip -o $(PACKAGES)/$$function/bootstrap target/local/$$function; \
 	done
 
+.PHONY: sbom
+sbom: $(TOOLS)/bin/cargo-cyclonedx ## List what each function and the command line are made of: target/sbom/*.cdx.json (CycloneDX)
+	PATH="$(CURDIR)/$(TOOLS)/bin:$$PATH" cargo cyclonedx --format json --spec-version 1.5 --target $(RUST_TARGET)
+	mkdir -p target/sbom
+	for name in $(FUNCTIONS); do mv functions/$$name/$$name.cdx.json target/sbom/; done
+	mv cli/openai-webhooks.cdx.json target/sbom/
+	git ls-files --others --exclude-standard '*.cdx.json' | xargs --no-run-if-empty rm
+
+# Two builds in folders of their own, from the same path: the path is in what panics say.
+.PHONY: reproducible
+reproducible: need-cargo ## Build one function twice and compare the bytes of its zip (FUNCTION=archive)
+	for build in 1 2; do \
+		cargo build --release --package $(or $(FUNCTION),archive) --target-dir target/reproducible-$$build; \
+	done
+	$(PYTHON) -m infra.checks.zips target/reproducible-1/release/$(or $(FUNCTION),archive) \
+		target/reproducible-2/release/$(or $(FUNCTION),archive)
+
+.PHONY: permissions
+permissions: local ## Take each permission of each consumer away, one at a time, and see the function refused (10 minutes)
+	PERMISSIONS=all $(PY) -m pytest -n 2 tests/test_every_permission.py
+
 .PHONY: simulate
 simulate: need-cargo ## Play SEEDS runs of the consumers with failures of all kinds (SEED=7: one of them, step by step)
 	cargo build --package simulation --profile simulation
 	target/simulation/simulate $(if $(SEED),--seed $(SEED),$(SEEDS) >/dev/null)
 
 .PHONY: fuzz
-fuzz: $(TOOLS)/bin/cargo-fuzz ## Fuzz signatures, whole events and SIP headers, each for FUZZ_SECONDS (needs a nightly toolchain)
-	cd shared/webhook/fuzz && for target in verify event sip; do \
-		mkdir -p corpus/$$target && PATH="$(CURDIR)/$(TOOLS)/bin:$$PATH" cargo +nightly fuzz run $$target \
-			corpus/$$target seeds/$$target -- -max_total_time=$(FUZZ_SECONDS); \
+fuzz: $(TOOLS)/bin/cargo-fuzz ## Fuzz deliveries, SIP headers and events of calls, each for FUZZ_SECONDS (needs a nightly toolchain)
+	for target in webhook/verify webhook/event webhook/sip openai/server_event; do \
+		cd $(CURDIR)/shared/$${target%/*}/fuzz; name=$${target#*/}; mkdir -p corpus/$$name; \
+		PATH="$(CURDIR)/$(TOOLS)/bin:$$PATH" cargo +nightly fuzz run $$name \
+			corpus/$$name seeds/$$name -- -max_total_time=$(FUZZ_SECONDS); \
 	done
 
 .PHONY: clean
 clean: ## Remove everything that the commands above made
-	rm -rf $(VENV) target dist .local .aws-sam
+	rm -rf $(VENV) $(CHECKS) target dist .local .aws-sam
 
 # What the commands need ---------------------------------------------------------------------------------------------
 
@@ -165,6 +195,13 @@ $(VENV)/stamp: infra/local/requirements.txt | need-python
 	$(PY) -m pip install --quiet --require-hashes --no-deps -r infra/local/requirements.txt
 	@touch $@
 
+# Checkov wants other versions than the SAM CLI.
+$(CHECKS)/stamp: infra/checks/requirements.txt | need-python
+	@echo "Setting up checkov in $(CHECKS) (once, a minute)"
+	$(PYTHON) -m venv $(CHECKS)
+	$(CHECKS)/bin/python -m pip install --quiet --require-hashes --no-deps -r infra/checks/requirements.txt
+	@touch $@
+
 $(TOOLS)/stamp: Makefile | need-cargo
 	@echo "Building cargo-deny, cargo-machete and cargo-sort into $(TOOLS) (once, a few minutes)"
 	cargo install --quiet --debug --locked --root $(TOOLS) --target-dir $(TOOLS)/build cargo-deny@0.20.2 cargo-machete@0.9.2 cargo-sort@2.1.4
@@ -173,6 +210,9 @@ $(TOOLS)/stamp: Makefile | need-cargo
 
 $(TOOLS)/bin/cargo-semver-checks: | need-cargo
 	cargo install --quiet --debug --locked --root $(TOOLS) cargo-semver-checks@0.44.0
+
+$(TOOLS)/bin/cargo-cyclonedx: | need-cargo
+	cargo install --quiet --debug --locked --root $(TOOLS) cargo-cyclonedx@0.5.7
 
 $(TOOLS)/bin/cargo-fuzz: | need-cargo
 	cargo install --quiet --debug --locked --root $(TOOLS) cargo-fuzz@0.13.2

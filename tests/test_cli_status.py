@@ -23,18 +23,20 @@ def count(emulator: Emulator, name: str, value: float, age: timedelta = timedelt
 
 @pytest.fixture
 def other_metrics(emulator: Emulator) -> str:
-    """Metrics have no stack, so tests tell them apart by an endpoint of their own."""
+    """Endpoint of a test's own."""
     return f"endpoint-{time.time_ns()}"
 
 
 @pytest.mark.stack(**unhandled("batch"))
 def test_the_state_of_a_stack_is_shown_at_a_glance(stack: Stack, openai: StandIn, other_metrics: str) -> None:
     cli = Cli(stack)
-    count(stack.emulator, "Deliveries", 40, endpoint=other_metrics, outcome="accepted")
-    count(stack.emulator, "Deliveries", 2, timedelta(hours=20), endpoint=other_metrics, outcome="accepted")
-    count(stack.emulator, "Deliveries", 3, endpoint=other_metrics, outcome="no_matching_signature")
-    count(stack.emulator, "Deliveries", 99, timedelta(hours=30), endpoint=other_metrics, outcome="malformed_body")
-    count(stack.emulator, "Handled", 39, category="file", outcome="completed")
+    of = {"stack": stack.name}
+    count(stack.emulator, "Deliveries", 77, stack="another", endpoint=other_metrics, outcome="accepted")
+    count(stack.emulator, "Deliveries", 40, **of, endpoint=other_metrics, outcome="accepted")
+    count(stack.emulator, "Deliveries", 2, timedelta(hours=20), **of, endpoint=other_metrics, outcome="accepted")
+    count(stack.emulator, "Deliveries", 3, **of, endpoint=other_metrics, outcome="no_matching_signature")
+    count(stack.emulator, "Deliveries", 99, timedelta(hours=30), **of, endpoint=other_metrics, outcome="malformed_body")
+    count(stack.emulator, "Handled", 39, **of, category="file", outcome="completed")
     count(stack.emulator, "ApproximateAgeOfOldestMessage", 7300, QueueName=f"{stack.name}-batch")
     (good,) = openai.deliver("file.processed", {"id": openai.put_file(text="four")["id"]}, wait=True)
     handled(stack, good)
@@ -54,7 +56,7 @@ def test_the_state_of_a_stack_is_shown_at_a_glance(stack: Stack, openai: StandIn
     ]
     assert {"category": "file", "outcome": "completed", "count": 39} in found["handled"]
     categories = {line["category"]: line for line in found["categories"]}
-    assert categories["file"]["today"] == {"completed": 1, "in_progress": 0, "failed": 1}
+    assert categories["file"]["last_24_hours"] == {"completed": 1, "in_progress": 0, "failed": 1}
     assert (categories["file"]["enabled"], categories["file"]["dead_letters"]) == (True, 1)
     assert (categories["batch"]["enabled"], categories["batch"]["waiting"]) == (False, 1)
     assert (categories["batch"]["oldest_seconds"], categories["response"]["oldest_seconds"]) == (7300, None)
@@ -72,10 +74,10 @@ def test_the_state_of_a_stack_is_shown_at_a_glance(stack: Stack, openai: StandIn
 def test_a_stack_to_which_nothing_has_happened_has_nothing_to_say(stack: Stack) -> None:
     found = Cli(stack).ok("status")
     assert all(line["waiting"] == line["dead_letters"] == 0 for line in found["categories"])
-    assert (found["dead_letters"], found["failures"], found["today_is_complete"]) == ([], [], True)
+    assert (found["dead_letters"], found["failures"], found["last_24_hours_is_complete"]) == ([], [], True)
     text = Cli(stack).run("status").out
     assert "Dead letters\n" not in text
-    assert "Failed today" not in text
+    assert "Failed in the last 24 hours" not in text
 
 
 def test_what_may_not_be_read_keeps_nothing_else_from_being_shown(stack: Stack) -> None:

@@ -14,7 +14,7 @@ from tests.conftest import MakeStack
 from tests.permissions import actions, shared_policies, statements, take_away
 
 MANAGERS = {"register", "rotate", "reconcile", "supervisor"}
-"""The functions that handle no category: they look after the endpoint, after what it has not delivered, and after calls."""
+"""The functions that handle no category: for the endpoint, for what it has not delivered, and for calls."""
 
 
 ANYWHERE = {"SendTraces", "GetIdentityToken"}

@@ -29,7 +29,7 @@ NAME = "openai-webhooks"
 """What samconfig.toml calls the default environment's stack."""
 
 _THERE = ("--old-file=local", f"--old-file={sys.prefix}/stamp")
-_DEPLOY_SECONDS = 300
+_DEPLOY_SECONDS = 580
 ACCOUNT = "000000000000"
 
 Deploy = Callable[..., str]

@@ -1,4 +1,4 @@
-"""Live sessions under a supervisor: greeted, served by tools, steered, handed over, ended and recorded, in both APIs."""
+"""Live sessions under a supervisor: greeted, served, steered, handed over, ended and recorded, in both APIs."""
 
 import io
 import json

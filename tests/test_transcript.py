@@ -5,8 +5,8 @@ Every fenced block of a shell is run, or says in a comment before it why not:
     <!-- not run: REASON -->
 
 Other comments before a block: `<!-- ids: wh_685c = event, batch_123 = batch -->` names examples that the test replaces
-by what exists, and `<!-- stdin: api-key -->` says what is typed. A block of the language `console` also has the output of
-its commands, which must be as printed but for ids, times, numbers and addresses; `...` stands for any lines.
+by what exists, and `<!-- stdin: api-key -->` says what is typed. A block of the language `console` also has the output
+of its commands, which must be as printed but for ids, times, numbers and addresses; `...` stands for any lines.
 """
 
 import json

@@ -34,6 +34,7 @@ _FREE = {
     "AWS::Events::EventBus",
     "AWS::IAM::ManagedPolicy",
     "AWS::IAM::Role",
+    "AWS::Lambda::EventInvokeConfig",
     "AWS::Lambda::Function",
     "AWS::Lambda::Permission",
     "AWS::Logs::LogGroup",

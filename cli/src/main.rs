@@ -5,6 +5,7 @@
 //!
 //! [`EXIT_CODES`] is printed at the end of the help.
 
+mod alerts;
 mod audit;
 mod aws;
 mod batch;
@@ -23,7 +24,10 @@ mod hints;
 mod input;
 mod interrupt;
 mod jobs;
+mod listen;
+mod logs;
 mod mcp;
+mod models;
 mod output;
 mod pause;
 mod queue_status;
@@ -89,11 +93,17 @@ enum Command {
     Dlq(dlq::DlqCommand),
     #[command(subcommand)]
     Jobs(jobs::JobsCommand),
+    Listen(listen::ListenArgs),
+    Logs(logs::LogsArgs),
     Pause(pause::PauseArgs),
     Resume(pause::ResumeArgs),
     Expect(expect::ExpectArgs),
     #[command(subcommand)]
     Batch(batch::BatchCommand),
+    #[command(subcommand)]
+    Models(models::ModelsCommand),
+    #[command(subcommand)]
+    Alerts(alerts::AlertsCommand),
     #[command(subcommand)]
     Calls(calls::CallsCommand),
     Console(browser::ConsoleArgs),
@@ -120,6 +130,10 @@ async fn run(command: Command, context: &Context) -> Result {
         Command::Events(command) => events::run(&command, context).await,
         Command::Dlq(command) => dlq::run(&command, context).await,
         Command::Jobs(command) => jobs::run(&command, context).await,
+        Command::Listen(args) => listen::run(&args, context).await,
+        Command::Logs(args) => logs::run(&args, context).await,
+        Command::Models(command) => models::run(&command, context).await,
+        Command::Alerts(command) => alerts::run(&command, context).await,
         Command::Pause(args) => pause::pause(&args, context).await,
         Command::Resume(args) => pause::resume(&args, context).await,
         Command::Expect(args) => expect::run(&args, context).await,

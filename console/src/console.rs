@@ -17,8 +17,7 @@ use tokio::time::Instant;
 
 use crate::Result;
 use crate::http::gate::gate;
-use crate::http::session::{Caller, Door, Loopback};
-use crate::http::sign_in::SignIns;
+use crate::http::session::{Caller, Door, Role};
 use crate::{api, pages};
 use hooks_operate::dead_letters::DeadLetterQueue;
 use hooks_operate::event_log::EventLog;
@@ -78,17 +77,10 @@ impl Console {
         &self.stack.name
     }
 
-    /// The router on loopback at this port, for the person `name`, and the token of the link that lets them in once.
-    pub fn on_loopback(self, port: u16, name: &str) -> Result<(Router, String)> {
-        let (door, link) = Loopback::new(port, name)?;
-        Ok((router(App { console: self, door: Door::Loopback(door) }), link))
-    }
-
-    /// The router behind the stack's own HTTP API. Links are written by [`mint`](crate::mint).
-    #[must_use]
-    pub fn deployed(self) -> Router {
-        let door = Door::Deployed(SignIns::new(self.ledger.clone()));
-        router(App { console: self, door })
+    /// The router at this port of loopback, for the person `name`, and the token of the link that lets them in once.
+    pub(crate) fn router(self, port: u16, name: &str, role: Role) -> Result<(Router, String)> {
+        let (door, link) = Door::new(port, name, role)?;
+        Ok((router(App { console: self, door }), link))
     }
 
     /// The URL of a category's queue.
@@ -162,16 +154,6 @@ impl Console {
 }
 
 impl App {
-    /// What to do to get in.
-    pub(crate) fn how_to_sign_in(&self) -> String {
-        match self.door {
-            Door::Loopback(_) => "Start it again: openai-webhooks console".to_owned(),
-            Door::Deployed(_) => {
-                format!("Make a link: openai-webhooks --stack {} console --deployed", self.console.stack.name)
-            }
-        }
-    }
-
     /// The line that is kept of each sign-in and of each act.
     #[expect(clippy::unused_self, reason = "every audit line goes through this")]
     pub(crate) fn audit(&self, what: &str, caller: &Caller, path: &str) {

@@ -5,5 +5,4 @@ pub(crate) mod encode;
 pub(crate) mod gate;
 pub(crate) mod problem;
 pub(crate) mod session;
-pub(crate) mod sign_in;
 pub(crate) mod tokens;

@@ -1,9 +1,8 @@
-//! The console: pages and API, the same in a function and on loopback.
+//! The console: pages and API of a stack, served on loopback.
 //!
-//! A [`Console`] is a stack with access to AWS and OpenAI. [`Console::bind`] serves it to one person on this machine,
-//! [`Console::deployed`] to a team behind the stack's HTTP API. Both have the same pages below `/console` and the same JSON
-//! below `/api`; they differ in the way in ([`mint`]). What is read and done is in `hooks_operate`, which the command line
-//! uses as well.
+//! A [`Console`] is a stack with access to AWS and OpenAI. [`Console::bind`] serves it to one person on this machine, with
+//! that person's own access: pages below `/console`, the same as JSON below `/api`. What is read and done is in
+//! `hooks_operate`, which the command line uses as well.
 
 mod actions;
 mod api;
@@ -20,5 +19,4 @@ use hooks_operate::{ErrorKind as FailureKind, OperateError as Failure, Result};
 
 pub use console::Console;
 pub use http::session::Role;
-pub use http::sign_in::{LINK_SECONDS, mint};
 pub use server::Server;

@@ -108,7 +108,7 @@ pub(crate) fn head(title: &Markup, end: &Markup) -> Markup {
 
 pub(crate) fn router() -> Router<Arc<App>> {
     let pages = Router::new()
-        .route("/", get(|| async { Redirect::permanent(BASE) }))
+        .route("/", get(overview::page))
         .route("/events", get(events::page))
         .route("/events/{endpoint}/{webhook_id}", get(event::page))
         .route("/find", get(events::find))
@@ -134,5 +134,21 @@ pub(crate) fn router() -> Router<Arc<App>> {
         .route("/alerts/test", post(alerts::test))
         .route("/help", get(help::page))
         .route("/reference", get(help::reference));
-    Router::new().route(BASE, get(overview::page)).nest(BASE, pages)
+    Router::new().route("/", get(|| async { Redirect::to(BASE) })).nest(BASE, pages)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_two_pages_have_the_same_path() {
+        let _ = router().merge(crate::api::router());
+    }
+
+    #[test]
+    fn what_is_said_is_a_sentence() {
+        assert_eq!(sentence("could not read the ledger"), "Could not read the ledger.");
+        assert_eq!(sentence("Done."), "Done.");
+    }
 }

@@ -6,6 +6,7 @@ use axum::Router;
 use tokio::net::TcpListener;
 
 use crate::console::Console;
+use crate::http::session::Role;
 use crate::view::layout::BASE;
 use crate::{Failure, Result};
 
@@ -18,13 +19,13 @@ pub struct Server {
 
 impl Console {
     /// Binds a port of 127.0.0.1 (0 for a free one), for the person `name`.
-    pub async fn bind(self, port: u16, name: &str) -> Result<Server> {
+    pub async fn bind(self, port: u16, name: &str, role: Role) -> Result<Server> {
         let refused = |error| {
             Failure::usage(format!("cannot listen on 127.0.0.1:{port}: {error}")).hint("Choose another --port.")
         };
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, port)).await.map_err(refused)?;
         let port = listener.local_addr().map_err(refused)?.port();
-        let (router, token) = self.on_loopback(port, name)?;
+        let (router, token) = self.router(port, name, role)?;
         Ok(Server { listener, router, link: format!("http://127.0.0.1:{port}{BASE}/enter?link={token}") })
     }
 }

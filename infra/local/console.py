@@ -129,7 +129,11 @@ def _count(stack: Stack) -> None:
         data = [
             {
                 "MetricName": "Deliveries",
-                "Dimensions": [{"Name": "endpoint", "Value": "project"}, {"Name": "outcome", "Value": outcome}],
+                "Dimensions": [
+                    {"Name": "stack", "Value": stack.name},
+                    {"Name": "endpoint", "Value": "project"},
+                    {"Name": "outcome", "Value": outcome},
+                ],
                 "Timestamp": now - datetime.timedelta(hours=back),
                 "Value": value,
                 "Unit": "Count",

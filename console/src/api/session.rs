@@ -42,7 +42,7 @@ pub(crate) async fn sign_in(
     body: Result<Json<SignIn>, JsonRejection>,
 ) -> Result<Json<Session>, Problem> {
     let Json(SignIn { link }) = super::json(body)?;
-    let opened = app.door.open(&link).await.map_err(Problem::from)?.ok_or_else(|| unknown_link(&app))?;
+    let opened = app.door.open(&link).map_err(Problem::from)?.ok_or_else(unknown_link)?;
     app.audit("signed in", &opened.caller, "/api/session");
     let role = opened.caller.role.word().to_owned();
     Ok(Json(Session { token: opened.token, name: opened.caller.name, role }))

@@ -13,15 +13,18 @@ use maud::html;
 use super::assets;
 use super::encode::{compressed, takes_gzip};
 use super::problem::Problem;
-use super::session::{Caller, Door, Role};
+use super::session::{COOKIE, Caller, Role};
 use super::tokens::same;
 use crate::Failure;
 use crate::console::App;
 use crate::view::layout::{BASE, bare};
 use crate::view::parts::say;
 
-/// The longest body, in bytes: a batch's requests, pasted. Lambda takes 6 MB, a sixth of which form encoding may cost.
+/// The longest body, in bytes: a batch's requests, pasted. Larger files are for the command line.
 const MAX_BODY: usize = 5 * 1024 * 1024;
+
+/// What to do to get in.
+const HOW_TO_SIGN_IN: &str = "Start it again: openai-webhooks console";
 
 /// Nothing but our own style, scripts and forms. No inline style or script, no frame, no plugin, no other host.
 const POLICY: &str = "default-src 'none'; style-src 'self'; script-src 'self'; connect-src 'self'; img-src data:; \
@@ -64,10 +67,6 @@ pub(crate) async fn gate(State(app): State<Arc<App>>, request: Request, next: Ne
         headers.insert(name, HeaderValue::from_static(value));
     }
     headers.entry(header::CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
-    if matches!(app.door, Door::Deployed(_)) {
-        let forever = HeaderValue::from_static("max-age=31536000");
-        headers.insert(header::STRICT_TRANSPORT_SECURITY, forever);
-    }
     if encodes { compressed(answer).await } else { answer }
 }
 
@@ -81,21 +80,18 @@ async fn pass(app: &App, request: Request, next: Next) -> Result<Response, Probl
     if reads && path.starts_with(&format!("{BASE}/assets/")) {
         return Ok(assets::answer(&path));
     }
-    if path == format!("{BASE}/enter") {
-        return enter(app, request).await;
+    if path == format!("{BASE}/enter") && *request.method() == Method::GET {
+        return enter(app, &request);
     }
     if path == "/api/session" && *request.method() == Method::POST {
         return Ok(next.run(request).await);
     }
     let bearer = bearer(request.headers());
-    let token = bearer.clone().or_else(|| cookie(request.headers(), app.door.cookie().0));
-    let caller = match &token {
-        Some(token) => app.door.find(token).await.map_err(Problem::from)?,
-        None => None,
-    };
+    let token = bearer.clone().or_else(|| cookie(request.headers(), COOKIE));
+    let caller = token.as_deref().and_then(|token| app.door.find(token));
     let Some(caller) = caller else {
         return Err(Problem::new(StatusCode::UNAUTHORIZED, "not_signed_in", "You are not signed in, or no longer.")
-            .next(app.how_to_sign_in()));
+            .next(HOW_TO_SIGN_IN));
     };
     if reads {
         return Ok(run(request, caller, next).await);
@@ -116,15 +112,15 @@ async fn pass(app: &App, request: Request, next: Next) -> Result<Response, Probl
         }
     }
     if path == format!("{BASE}/leave") {
-        app.door.end(token.as_deref().unwrap_or_default()).await.map_err(Problem::from)?;
+        app.door.end(token.as_deref().unwrap_or_default());
         app.audit("signed out", &caller, "");
-        let gone = set_cookie(&app.door, "", true)?;
+        let gone = set_cookie("", true)?;
         return Ok(([(header::SET_COOKIE, gone)], left()).into_response());
     }
     if caller.role != Role::Operator {
         let detail = format!("{} may look, but not act.", caller.name);
         return Err(Problem::new(StatusCode::FORBIDDEN, "read_only", detail)
-            .next("Sign in as an operator: openai-webhooks console --deployed"));
+            .next("Start it without --read-only: openai-webhooks console"));
     }
     app.audit("acts", &caller, &path);
     parts.extensions.insert(form.unwrap_or_default());
@@ -138,9 +134,8 @@ async fn run(mut request: Request, caller: Caller, next: Next) -> Response {
 
 /// On loopback: only by the names of this machine, so that no other page's name leads here (DNS rebinding).
 fn from_here(app: &App, headers: &HeaderMap) -> Result<(), Problem> {
-    let Door::Loopback(door) = &app.door else { return Ok(()) };
     let host = headers.get(header::HOST).and_then(|host| host.to_str().ok()).unwrap_or_default();
-    if door.authorities.iter().any(|ours| ours == host) {
+    if app.door.authorities.iter().any(|ours| ours == host) {
         return Ok(());
     }
     Err(Problem::new(StatusCode::MISDIRECTED_REQUEST, "foreign_host", "This address is not the console's."))
@@ -161,46 +156,19 @@ fn same_origin(headers: &HeaderMap) -> Result<(), Problem> {
     Ok(())
 }
 
-/// Signs in: the link shows a page with a button, so that a program that only looks at links does not use it up.
-async fn enter(app: &App, request: Request) -> Result<Response, Problem> {
+/// Signs in by the link.
+fn enter(app: &App, request: &Request) -> Result<Response, Problem> {
     let query = fields(request.uri().query().unwrap_or_default().as_bytes());
-    let link = query.get("link").unwrap_or_default().to_owned();
-    let at_once = matches!(app.door, Door::Loopback(_));
-    if *request.method() == Method::GET && !at_once {
-        return Ok(ask(app, &link).into_response());
-    }
-    if !matches!(*request.method(), Method::GET | Method::POST) {
-        return Err(Problem::new(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", "Use GET or POST."));
-    }
-    let body = to_bytes(request.into_body(), 4096).await.unwrap_or_default();
-    let link = if at_once { link } else { fields(&body).get("link").unwrap_or_default().to_owned() };
-    let Some(opened) = app.door.open(&link).await.map_err(Problem::from)? else {
-        return Err(unknown_link(app));
-    };
+    let link = query.get("link").unwrap_or_default();
+    let opened = app.door.open(link).map_err(Problem::from)?.ok_or_else(unknown_link)?;
     app.audit("signed in", &opened.caller, "");
-    let cookie = set_cookie(&app.door, &opened.token, false)?;
-    Ok(([(header::SET_COOKIE, cookie)], Redirect::to(BASE)).into_response())
+    Ok(([(header::SET_COOKIE, set_cookie(&opened.token, false)?)], Redirect::to(BASE)).into_response())
 }
 
-/// The same answer for a wrong, a used and an old link.
-pub(crate) fn unknown_link(app: &App) -> Problem {
-    Problem::new(
-        StatusCode::UNAUTHORIZED,
-        "link_not_valid",
-        "This link is not valid: each works once, and not for long.",
-    )
-    .next(app.how_to_sign_in())
-}
-
-fn ask(app: &App, link: &str) -> maud::Markup {
-    let more = html! {
-        p.quiet { "The link works once. The session lasts twelve hours." }
-        form.note method="post" action={ (BASE) "/enter" } {
-            input type="hidden" name="link" value=(link);
-            button.button.main { "Sign in" }
-        }
-    };
-    bare("Sign in", &say("", "lock", &format!("Sign in to the console of {}.", app.console.stack.name), &more))
+/// The same answer for a wrong and for a used link.
+pub(crate) fn unknown_link() -> Problem {
+    Problem::new(StatusCode::UNAUTHORIZED, "link_not_valid", "This link is not valid: each works once.")
+        .next(HOW_TO_SIGN_IN)
 }
 
 fn left() -> maud::Markup {
@@ -214,10 +182,9 @@ fn refusal(problem: &Problem) -> Response {
     (problem.code(), bare(&problem.title, &say("", icon, &problem.detail, &more))).into_response()
 }
 
-fn set_cookie(door: &Door, value: &str, over: bool) -> Result<HeaderValue, Problem> {
-    let (name, more) = door.cookie();
+fn set_cookie(value: &str, over: bool) -> Result<HeaderValue, Problem> {
     let over = if over { "; Max-Age=0" } else { "" };
-    HeaderValue::from_str(&format!("{name}={value}; Path=/; HttpOnly; SameSite=Strict{more}{over}"))
+    HeaderValue::from_str(&format!("{COOKIE}={value}; Path=/; HttpOnly; SameSite=Strict{over}"))
         .map_err(|_| Failure::service("the session has no cookie").into())
 }
 

@@ -3,7 +3,6 @@
 use std::collections::HashMap;
 use std::sync::Mutex;
 
-use super::sign_in::SignIns;
 use super::tokens::{hash, random, same};
 use crate::Result;
 
@@ -36,19 +35,15 @@ pub(crate) struct Caller {
     pub(crate) csrf: String,
 }
 
-/// The way in.
-pub(crate) enum Door {
-    /// One person on this machine.
-    Loopback(Loopback),
-    /// A team, by links that the command line writes into the ledger.
-    Deployed(SignIns),
-}
+/// Name of the cookie. No `__Host-` and no `Secure`: they ask for TLS, which loopback has none of.
+pub(crate) const COOKIE: &str = "openai-webhooks-console";
 
-/// The way in on loopback. Nothing is kept when the process ends.
-pub(crate) struct Loopback {
+/// The way in, for one person on this machine. Nothing is kept when the process ends.
+pub(crate) struct Door {
     /// `127.0.0.1:PORT` and `localhost:PORT`.
     pub(crate) authorities: [String; 2],
     name: String,
+    role: Role,
     /// Hash of the link, until it is used.
     link: Mutex<Option<String>>,
     /// Tokens that forms carry, by the hash of the session.
@@ -62,13 +57,14 @@ pub(crate) struct Opened {
     pub(crate) caller: Caller,
 }
 
-impl Loopback {
+impl Door {
     /// The way in for the person `name`, and the link's token.
-    pub(crate) fn new(port: u16, name: &str) -> Result<(Self, String)> {
+    pub(crate) fn new(port: u16, name: &str, role: Role) -> Result<(Self, String)> {
         let link = random()?;
         let door = Self {
             authorities: [format!("127.0.0.1:{port}"), format!("localhost:{port}")],
             name: name.to_owned(),
+            role,
             link: Mutex::new(Some(hash(&link))),
             sessions: Mutex::default(),
         };
@@ -76,10 +72,11 @@ impl Loopback {
     }
 
     fn caller(&self, csrf: String) -> Caller {
-        Caller { name: self.name.clone(), role: Role::Operator, csrf }
+        Caller { name: self.name.clone(), role: self.role, csrf }
     }
 
-    fn open(&self, link: &str) -> Result<Option<Opened>> {
+    /// Uses the link. `None` if it is unknown or used: which of them is not told.
+    pub(crate) fn open(&self, link: &str) -> Result<Option<Opened>> {
         {
             let mut expected = self.link.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
             if !expected.as_ref().is_some_and(|expected| same(expected, &hash(link))) {
@@ -93,52 +90,16 @@ impl Loopback {
         Ok(Some(Opened { token, caller: self.caller(csrf) }))
     }
 
-    fn find(&self, token: &str) -> Option<Caller> {
+    /// Whose session this is.
+    pub(crate) fn find(&self, token: &str) -> Option<Caller> {
         let sessions = self.sessions.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
         sessions.get(&hash(token)).cloned().map(|csrf| self.caller(csrf))
     }
 
-    fn end(&self, token: &str) {
+    /// Ends a session.
+    pub(crate) fn end(&self, token: &str) {
         let mut sessions = self.sessions.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
         sessions.remove(&hash(token));
-    }
-}
-
-impl Door {
-    /// Uses a link. `None` if it is unknown, used or too old: which of them is not told.
-    pub(crate) async fn open(&self, link: &str) -> Result<Option<Opened>> {
-        match self {
-            Self::Loopback(door) => door.open(link),
-            Self::Deployed(door) => door.open(link).await,
-        }
-    }
-
-    /// Whose session this is.
-    pub(crate) async fn find(&self, token: &str) -> Result<Option<Caller>> {
-        match self {
-            Self::Loopback(door) => Ok(door.find(token)),
-            Self::Deployed(door) => door.find(token).await,
-        }
-    }
-
-    /// Ends a session.
-    pub(crate) async fn end(&self, token: &str) -> Result<()> {
-        match self {
-            Self::Loopback(door) => {
-                door.end(token);
-                Ok(())
-            }
-            Self::Deployed(door) => door.end(token).await,
-        }
-    }
-
-    /// Name of the cookie, and its attributes besides `Path`, `HttpOnly` and `SameSite`.
-    pub(crate) const fn cookie(&self) -> (&'static str, &'static str) {
-        match self {
-            // `__Host-` asks for TLS, which loopback has none of.
-            Self::Loopback(_) => ("openai-webhooks-console", ""),
-            Self::Deployed(_) => ("__Host-openai-webhooks-console", "; Secure; Max-Age=43200"),
-        }
     }
 }
 
@@ -148,11 +109,12 @@ mod tests {
 
     #[test]
     fn a_link_is_used_once() {
-        let (door, link) = Loopback::new(7, "ada").unwrap();
+        let (door, link) = Door::new(7, "ada", Role::Viewer).unwrap();
         assert!(door.open("other").unwrap().is_none());
         let opened = door.open(&link).unwrap().unwrap();
         assert!(door.open(&link).unwrap().is_none());
-        assert_eq!(door.find(&opened.token).unwrap().name, "ada");
+        let caller = door.find(&opened.token).unwrap();
+        assert_eq!((caller.name.as_str(), caller.role), ("ada", Role::Viewer));
         assert!(door.find("other").is_none());
         door.end(&opened.token);
         assert!(door.find(&opened.token).is_none());

@@ -6,7 +6,7 @@
 use std::time::Duration;
 
 use hooks_aws::functions::Functions;
-use hooks_aws::ledger::{Ledger, NewSession};
+use hooks_aws::ledger::{Ledger, NewSession, RETENTION_DAYS};
 use hooks_aws::queue::QueueSender;
 use hooks_consumer::{Context, HandlerError, Setup};
 use hooks_openai::CallApi;
@@ -44,9 +44,10 @@ impl Supervisors {
         let function = setup.environment().optional("SUPERVISOR_FUNCTION");
         // Without a table the harness has noted the fault.
         let table = setup.environment().optional("TABLE_NAME")?;
+        let days = setup.environment().optional("EVENT_RETENTION_DAYS").and_then(|days| days.parse().ok());
         let config = setup.config()?;
         Some(Self {
-            ledger: Ledger::new(config, table),
+            ledger: Ledger::new(config, table).keeping(days.unwrap_or(RETENTION_DAYS)),
             queue: QueueSender::new(config),
             queue_url: queue_url?,
             functions: Functions::new(config),

@@ -127,7 +127,7 @@ impl Host {
             None => Config::from_env(&mut environment),
         };
         let openai = ApiKeySecret::from_env(&mut environment, config.as_ref()).map(OpenAi::from);
-        let table = environment.required("TABLE_NAME");
+        let ledger = Ledger::from_env(&mut environment, config.as_ref());
         let bucket = environment.required("BUCKET_NAME");
         let bus = environment.required("BUS_NAME");
         let topic = environment.required("ALERTS_TOPIC_ARN");
@@ -140,7 +140,7 @@ impl Host {
         }
         environment.finish(|| {
             let config = config?;
-            let ledger = Ledger::new(&config, table?);
+            let ledger = ledger?;
             let outcomes = Outcomes::new(&config, bus?, topic?);
             let alerts = Alerts::new(ledger.clone(), outcomes.clone());
             let functions = Functions::new(&config);

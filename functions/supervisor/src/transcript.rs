@@ -83,16 +83,16 @@ mod tests {
     #[test]
     fn fragments_of_one_side_are_one_line_until_a_pause() {
         let text = joined(&[
-            line(1000, "assistant", "Hel", "fragment/1"),
+            line(1000, "assistant", "Good ", "fragment/1"),
             line(1100, "caller", " Hi", "fragment/3"),
-            line(1200, "assistant", "lo.", "fragment/2"),
+            line(1200, "assistant", "morning.", "fragment/2"),
             line(9000, "caller", "Anybody?", "fragment/4"),
             line(9100, "tool", "orders: done", "tool/1"),
             line(9200, "tool", "orders: done", "tool/2"),
         ]);
         let lines: Vec<Value> = text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
         let said: Vec<_> = lines.iter().map(|line| line["text"].as_str().unwrap()).collect();
-        assert_eq!(said, ["Hello.", "Hi", "Anybody?", "orders: done", "orders: done"]);
+        assert_eq!(said, ["Good morning.", "Hi", "Anybody?", "orders: done", "orders: done"]);
         assert_eq!(lines[0]["at"], 1000);
     }
 

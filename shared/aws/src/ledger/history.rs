@@ -13,7 +13,7 @@ use hooks_webhook::{PERSONAL, masked};
 use super::change::{Change, WriteResult};
 use super::record::{Claim, IdempotencyRecord};
 use super::value::{map, number, object, read_number, read_text, text, texts};
-use super::{Ledger, bounded, expires_at, now};
+use super::{Ledger, bounded, now};
 use crate::AwsError;
 use crate::outcomes::Outcome;
 use crate::queue::Delivered;
@@ -161,7 +161,7 @@ impl Ledger {
             .set("event_type", text(&event.event_type))
             .set("category", text(category.as_str()))
             .set_or_remove("object_id", event.object_id().map(text))
-            .set("expires_at", number(expires_at()));
+            .set("expires_at", number(self.expires_at()));
         let masked = self.masked(delivered);
         let change = change.set_or_remove("masked", masked.as_ref().map(|_| AttributeValue::Bool(true)));
         let body = masked.as_deref().unwrap_or(&message.body);

@@ -6,6 +6,8 @@
 
 #![no_main]
 
+use std::sync::LazyLock;
+
 use hooks_policy::{Action, Call, Policy, Verdict};
 use hooks_webhook::Event;
 use libfuzzer_sys::fuzz_target;
@@ -16,6 +18,8 @@ const POLICY: &str = r#"{"answer_as": "realtime", "rules": [
     {"when": [{"header": "From", "part": "user", "is": "unreadable"}], "then": {"reject": {"status_code": 433}}},
     {"when": [{"header": "X-Queue", "regex": "^sales"}, {"header": "To", "prefix": "<"}], "then": {"refer": {"target_uri": "tel:+1"}}}],
     "default": {"accept": {"session": {"model": "m"}}}}"#;
+
+static PARSED: LazyLock<Policy> = LazyLock::new(|| Policy::parse(POLICY.as_bytes()).unwrap());
 
 fuzz_target!(|input: &[u8]| {
     let text = String::from_utf8_lossy(input);
@@ -28,7 +32,7 @@ fuzz_target!(|input: &[u8]| {
     let event = format!(r#"{{"id":"evt_1","type":"realtime.call.incoming","created_at":1,"data":{data}}}"#);
     let event = Event::parse(&event).unwrap();
     let call = Call::of(&event).unwrap();
-    let policy = Policy::parse(POLICY.as_bytes()).unwrap();
+    let policy = &*PARSED;
 
     let decision = policy.decide(call.invite, 0);
     let explained = policy.explain(call.invite, 0);
