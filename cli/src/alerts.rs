@@ -31,7 +31,7 @@ pub(crate) enum AlertsCommand {
     Test(TestArgs),
 }
 
-/// Send the alerts to an e-mail address, or to an HTTPS endpoint such as PagerDuty's
+/// Send the alerts to an e-mail address, or to an HTTPS endpoint such as that of `PagerDuty`
 ///
 /// AWS asks the subscriber to confirm. Slack and Teams: see docs/operations.md.
 #[derive(Args, Debug)]

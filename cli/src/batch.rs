@@ -46,7 +46,7 @@ pub(crate) async fn run(command: &BatchCommand, context: &Context) -> Result {
         BatchCommand::Watch(args) => watch::run(args, context).await,
         BatchCommand::Cancel(args) => cancel(args, context).await,
         BatchCommand::List(args) => list::run(args, context).await,
-        BatchCommand::Retry(args) => retry::run(args, context).await,
+        BatchCommand::Retry(args) => Box::pin(retry::run(args, context)).await,
         BatchCommand::Results(args) => export::run(args, context).await,
     }
 }

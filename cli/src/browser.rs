@@ -47,7 +47,7 @@ pub(crate) async fn run(args: &ConsoleArgs, context: &Context) -> Result {
         context.out.note("Ctrl-C ends it.");
     }
     tokio::select! {
-        served = server.serve() => served.map(|()| Exit::Success).map_err(CliError::from),
+        ended = server.serve() => ended.map(|()| Exit::Success).map_err(CliError::from),
         _ = ctrl_c() => Ok(Exit::Success),
     }
 }

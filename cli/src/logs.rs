@@ -4,6 +4,7 @@ use std::collections::HashSet;
 use std::time::Duration;
 
 use aws_sdk_cloudwatchlogs::Client;
+use aws_sdk_cloudwatchlogs::operation::filter_log_events::FilterLogEventsError;
 use aws_sdk_cloudwatchlogs::types::FilteredLogEvent;
 use clap::Args;
 use hooks_aws::clock::now_ms;
@@ -134,7 +135,9 @@ impl Log {
         while let Some(page) = pages.next().await {
             let page = match page {
                 Ok(page) => page,
-                Err(error) if error.as_service_error().is_some_and(|error| error.is_resource_not_found_exception()) => {
+                Err(error)
+                    if error.as_service_error().is_some_and(FilterLogEventsError::is_resource_not_found_exception) =>
+                {
                     return Err(CliError::failed(format!("there is no log group {}", self.group))
                         .hint("A function that is not deployed has none, such as register without RegisterEndpoint."));
                 }

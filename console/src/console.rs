@@ -44,8 +44,11 @@ pub struct Console {
     openai: OpenAi,
     /// OpenAI's last answers about batches.
     batches: Mutex<HashMap<String, (Instant, Arc<Batch>)>>,
-    newest: tokio::sync::Mutex<Option<(Instant, Arc<Vec<Arc<Batch>>>)>>,
+    newest: tokio::sync::Mutex<Option<Newest>>,
 }
+
+/// The newest batches, and when they were asked for.
+type Newest = (Instant, Arc<Vec<Arc<Batch>>>);
 
 /// The console with its way in.
 pub(crate) struct App {

@@ -1,5 +1,6 @@
 //! `batch results`: requests and answers side by side.
 
+use std::fmt::Write as _;
 use std::fs::{self, File};
 use std::io::{BufWriter, Write, stdout};
 use std::path::PathBuf;
@@ -91,13 +92,13 @@ pub(crate) async fn run(args: &ExportArgs, context: &Context) -> Result {
 fn text(counts: &ResultCounts, id: &str) -> String {
     let mut text = format!("{}, {} with an answer", counted(counts.total, "request"), counts.succeeded);
     for (code, count) in &counts.failed {
-        text += &format!(", {count} {}", crate::output::printable(code));
+        let _ = write!(text, ", {count} {}", crate::output::printable(code));
     }
     text.push('.');
     if !counts.under_way.is_empty() {
-        text += &format!(" {} still under way.", counts.under_way.join(", "));
+        let _ = write!(text, " {} still under way.", counts.under_way.join(", "));
     } else if !counts.failed.is_empty() {
-        text += &format!(" Retry the others: openai-webhooks batch retry {id}");
+        let _ = write!(text, " Retry the others: openai-webhooks batch retry {id}");
     }
     text
 }

@@ -96,9 +96,12 @@ async fn retry(
     if plan.retried == 0 {
         drop(fs::remove_file(&part));
         let document = document(&plan, family, args, None);
-        let text = || match plan.codes.is_empty() {
-            true => format!("Every one of the {} has an answer.", counted(plan.total, "request")),
-            false => format!("{}\nNo request failed with one of these codes.", codes_text(&plan)),
+        let text = || {
+            if plan.codes.is_empty() {
+                format!("Every one of the {} has an answer.", counted(plan.total, "request"))
+            } else {
+                format!("{}\nNo request failed with one of these codes.", codes_text(&plan))
+            }
         };
         context.out.result(&document, text)?;
         return Ok(Exit::success_if(plan.codes.is_empty()));

@@ -1,6 +1,7 @@
 //! The list of events, with its filter in the address.
 
 use std::collections::BTreeMap;
+use std::fmt::Write as _;
 
 use axum::response::{IntoResponse as _, Redirect, Response};
 use maud::{Markup, html};
@@ -303,7 +304,7 @@ fn command(filter: &Filter) -> String {
         let plain = value.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"._-".contains(&byte));
         let value = if plain { value.clone() } else { format!("'{}'", value.replace('\'', r"'\''")) };
         if !excludes && matches!(*field, "category" | "type" | "state" | "object") {
-            command.push_str(&format!(" --{field} {value}"));
+            let _ = write!(command, " --{field} {value}");
         }
     }
     command

@@ -51,7 +51,11 @@ async fn kept_text(console: &Console, category: Category, object: &Object) -> Op
     if category != Category::Response {
         return None;
     }
-    let key = object.artifacts().into_iter().find(|key| key.ends_with(".json"))?.to_owned();
+    let key = object
+        .artifacts()
+        .into_iter()
+        .find(|key| key.rsplit_once('.').is_some_and(|(_, form)| form == "json"))?
+        .to_owned();
     let GetResult::Object { bytes, .. } = console.artifacts.get(&key, None, MAX_SHOWN).await.ok()? else { return None };
     let value: Value = serde_json::from_slice(&bytes).ok()?;
     let items = value.get("output")?.as_array()?.iter();

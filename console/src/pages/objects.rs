@@ -216,8 +216,6 @@ pub(crate) fn model_table(models: &[Alias]) -> Markup {
 /// When a model ends, as its promotion noted it.
 fn end(description: &str) -> Markup {
     let date = description.split(' ').find_map(|word| word.strip_prefix("shutdown_date="));
-    match date {
-        Some(date) => labelled("wait", &format!("ends {date}")),
-        None => html! { span.quiet { "no end announced" } },
-    }
+    let Some(date) = date else { return html! { span.quiet { "no end announced" } } };
+    labelled("wait", &format!("ends {date}"))
 }

@@ -73,7 +73,7 @@ struct Todo {
 
 pub(super) async fn page(seen: Seen) -> Response {
     let days = seen.get("span") == Some("14d");
-    let parts = read(&seen.app.console, days).await;
+    let parts = Box::pin(read(&seen.app.console, days)).await;
     let page = Page { every: Some(15), ..seen.page(Place::Overview, "Overview") };
     page.render(&content(&page, &parts, days)).into_response()
 }
