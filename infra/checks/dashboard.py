@@ -1,4 +1,4 @@
-"""Draws the template's dashboard with made-up numbers, for the docs: `python -m infra.checks.dashboard docs/dashboard.svg`.
+"""Draws the dashboard with made-up numbers, for the docs: `python -m infra.checks.dashboard docs/dashboard.svg`.
 
 Only what the dashboard's JSON says is drawn: places, titles, and one line for each metric.
 """
@@ -14,6 +14,7 @@ from typing import Any
 from infra.local.deploy import template
 
 UNIT, GAP = 42, 6
+_LEGEND = 122
 COLOURS = ["#1f77b4", "#ff7f0e", "#2ca02c", "#d62728", "#9467bd", "#8c564b", "#e377c2", "#7f7f7f"]
 MADE_UP = {
     "outcome": ["accepted", "no_matching_signature", "secret_unavailable"],
@@ -53,7 +54,7 @@ def widget(it: dict[str, Any]) -> str:
         for place, name in enumerate(names):
             left = x + 8 + place * step
             parts.append(
-                f'<rect x="{left:.0f}" y="{y + 40}" width="{step - 8:.0f}" height="56" rx="4" fill="#eaf6ed"/>'
+                f'<rect x="{left:.0f}" y="{y + 40}" width="{step - 16:.0f}" height="56" rx="4" fill="#eaf6ed"/>'
             )
             parts.append(f'<text x="{left + 8:.0f}" y="{y + 62}" font-size="11">{name.removeprefix("STACK-")}</text>')
             parts.append(f'<text x="{left + 8:.0f}" y="{y + 84}" font-size="12" fill="#1d8102">OK</text>')
@@ -71,10 +72,10 @@ def widget(it: dict[str, Any]) -> str:
             share = max(0.02, min(1, (0.75 - place * 0.09) * (0.75 + wave / 4)))
             points.append(f"{x + 12 + step * (width - 24) / 48:.0f},{bottom - share * (bottom - top):.0f}")
         parts.append(f'<polyline points="{" ".join(points)}" fill="none" stroke="{colour}" stroke-width="1.5"/>')
-        left = x + 12 + place * (width - 24) / len(names)
-        parts.append(f'<rect x="{left:.0f}" y="{y + height - 22}" width="8" height="8" fill="{colour}"/>')
-        size = 11 if len(names) < 6 else 9
-        parts.append(f'<text x="{left + 12:.0f}" y="{y + height - 14}" font-size="{size}">{escape(name)}</text>')
+        row, column = divmod(place, max(1, width // _LEGEND))
+        left, base = x + 12 + column * _LEGEND, y + height - 28 + row * 16
+        parts.append(f'<rect x="{left}" y="{base}" width="8" height="8" fill="{colour}"/>')
+        parts.append(f'<text x="{left + 12}" y="{base + 8}" font-size="11">{escape(name)}</text>')
     return "\n".join(parts)
 
 
