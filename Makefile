@@ -25,6 +25,9 @@ RUST_TARGET := $(if $(filter arm64,$(ARCH)),aarch64,x86_64)-unknown-linux-gnu
 HOST_TARGET := $(if $(filter arm64,$(HOST_ARCH)),aarch64,x86_64)-unknown-linux-gnu
 # Where the functions lie that are deployed.
 PACKAGES := $(if $(filter local,$(PROFILE)),target/lambda-local,target/lambda)
+DIST ?= dist
+# What the interface of the crate `hooks-webhook` must stay compatible with; before the first release nothing.
+LAST_RELEASE := $(shell git describe --tags --abbrev=0 --match 'v*' 2>/dev/null)
 FUZZ_SECONDS ?= 60
 SEEDS ?= 10000
 
@@ -46,20 +49,22 @@ chaos: local ## Deliver 20,000 events while everything fails, then judge (DELIVE
 	@$(PY) -m infra.local.chaos $(if $(SEED),--seed $(SEED)) $(if $(DELIVERIES),--deliveries $(DELIVERIES))
 
 .PHONY: check
-check: $(VENV)/stamp $(CHECKS)/stamp $(TOOLS)/stamp ## Check format, lints, dependencies, spelling and the template
+check: $(VENV)/stamp $(CHECKS)/stamp $(TOOLS)/stamp $(if $(LAST_RELEASE),$(TOOLS)/bin/cargo-semver-checks) ## Check format, lints, dependencies, spelling and the template
 	cargo fmt --all --check
 	cargo clippy --workspace --all-targets --profile local -- -D warnings
 	RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --profile local --document-private-items
 	$(TOOLS)/bin/cargo-sort --workspace --grouped --check
 	$(TOOLS)/bin/cargo-machete
 	$(TOOLS)/bin/cargo-deny --log-level error check bans licenses sources
+	cargo package --package hooks-webhook --allow-dirty --quiet
+	$(if $(LAST_RELEASE),$(TOOLS)/bin/cargo-semver-checks semver-checks --package hooks-webhook --baseline-rev $(LAST_RELEASE))
 	$(BIN)/typos
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/sam validate --lint --template template.yaml --region us-east-1
 	$(PY) -m infra.checks.advisories
 	$(CHECKS)/bin/checkov --config-file infra/checks/checkov.yaml
-	$(BIN)/cfn-lint docs/outcomes/rules.yaml infra/custom-domain.yaml infra/front.yaml
+	$(BIN)/cfn-lint docs/outcomes/rules.yaml infra/custom-domain.yaml infra/front.yaml infra/supervisor-fargate.yaml
 
 .PHONY: bench
 bench: $(VENV)/stamp need-cargo ## Measure every number of the README (QUICK=1: fewer rounds)
@@ -87,16 +92,37 @@ sam-local: local ## Run every function in Docker with sam local, on sample event
 		--lambda-dir target/sam-local $(FUNCTIONS:%=--package %)
 	@$(PY) -m infra.local.sam_local
 
+.PHONY: acceptance
+acceptance: package-$(PROFILE) ## Confirm in your AWS account what only an account can, and remove all of it (PROFILE=local: on this machine)
+	sed 's#CodeUri: functions/#CodeUri: #; s#!Ref Architecture\]#$(ARCH)]#' template.yaml > $(PACKAGES)/template.yaml
+	@$(PY) -m infra.acceptance --packages $(PACKAGES) $(if $(filter local,$(PROFILE)),--local)
+
 # `sam build` would build the functions one after the other, each with dependencies of its own features. So `sam deploy`
 # gets a template that says where `make build` has put them, and for which processor.
+.PHONY: before-deploy
+before-deploy: $(VENV)/stamp
+	@$(PY) -m infra.before_deploy $(if $(filter local,$(PROFILE)),--built) -- $(SAM_ARGS)
+
 .PHONY: deploy
-deploy: stack-name package-$(PROFILE) ## Build and deploy into your AWS account (SAM_ARGS="--config-env prod" for another environment)
+deploy: before-deploy package-$(PROFILE) ## Build and deploy into your AWS account (SAM_ARGS="--config-env prod" for another environment)
 	sed 's#CodeUri: functions/#CodeUri: #; s#!Ref Architecture\]#$(ARCH)]#' template.yaml > $(PACKAGES)/template.yaml
 	$(BIN)/sam deploy --template-file $(PACKAGES)/template.yaml --config-file $(CURDIR)/samconfig.toml $(SAM_ARGS)
 
-.PHONY: stack-name
-stack-name: $(VENV)/stamp
-	@$(PY) -m infra.stack_name $(CURDIR)/samconfig.toml $(SAM_ARGS)
+.PHONY: dist
+dist: dist-$(PROFILE) ## Pack what a release has into dist: functions to deploy, the command line, docs, SHA256SUMS
+
+.PHONY: dist-release
+dist-release: $(VENV)/stamp cli
+	rm -rf $(DIST)
+	for arch in arm64 x86_64; do \
+		$(MAKE) build ARCH=$$arch; \
+		$(PY) -m infra.dist --arch $$arch --packages target/lambda --cli target/release/openai-webhooks --out $(DIST); \
+	done
+
+.PHONY: dist-local
+dist-local: package-local
+	rm -rf $(DIST)
+	$(PY) -m infra.dist --arch $(HOST_ARCH) --packages $(PACKAGES) --cli target/local/openai-webhooks --out $(DIST)
 
 .PHONY: package-release
 package-release: build
@@ -135,20 +161,16 @@ simulate: need-cargo ## Play SEEDS runs of the consumers with failures of all ki
 	target/simulation/simulate $(if $(SEED),--seed $(SEED),$(SEEDS) >/dev/null)
 
 .PHONY: fuzz
-fuzz: $(TOOLS)/bin/cargo-fuzz ## Fuzz the signature check and the reading of calls' events, FUZZ_SECONDS each (needs a nightly toolchain)
-	$(call fuzz,webhook,verify)
-	$(call fuzz,openai,server_event)
-
-# Usage: $(call fuzz,crate under shared/,target)
-define fuzz
-	mkdir -p shared/$(1)/fuzz/corpus/$(2)
-	cd shared/$(1)/fuzz && PATH="$(CURDIR)/$(TOOLS)/bin:$$PATH" cargo +nightly fuzz run $(2) \
-		corpus/$(2) seeds/$(2) -- -max_total_time=$(FUZZ_SECONDS)
-endef
+fuzz: $(TOOLS)/bin/cargo-fuzz ## Fuzz deliveries, SIP headers and events of calls, each for FUZZ_SECONDS (needs a nightly toolchain)
+	for target in webhook/verify webhook/event webhook/sip openai/server_event; do \
+		cd $(CURDIR)/shared/$${target%/*}/fuzz; name=$${target#*/}; mkdir -p corpus/$$name; \
+		PATH="$(CURDIR)/$(TOOLS)/bin:$$PATH" cargo +nightly fuzz run $$name \
+			corpus/$$name seeds/$$name -- -max_total_time=$(FUZZ_SECONDS); \
+	done
 
 .PHONY: clean
 clean: ## Remove everything that the commands above made
-	rm -rf $(VENV) $(CHECKS) target .local .aws-sam
+	rm -rf $(VENV) $(CHECKS) target dist .local .aws-sam
 
 # What the commands need ---------------------------------------------------------------------------------------------
 
@@ -185,6 +207,9 @@ $(TOOLS)/stamp: Makefile | need-cargo
 	cargo install --quiet --debug --locked --root $(TOOLS) --target-dir $(TOOLS)/build cargo-deny@0.20.2 cargo-machete@0.9.2 cargo-sort@2.1.4
 	@rm -rf $(TOOLS)/build
 	@touch $@
+
+$(TOOLS)/bin/cargo-semver-checks: | need-cargo
+	cargo install --quiet --debug --locked --root $(TOOLS) cargo-semver-checks@0.44.0
 
 $(TOOLS)/bin/cargo-cyclonedx: | need-cargo
 	cargo install --quiet --debug --locked --root $(TOOLS) cargo-cyclonedx@0.5.7

@@ -207,4 +207,4 @@ def test_what_would_grant_too_much_or_cannot_work_is_refused_before_anything_is_
         make_stack(fill_secrets=False, **parameters)
 
     resources = emulator.client("iam").list_roles()["Roles"]
-    assert not [role for role in resources if "what-would-grant-too-muc" in role["RoleName"]]
+    assert not [role for role in resources if "what-would-grant-too-" in role["RoleName"]]

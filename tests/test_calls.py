@@ -256,3 +256,40 @@ def test_the_policy_may_be_an_object_in_s3(make_stack: MakeStack, openai: StandI
 
     assert handled(stack, delivery)["outcome"]["status"] == "accepted"
     assert openai.call(call["call_id"])["state"] == "accepted"
+
+
+def test_a_caller_stays_whole_for_a_day_and_masked_after_it(stack: Stack, openai: StandIn) -> None:
+    store(stack, POLICY)
+    _, (delivery,) = ring(openai)
+    handled(stack, delivery)
+    openai.fault(ACCEPT, "status", status=401)
+    _, (lost,) = ring(openai)
+    given_up(stack, lost)
+
+    whole = [item for item in stack.ledger() if "4255550123" in json.dumps(item, default=str)]
+    assert {item["sk"] for item in whole} == {"body"}
+    assert all(item["expires_at"] <= time.time() + 86_400 for item in whole)
+    event = stack.event(delivery["webhook_id"])
+    assert event is not None
+    headers = json.loads(event["body"])["data"]["sip_headers"]
+    assert ({"name": "From", "value": "***"} in headers, event["masked"]) == (True, True)
+    (letter,) = stack.dead_letters("realtime")
+    assert "4255550123" not in letter.body
+
+
+@pytest.mark.stack(MaskCallers="false")
+def test_a_caller_stays_whole_if_that_is_chosen(stack: Stack, openai: StandIn) -> None:
+    store(stack, POLICY)
+    _, (delivery,) = ring(openai)
+
+    assert "4255550123" in handled(stack, delivery)["body"]
+
+
+def test_a_caller_who_hides_from_a_rule_is_rejected(stack: Stack, openai: StandIn) -> None:
+    """A display name with an unterminated quote, and the blocked number behind escapes and separators."""
+    blocked = {"header": "From", "part": "user", "exact": "+4930123456"}
+    store(stack, {**POLICY, "rules": [{"name": "Blocked", "when": [blocked], "then": {"reject": {}}}]})
+    for caller in ['"Ann <sip:+4930123456@example.com>', "<sip:%2B49-30-12%33456@example.com>", ""]:
+        call, (delivery,) = ring(openai, **{"from": caller})
+        assert handled(stack, delivery)["outcome"]["status"] == "rejected", caller
+        assert summary(stack, call["call_id"])["rule_name"] == "Blocked"

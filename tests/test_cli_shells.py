@@ -143,5 +143,5 @@ def test_every_command_has_a_manual_page_that_man_shows(tmp_path: Path) -> None:
 def test_a_page_is_printed_by_the_words_of_its_command() -> None:
     assert "Exit codes" in Cli().run("man").out
     assert r"openai\-webhooks\-events\-list" in Cli().run("man", "events", "list").out
-    unknown = Cli().run("man", "events", "lits")
-    assert (unknown.code, "has no command lits" in unknown.err) == (2, True)
+    unknown = Cli().run("man", "events", "lost")
+    assert (unknown.code, "has no command lost" in unknown.err) == (2, True)

@@ -56,7 +56,7 @@ def test_the_state_of_a_stack_is_shown_at_a_glance(stack: Stack, openai: StandIn
     ]
     assert {"category": "file", "outcome": "completed", "count": 39} in found["handled"]
     categories = {line["category"]: line for line in found["categories"]}
-    assert categories["file"]["today"] == {"completed": 1, "in_progress": 0, "failed": 1}
+    assert categories["file"]["last_24_hours"] == {"completed": 1, "in_progress": 0, "failed": 1}
     assert (categories["file"]["enabled"], categories["file"]["dead_letters"]) == (True, 1)
     assert (categories["batch"]["enabled"], categories["batch"]["waiting"]) == (False, 1)
     assert (categories["batch"]["oldest_seconds"], categories["response"]["oldest_seconds"]) == (7300, None)
@@ -74,10 +74,10 @@ def test_the_state_of_a_stack_is_shown_at_a_glance(stack: Stack, openai: StandIn
 def test_a_stack_to_which_nothing_has_happened_has_nothing_to_say(stack: Stack) -> None:
     found = Cli(stack).ok("status")
     assert all(line["waiting"] == line["dead_letters"] == 0 for line in found["categories"])
-    assert (found["dead_letters"], found["failures"], found["today_is_complete"]) == ([], [], True)
+    assert (found["dead_letters"], found["failures"], found["last_24_hours_is_complete"]) == ([], [], True)
     text = Cli(stack).run("status").out
     assert "Dead letters\n" not in text
-    assert "Failed today" not in text
+    assert "Failed in the last 24 hours" not in text
 
 
 def test_what_may_not_be_read_keeps_nothing_else_from_being_shown(stack: Stack) -> None:

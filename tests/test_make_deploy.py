@@ -1,6 +1,7 @@
 """`make deploy`, as a user runs it: the real `sam deploy` of the real template, into the emulator."""
 
 import fcntl
+import json
 import os
 import re
 import shlex
@@ -15,6 +16,7 @@ import pytest
 import tomlkit
 from samcli.cli.types import CfnParameterOverridesType
 
+from infra import before_deploy
 from infra.local.deploy import template
 from infra.local.docker import ARCHITECTURE
 from infra.local.emulator import ACCESS_KEY, Emulator
@@ -27,33 +29,25 @@ NAME = "openai-webhooks"
 """What samconfig.toml calls the default environment's stack."""
 
 _THERE = ("--old-file=local", f"--old-file={sys.prefix}/stamp")
-_DEPLOY_SECONDS = 300
+_DEPLOY_SECONDS = 580
+ACCOUNT = "000000000000"
 
 Deploy = Callable[..., str]
 
 
-@pytest.fixture
-def make_deploy(emulator: Emulator, tmp_path: Path) -> Iterator[Deploy]:
-    """Runs `make deploy` of the debug build and answers what it said; the stacks are deleted afterwards.
+def made(targets: list[str], environment: dict[str, str], code: int = 0) -> str:
+    """Run `make` for the debug build, and answer what it said.
 
     The build and the tools are there, or no test would run: make is told so. Test processes take turns, since all
     packages lie in one place.
     """
     turns = os.open(ROOT / "target", os.O_RDONLY)
-
-    def make_deploy(*arguments: str) -> str:
-        fcntl.flock(turns, fcntl.LOCK_EX)
+    fcntl.flock(turns, fcntl.LOCK_EX)
+    try:
         ended = subprocess.run(
-            ["make", "deploy", "PROFILE=local", f"SAM_ARGS={' '.join(arguments)}", f"VENV={sys.prefix}", *_THERE],
+            ["make", *targets, "PROFILE=local", f"VENV={sys.prefix}", *_THERE],
             cwd=ROOT,
-            env={
-                "PATH": os.environ.get("PATH", os.defpath),
-                "HOME": str(tmp_path),
-                "LC_ALL": "C.UTF-8",
-                "AWS_ENDPOINT_URL": emulator.endpoint_url,
-                "AWS_ACCESS_KEY_ID": ACCESS_KEY,
-                "AWS_SECRET_ACCESS_KEY": ACCESS_KEY,
-            },
+            env=environment,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
@@ -61,12 +55,28 @@ def make_deploy(emulator: Emulator, tmp_path: Path) -> Iterator[Deploy]:
             timeout=_DEPLOY_SECONDS,
             check=False,
         )
-        fcntl.flock(turns, fcntl.LOCK_UN)
-        assert ended.returncode == 0, ended.stdout
-        return ended.stdout
+    finally:
+        os.close(turns)
+    assert (ended.returncode == 0) == (code == 0), ended.stdout
+    return ended.stdout
+
+
+@pytest.fixture
+def make_deploy(emulator: Emulator, tmp_path: Path) -> Iterator[Deploy]:
+    """Runs `make deploy` of the debug build and answers what it said; the stacks are deleted afterwards."""
+    environment = {
+        "PATH": os.environ.get("PATH", os.defpath),
+        "HOME": str(tmp_path),
+        "LC_ALL": "C.UTF-8",
+        "AWS_ENDPOINT_URL": emulator.endpoint_url,
+        "AWS_ACCESS_KEY_ID": ACCESS_KEY,
+        "AWS_SECRET_ACCESS_KEY": ACCESS_KEY,
+    }
+
+    def make_deploy(*arguments: str, code: int = 0) -> str:
+        return made(["deploy", f"SAM_ARGS={' '.join(arguments)}"], environment, code)
 
     yield make_deploy
-    os.close(turns)
     for name in (NAME, f"{NAME}-staging"):
         emulator.client("cloudformation").delete_stack(StackName=name)
 
@@ -162,3 +172,43 @@ def test_parameters_arrive_as_the_docs_write_them_on_the_command_line() -> None:
     assert chosen.keys() <= template()["Parameters"].keys()
     assert chosen["SmokeTestPrompt"] == "Say hello in one word."
     assert chosen["ReconcileSchedule"] == ""
+
+
+def test_what_would_fail_is_told_before_anything_is_built(make_deploy: Deploy, emulator: Emulator) -> None:
+    for arguments, told in {
+        ("--config-env", "production"): "has no environment production. It has: default, staging, prod",
+        ("--stack-name", "aws-webhooks"): "begins with a word that Systems Manager reserves",
+        ("--stack-name", "a" * 52): "has 52 characters, and at most 51 fit",
+        ("--stack-name", "my_stack"): "is not a stack name",
+        ("--parameter-overrides", "AlertMail=ops@example.com"): "no parameter AlertMail",
+        ("--parameter-overrides", "BatchEnabled=no"): "BatchEnabled is one of true, false",
+    }.items():
+        said = make_deploy(*arguments, code=2)
+        assert told in said
+        assert "sam deploy" not in said
+
+
+def test_a_stack_that_cannot_be_updated_is_told_before_anything_is_built(
+    make_deploy: Deploy, emulator: Emulator
+) -> None:
+    missing = f"arn:aws:lambda:us-east-1:{ACCOUNT}:function:none"
+    resource = {"Type": "AWS::CloudFormation::CustomResource", "Properties": {"ServiceToken": missing}}
+    body = json.dumps({"Resources": {"Failing": resource}})
+    emulator.client("cloudformation").create_stack(StackName=NAME, TemplateBody=body)
+    wait_until("it has failed", lambda: found(emulator)["StackStatus"] in ("ROLLBACK_COMPLETE",))
+
+    said = make_deploy("--no-confirm-changeset", code=2)
+
+    assert "cannot update it. Delete it first: .venv/bin/sam delete --stack-name openai-webhooks" in said
+
+
+def test_access_and_costs_are_told_first(make_deploy: Deploy) -> None:
+    said = make_deploy("--no-confirm-changeset", "--no-execute-changeset")
+    assert f"Deploying the stack openai-webhooks (new) into us-east-1 of the account {ACCOUNT}" in said
+    costs = (ROOT / "docs" / "costs.md").read_text()
+    assert f"**{before_deploy.IDLE_USD}**" in costs
+    first, further = re.search(r"makes (\w+) of them, each further one (\w+)", " ".join(costs.split())).groups()
+    count = {"four": 4, "seven": 7}
+    assert f"{count[first] * 0.3:.2f}" == before_deploy.FIRST_CATEGORY_USD
+    assert f"{count[further] * 0.3:.2f}" == before_deploy.FURTHER_CATEGORY_USD
+    assert before_deploy.IDLE_USD in said

@@ -53,7 +53,7 @@ def test_an_agent_finds_out_why_a_batch_failed(stack: Stack, openai: StandIn) ->
             (event,) = events["events"]
             shown = await called(session, "events_show", id=event["webhook_id"])
             assert "unauthorized" in json.dumps(shown)
-            (letter,) = (await called(session, "dlq_list", category="batch"))["dead_letters"]
+            (letter,) = (await called(session, "dlq_list", category="batch"))["letters"]
             assert letter["reason"] == "unauthorized"
             assert (await called(session, "audit"))["closed"] is True
             doctor = await called(session, "doctor")

@@ -1,5 +1,7 @@
 """Each function may do what it needs and nothing else: without one of its actions, its work stops there."""
 
+import json
+
 import pytest
 
 from infra.local import deploy
@@ -73,3 +75,33 @@ def test_reconciliation_without_a_permission_fails(
 
     with pytest.raises(FunctionError, match="AccessDenied"):
         stack.invoke("reconcile", {"task": task})
+
+
+@pytest.mark.parametrize(
+    ("role", "action"),
+    [
+        ("RealtimeRole", "lambda:InvokeFunction"),
+        ("SupervisorRole", "dynamodb:Query"),
+        ("SupervisorRole", "dynamodb:UpdateItem"),
+        ("SupervisorRole", "s3:PutObject"),
+        ("SupervisorRole", "events:PutEvents"),
+    ],
+)
+def test_supervision_without_a_permission_is_refused_and_the_call_goes_on(
+    make_stack: MakeStack, openai: StandIn, role: str, action: str
+) -> None:
+    template = deploy.template()
+    take_away(template, role, action)
+    stack = make_stack(template=template)
+    session = {"model": "gpt-realtime-2.1"}
+    policy = {"answer_as": "realtime", "default": {"accept": {"session": session, "supervise": {"greeting": "Hi."}}}}
+    stack.set_call_policy(json.dumps(policy))
+    script = [{"wait": 2000}, {"caller": "Hello"}, {"wait": 1000}, "hang_up"]
+    call = openai.call_in(plan={"script": script})["call"]
+
+    def refused() -> list[str]:
+        functions = ["realtime", "supervisor"]
+        return [line for name in functions for line in stack.logs(name) if "AccessDenied" in line]
+
+    wait_until("the function was refused", refused, timeout=60)
+    assert openai.call(call["call_id"])["state"] in ("accepted", "ended")

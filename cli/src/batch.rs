@@ -1,24 +1,32 @@
-//! `batch`: check and submit batches, watch them and fetch their results, cancel them.
+//! `batch`: check and submit batches, watch them and fetch their results, list and cancel them, retry what has no answer, and
+//! export requests with their answers.
 
+mod export;
+mod list;
 mod results;
+mod retry;
 mod submit;
 mod watch;
 
 use clap::{Args, Subcommand};
-use hooks_aws::artifacts::Key;
+use hooks_aws::artifacts::{Artifacts, Key};
 use hooks_openai::{Batch, BatchStatus, RequestCounts};
+use hooks_operate::batch::{Sources, resolve};
 use serde_json::{Value, json};
 
 use crate::context::{Context, deadline};
 use crate::error::{CliError, Exit, Result};
 use crate::output::{ConfirmArgs, Decision};
 
-/// Submit, watch and cancel batches
+/// Submit, watch, list and cancel batches, retry what has no answer, and export the results
 #[derive(Subcommand, Debug)]
 pub(crate) enum BatchCommand {
     Submit(submit::SubmitArgs),
     Watch(watch::WatchArgs),
     Cancel(CancelArgs),
+    List(list::ListArgs),
+    Retry(retry::RetryArgs),
+    Results(export::ExportArgs),
 }
 
 /// Cancel a batch
@@ -26,7 +34,7 @@ pub(crate) enum BatchCommand {
 /// OpenAI takes up to ten minutes. Requests that are completed by then are billed, and their results kept.
 #[derive(Args, Debug)]
 pub(crate) struct CancelArgs {
-    /// Id of the batch, such as `batch_123`
+    /// Id of the batch, such as `batch_123`, or its beginning
     id: String,
     #[command(flatten)]
     confirm: ConfirmArgs,
@@ -37,13 +45,16 @@ pub(crate) async fn run(command: &BatchCommand, context: &Context) -> Result {
         BatchCommand::Submit(args) => submit::run(args, context).await,
         BatchCommand::Watch(args) => watch::run(args, context).await,
         BatchCommand::Cancel(args) => cancel(args, context).await,
+        BatchCommand::List(args) => list::run(args, context).await,
+        BatchCommand::Retry(args) => retry::run(args, context).await,
+        BatchCommand::Results(args) => export::run(args, context).await,
     }
 }
 
 async fn cancel(args: &CancelArgs, context: &Context) -> Result {
     check_id(&args.id)?;
     let openai = context.openai().await?;
-    let batch = openai.batch(&args.id, deadline()).await?;
+    let batch = resolve(openai, &args.id).await?;
     if batch.status.is_terminal() {
         return Err(CliError::failed(format!("{} is {} and cannot be cancelled", batch.id, batch.status))
             .hint(format!("Fetch its results: openai-webhooks batch watch {}", batch.id)));
@@ -72,7 +83,7 @@ async fn cancel(args: &CancelArgs, context: &Context) -> Result {
     }
     let question = format!("Cancel {} ({}, {})?", batch.id, batch.status, counts_text(&batch));
     match context.out.confirm(args.confirm, &question)? {
-        Decision::Proceed => report(&openai.cancel_batch(&args.id, deadline()).await?),
+        Decision::Proceed => report(&openai.cancel_batch(&batch.id, deadline()).await?),
         Decision::DryRun => report(&batch),
         Decision::Declined => Ok(Exit::Failure),
     }
@@ -81,6 +92,16 @@ async fn cancel(args: &CancelArgs, context: &Context) -> Result {
 /// Checks an id, which becomes part of a path here and at OpenAI.
 fn check_id(id: &str) -> Result<()> {
     Key::new(&[id]).map(drop).map_err(|_| CliError::usage(format!("{id} is not a batch id (batch_...)")))
+}
+
+/// Where the lines of batches are read.
+async fn sources(context: &Context, no_stack: bool) -> Result<Sources> {
+    let openai = context.openai().await?.clone();
+    if no_stack {
+        return Ok(Sources { openai, artifacts: None });
+    }
+    let bucket = context.output("BucketName").await?;
+    Ok(Sources { openai, artifacts: Some(Artifacts::new(context.aws().await?, bucket)) })
 }
 
 /// OpenAI's counts: `40 requests, 35 completed, 5 failed`.

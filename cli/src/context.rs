@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use aws_config::Region;
 use clap::Args;
-use hooks_aws::ledger::Ledger;
+use hooks_aws::ledger::{Ledger, RETENTION_DAYS};
 use hooks_aws::secrets::Store;
 use hooks_function::ApiKeySecret;
 use hooks_openai::{ApiKeyError, Client};
@@ -116,12 +116,20 @@ impl Context {
 
     /// The stack's ledger.
     pub(crate) async fn ledger(&self) -> Result<Ledger> {
-        Ok(Ledger::new(self.aws().await?, self.output("TableName").await?))
+        let ledger = Ledger::new(self.aws().await?, self.output("TableName").await?);
+        Ok(ledger.keeping(self.retention_days().await?))
+    }
+
+    /// Days that the stack keeps events after they were last handled.
+    pub(crate) async fn retention_days(&self) -> Result<u64> {
+        let days = self.parameter("EventRetentionDays").await?;
+        Ok(days.and_then(|days| days.parse().ok()).unwrap_or(RETENTION_DAYS))
     }
 
     /// The stack's events.
     pub(crate) async fn event_log(&self) -> Result<EventLog> {
-        self.ledger().await.map(EventLog::new)
+        let days = i64::try_from(self.retention_days().await?).unwrap_or(i64::MAX);
+        self.ledger().await.map(|ledger| EventLog::new(ledger).keeping(days))
     }
 
     /// The stack's secrets.

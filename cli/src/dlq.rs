@@ -39,7 +39,7 @@ pub(crate) enum DlqCommand {
     Redrive(redrive::RedriveArgs),
     /// Delete dead letters: their events are not handled any more
     ///
-    /// The ledger keeps the events for 35 days, and `events replay` handles them again. Only messages that are not
+    /// The ledger keeps the events for 35 days (parameter EventRetentionDays), and `events replay` handles them again. Only messages that are not
     /// events (`undecodable_message`) are lost for good.
     Purge(redrive::PurgeArgs),
 }

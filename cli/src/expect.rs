@@ -1,9 +1,11 @@
-//! `expect`: record that an object will end, by when, and the context of its outcome.
+//! `expect`: record that an object will end, by when, and the context of its outcome; list and delete what is expected.
+
+mod known;
 
 use std::fs::File;
 use std::io::Read as _;
 
-use clap::{Args, ValueEnum};
+use clap::{Args, Subcommand, ValueEnum};
 use hooks_aws::ledger::{ExpectError, Expectation, MAX_CONTEXT};
 use hooks_webhook::Category;
 use serde_json::{Value, json};
@@ -22,17 +24,34 @@ const MAX_ID: usize = 512;
 ///
 /// People are alerted if its end is not known by then; the outcome of its event carries the context.
 #[derive(Args, Debug)]
+#[command(
+    args_conflicts_with_subcommands = true,
+    subcommand_negates_reqs = true,
+    after_help = "Examples: openai-webhooks expect batch batch_123 --by 26h\n          openai-webhooks expect list --overdue"
+)]
 pub(crate) struct ExpectArgs {
+    #[command(subcommand)]
+    command: Option<ExpectCommand>,
     /// Kind of the object
-    kind: Kind,
+    #[arg(required = true)]
+    kind: Option<Kind>,
     /// Id of the object, such as `resp_123` or `batch_123`
-    id: String,
+    #[arg(required = true)]
+    id: Option<String>,
     /// Time by which it must have ended: a span (30m, 2h, 7d), or a time in UTC
-    #[arg(long, value_name = "TIME", value_parser = timestamp::future)]
-    by: Timestamp,
+    #[arg(long, value_name = "TIME", value_parser = timestamp::future, required = true)]
+    by: Option<Timestamp>,
     /// Context of its outcome: a JSON object of at most 4 KiB, or @FILE with one
     #[arg(long, value_name = "JSON|@FILE")]
     context: Option<String>,
+}
+
+/// What is done with expectations that were recorded.
+#[derive(Subcommand, Debug)]
+enum ExpectCommand {
+    List(known::ListArgs),
+    Show(known::ShowArgs),
+    Delete(known::DeleteArgs),
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -52,22 +71,36 @@ impl Kind {
 }
 
 pub(crate) async fn run(args: &ExpectArgs, context: &Context) -> Result {
-    let id = &args.id;
+    match (&args.command, args.kind, &args.id, args.by) {
+        (Some(ExpectCommand::List(args)), ..) => known::list(args, context).await,
+        (Some(ExpectCommand::Show(args)), ..) => known::show(args, context).await,
+        (Some(ExpectCommand::Delete(args)), ..) => known::delete(args, context).await,
+        (None, Some(kind), Some(id), Some(by)) => record(kind, id, by, args.context.as_deref(), context).await,
+        (None, ..) => Err(CliError::usage("give the kind of the object, its id and --by")),
+    }
+}
+
+fn check_id(id: &str) -> Result<()> {
     if id.is_empty() || id.len() > MAX_ID || !id.bytes().all(|byte| byte.is_ascii_graphic()) {
         return Err(CliError::usage("the id is not an OpenAI object id (resp_..., batch_..., ftjob-...)"));
     }
-    if args.by <= Timestamp::now() {
-        return Err(CliError::usage(format!("--by {} is in the past", args.by.text())));
+    Ok(())
+}
+
+async fn record(kind: Kind, id: &str, by: Timestamp, given: Option<&str>, context: &Context) -> Result {
+    check_id(id)?;
+    if by <= Timestamp::now() {
+        return Err(CliError::usage(format!("--by {} is in the past", by.text())));
     }
-    let outcome_context = args.context.as_deref().map(read_context).transpose()?;
-    let (category, ledger) = (args.kind.category(), context.ledger().await?);
+    let outcome_context = given.map(read_context).transpose()?;
+    let (category, ledger) = (kind.category(), context.ledger().await?);
     if let Some(job) = ledger.job(category, id).await?.filter(|job| job.terminal) {
         let (status, seen) = (job.status, Timestamp(job.as_of).text());
         return Err(CliError::failed(format!("{id} has already ended: {status}, seen {seen} UTC"))
             .hint(format!("List its events: openai-webhooks events list --since 35d --object {id}")));
     }
     let expectation =
-        Expectation { category, object_id: id, due_at: args.by.seconds(), context: outcome_context.as_deref() };
+        Expectation { category, object_id: id, due_at: by.seconds(), context: outcome_context.as_deref() };
     ledger.expect(&expectation).await.map_err(|error| match error {
         ExpectError::Context(_) => CliError::usage(error.to_string()),
         ExpectError::Ledger(error) => error.into(),
@@ -75,11 +108,11 @@ pub(crate) async fn run(args: &ExpectArgs, context: &Context) -> Result {
     let document = json!({
         "category": category,
         "object_id": id,
-        "due_at": args.by.json(),
+        "due_at": by.json(),
         "context": outcome_context.as_deref().and_then(|context| serde_json::from_str::<Value>(context).ok()),
     });
     context.out.result(&document, || {
-        format!("{id} is expected to end by {} UTC. People are alerted if it does not.", args.by.text())
+        format!("{id} is expected to end by {} UTC. People are alerted if it does not.", by.text())
     })
 }
 

@@ -155,7 +155,9 @@ async fn work(job: &Job, context: &Context, document: &mut Value) -> Result {
     document["left_out"] = report.left_out.iter().map(|(key, why)| json!({"key": key, "why": why})).collect();
     if job.kind == JobKind::Redrive {
         let letters = &report.letters;
+        document["letters"] = letters.letters.into();
         document["copied"] = letters.copied.into();
+        document["gone"] = report.job.left_out.into();
         document["refused"] = letters.refused.into();
         document["cause"] = letters.cause.clone().into();
     }

@@ -5,9 +5,11 @@
 //!
 //! [`EXIT_CODES`] is printed at the end of the help.
 
+mod alerts;
 mod audit;
 mod aws;
 mod batch;
+mod browser;
 mod calls;
 mod capture;
 mod context;
@@ -22,7 +24,10 @@ mod hints;
 mod input;
 mod interrupt;
 mod jobs;
+mod listen;
+mod logs;
 mod mcp;
+mod models;
 mod output;
 mod pause;
 mod queue_status;
@@ -88,13 +93,20 @@ enum Command {
     Dlq(dlq::DlqCommand),
     #[command(subcommand)]
     Jobs(jobs::JobsCommand),
+    Listen(listen::ListenArgs),
+    Logs(logs::LogsArgs),
     Pause(pause::PauseArgs),
     Resume(pause::ResumeArgs),
     Expect(expect::ExpectArgs),
     #[command(subcommand)]
     Batch(batch::BatchCommand),
     #[command(subcommand)]
+    Models(models::ModelsCommand),
+    #[command(subcommand)]
+    Alerts(alerts::AlertsCommand),
+    #[command(subcommand)]
     Calls(calls::CallsCommand),
+    Console(browser::ConsoleArgs),
     /// Show the state of the stack: deliveries, events, queues, dead letters, failures, expectations
     Status,
     /// Print a completion script for your shell
@@ -118,11 +130,16 @@ async fn run(command: Command, context: &Context) -> Result {
         Command::Events(command) => events::run(&command, context).await,
         Command::Dlq(command) => dlq::run(&command, context).await,
         Command::Jobs(command) => jobs::run(&command, context).await,
+        Command::Listen(args) => listen::run(&args, context).await,
+        Command::Logs(args) => logs::run(&args, context).await,
+        Command::Models(command) => models::run(&command, context).await,
+        Command::Alerts(command) => alerts::run(&command, context).await,
         Command::Pause(args) => pause::pause(&args, context).await,
         Command::Resume(args) => pause::resume(&args, context).await,
         Command::Expect(args) => expect::run(&args, context).await,
         Command::Batch(command) => batch::run(&command, context).await,
         Command::Calls(command) => calls::run(&command, context).await,
+        Command::Console(args) => browser::run(&args, context).await,
         Command::Status => status::run(context).await,
         Command::Completions { shell } => shell::completions(shell, context),
         Command::Man(args) => shell::man(&args, context),

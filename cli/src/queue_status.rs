@@ -12,6 +12,8 @@ pub(crate) struct QueueStatus {
     pub(crate) category: Category,
     /// Whether the stack handles the category.
     pub(crate) is_handled: bool,
+    /// Whether it is paused; `None` if that cannot be read.
+    pub(crate) is_paused: Option<bool>,
     pub(crate) queue: DeadLetterQueue,
     /// Depths of the queue and its dead-letter queue.
     pub(crate) depths: Result<(QueueDepth, QueueDepth)>,
@@ -26,6 +28,10 @@ impl QueueStatus {
         let names: Vec<_> = all.iter().map(|status| status.queue.queue_name()).collect();
         let ages = oldest_ages(context.aws().await?, &names).await.unwrap_or_default();
         all.iter_mut().zip(ages).for_each(|(status, age)| status.oldest = age);
+        // Whoever may not read it still sees everything else.
+        let paused = all.iter().map(async |status| Ok::<_, CliError>(context.is_paused(status.category).await.ok()));
+        let paused = futures::future::join_all(paused).await;
+        all.iter_mut().zip(paused).for_each(|(status, paused)| status.is_paused = paused.ok().flatten());
         Ok(all)
     }
 
@@ -34,7 +40,7 @@ impl QueueStatus {
         let read = Category::ALL.into_iter().map(async |category| {
             let (queue, is_handled) = (context.dead_letter_queue(category).await?, context.is_handled(category).await?);
             let depths = tokio::try_join!(queue.queue_depth(), queue.depth()).map_err(CliError::from);
-            Ok::<_, CliError>(Self { category, is_handled, queue, depths, oldest: None })
+            Ok::<_, CliError>(Self { category, is_handled, is_paused: None, queue, depths, oldest: None })
         });
         let mut all = all(read).await?;
         all.sort_by_key(|status| status.category);

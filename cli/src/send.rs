@@ -114,7 +114,8 @@ impl Sender {
         Self::new(parsed?)
     }
 
-    fn new(url: Url) -> Result<Self> {
+    /// Delivers to this URL.
+    pub(crate) fn new(url: Url) -> Result<Self> {
         if !matches!(url.scheme(), "http" | "https") {
             return Err(CliError::usage(format!("{url} is neither an http nor an https URL")));
         }

@@ -24,7 +24,7 @@ use hooks_operate::parallel::all;
 /// Window of CloudWatch's sums.
 const WINDOW: Duration = Duration::from_hours(24);
 
-/// Maximum number of today's events that are counted, newest first.
+/// Maximum number of events that are counted, newest first.
 const MAX_EVENTS: usize = 10_000;
 
 /// Maximum number of dead letters per category that are read for their reasons.
@@ -51,7 +51,7 @@ struct StackStatus {
     deliveries: Counts,
     /// Handled events by category and outcome.
     handled: Counts,
-    today: Today,
+    recent: Recent,
     queues: Vec<QueueStatus>,
     /// Dead letters by category and reason.
     letters: Counts<Category>,
@@ -60,9 +60,9 @@ struct StackStatus {
     unreadable: Vec<(&'static str, String)>,
 }
 
-/// Events received since midnight UTC.
+/// Events received in the last 24 hours.
 #[derive(Default)]
-struct Today {
+struct Recent {
     /// Number by category and state.
     counts: Counts,
     /// Whether there are more than were counted.
@@ -99,16 +99,16 @@ pub(crate) async fn run(context: &Context) -> Result {
 impl StackStatus {
     async fn read(context: &Context) -> Result<Self> {
         let (aws, stack, ledger) = (context.aws().await?, context.stack().await?, context.ledger().await?);
-        let log = EventLog::new(ledger.clone());
-        let (deliveries, handled, today, queues, expectations) = tokio::join!(
+        let log = context.event_log().await?;
+        let (deliveries, handled, recent, queues, expectations) = tokio::join!(
             sums(aws, &stack.name, "Deliveries", ("endpoint", "outcome"), WINDOW),
             sums(aws, &stack.name, "Handled", ("category", "outcome"), WINDOW),
-            today(&log),
+            recent(&log),
             QueueStatus::read(context),
             expectations(&ledger),
         );
         let mut status = Self { queues: queues?, ..Self::default() };
-        status.today = status.part("ledger", today);
+        status.recent = status.part("ledger", recent);
         status.deliveries = status.part("metrics", deliveries.map_err(CliError::from));
         // An error of the same service is reported above.
         status.handled = handled.unwrap_or_default();
@@ -130,25 +130,25 @@ impl StackStatus {
     }
 }
 
-impl Today {
+impl Recent {
     fn count(&self, category: Category, state: &str) -> u64 {
         self.counts.get(&(category.to_string(), state.to_owned())).copied().unwrap_or(0)
     }
 }
 
-async fn today(log: &EventLog) -> Result<Today> {
-    let since = Timestamp::now().0.div_euclid(DAY_MILLIS) * DAY_MILLIS;
+async fn recent(log: &EventLog) -> Result<Recent> {
+    let since = Timestamp::now().0 - DAY_MILLIS;
     let mut entries = log.entries(EventFilter { since, until: i64::MAX, ..EventFilter::default() });
-    let mut today = Today::default();
+    let mut recent = Recent::default();
     for _ in 0..MAX_EVENTS {
-        let Some(entry) = entries.next().await? else { return Ok(today) };
-        *today.counts.entry((entry.category.clone(), entry.state.clone())).or_default() += 1;
-        if entry.state == "failed" && today.failures.len() < MAX_FAILURES {
-            today.failures.push(entry);
+        let Some(entry) = entries.next().await? else { return Ok(recent) };
+        *recent.counts.entry((entry.category.clone(), entry.state.clone())).or_default() += 1;
+        if entry.state == "failed" && recent.failures.len() < MAX_FAILURES {
+            recent.failures.push(entry);
         }
     }
-    today.more = entries.next().await?.is_some();
-    Ok(today)
+    recent.more = entries.next().await?.is_some();
+    Ok(recent)
 }
 
 /// Number of dead letters by reason, in the queues that have some.
@@ -190,12 +190,13 @@ async fn expectations(ledger: &Ledger) -> Result<Vec<ExpectationStatus>> {
 
 fn document(stack: &Stack, status: &StackStatus) -> Value {
     let categories = status.queues.iter().map(|queue| {
-        let [completed, in_progress, failed] = STATES.map(|state| status.today.count(queue.category, state));
+        let [completed, in_progress, failed] = STATES.map(|state| status.recent.count(queue.category, state));
         let [waiting, in_flight, dead_letters] = depths(queue);
         json!({
             "category": queue.category.as_str(),
             "enabled": queue.is_handled,
-            "today": {"completed": completed, "in_progress": in_progress, "failed": failed},
+            "paused": queue.is_paused,
+            "last_24_hours": {"completed": completed, "in_progress": in_progress, "failed": failed},
             "waiting": waiting,
             "in_flight": in_flight,
             "oldest_seconds": queue.oldest,
@@ -207,9 +208,9 @@ fn document(stack: &Stack, status: &StackStatus) -> Value {
         "deliveries": counts(&status.deliveries, "endpoint", "outcome"),
         "handled": counts(&status.handled, "category", "outcome"),
         "categories": categories.collect::<Value>(),
-        "today_is_complete": !status.today.more,
+        "last_24_hours_is_complete": !status.recent.more,
         "dead_letters": counts(&status.letters, "category", "reason"),
-        "failures": status.today.failures,
+        "failures": status.recent.failures,
         "expectations": status.expectations,
         "unreadable": status.unreadable.iter().map(|(part, error)| json!({"part": part, "error": error})).collect::<Value>(),
     })
@@ -235,10 +236,10 @@ fn text(stack: &Stack, status: &StackStatus) -> String {
         }
     };
     section("Deliveries of the last 24 hours, to all stacks of this account and region", &deliveries(status));
-    let newest = if status.today.more { format!(", the newest {MAX_EVENTS}") } else { String::new() };
-    section(&format!("Events since midnight (UTC){newest}, and their queues now"), &categories(status));
+    let newest = if status.recent.more { format!(", the newest {MAX_EVENTS}") } else { String::new() };
+    section(&format!("Events of the last 24 hours{newest}, and their queues now"), &categories(status));
     section("Dead letters", &letters(status));
-    section("Failed today", &failures(status));
+    section("Failed in the last 24 hours", &failures(status));
     section("Expected", &expected(status));
     for (part, error) in &status.unreadable {
         let _ = writeln!(text, "\n{}", style(format!("Cannot read the {part}: {error}")).red());
@@ -284,9 +285,9 @@ fn categories(status: &StackStatus) -> String {
     let rows = status.queues.iter().map(|queue| {
         let number = |count: Option<u64>| count.map_or_else(|| "?".to_owned(), |count| count.to_string());
         let [waiting, in_flight, dead] = depths(queue);
-        let [completed, in_progress, failed] = STATES.map(|state| status.today.count(queue.category, state));
+        let [completed, in_progress, failed] = STATES.map(|state| status.recent.count(queue.category, state));
         let row = [
-            format!("{}{}", queue.category, if queue.is_handled { "" } else { " (off)" }),
+            format!("{}{}", queue.category, state(queue)),
             completed.to_string(),
             in_progress.to_string(),
             failed.to_string(),
@@ -300,6 +301,15 @@ fn categories(status: &StackStatus) -> String {
     let headings =
         ["CATEGORY", "COMPLETED", "IN PROGRESS", "FAILED", "WAITING", "IN FLIGHT", "OLDEST WAITS", "DEAD LETTERS"];
     red_table(headings, rows)
+}
+
+/// Whether a category's events are handled, behind its name.
+fn state(queue: &QueueStatus) -> &'static str {
+    match (queue.is_handled, queue.is_paused) {
+        (false, _) => " (off)",
+        (true, Some(true)) => " (paused)",
+        (true, _) => "",
+    }
 }
 
 #[expect(clippy::cast_possible_truncation, reason = "an age in seconds")]
@@ -328,7 +338,13 @@ fn failures(status: &StackStatus) -> String {
         let (received, object) = (entry.received_at.text(), or_dash(entry.object_id.as_deref()));
         ([received, entry.event_type.clone(), object, events::result(entry), entry.webhook_id.clone()], true)
     };
-    red_table(["RECEIVED (UTC)", "TYPE", "OBJECT", "REASON", "ID"], status.today.failures.iter().map(row))
+    let mut text = red_table(["RECEIVED (UTC)", "TYPE", "OBJECT", "REASON", "ID"], status.recent.failures.iter().map(row));
+    let all: u64 = Category::ALL.into_iter().map(|category| status.recent.count(category, "failed")).sum();
+    let shown = status.recent.failures.len() as u64;
+    if all > shown {
+        let _ = writeln!(text, "  and {} more: openai-webhooks events list --failed", all - shown);
+    }
+    text
 }
 
 fn expected(status: &StackStatus) -> String {

@@ -68,7 +68,7 @@ def found(packages: Iterable[tuple[str, str]], advisories: Iterable[dict[str, An
     for name, given in packages:
         locked.setdefault(name, []).append(given)
     return [
-        f"{advisory['id']}: {advisory['package']} {given}: {advisory['title']}. Fixed in {advisory['patched'] or 'none'}."
+        f"{advisory['id']}: {advisory['package']} {given}: {advisory['title']}. Fixed: {advisory['patched'] or 'no'}."
         for advisory in advisories
         for given in locked.get(advisory["package"], [])
         if not any(meets(given, requirement) for requirement in advisory["patched"] + advisory["unaffected"])

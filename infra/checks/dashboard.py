@@ -14,7 +14,7 @@ from typing import Any
 from infra.local.deploy import template
 
 UNIT, GAP = 42, 6
-_LEGEND = 122
+_LEGEND = 150
 COLOURS = ["#1f77b4", "#ff7f0e", "#2ca02c", "#d62728", "#9467bd", "#8c564b", "#e377c2", "#7f7f7f"]
 MADE_UP = {
     "outcome": ["accepted", "no_matching_signature", "secret_unavailable"],
@@ -59,11 +59,13 @@ def widget(it: dict[str, Any]) -> str:
             parts.append(f'<text x="{left + 8:.0f}" y="{y + 62}" font-size="11">{name.removeprefix("STACK-")}</text>')
             parts.append(f'<text x="{left + 8:.0f}" y="{y + 84}" font-size="12" fill="#1d8102">OK</text>')
         return "\n".join(parts)
-    top, bottom = y + 40, y + height - 40
+    names = labels(properties["metrics"])
+    columns = max(1, width // _LEGEND)
+    rows = -(-len(names) // columns)
+    top, bottom = y + 40, y + height - 20 - 16 * rows
     for share in (0, 0.5, 1):
         line = bottom - share * (bottom - top)
         parts.append(f'<path d="M{x + 12} {line:.0f}H{x + width - 12}" stroke="#eaeded"/>')
-    names = labels(properties["metrics"])
     for place, name in enumerate(names):
         colour = COLOURS[place % len(COLOURS)]
         points = []
@@ -72,8 +74,8 @@ def widget(it: dict[str, Any]) -> str:
             share = max(0.02, min(1, (0.75 - place * 0.09) * (0.75 + wave / 4)))
             points.append(f"{x + 12 + step * (width - 24) / 48:.0f},{bottom - share * (bottom - top):.0f}")
         parts.append(f'<polyline points="{" ".join(points)}" fill="none" stroke="{colour}" stroke-width="1.5"/>')
-        row, column = divmod(place, max(1, width // _LEGEND))
-        left, base = x + 12 + column * _LEGEND, y + height - 28 + row * 16
+        row, column = divmod(place, columns)
+        left, base = x + 12 + column * _LEGEND, bottom + 12 + row * 16
         parts.append(f'<rect x="{left}" y="{base}" width="8" height="8" fill="{colour}"/>')
         parts.append(f'<text x="{left + 12}" y="{base + 8}" font-size="11">{escape(name)}</text>')
     return "\n".join(parts)

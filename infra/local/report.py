@@ -98,7 +98,7 @@ def show_where_to_look(reporter: Reporter, stack: Stack, openai: StandIn, enviro
 Everything is up. Ctrl-C stops it. To look around, paste into another terminal:
 
   cd {shlex.quote(str(ROOT))}
-  source {environment.relative_to(ROOT)}
+  source {_short(environment)}
   openai-webhooks status
 
 Then every command of the README and the docs works on this stack as printed:
@@ -119,7 +119,12 @@ Webhooks, project       {stack.url("project")}
 Webhooks, organization  {stack.url("organization")}
 OpenAI                  {openai.base_url}
 AWS                     {stack.emulator.endpoint_url}
-Logs of both            {openai.log.parent.relative_to(ROOT)}""")
+Logs of both            {_short(openai.log.parent)}""")
+
+
+def _short(path: Path) -> str:
+    """The path below the repository, or as it is elsewhere."""
+    return shlex.quote(str(path.relative_to(ROOT) if path.is_relative_to(ROOT) else path))
 
 
 def _wrapped(text: str) -> list[str]:

@@ -1,6 +1,6 @@
 """`make run`: deploys the stack on this machine, plays the main job through it and shows the results.
 
-    python -m infra.local.run [--once] [--port PORT] [--openai-port PORT]
+    python -m infra.local.run [--once] [--port PORT] [--openai-port PORT] [--environment FILE]
 
 It stays up until Ctrl-C. With `--once` it stops by itself, and its exit code is 0 only if every event was handled and
 all artifacts and outcomes are as OpenAI's objects require.
@@ -75,8 +75,8 @@ def _run(options: argparse.Namespace, reporter: Reporter, directory: Path, runni
             (directory / f"{function}.log").write_text("\n".join(stack.logs(function)))
     if options.once:
         return 0 if right else 1
-    running.callback(_forget, _offer(stack))
-    report.show_where_to_look(reporter, stack, openai, ENVIRONMENT, results[0])
+    running.callback(_forget, options.environment, _offer(options.environment, stack))
+    report.show_where_to_look(reporter, stack, openai, options.environment, results[0])
     return _stay_up(reporter, emulator, openai)
 
 
@@ -97,20 +97,20 @@ def _register(stack: Stack, openai: StandIn) -> None:
     openai.register(stack.url("project"), current["SecretString"], _UNLISTED)
 
 
-def _offer(stack: Stack) -> str:
-    """Write `ENVIRONMENT`, and return its content."""
+def _offer(file: Path, stack: Stack) -> str:
+    """Write the environment of the command line to the file, and return it."""
     exports = {name: value for name, value in stack.command_environment().items() if name != "PATH"}
     tools = f"{BINARIES}:{Path(sys.executable).parent}"
     lines = ["# Stack of `make run`: source this file. Written anew by each run.", f'export PATH="{tools}:$PATH"']
     content = "\n".join([*lines, *(f"export {name}={shlex.quote(value)}" for name, value in exports.items()), ""])
-    ENVIRONMENT.write_text(content)
+    file.write_text(content)
     return content
 
 
-def _forget(content: str) -> None:
-    """Remove `ENVIRONMENT`, unless a later run has written it."""
-    if ENVIRONMENT.is_file() and ENVIRONMENT.read_text() == content:
-        ENVIRONMENT.unlink()
+def _forget(file: Path, content: str) -> None:
+    """Remove the file, unless a later run has written it."""
+    if file.is_file() and file.read_text() == content:
+        file.unlink()
 
 
 def _stay_up(reporter: Reporter, emulator: Emulator, openai: StandIn) -> int:
@@ -148,6 +148,9 @@ def _options(arguments: list[str]) -> argparse.Namespace:
     parser.add_argument("--once", action="store_true", help="stop when all is handled; exit 0 only if all is right")
     parser.add_argument("--port", type=int, help="port of ministack (default: a free one)")
     parser.add_argument("--openai-port", type=int, default=0, help="port of the OpenAI stand-in (default: a free one)")
+    parser.add_argument(
+        "--environment", type=Path, default=ENVIRONMENT, help="file for a shell to source (default: .local/env)"
+    )
     return parser.parse_args(arguments)
 
 

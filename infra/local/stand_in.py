@@ -122,12 +122,20 @@ class StandIn:
         return self.command("POST", "safety/blocked", {"safety_category": safety_category, **options})
 
     def call_in(self, **options: Any) -> Json:
-        """Make a phone call, which delivers its events. Returns `{"call", "deliveries"}`."""
+        """Make a phone call, which delivers its events and plays its `plan`. Returns `{"call", "deliveries"}`."""
         return self.command("POST", "calls", options)
 
     def call(self, call_id: str) -> Json:
-        """Phone call, by its id at either API: its state, the API that acted, and the request."""
+        """Phone call, by its id at either API: its state, the API that acted, the request, and its session."""
         return self.command("GET", f"calls/{call_id}")
+
+    def play(self, call_id: str, *steps: Json | str) -> None:
+        """Append steps to the script of an accepted call."""
+        self.command("POST", f"calls/{call_id}/play", list(steps))
+
+    def plan_next(self, **plan: Any) -> None:
+        """Set the plan of the next session that a client creates."""
+        self.command("POST", "calls/next", plan)
 
     def put_file(self, **options: Any) -> Json:
         """Create a file: `text=...`, or `line=..., lines=...` for one that is generated while it is read."""
@@ -160,7 +168,7 @@ class StandIn:
         """Number of requests to this path."""
         return sum(r["count"] for r in self.requests() if (r["method"], r["path"]) == (method, path))
 
-    def command(self, method: str, path: str, body: Json | None = None) -> Json:
+    def command(self, method: str, path: str, body: Json | list[Json | str] | None = None) -> Json:
         """Send a command: a path under `/_control/` and a JSON body."""
         request = urllib.request.Request(
             f"{self.url}/_control/{path}",

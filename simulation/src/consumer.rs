@@ -67,6 +67,8 @@ fn environment(max_receives: u32) -> Environment {
         ("PROMOTE_MODELS", "true"),
         ("MODELS_PATH", "/sim/models"),
         ("CALL_POLICY", "ssm:/sim/policy"),
+        ("SUPERVISOR_FUNCTION", "supervisor"),
+        ("SUPERVISOR_QUEUE_URL", "https://sqs/supervisor"),
         ("CALL_MAXIMUM_AGE", "60"),
     ])
 }

@@ -4,21 +4,19 @@
 //! that costs nothing and that OpenAI deletes after 30 days; a crash after the creation leaves a batch without an
 //! expectation, whose event is handled like any other.
 
-use std::fmt::Write as _;
 use std::fs::File;
-use std::io::{BufReader, Read as _, Seek as _};
+use std::io::{BufReader, Read as _};
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
 use clap::Args;
 use hooks_aws::ledger::{Expectation, Ledger, check_context};
-use hooks_openai::{Batch, Client, NewBatch, Upload};
+use hooks_openai::Batch;
+use hooks_operate::batch::{MAX_METADATA, create, upload};
 use hooks_operate::batch_input::{InputSummary, MAX_BYTES, check, is_path};
 use serde_json::json;
-use tokio::time::Instant;
 
 use super::watch::{self, WatchArgs};
-use crate::context::{Context, deadline};
+use crate::context::Context;
 use crate::error::{CliError, Exit, Result};
 use crate::expect::read_context;
 use crate::interrupt;
@@ -27,15 +25,6 @@ use crate::timestamp::{self, Timestamp};
 
 /// Default of `--expect-by`: OpenAI's 24 hours, and two for the event.
 const DUE_SECONDS: i64 = 26 * 3_600;
-
-/// Time limit of an upload. It ends much sooner if no data is sent.
-const UPLOAD_TIMEOUT: Duration = Duration::from_hours(2);
-
-/// Number of the newest batches that are searched for one that may have been created.
-const SEARCHED: u8 = 20;
-
-/// OpenAI's limits for metadata: number of entries, length of a name, length of a value.
-const MAX_METADATA: (usize, usize, usize) = (16, 64, 512);
 
 /// Check a file of requests, upload it and create the batch
 ///
@@ -71,7 +60,7 @@ pub(crate) async fn run(args: &SubmitArgs, context: &Context) -> Result {
     if args.metadata.len() > MAX_METADATA.0 {
         return Err(CliError::usage(format!("a batch has at most {} --metadata", MAX_METADATA.0)));
     }
-    let due = args.expect_by.unwrap_or_else(|| Timestamp::from_seconds(Timestamp::now().seconds() + DUE_SECONDS));
+    let due = args.expect_by.unwrap_or_else(default_due);
     if due <= Timestamp::now() {
         return Err(CliError::usage(format!("--expect-by {} is in the past", due.text())));
     }
@@ -79,23 +68,15 @@ pub(crate) async fn run(args: &SubmitArgs, context: &Context) -> Result {
     if let Some(text) = &outcome_context {
         check_context(text).map_err(|problem| CliError::usage(format!("the context {problem}")))?;
     }
-    let (file, length) = open(&args.file)?;
-    let input = check_file(&args.file, &file, length, args.endpoint.as_deref(), context)?;
-    let ledger = if args.no_stack { None } else { Some(context.ledger().await?) };
-    let openai = context.openai().await?;
-
-    let file_id = upload(openai, &args.file, file, length, context).await?;
-    context.out.note(&format!("Uploaded {} as {file_id}", args.file.display()));
-    let created = async {
-        let batch = create(openai, &input, &file_id, &args.metadata).await?;
-        context.out.note(&format!("Created {} of {} requests to {}", batch.id, input.lines, input.endpoint));
-        let expected = match &ledger {
-            Some(ledger) => expect(ledger, &batch, due, outcome_context.as_deref(), context).await,
-            None => true,
-        };
-        Result::<_>::Ok((batch, expected))
+    let wanted = Wanted {
+        file: &args.file,
+        endpoint: args.endpoint.as_deref(),
+        metadata: &args.metadata,
+        due,
+        outcome_context: outcome_context.as_deref(),
+        no_stack: args.no_stack,
     };
-    let (batch, expected) = interrupt::finish("Creating the batch, and its expectation", context, created).await?;
+    let Submitted { batch, input, file_id, length, expected } = submit(&wanted, context).await?;
     if args.watch && !interrupt::happened() {
         let exit = watch::run(&WatchArgs::new(batch.id, args.out.clone(), args.no_stack), context).await?;
         return Ok(if expected { exit } else { Exit::Failure });
@@ -110,10 +91,59 @@ pub(crate) async fn run(args: &SubmitArgs, context: &Context) -> Result {
         "model": input.model,
         "requests": input.lines,
         "bytes": length,
-        "due_at": ledger.is_some().then(|| due.json()).filter(|_| expected),
+        "due_at": (!args.no_stack && expected).then(|| due.json()),
     });
     context.out.result(&document, || batch.id.clone())?;
     Ok(Exit::success_if(expected))
+}
+
+/// What is submitted.
+pub(super) struct Wanted<'a> {
+    pub(super) file: &'a Path,
+    pub(super) endpoint: Option<&'a str>,
+    pub(super) metadata: &'a [(String, String)],
+    pub(super) due: Timestamp,
+    pub(super) outcome_context: Option<&'a str>,
+    pub(super) no_stack: bool,
+}
+
+/// A batch that was created.
+pub(super) struct Submitted {
+    pub(super) batch: Batch,
+    pub(super) input: InputSummary,
+    pub(super) file_id: String,
+    pub(super) length: u64,
+    /// Whether its expectation is recorded, if one was wanted.
+    pub(super) expected: bool,
+}
+
+/// Checks the file, uploads it, creates the batch and records its expectation.
+pub(super) async fn submit(wanted: &Wanted<'_>, context: &Context) -> Result<Submitted> {
+    let (file, length) = open(wanted.file)?;
+    let input = check_file(wanted.file, &file, length, wanted.endpoint, context)?;
+    let ledger = if wanted.no_stack { None } else { Some(context.ledger().await?) };
+    let openai = context.openai().await?;
+    let name =
+        wanted.file.file_name().map_or_else(|| "requests.jsonl".into(), |name| name.to_string_lossy().into_owned());
+    let bar = context.out.bar(format!("Uploading {} (KiB)", wanted.file.display()), length >> 10);
+    let file_id = upload(openai, name, file, length, move |bytes| bar.set_position(bytes >> 10)).await?;
+    context.out.note(&format!("Uploaded {} as {file_id}", wanted.file.display()));
+    let created = async {
+        let batch = create(openai, &input.endpoint, &file_id, wanted.metadata).await?;
+        context.out.note(&format!("Created {} of {} requests to {}", batch.id, input.lines, input.endpoint));
+        let expected = match &ledger {
+            Some(ledger) => expect(ledger, &batch, wanted.due, wanted.outcome_context, context).await,
+            None => true,
+        };
+        Result::<_>::Ok((batch, expected))
+    };
+    let (batch, expected) = interrupt::finish("Creating the batch, and its expectation", context, created).await?;
+    Ok(Submitted { batch, input, file_id, length, expected })
+}
+
+/// The time at which a batch must have ended unless something else is said.
+pub(super) fn default_due() -> Timestamp {
+    Timestamp::from_seconds(Timestamp::now().seconds() + DUE_SECONDS)
 }
 
 fn open(path: &Path) -> Result<(File, u64)> {
@@ -150,41 +180,6 @@ fn check_file(
         let count = counted(errors.count, "error");
         CliError::usage(format!("{} has {count}; nothing was sent:\n{errors}", path.display()).trim_end())
     })
-}
-
-/// Uploads the file that was checked, and returns its id.
-async fn upload(openai: &Client, path: &Path, mut file: File, length: u64, context: &Context) -> Result<String> {
-    file.rewind().map_err(|error| CliError::usage(format!("cannot read {} again: {error}", path.display())))?;
-    let name = path.file_name().map_or_else(|| "requests.jsonl".into(), |name| name.to_string_lossy().into_owned());
-    let bar = context.out.bar(format!("Uploading {} (KiB)", path.display()), length >> 10);
-    let progress = move |bytes| bar.set_position(bytes >> 10);
-    let upload = Upload { name, content: tokio::fs::File::from_std(file), length };
-    let uploaded = openai.upload_batch_file(upload, progress, Instant::now() + UPLOAD_TIMEOUT).await;
-    Ok(uploaded?.id)
-}
-
-/// Creates the batch. If the answer is lost, the batch is searched for by its input file.
-async fn create(openai: &Client, input: &InputSummary, file_id: &str, metadata: &[(String, String)]) -> Result<Batch> {
-    let new = NewBatch { input_file_id: file_id, endpoint: &input.endpoint, metadata, output_expires_after: None };
-    let error = match openai.create_batch(new, deadline()).await {
-        Ok(batch) => return Ok(batch),
-        Err(error) => error,
-    };
-    let refused = error.status().is_some_and(|status| (400..500).contains(&status) && status != 408);
-    let mut error = CliError::from(error);
-    if refused {
-        let _ = write!(error.message, "; no batch was created, and the uploaded file {file_id} costs nothing");
-        return Err(error);
-    }
-    if let Ok(page) = openai.batches(None, SEARCHED, deadline()).await
-        && let Some(batch) = page.items.into_iter().find(|batch| batch.input_file_id.as_deref() == Some(file_id))
-    {
-        return Ok(batch);
-    }
-    let _ = write!(error.message, "; it is not known whether a batch with the input file {file_id} was created");
-    Err(error.hint(format!(
-        "Look for {file_id} at https://platform.openai.com/batches before you submit again: each batch is billed."
-    )))
 }
 
 /// Records the expectation. Returns whether that succeeded; the batch exists in any case.

@@ -4,6 +4,7 @@ use hooks_consumer::artifacts::{JSON, Key};
 use hooks_consumer::object::{announces_end, present, under_way};
 use hooks_consumer::{Context, Event, Handler, HandlerError, OpenAi, Outcome, Setup, clock, found, object_id};
 use hooks_openai::{Batch, BatchStatus, Client};
+use tokio::time::Instant;
 
 use crate::alert::{alert, error_line};
 use crate::counts::{self, Counts};
@@ -16,6 +17,8 @@ pub struct BatchHandler {
     openai: OpenAi,
     /// The share of failed requests above which a completed batch makes an alert.
     alert_failed_share: f64,
+    /// Whether files are deleted at OpenAI once they are kept.
+    deletes_files: bool,
 }
 
 impl BatchHandler {
@@ -27,7 +30,8 @@ impl BatchHandler {
                 .filter(|share| (0.0..=1.0).contains(share))
                 .ok_or_else(|| "is not a number from 0 to 1".to_owned())
         });
-        Some(Self { openai: setup.openai()?, alert_failed_share: alert_failed_share? })
+        let deletes_files = setup.environment().optional("DELETE_FILES").is_some_and(|value| value == "true");
+        Some(Self { openai: setup.openai()?, alert_failed_share: alert_failed_share?, deletes_files })
     }
 }
 
@@ -53,9 +57,33 @@ impl Handler for BatchHandler {
         }
         self.store(&openai, &batch, &summary_key, seen, event, context).await
     }
+
+    /// Deletes the files that are kept, if that is asked for. Not before the event is completed: an attempt that is repeated
+    /// needs them again. A file that cannot be deleted stays for the 30 days that OpenAI keeps it.
+    async fn completed(&self, event: &Event, outcome: &Outcome, deadline: Instant) {
+        if !self.deletes_files || !outcome.terminal {
+            return;
+        }
+        let Ok(id) = object_id(event, "batch") else { return };
+        if let Err(error) = self.delete_files(id, outcome, deadline).await {
+            tracing::warn!("could not delete the files of {id} at OpenAI, which are kept: {error}");
+        }
+    }
 }
 
 impl BatchHandler {
+    async fn delete_files(&self, id: &str, outcome: &Outcome, deadline: Instant) -> Result<(), HandlerError> {
+        let openai = self.openai.client().await?;
+        let Some(batch) = found(openai.batch(id, deadline).await)? else { return Ok(()) };
+        for (file_id, name) in [(&batch.output_file_id, "output.jsonl"), (&batch.error_file_id, "errors.jsonl")] {
+            let Some(file_id) = file_id else { continue };
+            if outcome.artifacts.contains(&key(id, name)?.to_string()) {
+                found(openai.delete_file(file_id, deadline).await)?;
+            }
+        }
+        Ok(())
+    }
+
     /// Stores a batch's files and then its summary, so that a summary always has its files.
     async fn store(
         &self,

@@ -82,9 +82,9 @@ pub(crate) fn answered(
     summary.extend(present([
         ("action", Some(action.to_owned())),
         ("rule", Some(decision.place())),
-        ("unreadable", decision.unreadable.then_some("true".to_owned())),
         ("rule_name", decision.name.map(for_display)),
     ]));
+    summary.extend(present([("unreadable", decision.unreadable.then_some(true))]));
     summary.extend(detail.map(|(name, value): (&str, Value)| (name.to_owned(), value)));
     let note = match result {
         AnswerResult::Done => None,

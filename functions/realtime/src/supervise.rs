@@ -6,7 +6,7 @@
 use std::time::Duration;
 
 use hooks_aws::functions::Functions;
-use hooks_aws::ledger::{Ledger, NewSession};
+use hooks_aws::ledger::{Ledger, NewSession, RETENTION_DAYS};
 use hooks_aws::queue::QueueSender;
 use hooks_consumer::{Context, HandlerError, Setup};
 use hooks_openai::CallApi;
@@ -22,7 +22,7 @@ pub(crate) struct Supervisors {
     pub(crate) queue: QueueSender,
     pub(crate) queue_url: String,
     pub(crate) functions: Functions,
-    /// Name of the function; `None` where containers take the queue's messages.
+    /// Name of the function; `None` where containers take the starts from the queue.
     pub(crate) function: Option<String>,
 }
 
@@ -44,9 +44,10 @@ impl Supervisors {
         let function = setup.environment().optional("SUPERVISOR_FUNCTION");
         // Without a table the harness has noted the fault.
         let table = setup.environment().optional("TABLE_NAME")?;
+        let days = setup.environment().optional("EVENT_RETENTION_DAYS").and_then(|days| days.parse().ok());
         let config = setup.config()?;
         Some(Self {
-            ledger: Ledger::new(config, table),
+            ledger: Ledger::new(config, table).keeping(days.unwrap_or(RETENTION_DAYS)),
             queue: QueueSender::new(config),
             queue_url: queue_url?,
             functions: Functions::new(config),
@@ -70,17 +71,19 @@ impl Supervisors {
         // A process that died may have recorded the session and not have sent this.
         if is_new || context.attempt > 1 {
             let message = json!({"api": api.as_str(), "id": id}).to_string();
-            let delay = if self.function.is_some() { FIRST_LOOK } else { Duration::ZERO };
-            self.queue.send_text(&self.queue_url, &message, delay).await?;
+            self.queue.send_text(&self.queue_url, &message, FIRST_LOOK).await?;
         }
         Ok(())
     }
 
     /// Starts the supervisor. If that fails, the watchdog starts it.
     pub(crate) async fn start(&self, api: CallApi, id: &str) {
-        let Some(function) = &self.function else { return };
         let event = json!({"api": api.as_str(), "id": id, "generation": 1, "accepted": true}).to_string();
-        if let Err(error) = self.functions.start(function, &event).await {
+        let started = match &self.function {
+            Some(function) => self.functions.start(function, &event).await,
+            None => self.queue.send_text(&self.queue_url, &event, Duration::ZERO).await,
+        };
+        if let Err(error) = started {
             tracing::error!("{error}; the watchdog starts it");
         }
     }

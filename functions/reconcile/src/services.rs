@@ -23,7 +23,7 @@ pub(crate) struct Services {
 impl Services {
     pub(crate) fn from_env(mut environment: Environment) -> Result<Self, EnvironmentError> {
         let config = Config::from_env(&mut environment);
-        let table = environment.required("TABLE_NAME");
+        let ledger = Ledger::from_env(&mut environment, config.as_ref());
         let topic = environment.required("ALERTS_TOPIC_ARN");
         let batch = environment.required("BATCH_QUEUE_URL");
         let fine_tuning = environment.required("FINE_TUNING_QUEUE_URL");
@@ -37,7 +37,7 @@ impl Services {
             let queues = Queues { batch: batch?, fine_tuning: fine_tuning?, agent: agent?, response: response? };
             Some(Self {
                 reconciler: Reconciler {
-                    ledger: Ledger::new(&config, table?),
+                    ledger: ledger?,
                     sender: QueueSender::new(&config),
                     queues,
                     // For alerts alone: an outcome is published by the consumer of the event that is queued here.

@@ -34,7 +34,7 @@ async fn main() -> Result<(), Error> {
 
 fn set_up(mut environment: Environment) -> Result<CustomResource, EnvironmentError> {
     let config = Config::from_env(&mut environment);
-    let table = environment.required("TABLE_NAME");
+    let ledger = Ledger::from_env(&mut environment, config.as_ref());
     let api_key = ApiKeySecret::from_env(&mut environment, config.as_ref());
     let http = hooks_openai::http_client();
     if let Err(error) = &http {
@@ -42,8 +42,7 @@ fn set_up(mut environment: Environment) -> Result<CustomResource, EnvironmentErr
     }
     environment.finish(|| {
         let config = config?;
-        let registrar =
-            Registrar { api_key: api_key?, store: Store::new(&config), ledger: Ledger::new(&config, table?) };
+        let registrar = Registrar { api_key: api_key?, store: Store::new(&config), ledger: ledger? };
         Some(CustomResource { registrar: Arc::new(registrar), http: http.ok()? })
     })
 }

@@ -52,7 +52,7 @@ impl StepResult {
 impl Rotator {
     pub(crate) fn from_env(mut environment: Environment) -> Result<Self, EnvironmentError> {
         let config = Config::from_env(&mut environment);
-        let table = environment.required("TABLE_NAME");
+        let ledger = Ledger::from_env(&mut environment, config.as_ref());
         let api_key = ApiKeySecret::from_env(&mut environment, config.as_ref());
         let test_delivery = environment.parsed("WEBHOOK_URL", TestDelivery::new);
         let endpoint = environment.required("ENDPOINT_ID");
@@ -60,7 +60,7 @@ impl Rotator {
             let config = config?;
             Some(Self {
                 secrets: Rotation::new(&config),
-                ledger: Ledger::new(&config, table?),
+                ledger: ledger?,
                 api_key: api_key?,
                 endpoint: endpoint?,
                 test_delivery: test_delivery?,

@@ -36,8 +36,8 @@ const RETRY: Duration = Duration::from_secs(5);
 /// Time for which a message is hidden before it is looked at: it comes back then if the process dies.
 const LOOKING: Duration = Duration::from_secs(15);
 
-/// Time that a container has to hand its sessions over. Fargate kills it after 120 seconds.
-pub(crate) const STOP_TIME: Duration = Duration::from_secs(100);
+/// Time that a container has to hand its sessions over. Fargate kills it after 120 seconds, of which receiving takes 20.
+pub(crate) const STOP_TIME: Duration = Duration::from_secs(90);
 
 /// Pause after the queue could not be read.
 const QUEUE_PAUSE: Duration = Duration::from_secs(1);
@@ -115,15 +115,19 @@ pub struct Host {
 }
 
 impl Host {
-    /// From the environment. `AWS_LAMBDA_FUNCTION_NAME` tells the function from the container.
+    /// From the environment. `AWS_LAMBDA_FUNCTION_NAME` tells the function from the container, which may have its credentials
+    /// from its host.
     ///
     /// # Errors
     ///
     /// Everything that is wrong with the environment, by name.
     pub fn new(mut environment: Environment) -> Result<Self, EnvironmentError> {
-        let config = Config::from_env(&mut environment);
+        let config = match environment.optional("AWS_CONTAINER_CREDENTIALS_RELATIVE_URI") {
+            Some(_) => Config::from_container(&mut environment),
+            None => Config::from_env(&mut environment),
+        };
         let openai = ApiKeySecret::from_env(&mut environment, config.as_ref()).map(OpenAi::from);
-        let table = environment.required("TABLE_NAME");
+        let ledger = Ledger::from_env(&mut environment, config.as_ref());
         let bucket = environment.required("BUCKET_NAME");
         let bus = environment.required("BUS_NAME");
         let topic = environment.required("ALERTS_TOPIC_ARN");
@@ -136,7 +140,7 @@ impl Host {
         }
         environment.finish(|| {
             let config = config?;
-            let ledger = Ledger::new(&config, table?);
+            let ledger = ledger?;
             let outcomes = Outcomes::new(&config, bus?, topic?);
             let alerts = Alerts::new(ledger.clone(), outcomes.clone());
             let functions = Functions::new(&config);
@@ -266,8 +270,16 @@ impl Host {
     pub async fn serve(mut self, stop: watch::Receiver<bool>) {
         let Some(mut starts) = self.starts.take() else { return };
         let host = Arc::new(self);
+        // A task of its own: what is being received must not be dropped.
+        let mut receiving = tokio::spawn({
+            let (host, stop) = (Arc::clone(&host), stop.clone());
+            async move {
+                while !*stop.borrow() {
+                    host.receive().await;
+                }
+            }
+        });
         let mut sessions = JoinSet::new();
-        let mut stopping = stop.clone();
         loop {
             tokio::select! {
                 Some(start) = starts.recv() => {
@@ -278,8 +290,7 @@ impl Host {
                     });
                 }
                 Some(_) = sessions.join_next() => {}
-                () = host.receive() => {}
-                _ = stopping.wait_for(|stop| *stop) => break,
+                _ = &mut receiving => break,
             }
         }
         tracing::info!(sessions = sessions.len(), "the container stops; its sessions are handed over");

@@ -26,9 +26,14 @@ impl LimitState {
         Self { limits, began_at, active_at, warned }
     }
 
-    /// Notes that somebody said or entered something.
-    pub(crate) fn active(&mut self, now: i64) {
+    /// Notes that the caller said or entered something.
+    pub(crate) fn caller_active(&mut self, now: i64) {
         (self.active_at, self.warned) = (now, false);
+    }
+
+    /// Notes that the model said something, which may be the warning.
+    pub(crate) fn model_active(&mut self, now: i64) {
+        self.active_at = now;
     }
 
     pub(crate) fn active_at(&self) -> i64 {
@@ -90,9 +95,18 @@ mod tests {
     fn a_word_begins_the_silence_anew() {
         let mut state = LimitState::new(limits(), 0, 0, false);
         assert!(matches!(state.check(10_000, 0.0), Some(LimitAction::Warn(_))));
-        state.active(15_000);
+        state.caller_active(15_000);
         assert_eq!(state.check(24_999, 0.0), None);
         assert!(matches!(state.check(25_000, 0.0), Some(LimitAction::Warn(_))));
+    }
+
+    #[test]
+    fn the_warning_itself_is_no_answer() {
+        let mut state = LimitState::new(limits(), 0, 0, false);
+        assert!(matches!(state.check(10_000, 0.0), Some(LimitAction::Warn(_))));
+        state.model_active(12_000);
+        assert_eq!(state.check(21_999, 0.0), None);
+        assert_eq!(state.check(22_000, 0.0), Some(LimitAction::End("idle")));
     }
 
     #[test]

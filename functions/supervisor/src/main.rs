@@ -1,5 +1,8 @@
 //! The function's binary, which is the container's as well.
 
+// The future of a whole session is nested deeper than the compiler's default.
+#![recursion_limit = "256"]
+
 use hooks_function::Deadline;
 use serde_json::Value;
 use supervisor::host::Host;

@@ -69,7 +69,7 @@ pub(crate) async fn write(services: &Services, client: &Client, hold: &SessionHo
     };
     services.ledger.record_job_of("realtime", &outcome, &record.event).await?;
     let detail = json!({
-        "id": format!("call.ended/{}", record.id),
+        "id": format!("call.ended/{}/{}", record.api, record.id),
         "idempotency_key": format!("call.ended/{}/{}", record.api, record.id),
         "object_id": record.id,
         "status": reason,

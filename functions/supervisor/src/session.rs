@@ -33,6 +33,9 @@ pub(crate) const LEASE_MS: i64 = 10_000;
 /// Time for which a session that was just accepted may not be visible yet.
 const NOT_YET_VISIBLE: Duration = Duration::from_secs(3);
 
+/// Time after a session was recorded in which its call may be accepted yet, in milliseconds.
+const MAY_BE_ACCEPTED_MS: i64 = 60_000;
+
 /// Pause between attempts to attach.
 const ATTACH_PAUSE: Duration = Duration::from_millis(100);
 
@@ -87,7 +90,7 @@ pub(crate) async fn supervise(services: &Services, start: &Start, shift: Shift) 
     // Attaching comes first for a successor: the predecessor goes on until it is there.
     let mut attached = None;
     if start.generation > 1 {
-        match attach(&client, start, Duration::ZERO).await {
+        match client.attach(start.api, &start.id, Instant::now() + ATTACH_TIME).await {
             Ok(sideband) => attached = Some(Ok(sideband)),
             // It takes one connection alone, or is gone: decided once the session is ours.
             Err(error) => tracing::info!("attaching before taking the session: {error}"),
@@ -114,6 +117,14 @@ pub(crate) async fn supervise(services: &Services, start: &Start, shift: Shift) 
     }
     let sideband = match attached {
         Ok(sideband) => sideband,
+        // It may be accepted any moment: the realtime function tries for as long as a caller waits.
+        Err(AttachError::NoSession(error))
+            if record.active_at.is_none() && !start.accepted && now_ms() - record.opened_at < MAY_BE_ACCEPTED_MS =>
+        {
+            tracing::info!("{error}; it may be accepted yet");
+            leave(services, &hold).await;
+            return Ok(Leave::Left);
+        }
         Err(AttachError::NoSession(error)) => {
             tracing::warn!("{error}");
             let reason = match record.active_at {

@@ -10,7 +10,7 @@ use tokio::task::JoinHandle;
 const QUEUE: usize = 256;
 
 /// Pause within which words of one side belong to one line, in milliseconds.
-const PAUSE_MS: i64 = 3_000;
+const PAUSE_MS: i64 = 1_500;
 
 /// Writes lines in their order, while the session goes on.
 pub(crate) struct TranscriptWriter {
@@ -47,18 +47,15 @@ impl TranscriptWriter {
     }
 }
 
-/// The lines as JSON Lines. Words that one side said without a pause are one line: a Live session tells them in fragments.
+/// The lines as JSON Lines. Words that one side said without a pause are one line: a Live session tells them in fragments,
+/// and those of both sides may be mixed.
 pub(crate) fn joined(lines: &[TranscriptLine]) -> String {
     let mut joined: Vec<(i64, i64, &str, String)> = Vec::new();
     for line in lines {
-        let is_spoken = |role: &str| role == "caller" || role == "assistant";
-        match joined.last_mut() {
-            Some((_, last, role, text))
-                if *role == line.role
-                    && is_spoken(role)
-                    && line.key.starts_with("fragment/")
-                    && line.at - *last < PAUSE_MS =>
-            {
+        // Both sides may speak at once.
+        let of_side = joined.iter_mut().rev().find(|(_, _, role, _)| *role == line.role);
+        match of_side {
+            Some((_, last, _, text)) if line.key.starts_with("fragment/") && line.at - *last < PAUSE_MS => {
                 text.push_str(&line.text);
                 *last = line.at;
             }
@@ -84,18 +81,18 @@ mod tests {
     }
 
     #[test]
-    fn fragments_of_one_side_are_one_line_until_a_pause_or_the_other_side() {
+    fn fragments_of_one_side_are_one_line_until_a_pause() {
         let text = joined(&[
-            line(1000, "assistant", "Hel", "fragment/1"),
-            line(1200, "assistant", "lo.", "fragment/2"),
-            line(1300, "caller", " Hi", "fragment/3"),
+            line(1000, "assistant", "Good ", "fragment/1"),
+            line(1100, "caller", " Hi", "fragment/3"),
+            line(1200, "assistant", "morning.", "fragment/2"),
             line(9000, "caller", "Anybody?", "fragment/4"),
             line(9100, "tool", "orders: done", "tool/1"),
             line(9200, "tool", "orders: done", "tool/2"),
         ]);
         let lines: Vec<Value> = text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
         let said: Vec<_> = lines.iter().map(|line| line["text"].as_str().unwrap()).collect();
-        assert_eq!(said, ["Hello.", "Hi", "Anybody?", "orders: done", "orders: done"]);
+        assert_eq!(said, ["Good morning.", "Hi", "Anybody?", "orders: done", "orders: done"]);
         assert_eq!(lines[0]["at"], 1000);
     }
 

@@ -3,7 +3,9 @@
 use crate::environment::Environment;
 use crate::http::Http;
 use ::http::Uri;
+use aws_config::ecs::EcsCredentialsProvider;
 use aws_config::identity::IdentityCache;
+use aws_config::provider_config::ProviderConfig;
 use aws_config::stalled_stream_protection::StalledStreamProtectionConfig;
 use aws_config::{BehaviorVersion, Region, SdkConfig};
 use aws_credential_types::Credentials;
@@ -45,6 +47,25 @@ impl Config {
             .http_client(http.clone());
         sdk.set_endpoint_url(endpoint);
         Some(Self::new(sdk.build(), http, credentials))
+    }
+
+    /// From `AWS_REGION` and the credentials that a container's host gives and renews
+    /// (`AWS_CONTAINER_CREDENTIALS_RELATIVE_URI`). A container outlives its credentials, so the clients ask for them anew.
+    ///
+    /// What calls AWS without the SDK's clients and with fixed credentials, the verifier's queues, has none here.
+    pub fn from_container(environment: &mut Environment) -> Option<Self> {
+        let region = environment.required("AWS_REGION");
+        let http = Http::new();
+        let asked = ProviderConfig::empty().with_http_client(http.clone());
+        let provider = EcsCredentialsProvider::builder().configure(&asked).build();
+        let sdk = SdkConfig::builder()
+            .behavior_version(BehaviorVersion::v2026_01_12())
+            .region(Region::new(region?))
+            .credentials_provider(SharedCredentialsProvider::new(provider))
+            .identity_cache(IdentityCache::lazy().build())
+            .stalled_stream_protection(StalledStreamProtectionConfig::disabled())
+            .http_client(http.clone());
+        Some(Self::new(sdk.build(), http, Credentials::new("", "", None, None, "container")))
     }
 
     /// From an SDK configuration with this HTTP client and these credentials.

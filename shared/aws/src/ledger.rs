@@ -8,6 +8,7 @@
 //! |---|---|---|---|
 //! | idempotency record | `idempotency#{key}` | `record` | who works, or has worked, on everything that means the same: the only lock |
 //! | event | `event#{endpoint}#{webhook-id}` | `event` | what a delivery said, and the history of its attempts |
+//! | body | that of its event | `body` | the whole body of an event of which the item above has a masked one, for a day |
 //! | job | `job#{category}#{object id}` | `job` | what an object is now, by when it is expected to end, and what its outcome shall carry |
 //! | lease | `lease#{name}` | `lease` | who does something that only one may do at a time |
 //! | alerts | `alerts#{category}#{reason}#{severity}` | `alerts` | how many alerts of a kind nobody was told of yet |
@@ -37,7 +38,8 @@
 //! it was), of a message 1 KiB, of attempts the last twenty at least. A caller bounds outcomes at 32 KiB of JSON, which
 //! is no more than twice that in `DynamoDB`'s measure.
 //!
-//! Everything but the bookmarks expires after 35 days (alerts after 14), a job that has not ended after 70 or 35 days
+//! Everything but the bookmarks expires after 35 days, or as many as [`Ledger::keeping`] says (alerts after 14), a job that
+//! has not ended after twice as long, or as long
 //! after the time by which it is expected: longer than OpenAI retries (72 hours) and queues keep (14 days, twice with a
 //! redrive), so that no late copy of an event ever finds its record gone.
 //!
@@ -60,13 +62,16 @@ mod tool_call;
 mod transcript;
 pub mod value;
 
+use std::borrow::Cow;
 use std::time::Duration;
 
 use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::config::timeout::TimeoutConfig;
 
-use crate::Config;
+use hooks_webhook::masked;
+
 use crate::clock::now_ms as now;
+use crate::{Config, Environment};
 
 pub(crate) use alerts::AlertGroup;
 pub use bookmark::Bookmark;
@@ -81,8 +86,18 @@ pub use session::{HoldResult, NewSession, SessionHold, SessionRecord, SessionSta
 pub use tool_call::{ToolCall, ToolClaim, ToolClaimResult, ToolResult};
 pub use transcript::TranscriptLine;
 
-/// Time that anything stays in the table after it was last claimed or written.
-const LIFETIME: Duration = Duration::from_hours(35 * 24);
+/// Days that anything stays in the table after it was last claimed or written, unless the stack says otherwise.
+pub const RETENTION_DAYS: u64 = 35;
+
+/// Fewest days. A dead letter lies in its queue for 14, and waits for another 14 once it is redriven; OpenAI repeats a
+/// delivery for three. A record that were forgotten before would let such a copy act a second time.
+pub const MIN_RETENTION_DAYS: u64 = 32;
+
+/// Most days: ten years.
+pub const MAX_RETENTION_DAYS: u64 = 3650;
+
+/// Hours of a day.
+const DAY_HOURS: u64 = 24;
 
 /// The longest message that is kept of an error, in bytes.
 const MAX_MESSAGE: usize = 1024;
@@ -95,6 +110,10 @@ const TRY_TIMEOUT: Duration = Duration::from_secs(3);
 pub struct Ledger {
     client: Client,
     table: String,
+    /// Time that anything stays after it was last claimed or written.
+    lifetime: Duration,
+    /// Whether data of callers and users is masked.
+    masks: bool,
 }
 
 impl Ledger {
@@ -103,7 +122,52 @@ impl Ledger {
     pub fn new(config: &Config, table: impl Into<String>) -> Self {
         let timeouts = TimeoutConfig::builder().operation_attempt_timeout(TRY_TIMEOUT).build();
         let config = aws_sdk_dynamodb::config::Builder::from(config.sdk()).timeout_config(timeouts).build();
-        Self { client: Client::from_conf(config), table: table.into() }
+        let lifetime = Duration::from_hours(RETENTION_DAYS * DAY_HOURS);
+        Self { client: Client::from_conf(config), table: table.into(), lifetime, masks: true }
+    }
+
+    /// The ledger of a function: its table is `TABLE_NAME`, and what it writes is kept for `EVENT_RETENTION_DAYS`.
+    pub fn from_env(environment: &mut Environment, config: Option<&Config>) -> Option<Self> {
+        let table = environment.required("TABLE_NAME");
+        let days = match environment.optional("EVENT_RETENTION_DAYS") {
+            None => Some(RETENTION_DAYS),
+            Some(days) => {
+                let days = days.parse().ok().filter(|days| (MIN_RETENTION_DAYS..=MAX_RETENTION_DAYS).contains(days));
+                if days.is_none() {
+                    let problem = format!("is not a number from {MIN_RETENTION_DAYS} to {MAX_RETENTION_DAYS}");
+                    environment.fault("EVENT_RETENTION_DAYS", &problem);
+                }
+                days
+            }
+        };
+        Some(Self::new(config?, table?).keeping(days?))
+    }
+
+    /// The same ledger, in which what is written is kept for this number of days.
+    #[must_use]
+    pub fn keeping(self, days: u64) -> Self {
+        let days = days.clamp(MIN_RETENTION_DAYS, MAX_RETENTION_DAYS);
+        Self { lifetime: Duration::from_hours(days * DAY_HOURS), ..self }
+    }
+
+    /// Time at which something written now expires, in Unix seconds as the table's time to live wants it.
+    fn expires_at(&self) -> i64 {
+        now() / 1000 + self.lifetime.as_secs().cast_signed()
+    }
+
+    /// The same ledger, which masks data of callers and users in what it keeps, or does not. It does unless told.
+    #[must_use]
+    pub fn masking(self, masks: bool) -> Self {
+        Self { masks, ..self }
+    }
+
+    /// The body of a dead letter: without the SIP headers of a call, which nobody can answer any more, and without the
+    /// URL of an environment, which whoever connects it retrieves from OpenAI. The identifier of a user stays, because a
+    /// redriven safety notice has to name it.
+    #[must_use]
+    pub fn body_of_dead_letter<'a>(&self, body: &'a str) -> Cow<'a, str> {
+        let masked = self.masks.then(|| masked(body, &["sip_headers", "remote_url"])).flatten();
+        masked.map_or(Cow::Borrowed(body), Cow::Owned)
     }
 
     /// The client, for queries that only one program makes.
@@ -117,11 +181,6 @@ impl Ledger {
     pub fn table(&self) -> &str {
         &self.table
     }
-}
-
-/// Time at which something written now expires, in Unix seconds as the table's time to live wants it.
-fn expires_at() -> i64 {
-    now() / 1000 + LIFETIME.as_secs().cast_signed()
 }
 
 /// A token that nobody else has.

@@ -220,7 +220,9 @@ impl Outcomes {
     pub async fn alert(&self, notice: &Notice<'_>) -> Result<(), AwsError> {
         const ACTION: &str = "publish the alert";
         let mut request = self.sns.publish().topic_arn(&self.topic).subject(subject(notice.subject));
-        request = request.message(message(notice.message));
+        // What somebody outside wrote is shown to people by a mail program or a terminal.
+        let text = hooks_text::lines(notice.message);
+        request = request.message(message(&text));
         let attributes =
             [("category", notice.category), ("event-type", notice.event_type), ("severity", notice.severity)];
         // SNS rejects an attribute without a value.

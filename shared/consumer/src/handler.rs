@@ -32,6 +32,12 @@ pub trait Handler: Send + Sync + 'static {
     /// Hears that people were told of an alert in an outcome: the topic has taken it.
     fn alerted(&self, _alert: &Alert) {}
 
+    /// Hears that an event is completed: its outcome is out, and its record says so. What fails here, or does not happen
+    /// because the process dies before, changes nothing about that and is not tried again.
+    fn completed(&self, _event: &Event, _outcome: &Outcome, _deadline: Instant) -> impl Future<Output = ()> + Send {
+        std::future::ready(())
+    }
+
     /// Fetches ahead what the first event would have to wait for, while the function starts. It may take a few seconds;
     /// what could not be fetched is fetched when it is needed.
     fn warm_up(&self) -> impl Future<Output = ()> + Send {

@@ -99,7 +99,20 @@ impl<H: Handler> Harness<H> {
             }
         };
         walk.report(verdict);
+        if verdict == Verdict::Completed {
+            self.completed(&walk, deadline).await;
+        }
         verdict
+    }
+
+    /// Tells the handler that an event is completed. A panic there is none of the event's.
+    async fn completed(&self, walk: &Walk<'_>, deadline: Deadline) {
+        let (Some(delivered), Some(outcome)) = (&walk.delivered, &walk.outcome) else { return };
+        let until = deadline.before(ANSWER_MARGIN);
+        let hears = AssertUnwindSafe(self.handler.completed(&delivered.event, outcome, until)).catch_unwind();
+        if !matches!(timeout_at(until, hears).await, Ok(Ok(()))) {
+            tracing::warn!("what follows the completed event {} did not end", delivered.event.id);
+        }
     }
 
     async fn record(&self, record: &SqsMessage, deadline: Deadline, walk: &mut Walk<'_>) -> Verdict {

@@ -88,16 +88,17 @@ impl<H: Handler> Harness<H> {
         mut environment: Environment,
         handler: impl FnOnce(&mut Setup<'_>) -> Option<H>,
     ) -> Result<Self, EnvironmentError> {
-        let table = environment.required("TABLE_NAME");
+        let ledger = Ledger::from_env(&mut environment, config.as_ref());
         let bucket = environment.required("BUCKET_NAME");
         let bus = environment.required("BUS_NAME");
         let topic = environment.required("ALERTS_TOPIC_ARN");
         let queue = environment.required("QUEUE_URL");
         let dead_letter_queue = environment.required("DEAD_LETTER_QUEUE_URL");
+        let masks = environment.optional("MASK_CALLERS").as_deref() != Some("false");
         let max_receives = environment.parsed("MAX_RECEIVES", |text| {
             text.parse().ok().filter(|&receives: &u32| receives > 0).ok_or_else(|| "is not a number above 0".to_owned())
         });
-        let ledger = config.as_ref().zip(table).map(|(config, table)| Ledger::new(config, table));
+        let ledger = ledger.map(|ledger| ledger.masking(masks));
         let mut setup = Setup { environment: &mut environment, config: config.as_ref(), client, openai: None };
         let handler = handler(&mut setup);
         let openai = setup.openai;

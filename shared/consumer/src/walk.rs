@@ -239,7 +239,8 @@ impl<'a> Walk<'a> {
             (Step::DeadLetter, ..) => {
                 let (reason, message) = self.error();
                 let attribute = |name: &'static str| self.record.message_attributes.get(name)?.string_value.as_deref();
-                queue.reject(self.record.body.as_deref().unwrap_or_default(), reason, message, attribute).await?;
+                let body = ledger.body_of_dead_letter(self.record.body.as_deref().unwrap_or_default());
+                queue.reject(&body, reason, message, attribute).await?;
             }
             (Step::End(_) | Step::Restore | Step::Release, Some(claim), _) => {
                 return ledger.end(claim, &self.attempt_end()).await;

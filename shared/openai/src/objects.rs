@@ -159,6 +159,11 @@ impl Client {
         let answer = self.get(Call::new("retrieve file", &["files", id]), deadline).await?;
         answer.read("a file", File::from_json)
     }
+
+    /// Deletes a file: `DELETE /files/{id}`.
+    pub async fn delete_file(&self, id: &str, deadline: Instant) -> Result<(), OpenAiError> {
+        self.delete(Call::new("delete file", &["files", id]), deadline).await.map(drop)
+    }
 }
 
 impl Batch {

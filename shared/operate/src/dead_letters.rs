@@ -9,6 +9,7 @@ use std::fmt;
 
 use aws_sdk_sqs::Client;
 use aws_sdk_sqs::types::{MessageAttributeValue, QueueAttributeName};
+use futures::FutureExt as _;
 use hooks_aws::Config;
 use hooks_aws::queue::{FAILURE_MESSAGE, FAILURE_REASON};
 
@@ -207,7 +208,8 @@ impl DeadLetterQueue {
                 }
                 let chosen: Vec<_> = new.into_iter().filter(|letter| ids.contains(&letter.id)).collect();
                 left = left.saturating_sub(chosen.len());
-                let calls = batches(chosen).into_iter().map(|batch| self.apply_batch(action, batch));
+                let calls = batches(chosen).into_iter().map(|batch| self.apply_batch(action, batch).boxed());
+                let calls: Vec<_> = calls.collect();
                 let done = |batch: Vec<(String, Applied)>| {
                     let mut gone = Vec::new();
                     for (id, applied) in batch {
@@ -234,7 +236,8 @@ impl DeadLetterQueue {
     async fn receive_new(&self, seen: &mut Seen) -> Result<Vec<DeadLetter>> {
         // The number is approximate, and does not include those that are invisible already.
         let visible = usize::try_from(self.depth().await?.visible).unwrap_or(usize::MAX);
-        let calls = (0..visible.div_ceil(BATCH_SIZE).clamp(1, PARALLEL_CALLS)).map(|_| self.receive());
+        let calls = (0..visible.div_ceil(BATCH_SIZE).clamp(1, PARALLEL_CALLS)).map(|_| self.receive().boxed());
+        let calls: Vec<_> = calls.collect();
         let mut new = Vec::new();
         each(calls, usize::MAX, |batch| new.extend(batch.into_iter().filter(|letter| seen.is_new(letter)))).await?;
         Ok(new)

@@ -148,7 +148,8 @@ where
 pub(crate) fn call_failed(message: String, permission: Option<&str>) -> OperateError {
     let has = |words: &[&str]| words.iter().any(|word| message.contains(word));
     let hint = if has(&["dispatch failure", "client error (Connect)", "timeout"]) {
-        Some(unreachable_hint(&message))
+        let endpoint = env::var("AWS_ENDPOINT_URL").ok().filter(|url| !url.is_empty());
+        Some(unreachable_hint(&message, endpoint.as_deref()))
     } else if has(&["ExpiredToken", "TokenRefreshRequired"]) {
         Some("The session has expired. Sign in again: aws sso login".to_owned())
     } else if has(&["RequestTimeTooSkewed", "RequestExpired", "Signature expired", "Signature not yet current"]) {
@@ -173,11 +174,11 @@ pub(crate) fn call_failed(message: String, permission: Option<&str>) -> OperateE
 }
 
 /// Next step where nothing answered.
-fn unreachable_hint(message: &str) -> String {
+fn unreachable_hint(message: &str, endpoint: Option<&str>) -> String {
     if message.contains("through the proxy") {
         return "Check the proxy in HTTPS_PROXY (NO_PROXY names hosts that need none).".to_owned();
     }
-    match env::var("AWS_ENDPOINT_URL").ok().filter(|url| !url.is_empty()) {
+    match endpoint {
         Some(url) => format!(
             "AWS_ENDPOINT_URL is {url}: start what answers there (`make run` prints its address), or unset the variable."
         ),
@@ -199,7 +200,6 @@ mod tests {
             ("could not look up the stack x: ExpiredToken: The security token is expired", "Sign in again"),
             ("could not x: InvalidClientTokenId: The security token included in the request is invalid", "access key"),
             ("could not x: RequestTimeTooSkewed: no", "clock"),
-            ("could not x: dispatch failure: io error: client error (Connect): dns error", "region's name"),
             ("could not x: dispatch failure: through the proxy p:3128: tunnel error", "HTTPS_PROXY"),
             ("could not x: ThrottlingException: Rate exceeded", "in a moment"),
         ];
@@ -207,6 +207,12 @@ mod tests {
             let hint = call_failed(message.to_owned(), Some("needs x:Y")).hint.unwrap_or_default();
             assert!(hint.contains(expected), "{message}: {hint}");
         }
+        let unknown_host = "could not x: dispatch failure: io error: client error (Connect): dns error";
+        assert!(unreachable_hint(unknown_host, None).contains("region's name"));
+        assert!(
+            unreachable_hint(unknown_host, Some("http://127.0.0.1:1"))
+                .contains("AWS_ENDPOINT_URL is http://127.0.0.1:1")
+        );
         assert_eq!(call_failed("could not x: ValidationError: no".to_owned(), Some("needs x:Y")).hint, None);
     }
 }

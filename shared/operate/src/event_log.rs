@@ -7,6 +7,7 @@ mod metadata;
 use std::collections::VecDeque;
 use std::fmt;
 
+use futures::FutureExt as _;
 use hooks_aws::ledger::value::{plain, plain_object, read_number, read_text, text};
 use hooks_aws::ledger::{IdempotencyRecord, Item, Ledger, SHARDS, day_of};
 use hooks_webhook::Event;
@@ -25,6 +26,9 @@ const BY_DAY: &str = "by-day";
 
 /// Maximum number of events in a page of a shard. `DynamoDB` also ends a page at 1 MB.
 const PAGE: i32 = 200;
+
+/// Maximum number of events in any page of a shard.
+const MAX_PAGE: i32 = 1000;
 
 /// Days that events are kept after they were last handled, unless the stack says otherwise.
 const DEFAULT_KEPT_DAYS: i64 = 35;
@@ -103,6 +107,17 @@ pub struct EntryError {
     pub message: Option<String>,
 }
 
+/// Some of the events that a filter selects, newest first.
+#[derive(Clone, Debug, Default)]
+pub struct EventPage {
+    /// The events. A page never ends between events of the same millisecond.
+    pub entries: Vec<Entry>,
+    /// Where the next page begins: its `until`. `None` after the last event.
+    pub next: Option<i64>,
+    /// Number of pages of the index that were read.
+    pub reads: usize,
+}
+
 /// The ledger as a log of events. Cheap to clone.
 #[derive(Clone)]
 pub struct EventLog {
@@ -119,15 +134,24 @@ pub struct Entries {
     day_at: i64,
     /// The day's shards. `None` before its first page.
     shards: Option<Vec<Shard>>,
+    /// Number of pages of the index that may still be read; `None` for any number.
+    reads_left: Option<usize>,
+    /// Number of pages of the index that were read.
+    reads: usize,
+    /// Size of a shard's first page. The next ones are larger.
+    first_page: i32,
 }
 
 /// Events of a day under one key of the index, newest first.
-#[derive(Clone, Default)]
+#[derive(Clone)]
 struct Shard {
     buffer: VecDeque<Entry>,
     /// Start of the next page.
     next_page: Option<Item>,
     is_over: bool,
+    /// Everything after this time was read.
+    read_to: i64,
+    page_size: i32,
 }
 
 impl EventLog {
@@ -160,13 +184,43 @@ impl EventLog {
         // The verifier's clock may be ahead of this one.
         filter.until = filter.until.min(now.saturating_add(DAY_MILLIS));
         let day_at = filter.until;
-        Entries { ledger: self.ledger.clone(), filter, day_at, shards: None }
+        let ledger = self.ledger.clone();
+        Entries { ledger, filter, day_at, shards: None, reads_left: None, reads: 0, first_page: PAGE }
+    }
+
+    /// The newest `limit` events that the filter selects, and those of the same millisecond, for `reads` pages of the index
+    /// at most: a filter that selects few of many events may find none before it must be asked again.
+    pub async fn list(&self, filter: EventFilter, limit: usize, reads: usize) -> Result<EventPage> {
+        let mut entries = self.entries(filter);
+        entries.reads_left = Some(reads);
+        entries.first_page = i32::try_from(limit.div_ceil(SHARDS) * 2).unwrap_or(PAGE).clamp(10, MAX_PAGE);
+        let mut page = EventPage::default();
+        loop {
+            let Some(entry) = entries.next().await? else {
+                page.next = entries.stopped_at();
+                break;
+            };
+            let last = page.entries.last().map(|last: &Entry| last.received_at);
+            if page.entries.len() >= limit && last != Some(entry.received_at) {
+                page.next = last.map(|last| last.0 - 1);
+                break;
+            }
+            page.entries.push(entry);
+        }
+        page.reads = entries.reads;
+        Ok(page)
     }
 
     /// An event with its body, by [`Entry::key`]. Needs `dynamodb:GetItem` on the table.
     pub async fn entry(&self, key: &str) -> Result<Option<Entry>> {
         let item = self.ledger.item("read the event", &format!("event#{key}"), "event").await?;
-        item.map(|item| Entry::read(&item)).transpose()
+        let Some(item) = item else { return Ok(None) };
+        let mut entry = Entry::read(&item)?;
+        if item.get("masked").is_some_and(|masked| masked.as_bool() == Ok(&true)) {
+            // Within a day the event can be replayed as it came.
+            entry.body = self.ledger.whole_body(key).await?.or(entry.body);
+        }
+        Ok(Some(entry))
     }
 
     /// A page of all events and idempotency records, and where the next one begins. Needs `dynamodb:Scan` on the table.
@@ -213,9 +267,15 @@ impl Entries {
         let first_day = self.filter.since.div_euclid(DAY_MILLIS);
         while self.filter.until >= self.filter.since && self.day_at.div_euclid(DAY_MILLIS) >= first_day {
             self.fill().await?;
+            let read_to = self.unread().unwrap_or(i64::MIN);
             let shards = self.shards.iter_mut().flatten().filter(|shard| !shard.buffer.is_empty());
-            if let Some(newest) = shards.max_by_key(|shard| shard.buffer[0].received_at.0) {
+            if let Some(newest) = shards.max_by_key(|shard| shard.buffer[0].received_at.0)
+                && newest.buffer[0].received_at.0 > read_to
+            {
                 return Ok(newest.buffer.pop_front());
+            }
+            if read_to != i64::MIN {
+                return Ok(None);
             }
             self.shards = None;
             self.day_at -= DAY_MILLIS;
@@ -223,19 +283,50 @@ impl Entries {
         Ok(None)
     }
 
-    /// Reads the next page of each shard whose buffer is empty, all at a time.
+    /// The latest time of this day that some shard was not read to, if reading was stopped.
+    fn unread(&self) -> Option<i64> {
+        let unread = self.shards.iter().flatten().filter(|shard| shard.buffer.is_empty() && !shard.is_over);
+        unread.map(|shard| shard.read_to).max()
+    }
+
+    /// Where reading goes on, if it was stopped: the latest time that was not read.
+    fn stopped_at(&self) -> Option<i64> {
+        let end_of_day = self.day_at.div_euclid(DAY_MILLIS).saturating_add(1).saturating_mul(DAY_MILLIS) - 1;
+        self.unread().map(|unread| unread.min(end_of_day).min(self.filter.until))
+    }
+
+    /// Reads page after page of each shard whose buffer is empty, all at a time, until each has an event or is over, or no
+    /// more may be read.
     async fn fill(&mut self) -> Result<()> {
-        let shards = self.shards.get_or_insert_with(|| vec![Shard::default(); SHARDS]);
-        let empty = shards.iter_mut().enumerate().filter(|(_, shard)| shard.buffer.is_empty() && !shard.is_over);
-        let pages = empty.map(async |(number, shard)| {
-            let day = day_of(self.day_at, number);
-            // A page may have no event that the filter selects.
-            while shard.buffer.is_empty() && !shard.is_over {
-                shard.page(&self.ledger, &self.filter, &day).await?;
+        let new = Shard {
+            buffer: VecDeque::new(),
+            next_page: None,
+            is_over: false,
+            read_to: i64::MAX,
+            page_size: self.first_page,
+        };
+        let shards = self.shards.get_or_insert_with(|| vec![new; SHARDS]);
+        loop {
+            let empty: Vec<_> =
+                shards.iter_mut().enumerate().filter(|(_, shard)| shard.buffer.is_empty() && !shard.is_over).collect();
+            if empty.is_empty() {
+                return Ok(());
             }
-            Ok(())
-        });
-        each(pages, usize::MAX, drop).await
+            if let Some(left) = &mut self.reads_left {
+                if *left < empty.len() {
+                    return Ok(());
+                }
+                *left -= empty.len();
+            }
+            self.reads += empty.len();
+            let (ledger, filter, day_at) = (&self.ledger, &self.filter, self.day_at);
+            let pages = empty.into_iter().map(|(number, shard)| {
+                let day = day_of(day_at, number);
+                async move { shard.page(ledger, filter, &day).await }.boxed()
+            });
+            let pages: Vec<_> = pages.collect();
+            each(pages, usize::MAX, drop).await?;
+        }
     }
 }
 
@@ -250,13 +341,15 @@ impl Shard {
             .set_expression_attribute_names(Some(query.names))
             .set_expression_attribute_values(Some(query.values))
             .scan_index_forward(false)
-            .limit(PAGE)
+            .limit(self.page_size)
             .set_exclusive_start_key(self.next_page.take());
         let page = request.send().await.map_err(|error| failed("list the events", &error, LEDGER_PERMISSIONS))?;
         let entries = page.items.unwrap_or_default().iter().map(Entry::read).collect::<Result<Vec<_>>>()?;
         self.buffer.extend(metadata::matching(ledger, entries, &filter.metadata).await?);
         self.next_page = page.last_evaluated_key;
         self.is_over = self.next_page.is_none();
+        self.read_to = self.next_page.as_ref().and_then(|key| read_number(key, "received_at")).unwrap_or(self.read_to);
+        self.page_size = self.page_size.saturating_mul(2).min(MAX_PAGE);
         Ok(())
     }
 }

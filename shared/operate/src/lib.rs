@@ -7,12 +7,17 @@
 //! |---|---|
 //! | [`stack`], [`endpoints`], [`metrics`] | the stack as CloudFormation and CloudWatch describe it |
 //! | [`batch_input`] | check of a batch's input file before it is uploaded |
+//! | [`calls`] | live sessions of calls: list, find, ask something of them |
 //! | [`event_log`] | events in the ledger: list, look up by id or its beginning |
 //! | [`dead_letters`] | dead letters: peek, redrive, purge |
+//! | [`batch`] | submission of a batch; its answers over all retries |
 //! | [`job`] | replay or redrive of many events, as a job that can be resumed |
 //! | [`pause`] | stop and start the handling of a category |
+//! | [`tail`] | events and outcomes as they come |
 
+pub mod batch;
 pub mod batch_input;
+pub mod calls;
 pub mod dead_letters;
 pub mod endpoints;
 pub mod error;
@@ -22,6 +27,7 @@ pub mod metrics;
 pub mod parallel;
 pub mod pause;
 pub mod stack;
+pub mod tail;
 pub mod timestamp;
 
 pub use error::{ErrorKind, OperateError, Result};

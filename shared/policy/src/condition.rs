@@ -108,9 +108,9 @@ impl Condition {
     }
 }
 
-/// The verdict for a header that is not there. Every call has `From` and `To`, so these are unreadable, never absent.
+/// The verdict for a header that is not there. Every call has a caller, so a missing `From` is unreadable, never absent.
 fn without_value(header: &str, matcher: &Matcher, is_complete: bool) -> Verdict {
-    let why = if is_address(header) {
+    let why = if is_caller(header) {
         Unreadable("the header is missing, although every call has one")
     } else if is_complete {
         return Verdict::of(matches!(matcher, Matcher::Is(State::Absent)));
@@ -123,8 +123,12 @@ fn without_value(header: &str, matcher: &Matcher, is_complete: bool) -> Verdict 
     }
 }
 
+pub(crate) fn is_caller(header: &str) -> bool {
+    ["from", "f"].contains(&header.to_ascii_lowercase().as_str())
+}
+
 pub(crate) fn is_address(header: &str) -> bool {
-    ["from", "f", "to", "t"].contains(&header.to_ascii_lowercase().as_str())
+    is_caller(header) || ["to", "t"].contains(&header.to_ascii_lowercase().as_str())
 }
 
 fn strongest(one: Verdict, other: Verdict) -> Verdict {

@@ -182,11 +182,12 @@ impl Parser {
             }
             Some(_) => Some(true),
         };
-        let matcher = self.matcher(path, fields, is_address, user == Some(true));
+        let is_caller = header.as_deref().is_some_and(condition::is_caller);
+        let matcher = self.matcher(path, fields, is_caller, user == Some(true));
         Some(Condition::Header { header: header?, user: user?, matcher: matcher? })
     }
 
-    fn matcher(&mut self, path: &str, fields: &Map<String, Value>, address: bool, user: bool) -> Option<Matcher> {
+    fn matcher(&mut self, path: &str, fields: &Map<String, Value>, caller: bool, user: bool) -> Option<Matcher> {
         let present: Vec<&str> =
             ["exact", "prefix", "regex", "is"].into_iter().filter(|name| fields.contains_key(*name)).collect();
         let [name] = present[..] else {
@@ -196,8 +197,9 @@ impl Parser {
         if name == "is" {
             return match fields[name].as_str() {
                 Some("present") => Some(Matcher::Is(State::Present)),
-                Some("absent") if address => self
-                    .error(&at, "must not be \"absent\": every call has From and To, so a missing one is unreadable"),
+                Some("absent") if caller => {
+                    self.error(&at, "must not be \"absent\": every call has a From, so a missing one is unreadable")
+                }
                 Some("absent") => Some(Matcher::Is(State::Absent)),
                 Some("unreadable") => Some(Matcher::Is(State::Unreadable)),
                 _ => self.error(&at, "must be \"present\", \"absent\" or \"unreadable\""),

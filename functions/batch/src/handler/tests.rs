@@ -34,7 +34,8 @@ impl Fixture {
         batch.as_object_mut().unwrap().append(&mut changes.as_object().unwrap().clone());
         server.reply_at(&format!("/v1/batches/{ID}"), Reply::json(&batch));
         let (s3, artifacts) = S3::start().await;
-        let handler = BatchHandler { openai: OpenAi::fixed(server.openai()), alert_failed_share: 0.1 };
+        let handler =
+            BatchHandler { openai: OpenAi::fixed(server.openai()), alert_failed_share: 0.1, deletes_files: false };
         Self { server, s3, artifacts, handler }
     }
 

@@ -188,7 +188,7 @@ impl Live<'_> {
         }
         let result = ToolResult { is_success: true, output: json!({"transferred": true}).to_string() };
         self.finish_own(&transfer.claim, transfer.call_id, result).await;
-        self.publish("call.transferred", json!({"fallback": transfer.tried_fallback})).await;
+        self.publish("call.transferred", "transferred", json!({"fallback": transfer.tried_fallback})).await;
     }
 }
 

@@ -31,7 +31,7 @@ impl Live<'_> {
         self.keep().await;
         if is_first {
             self.record_active().await;
-            self.publish("call.started", json!({"facts": self.record.facts})).await;
+            self.publish("call.started", "active", json!(self.record.facts)).await;
         } else {
             self.take_over_tools().await?;
             if !planned {
@@ -75,15 +75,14 @@ impl Live<'_> {
             }
             EventKind::Usage { seconds, .. } => self.usage.seconds(seconds.unwrap_or_default()),
             EventKind::Dtmf(key) => {
-                self.limits.active(now_ms());
+                self.limits.caller_active(now_ms());
                 self.key_pressed(&key).await?;
             }
-            EventKind::SpeechStarted | EventKind::SpeechStopped | EventKind::OutputStarted => {
-                self.limits.active(now_ms());
-            }
+            EventKind::SpeechStarted | EventKind::SpeechStopped => self.limits.caller_active(now_ms()),
+            EventKind::OutputStarted => self.limits.model_active(now_ms()),
             // What was to be heard was heard: a call that is to be hung up may be.
             EventKind::OutputStopped => {
-                self.limits.active(now_ms());
+                self.limits.model_active(now_ms());
                 self.hang_up_at = self.hang_up_at.map(|_| Instant::now());
             }
             EventKind::Error(refusal) => {
@@ -99,8 +98,13 @@ impl Live<'_> {
     }
 
     async fn heard(&mut self, event_id: Option<&str>, transcript: &Transcript) {
-        self.limits.active(now_ms());
-        let role = if transcript.side == Side::Caller { "caller" } else { "assistant" };
+        let role = if transcript.side == Side::Caller {
+            self.limits.caller_active(now_ms());
+            "caller"
+        } else {
+            self.limits.model_active(now_ms());
+            "assistant"
+        };
         // A Realtime session tells the whole utterance at its end, a Live session fragments alone.
         let key = match (self.start.api, &transcript.item_id, transcript.span_ms) {
             (CallApi::Realtime, Some(item), _) if transcript.done => format!("{item}/{role}"),

@@ -310,22 +310,25 @@ impl<'a> Live<'a> {
     }
 
     /// Publishes something that happened to the call.
-    pub(super) async fn publish(&self, kind: &str, summary: serde_json::Value) {
-        publish(self.services, self.start, kind, &json!(self.record.state.as_str()), summary).await;
+    pub(super) async fn publish(&self, kind: &str, status: &str, summary: serde_json::Value) {
+        publish(self.services, self.start, kind, None, status, summary).await;
     }
 }
 
-/// Publishes something that happened to a call. It is published at least once, with an idempotency key.
+/// Publishes something that happened to a call, or to one of its tool calls. It may be published twice, with the same key.
 pub(super) async fn publish(
     services: &Services,
     start: &Start,
     kind: &str,
-    status: &serde_json::Value,
+    call_id: Option<&str>,
+    status: &str,
     summary: serde_json::Value,
 ) {
+    let of_call = call_id.map(|call_id| format!("/{call_id}")).unwrap_or_default();
+    let key = format!("{kind}/{}/{}{of_call}", start.api, start.id);
     let detail = json!({
-        "id": format!("{kind}/{}", start.id),
-        "idempotency_key": format!("{kind}/{}/{}", start.api, start.id),
+        "id": key,
+        "idempotency_key": key,
         "object_id": start.id,
         "status": status,
         "summary": summary,

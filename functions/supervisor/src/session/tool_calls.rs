@@ -373,6 +373,7 @@ async fn keep_result(services: &Services, claim: &ToolClaim, result: &ToolResult
 }
 
 async fn publish_run(services: &Services, start: &Start, call_id: &str, name: &str, is_success: bool) {
-    let status = json!(if is_success { "done" } else { "failed" });
-    publish(services, start, "call.tool_run", &status, json!({"tool": name, "call_id": call_id})).await;
+    let status = if is_success { "done" } else { "failed" };
+    let summary = json!({"tool": name, "call_id": call_id});
+    publish(services, start, "call.tool_run", Some(call_id), status, summary).await;
 }

@@ -209,3 +209,21 @@ fn whatever_is_changed_in_an_event_it_is_answered() {
     });
     result.unwrap();
 }
+
+/// What no HTTP server passes on; the other hostile requests go to the deployed stack, in `tests/test_hostile_requests.py`.
+#[test]
+fn every_hostile_event_of_the_table_has_the_expected_outcome() {
+    let stand = Stand::start();
+    let table = concat!(env!("CARGO_MANIFEST_DIR"), "/../../tests/hostile_requests.json");
+    let table: Value = serde_json::from_slice(&std::fs::read(table).unwrap()).unwrap();
+    let rows = table["events"].as_array().unwrap();
+    assert!(rows.len() >= 60);
+    for row in rows {
+        let mut event = genuine();
+        for (place, value) in row["set"].as_object().unwrap() {
+            let (parent, name) = place.rsplit_once('/').unwrap();
+            event.pointer_mut(parent).unwrap()[name] = value.clone();
+        }
+        assert_eq!(outcome(&stand, event.to_string().as_bytes()), row["outcome"], "{}", row["name"]);
+    }
+}

@@ -6,7 +6,7 @@ use serde_json::Value;
 use super::change::{Change, Item, WriteResult};
 use super::session::pk;
 use super::value::{number, read_number, read_text, text};
-use super::{Ledger, bounded, expires_at, now, random_token};
+use super::{Ledger, bounded, now, random_token};
 use crate::AwsError;
 
 /// Beginning of the sort keys.
@@ -60,7 +60,7 @@ impl Ledger {
             .set("argument", text(argument.to_string()))
             .set("asked_by", text(asked_by))
             .set("asked_at", number(asked_at))
-            .set("expires_at", number(expires_at()));
+            .set("expires_at", number(self.expires_at()));
         let sk = format!("{SK}{control}");
         self.change("ask the session", &pk(api, id), &sk, change, "attribute_not_exists(pk)").await?;
         Ok(control)

@@ -10,7 +10,7 @@ use serde_json::{Map, Value};
 use super::change::{Change, Item, WriteResult};
 use super::job::{SK, pk};
 use super::value::{number, read_text, text};
-use super::{Ledger, expires_at, now};
+use super::{Ledger, now};
 use crate::AwsError;
 
 const INDEX: &str = "by-due";
@@ -85,7 +85,7 @@ impl Ledger {
         };
         let waiting = expected()
             .set("waiting", text(category))
-            .set("expires_at", number(expires_at().saturating_add((due_at - now() / 1000).max(0))))
+            .set("expires_at", number(self.expires_at().saturating_add((due_at - now() / 1000).max(0))))
             .remove("overdue_at")
             .remove("queue_again_at")
             .compare("terminal")
@@ -95,6 +95,15 @@ impl Ledger {
             self.change(ACTION, &pk, SK, expected(), "attribute_exists(pk)").await?;
         }
         Ok(())
+    }
+
+    /// Expects the end of an object no more. Its context stays for its outcome. `false`: nothing was expected.
+    pub async fn expect_no_more(&self, category: &str, object_id: &str) -> Result<bool, AwsError> {
+        let change = Change::default().remove("waiting").remove("due_at").remove("queue_again_at");
+        let written = self
+            .change("delete the expectation", &pk(category, object_id), SK, change, "attribute_exists(#waiting)")
+            .await?;
+        Ok(matches!(written, WriteResult::Yes(_)))
     }
 
     /// The expectations of a category that wait and are due before a moment (Unix seconds), behind those that were

@@ -8,16 +8,23 @@ use aws_sdk_dynamodb::types::AttributeValue;
 use aws_smithy_types::DateTime;
 use aws_smithy_types::date_time::Format;
 use hooks_protocol::Status;
+use hooks_webhook::{PERSONAL, masked};
 
 use super::change::{Change, WriteResult};
 use super::record::{Claim, IdempotencyRecord};
-use super::value::{map, number, object, read_text, text, texts};
-use super::{Ledger, bounded, expires_at, now};
+use super::value::{map, number, object, read_number, read_text, text, texts};
+use super::{Ledger, bounded, now};
 use crate::AwsError;
 use crate::outcomes::Outcome;
 use crate::queue::Delivered;
 
 const SK: &str = "event";
+
+/// Sort key of the whole body of an event whose item has a masked one.
+const BODY_SK: &str = "body";
+
+/// Time for which a whole body is kept, in seconds: a replay needs it.
+const WHOLE_BODY_SECONDS: i64 = 24 * 60 * 60;
 
 /// Maximum length of a body that is kept, in bytes; the module's documentation has the sum.
 const MAX_BODY: usize = 300 * 1024;
@@ -53,7 +60,7 @@ impl Ledger {
     ///
     /// `false`: it or a later attempt was written before, and a later one stays the last word.
     pub async fn log(&self, delivered: &Delivered, claim: &Claim, end: &AttemptEnd<'_>) -> Result<bool, AwsError> {
-        let change = described(delivered).set("claims", number(claim.claims.into()));
+        let change = self.described(delivered).set("claims", number(claim.claims.into()));
         let told = |change: Change| change.set("end_told", number(claim.claims.into()));
         let ended = |change, status| told(state(change, status)).set("handled_at", number(now()));
         let (change, result, reason) = match *end {
@@ -110,7 +117,8 @@ impl Ledger {
         if is_own && record.status == Status::Replaying {
             return Ok(());
         }
-        let change = described(delivered)
+        let change = self
+            .described(delivered)
             .set("claims", number(record.claims.into()))
             .set("handled_at", number(record.ended_at.unwrap_or_else(now)));
         let told = |change: Change| change.set("end_told", number(record.ended_by.into()));
@@ -135,6 +143,43 @@ impl Ledger {
         self.write(delivered, change, &record.token, attempts, condition).await.map(drop)
     }
 
+    /// The body with the data of callers and users masked; `None` when it has none, or when nothing is masked.
+    fn masked(&self, Delivered { message, .. }: &Delivered) -> Option<String> {
+        if self.masks { masked(&message.body, &PERSONAL) } else { None }
+    }
+
+    /// The delivery's part of the item. The first delivery's arrival stays.
+    fn described(&self, delivered: &Delivered) -> Change {
+        let Delivered { category, message, event } = delivered;
+        let received_at = message.received_at.cast_signed();
+        let change = Change::default()
+            .keep_or_set("day", text(day_of(received_at, shard(&message.webhook_id))))
+            .keep_or_set("received_at", number(received_at))
+            .keep_or_set("source", text(message.source.as_str()))
+            .set("webhook_timestamp", text(&message.webhook_timestamp))
+            .set("event_id", text(&event.id))
+            .set("event_type", text(&event.event_type))
+            .set("category", text(category.as_str()))
+            .set_or_remove("object_id", event.object_id().map(text))
+            .set("expires_at", number(self.expires_at()));
+        let masked = self.masked(delivered);
+        let change = change.set_or_remove("masked", masked.as_ref().map(|_| AttributeValue::Bool(true)));
+        let body = masked.as_deref().unwrap_or(&message.body);
+        if body.len() <= MAX_BODY {
+            change.set("body", text(body)).remove("body_omitted")
+        } else {
+            change.remove("body").set("body_omitted", number(body.len().try_into().unwrap_or(i64::MAX)))
+        }
+    }
+
+    /// The whole body of an event whose item has a masked one; `None` when its day is over. Needs `dynamodb:GetItem`.
+    pub async fn whole_body(&self, key: &str) -> Result<Option<String>, AwsError> {
+        let item = self.item("read the event's body", &format!("event#{key}"), BODY_SK).await?;
+        // The table may keep an expired item for days.
+        let item = item.filter(|item| read_number(item, "expires_at").is_some_and(|end| end > now() / 1000));
+        Ok(item.and_then(|item| read_text(&item, "body").map(str::to_owned)))
+    }
+
     async fn write(
         &self,
         delivered: &Delivered,
@@ -144,6 +189,12 @@ impl Ledger {
         condition: &str,
     ) -> Result<WriteResult, AwsError> {
         let pk = pk(delivered);
+        if self.masked(delivered).is_some() && delivered.message.body.len() <= MAX_BODY {
+            let whole = Change::default()
+                .set("body", text(&delivered.message.body))
+                .set("expires_at", number(now() / 1000 + WHOLE_BODY_SECONDS));
+            self.change("keep the event's body for a day", &pk, BODY_SK, whole, "attribute_not_exists(pk)").await?;
+        }
         let change = change.set("token", text(token)).append("attempts", attempts);
         let result = self.change("write the event's history", &pk, SK, change, condition).await?;
         if let WriteResult::Yes(item) = &result {
@@ -159,27 +210,6 @@ impl Ledger {
 
 fn pk(Delivered { message, .. }: &Delivered) -> String {
     format!("event#{}#{}", message.endpoint, message.webhook_id)
-}
-
-/// The delivery's part of the item. The first delivery's arrival stays.
-fn described(Delivered { category, message, event }: &Delivered) -> Change {
-    let received_at = message.received_at.cast_signed();
-    let change = Change::default()
-        .keep_or_set("day", text(day_of(received_at, shard(&message.webhook_id))))
-        .keep_or_set("received_at", number(received_at))
-        .keep_or_set("source", text(message.source.as_str()))
-        .set("webhook_timestamp", text(&message.webhook_timestamp))
-        .set("event_id", text(&event.id))
-        .set("event_type", text(&event.event_type))
-        .set("category", text(category.as_str()))
-        .set_or_remove("object_id", event.object_id().map(text))
-        .set("expires_at", number(expires_at()));
-    let body = &message.body;
-    if body.len() <= MAX_BODY {
-        change.set("body", text(body)).remove("body_omitted")
-    } else {
-        change.remove("body").set("body_omitted", number(body.len().try_into().unwrap_or(i64::MAX)))
-    }
 }
 
 fn state(change: Change, status: Status) -> Change {

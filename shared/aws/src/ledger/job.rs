@@ -6,7 +6,7 @@ use super::change::{Change, WriteResult};
 use super::expectation::of_attribute;
 use super::record::Claim;
 use super::value::{number, object, read_number, read_text, text, texts};
-use super::{LIFETIME, Ledger, bounded, expires_at};
+use super::{Ledger, bounded};
 use crate::AwsError;
 use crate::outcomes::Outcome;
 
@@ -48,7 +48,7 @@ impl Ledger {
     pub async fn record_job_of(&self, category: &str, outcome: &Outcome, event: &str) -> Result<JobResult, AwsError> {
         let Some(object_id) = &outcome.object_id else { return Ok(JobResult::default()) };
         // What is expected later may wait as long again as everything is kept.
-        let expires_at = expires_at() + if outcome.terminal { 0 } else { LIFETIME.as_secs().cast_signed() };
+        let expires_at = self.expires_at() + if outcome.terminal { 0 } else { self.lifetime.as_secs().cast_signed() };
         let mut change = Change::default()
             .set("category", text(category))
             .set("object_id", text(object_id))

@@ -2,7 +2,7 @@
 
 use super::change::{Change, WriteResult};
 use super::value::{number, read_text, text};
-use super::{Ledger, expires_at, now, random_token};
+use super::{Ledger, now, random_token};
 use crate::AwsError;
 
 const SK: &str = "lease";
@@ -22,7 +22,7 @@ impl Ledger {
         let change = Change::default()
             .set("holder", text(&lease.token))
             .set("lease_until", number(until))
-            .set("expires_at", number(expires_at()))
+            .set("expires_at", number(self.expires_at()))
             .value("now", number(now()));
         let condition = "attribute_not_exists(pk) OR #lease_until < :now";
         Ok(match self.change("take the lease", &lease.pk, SK, change, condition).await? {

@@ -4,7 +4,7 @@ use hooks_protocol::{Decision, Kind, Record, Status, decide};
 
 use super::change::{Change, Item, WriteResult};
 use super::value::{map, number, read_map, read_number, read_text, text, texts};
-use super::{AttemptEnd, Ledger, bounded, expires_at, now, random_token};
+use super::{AttemptEnd, Ledger, bounded, now, random_token};
 use crate::AwsError;
 
 const SK: &str = "record";
@@ -168,7 +168,7 @@ impl Ledger {
             .set("lease_until", number(lease_until))
             .set("claimed_at", number(claim.claimed_at))
             .set("claims", number(claims(found).into()))
-            .set("expires_at", number(expires_at()));
+            .set("expires_at", number(self.expires_at()));
         if status == Status::InProgress {
             change = change.set("event", text(&claim.event)).remove("ended_at").remove("outcome").remove("error");
             change = change.remove("ended_by");

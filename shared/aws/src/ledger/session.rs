@@ -8,7 +8,7 @@ use serde_json::{Map, Value};
 
 use super::change::{Change, Item, WriteResult};
 use super::value::{number, object, plain_object, read_map, read_number, read_text, text};
-use super::{Ledger, bounded, expires_at, now, random_token};
+use super::{Ledger, bounded, now, random_token};
 use crate::AwsError;
 
 const SK: &str = "session";
@@ -143,7 +143,7 @@ impl Ledger {
             .set("facts", object(new.facts))
             .set_or_remove("caller", new.caller.map(text))
             .set("opened_at", number(now()))
-            .set("expires_at", number(expires_at()));
+            .set("expires_at", number(self.expires_at()));
         let condition = "attribute_not_exists(pk)";
         let written = self.change("record the session", &pk(new.api, new.id), SK, change, condition).await?;
         Ok(matches!(written, WriteResult::Yes(_)))
@@ -179,7 +179,7 @@ impl Ledger {
             .set("generation", number(generation.into()))
             .set("token", text(&hold.token))
             .set("lease_until", number(lease_until))
-            .set("expires_at", number(expires_at()))
+            .set("expires_at", number(self.expires_at()))
             .compare("state")
             .value("ended", text(SessionState::Ended.as_str()))
             .returns_all();

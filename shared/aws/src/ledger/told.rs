@@ -1,8 +1,8 @@
 //! The item of something that people are told of once.
 
+use super::Ledger;
 use super::change::Change;
 use super::value::number;
-use super::{Ledger, expires_at};
 use crate::AwsError;
 
 /// The sort key of its item.
@@ -16,7 +16,7 @@ impl Ledger {
 
     /// Remembers that people were told of this, for as long as everything is kept.
     pub async fn told(&self, name: &str) -> Result<(), AwsError> {
-        let change = Change::default().set("expires_at", number(expires_at()));
+        let change = Change::default().set("expires_at", number(self.expires_at()));
         self.change("note what people were told", &pk(name), SK, change, "attribute_not_exists(pk)").await.map(drop)
     }
 }

@@ -233,3 +233,44 @@ async fn who_asked_for_a_replay_is_kept() {
     assert_eq!((text("source"), text("asked_by")), (Some("replay"), Some("ada")));
     assert!(matches!(attempt["begun"], AttributeValue::N(_)) && matches!(attempt["ended"], AttributeValue::N(_)));
 }
+
+/// A delivery with a caller in it.
+fn call() -> hooks_aws::queue::Delivered {
+    let body = r#"{"id":"evt_wh_1","type":"realtime.call.incoming","data":{"call_id":"rtc_1","sip_headers":[{"name":"From","value":"+4930123"}]}}"#;
+    let mut call = delivery("wh_1");
+    body.clone_into(&mut call.message.body);
+    call
+}
+
+#[tokio::test]
+async fn a_caller_is_kept_whole_for_a_day_and_masked_after_it() {
+    let table = Table::new().await;
+    assert!(table.ledger.log(&call(), &claim("wh_1"), &AttemptEnd::Later("later")).await.unwrap());
+
+    let kept = table.event("wh_1", "body").await.unwrap();
+    assert_eq!(kept, call().message.body.replace("+4930123", "***"));
+    assert_eq!(table.ledger.whole_body("project#wh_1").await.unwrap(), Some(call().message.body));
+    let whole = table.item("event#project#wh_1", "body").await;
+    let left = whole["expires_at"].as_n().unwrap().parse::<i64>().unwrap() - now() / 1000;
+    assert!((86_000..=86_400).contains(&left), "{left}");
+
+    // The day is over, and the table has not removed it yet.
+    let expired = [("pk", "event#project#wh_1"), ("sk", "body"), ("body", "x")];
+    let mut expired = expired.map(|(name, value)| (name, AttributeValue::S(value.to_owned()))).to_vec();
+    expired.push(("expires_at", AttributeValue::N((now() / 1000 - 1).to_string())));
+    table.put(&expired).await;
+    assert_eq!(table.ledger.whole_body("project#wh_1").await.unwrap(), None);
+}
+
+#[tokio::test]
+async fn nothing_is_masked_where_that_is_switched_off_or_where_there_is_no_caller() {
+    let table = Table::new().await;
+    let open = table.ledger.clone().masking(false);
+    assert!(open.log(&call(), &claim("wh_1"), &AttemptEnd::Later("later")).await.unwrap());
+    assert_eq!(table.event("wh_1", "body").await, Some(call().message.body.clone()));
+    assert_eq!(open.body_of_dead_letter(&call().message.body), call().message.body);
+    assert!(!table.ledger.body_of_dead_letter(&call().message.body).contains("+4930123"));
+
+    assert!(table.ledger.log(&delivery("wh_2"), &claim("wh_2"), &AttemptEnd::Later("later")).await.unwrap());
+    assert_eq!(table.ledger.whole_body("project#wh_2").await.unwrap(), None);
+}

@@ -11,6 +11,9 @@ use serde_json::Value;
 
 const AUDIO: [&str; 3] = ["session.input_audio.append", "session.output_audio.delta", "response.output_audio.delta"];
 
+/// Longest text that is shown, with the mark of its cut and a masked key at its end.
+const SHOWN: usize = 310;
+
 fuzz_target!(|input: &[u8]| {
     let Some((first, message)) = input.split_first() else { return };
     let api = if *first == b'L' { CallApi::Live } else { CallApi::Realtime };
@@ -29,11 +32,11 @@ fn check(message: &[u8], event: &ServerEvent) {
         EventKind::Unreadable { bytes, .. } => {
             assert_eq!(*bytes, message.len());
             if let Ok(Value::Object(object)) = serde_json::from_slice(message) {
-                assert!(!object.get("type").is_some_and(|kind| kind.as_str().is_some_and(|kind| !kind.is_empty())));
+                assert!(!object.get("type").is_some_and(|kind| kind.as_str().is_some_and(|kind| !kind.trim().is_empty())));
             }
         }
-        EventKind::Other { name } => assert!(!name.is_empty() && name.chars().count() <= 301),
-        EventKind::Error(refusal) | EventKind::Info(refusal) => assert!(refusal.to_string().chars().count() <= 1000),
+        EventKind::Other { name } => assert!(!name.is_empty() && name.chars().count() <= SHOWN),
+        EventKind::Error(refusal) | EventKind::Info(refusal) => assert!(refusal.to_string().chars().count() <= 3 * SHOWN + 10),
         EventKind::ToolCall(call) => assert!(!call.call_id.is_empty() && !call.name.is_empty()),
         EventKind::ResponseDone(done) => assert!(done.tool_calls.len() <= 64),
         _ => {}

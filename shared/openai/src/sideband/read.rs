@@ -49,7 +49,9 @@ impl ServerEvent {
             return unreadable("not an object");
         }
         let [name, id, answers] = json.pick(["type", "event_id", "client_event_id"]);
-        let Some(name) = owned(name) else { return unreadable("without a type") };
+        let Some(name) = owned(name).filter(|name| !name.trim().is_empty()) else {
+            return unreadable("without a type");
+        };
         let kind = match api {
             CallApi::Live => live(&name, json),
             CallApi::Realtime => realtime(&name, json),
@@ -474,6 +476,11 @@ mod tests {
         }
         let event = json!({"type": "input_audio_buffer.dtmf_event_received", "event": "#", "received_at": 1});
         assert_eq!(realtime(&event), EventKind::Dtmf("#".into()));
+    }
+
+    #[test]
+    fn a_blank_type_is_none() {
+        assert!(matches!(live(&json!({"type": " \n"})), EventKind::Unreadable { reason: "without a type", .. }));
     }
 
     #[test]

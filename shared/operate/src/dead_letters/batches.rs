@@ -7,6 +7,7 @@ use aws_sdk_sqs::types::{
     BatchResultErrorEntry, ChangeMessageVisibilityBatchRequestEntry, DeleteMessageBatchRequestEntry,
     MessageSystemAttributeName, SendMessageBatchRequestEntry,
 };
+use futures::FutureExt as _;
 use hooks_aws::cause;
 
 use super::{Applied, BATCH_SIZE, DeadLetter, DeadLetterQueue, DlqAction, PARALLEL_CALLS, Seen};
@@ -98,15 +99,20 @@ impl DeadLetterQueue {
     /// Makes received messages visible again. If a call fails, they become visible after [`VISIBILITY_SECONDS`].
     pub(super) async fn make_visible(&self, seen: Seen) {
         let receipts: Vec<_> = seen.invisible.into_values().collect();
-        let calls = receipts.chunks(BATCH_SIZE).map(async |batch| {
+        let calls = receipts.chunks(BATCH_SIZE).map(|batch| {
             let entries = batch.iter().enumerate().filter_map(|(at, receipt)| {
                 let entry = ChangeMessageVisibilityBatchRequestEntry::builder().id(at.to_string());
                 entry.receipt_handle(receipt).visibility_timeout(0).build().ok()
             });
             let request = self.client.change_message_visibility_batch().queue_url(&self.url);
-            drop(request.set_entries(Some(entries.collect())).send().await);
-            Ok::<_, OperateError>(())
+            let request = request.set_entries(Some(entries.collect()));
+            async move {
+                drop(request.send().await);
+                Ok::<_, OperateError>(())
+            }
+            .boxed()
         });
+        let calls: Vec<_> = calls.collect();
         let _ = each(calls, PARALLEL_CALLS, drop).await;
     }
 }

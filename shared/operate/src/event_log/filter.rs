@@ -17,7 +17,7 @@ pub struct EventFilter {
     pub since: i64,
     /// Latest time of receipt.
     pub until: i64,
-    /// What events must have; all of it.
+    /// What events must have; of several values of a field, one.
     pub include: Vec<(Field, String)>,
     /// What events must not have; none of it.
     pub exclude: Vec<(Field, String)>,
@@ -39,6 +39,8 @@ pub enum Field {
     Reason,
     /// Id of the object.
     Object,
+    /// How it first came.
+    Source,
     /// Id of the event.
     EventId,
     /// Beginning of the event's id.
@@ -62,6 +64,7 @@ impl Field {
             Self::State => "state",
             Self::Reason => "reason",
             Self::Object => "object_id",
+            Self::Source => "source",
             Self::EventId | Self::EventIdPrefix => "event_id",
         }
     }
@@ -84,9 +87,20 @@ impl Query {
         let values = [(":day", text(day)), (":since", number(filter.since)), (":until", number(filter.until))];
         let values = values.map(|(name, value)| (name.to_owned(), value)).into();
         let mut query = Self { conditions: Vec::new(), projection, names, values };
-        for (field, value) in &filter.include {
-            if let Some(condition) = query.condition(*field, value) {
-                query.conditions.push(condition);
+        for (at, (field, _)) in filter.include.iter().enumerate() {
+            let mut of_field = filter.include.iter().enumerate().filter(|(_, (other, _))| other == field);
+            if of_field.clone().next().is_some_and(|(first, _)| first < at) {
+                continue;
+            }
+            // A value that every event has makes the others needless.
+            let conditions: Option<Vec<_>> = of_field.try_fold(Vec::new(), |mut conditions, (_, (field, value))| {
+                conditions.push(query.condition(*field, value)?);
+                Some(conditions)
+            });
+            match conditions.as_deref() {
+                None | Some([]) => {}
+                Some([one]) => query.conditions.push(one.clone()),
+                Some(several) => query.conditions.push(format!("({})", several.join(" OR "))),
             }
         }
         for (field, value) in &filter.exclude {
@@ -169,6 +183,16 @@ mod tests {
             )
         );
         assert_eq!(query.values[":value6"], text("batch_1"));
+    }
+
+    #[test]
+    fn of_several_values_of_a_field_one_must_match() {
+        let several = [(Field::Category, "batch"), (Field::State, "failed"), (Field::Category, "file")];
+        assert_eq!(
+            query(&several, &[]).filter().as_deref(),
+            Some("(#category = :value3 OR #category = :value4) AND #state = :value5")
+        );
+        assert_eq!(query(&[(Field::Type, "batch.*"), (Field::Type, "*")], &[]).filter(), None);
     }
 
     #[test]

@@ -2,6 +2,8 @@
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
+use futures::FutureExt as _;
+use futures::future::BoxFuture;
 use hooks_webhook::Category;
 use serde::{Deserialize, Serialize};
 
@@ -67,7 +69,7 @@ pub async fn run_redrive(
         };
         let applied = queue.apply(DlqAction::Redrive, &ids, &mut letters, &is_stopped, note).await;
         let sent = moved.iter().filter_map(|id| keys.get(id.as_str()).copied());
-        let noted = each(sent.map(|key| jobs.end(&job.name, key, StepState::Sent)), PARALLEL, drop).await;
+        let noted = each(ends(jobs, job, sent, StepState::Sent), PARALLEL, drop).await;
         // What was not found is left out only if all of the queue was looked at: SQS refused none of it, and no other reader
         // has received some.
         let looked = applied.is_ok() && !is_stopped() && letters.refused == 0;
@@ -76,8 +78,7 @@ pub async fn run_redrive(
             let gone: Vec<_> = keys.iter().filter(|(id, _)| !moved.contains(*id)).map(|(_, key)| *key).collect();
             let why = "it is not in its dead-letter queue any more";
             left_out.extend(gone.iter().take(20).map(|key| ((*key).to_owned(), why.to_owned())));
-            result =
-                each(gone.into_iter().map(|key| jobs.end(&job.name, key, StepState::LeftOut)), PARALLEL, drop).await;
+            result = each(ends(jobs, job, gone.into_iter(), StepState::LeftOut), PARALLEL, drop).await;
         }
         result = applied.and(noted).and(result);
         if result.is_err() {
@@ -89,4 +90,14 @@ pub async fn run_redrive(
     result?;
     let job = settled?;
     Ok(JobReport { is_stopped: stopped && !job.is_done, job, left_out, letters })
+}
+
+/// The calls that end these steps.
+fn ends<'a>(
+    jobs: &'a Jobs,
+    job: &'a Job,
+    keys: impl Iterator<Item = &'a str>,
+    state: StepState,
+) -> Vec<BoxFuture<'a, Result<()>>> {
+    keys.map(|key| jobs.end(&job.name, key, state).boxed()).collect()
 }

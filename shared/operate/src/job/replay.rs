@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use futures::FutureExt as _;
 use hooks_aws::queue::{Message, QueueSender, Source};
 use hooks_webhook::Event;
 
@@ -55,7 +56,8 @@ pub async fn run_replay(
             stopped = true;
             break;
         }
-        let calls = chunk.iter().map(|step| Box::pin(replay(jobs, log, queues, job, step)));
+        let calls = chunk.iter().map(|step| replay(jobs, log, queues, job, step).boxed());
+        let calls: Vec<_> = calls.collect();
         let note = |replayed| {
             done += 1;
             progress(done);

@@ -4,6 +4,7 @@ use std::collections::HashMap;
 
 use aws_sdk_dynamodb::operation::update_item::UpdateItemError;
 use aws_sdk_dynamodb::types::{AttributeValue, PutRequest, WriteRequest};
+use futures::FutureExt as _;
 use hooks_aws::clock::{now_ms, now_seconds};
 use hooks_aws::ledger::value::{number, read_number, read_text, text};
 use hooks_aws::ledger::{Item, Ledger};
@@ -74,7 +75,8 @@ impl Jobs {
                 ])
             })
             .collect();
-        let calls = items.chunks(BATCH).map(|batch| self.write(batch));
+        let calls = items.chunks(BATCH).map(|batch| self.write(batch).boxed());
+        let calls: Vec<_> = calls.collect();
         each(calls, PARALLEL, drop).await?;
         let now = now_ms();
         let total = i64::try_from(new.steps.len()).unwrap_or(i64::MAX);
@@ -132,7 +134,8 @@ impl Jobs {
         }
         names.truncate(limit);
         let mut jobs = Vec::new();
-        each(names.iter().map(|name| self.get(name)), PARALLEL, |job| jobs.extend(job)).await?;
+        let calls: Vec<_> = names.iter().map(|name| self.get(name).boxed()).collect();
+        each(calls, PARALLEL, |job| jobs.extend(job)).await?;
         jobs.sort_by(|one, other| other.created_at.cmp(&one.created_at).then_with(|| one.name.cmp(&other.name)));
         Ok(jobs)
     }

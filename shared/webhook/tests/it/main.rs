@@ -3,6 +3,7 @@
 
 #![expect(clippy::panic, clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod axum_example;
 mod conformance;
 mod corpus;
 mod events;

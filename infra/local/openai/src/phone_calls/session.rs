@@ -354,7 +354,8 @@ impl Session {
                 Api::Realtime => realtime::snapshot(&self.id, &self.config, self.expires_at),
             };
         }
-        if event.get("event_id").is_none() {
+        // The only event without an id.
+        if event.get("event_id").is_none() && event["type"] != "input_audio_buffer.dtmf_event_received" {
             event["event_id"] = hex_id("event_").into();
         }
         event

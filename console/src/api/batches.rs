@@ -1,0 +1,102 @@
+//! Batches.
+
+use axum::Json;
+use axum::extract::Path;
+use axum::extract::rejection::JsonRejection;
+use axum::http::StatusCode;
+use hooks_webhook::Category;
+use serde::Deserialize;
+use serde_json::{Map, Value};
+use utoipa::ToSchema;
+
+use super::ListPage;
+use crate::console::Console;
+use crate::data::batches::{self, BatchView};
+use crate::data::filter::before;
+use crate::data::{objects, submit as submission};
+use crate::http::problem::Problem;
+use crate::pages::Seen;
+
+/// A batch to submit.
+#[derive(Deserialize, ToSchema)]
+pub(crate) struct NewBatch {
+    /// Requests, each with `custom_id`, `method`, `url` and `body`.
+    #[schema(min_items = 1, max_items = 50_000)]
+    requests: Vec<Map<String, Value>>,
+    /// Metadata of the batch.
+    #[serde(default)]
+    metadata: std::collections::BTreeMap<String, String>,
+}
+
+/// List batches: those under way at OpenAI, then those that events told of, newest first
+#[utoipa::path(get, path = "/api/batches", params(
+    ("before" = Option<i64>, Query, description = "`next` of the page before"),
+), responses(
+    (status = 200, description = "A page of batches", body = ListPage<BatchView>),
+    (status = "4XX", description = "A problem", body = Problem, content_type = "application/problem+json"),
+    (status = "5XX", description = "A problem", body = Problem, content_type = "application/problem+json"),
+))]
+pub(crate) async fn list(seen: Seen) -> Result<Json<ListPage<BatchView>>, Problem> {
+    let (console, before) = (&seen.app.console, before(&seen.parameters)?);
+    let found = objects::list(console, Category::Batch, before).await?;
+    let mut items = if before.is_none() { batches::under_way(console).await? } else { Vec::new() };
+    let known: Vec<_> = found.objects.iter().map(BatchView::of_object).collect();
+    items.retain(|batch| !known.iter().any(|other| other.id == batch.id && other.ended));
+    let more: Vec<_> = known.into_iter().filter(|batch| !items.iter().any(|other| other.id == batch.id)).collect();
+    items.extend(more);
+    Ok(Json(ListPage { items, next: found.next }))
+}
+
+/// Show one batch with its progress
+#[utoipa::path(get, path = "/api/batches/{id}", params(("id" = String, Path, description = "Batch id")), responses(
+    (status = 200, description = "The batch", body = BatchView),
+    (status = "4XX", description = "A problem", body = Problem, content_type = "application/problem+json"),
+    (status = "5XX", description = "A problem", body = Problem, content_type = "application/problem+json"),
+))]
+pub(crate) async fn one(seen: Seen, Path(id): Path<String>) -> Result<Json<BatchView>, Problem> {
+    Ok(Json(batches::one(&seen.app.console, &id).await?.0))
+}
+
+/// Check every request, then submit them as a batch and expect its end
+#[utoipa::path(post, path = "/api/batches", request_body = NewBatch, responses(
+    (status = 201, description = "The batch", body = BatchView),
+    (status = "4XX", description = "A problem", body = Problem, content_type = "application/problem+json"),
+    (status = "5XX", description = "A problem", body = Problem, content_type = "application/problem+json"),
+))]
+pub(crate) async fn submit(
+    seen: Seen,
+    body: Result<Json<NewBatch>, JsonRejection>,
+) -> Result<(StatusCode, Json<BatchView>), Problem> {
+    let Json(NewBatch { requests, metadata }) = super::json(body)?;
+    let content = requests.into_iter().map(|request| Value::Object(request).to_string() + "\n").collect::<String>();
+    let lines = metadata.iter().map(|(name, value)| format!("{name}={value}")).collect::<Vec<_>>().join("\n");
+    let metadata = submission::metadata(&lines)?;
+    let input = submission::checked(&content).map_err(|errors| {
+        Problem::bad_request("faulty_lines", format!("{} faults; nothing was sent.\n{errors}", errors.count))
+    })?;
+    let console = &seen.app.console;
+    let (batch, failure) = submission::submit(console, content, &input, &metadata).await?;
+    console.forget(&batch.id).await;
+    match failure {
+        None => Ok((StatusCode::CREATED, Json(BatchView::of_openai(&batch)))),
+        Some(failure) => {
+            let detail = format!("The batch {} is created, but its end is not expected: {}", batch.id, failure.message);
+            Err(Problem::new(StatusCode::BAD_GATEWAY, "not_expected", detail)
+                .next(format!("Do not submit it again: openai-webhooks expect batch {} --by 26h", batch.id)))
+        }
+    }
+}
+
+/// Cancel a batch
+#[utoipa::path(post, path = "/api/batches/{id}/cancel", params(("id" = String, Path, description = "Batch id")), responses(
+    (status = 200, description = "The batch", body = BatchView),
+    (status = "4XX", description = "A problem", body = Problem, content_type = "application/problem+json"),
+    (status = "5XX", description = "A problem", body = Problem, content_type = "application/problem+json"),
+))]
+pub(crate) async fn cancel(seen: Seen, Path(id): Path<String>) -> Result<Json<BatchView>, Problem> {
+    let console = &seen.app.console;
+    let openai = console.openai().await?;
+    let batch = openai.cancel_batch(&id, Console::deadline()).await.map_err(crate::Failure::from)?;
+    console.forget(&id).await;
+    Ok(Json(BatchView::of_openai(&batch)))
+}

@@ -1,0 +1,49 @@
+//! Sign-in of programs: a link's token becomes a bearer token.
+
+use std::sync::Arc;
+
+use axum::Json;
+use axum::extract::State;
+use axum::extract::rejection::JsonRejection;
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+use crate::console::App;
+use crate::http::gate::unknown_link;
+use crate::http::problem::Problem;
+
+/// The token of a link, the part after `link=`.
+#[derive(Deserialize, ToSchema)]
+pub(crate) struct SignIn {
+    /// Token.
+    #[schema(max_length = 256)]
+    link: String,
+}
+
+/// A session.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct Session {
+    /// What to send as `Authorization: Bearer TOKEN`.
+    token: String,
+    /// Who it is.
+    name: String,
+    /// `operator` or `read-only`.
+    role: String,
+}
+
+/// Sign in by the token of a link
+#[utoipa::path(post, path = "/api/session", request_body = SignIn, security(()), responses(
+    (status = 200, description = "A session", body = Session),
+    (status = "4XX", description = "A problem", body = Problem, content_type = "application/problem+json"),
+    (status = "5XX", description = "A problem", body = Problem, content_type = "application/problem+json"),
+))]
+pub(crate) async fn sign_in(
+    State(app): State<Arc<App>>,
+    body: Result<Json<SignIn>, JsonRejection>,
+) -> Result<Json<Session>, Problem> {
+    let Json(SignIn { link }) = super::json(body)?;
+    let opened = app.door.open(&link).map_err(Problem::from)?.ok_or_else(unknown_link)?;
+    app.audit("signed in", &opened.caller, "/api/session");
+    let role = opened.caller.role.word().to_owned();
+    Ok(Json(Session { token: opened.token, name: opened.caller.name, role }))
+}

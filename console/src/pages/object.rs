@@ -1,0 +1,178 @@
+//! One object: what it is now, its artifacts, its events.
+
+use axum::extract::Path;
+use axum::http::{HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse as _, Response};
+use hooks_aws::artifacts::GetResult;
+use hooks_webhook::Category;
+use maud::{Markup, html};
+use serde_json::Value;
+
+use super::events::{address, result};
+use super::objects::place;
+use super::{Seen, sentence};
+use crate::console::Console;
+use crate::data::objects::{self, Object};
+use crate::view::format::{bytes, count, words};
+use crate::view::layout::BASE;
+use crate::view::parts::{clock, commands, day_clock, event_state, foreign, json, large, say, visible, whole};
+use crate::view::{Page, Place};
+use crate::{Failure, Result};
+use hooks_operate::event_log::Entry;
+use hooks_operate::timestamp::Timestamp;
+
+/// The largest artifact that a page shows, in bytes.
+const MAX_SHOWN: usize = 1024 * 1024;
+
+pub(super) async fn page(seen: Seen, Path((name, id)): Path<(String, String)>) -> Response {
+    let Ok(category) = name.parse::<Category>() else {
+        return seen.failed(Place::Events, &Failure::failed("there is no such category"));
+    };
+    match objects::one(&seen.app.console, category, &id).await {
+        Ok(Some((object, events))) => {
+            let text = kept_text(&seen.app.console, category, &object).await;
+            let mut page = seen.page(place(category), format!("{category} {}", object.status()));
+            page.every = (!object.is_terminal()).then_some(15);
+            page.render(&content(&page, category, &object, &events, text.as_deref())).into_response()
+        }
+        Ok(None) => {
+            let missing = Failure::failed(format!("the ledger has no {category} {id}")).hint(format!(
+                "It may be older than 35 days, or of another stack: this is {}.",
+                seen.app.console.stack.name
+            ));
+            seen.failed(place(category), &missing)
+        }
+        Err(failure) => seen.failed(place(category), &failure),
+    }
+}
+
+/// The text of a response that is kept.
+async fn kept_text(console: &Console, category: Category, object: &Object) -> Option<String> {
+    if category != Category::Response {
+        return None;
+    }
+    let key = object.artifacts().into_iter().find(|key| key.ends_with(".json"))?.to_owned();
+    let GetResult::Object { bytes, .. } = console.artifacts.get(&key, None, MAX_SHOWN).await.ok()? else { return None };
+    let value: Value = serde_json::from_slice(&bytes).ok()?;
+    let items = value.get("output")?.as_array()?.iter();
+    let parts = items.filter_map(|item| item.get("content")?.as_array()).flatten();
+    let texts: Vec<_> = parts.filter_map(|part| part.get("text")?.as_str()).collect();
+    Some(texts.join("\n")).filter(|text| !text.is_empty())
+}
+
+fn content(page: &Page<'_>, category: Category, object: &Object, events: &[Entry], text: Option<&str>) -> Markup {
+    html! {
+        nav.path aria-label="Path" { a href={ (BASE) "/objects/" (category) } { (category) } " / " bdi { (crate::view::format::short(&object.id)) } }
+        div.heading { h1 { bdi { (crate::view::format::short(&object.id)) } } (large(object.status())) (page.freshness()) }
+        p { (whole(&object.id, "the object's id")) }
+        @if let Some(error) = object.text("error") { (say("bad", "failed", &sentence(error), &html! {})) }
+        div.detail {
+            div {
+                @if let Some(text) = text { section { div.heading { h2 { "Text" } } (foreign("Text", text)) } }
+                (summary(object))
+                (its_events(events))
+            }
+            aside aria-label="Facts and artifacts" {
+                section { div.heading { h2 { "Now" } } dl.list { (details(object)) } }
+                (artifact_list(&object.artifacts()))
+                (context(object))
+                (the_commands(page, &object.id))
+            }
+        }
+    }
+}
+
+/// Counts and times of an object, as rows of a list.
+pub(crate) fn details(object: &Object) -> Markup {
+    let counts = object.job.get("counts").and_then(Value::as_object);
+    let mut counts: Vec<_> =
+        counts.into_iter().flatten().filter_map(|(name, count)| Some((name, count.as_u64()?))).collect();
+    counts.sort();
+    let times = object.job.get("times").and_then(Value::as_object);
+    let mut times: Vec<_> = times.into_iter().flatten().filter_map(|(name, at)| Some((at.as_i64()?, name))).collect();
+    times.sort();
+    html! {
+        @for (name, number) in counts { dt { (words(name)) } dd { (count(number)) } }
+        @for (at, name) in times { dt { (words(name)) } dd { (day_clock(Timestamp::from_seconds(at))) } }
+        @if let Some(model) = object.summary_text("model") { dt { "model" } dd { bdi { (visible(model)) } } }
+        @if let Some(as_of) = object.as_of() { dt { "as of" } dd { (clock(as_of)) } }
+    }
+}
+
+fn summary(object: &Object) -> Markup {
+    let Some(summary) =
+        object.job.get("summary").filter(|summary| summary.as_object().is_some_and(|map| !map.is_empty()))
+    else {
+        return html! {};
+    };
+    html! { section { div.heading { h2 { "Summary" } span.aside { "as it is in the outcome" } } (json("Summary", &summary.to_string())) } }
+}
+
+fn its_events(events: &[Entry]) -> Markup {
+    html! {
+        section {
+            div.heading { h2 { "Its events" } span.aside { "newest first" } }
+            @if events.is_empty() { p.quiet { "No event of it came in 35 days." } }
+            @else { div.scroll { table.stack data-rows {
+                caption.unseen { "Events of this object" }
+                thead { tr { th scope="col" { "Received" } th scope="col" { "Type" } th scope="col" { "State" } th scope="col" { "Result or reason" } } }
+                tbody { @for event in events { tr {
+                    td.wide { (day_clock(event.received_at)) }
+                    td { a href=(address(event)) { bdi { (event.event_type) } } }
+                    td.end { (event_state(&event.state, event.error.as_ref().map(|error| error.reason.as_str()))) }
+                    td.full { (result(event)) }
+                } } }
+            } } }
+        }
+    }
+}
+
+fn context(object: &Object) -> Markup {
+    html! { @if let Some(context) = object.text("context") { section { div.heading { h2 { "Context" } span.aside { "of its outcome" } } (json("Context", context)) } } }
+}
+
+fn the_commands(page: &Page<'_>, id: &str) -> Markup {
+    let safe = id.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"_-".contains(&byte));
+    html! { @if safe { (commands(&[page.console.command(format_args!("events list --since 35d --object {id}"))])) } }
+}
+
+/// Artifacts with a link to each.
+pub(crate) fn artifact_list(keys: &[&str]) -> Markup {
+    let link = |key: &str| {
+        let query = form_urlencoded::Serializer::new(String::new()).append_pair("key", key).finish();
+        format!("{BASE}/artifact?{query}")
+    };
+    html! {
+        @if !keys.is_empty() { section {
+            div.heading { h2 { "Artifacts" } }
+            ul.rows { @for key in keys { li {
+                span { code title=(key) { bdi { (key.rsplit('/').next().unwrap_or(key)) } } }
+                a.button href=(link(key)) { "Open" }
+            } } }
+        } }
+    }
+}
+
+/// An artifact as text, which no browser runs.
+pub(super) async fn artifact(seen: Seen) -> Response {
+    match read(&seen).await {
+        Ok(bytes) => {
+            let headers = [
+                (header::CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8")),
+                (header::CONTENT_DISPOSITION, HeaderValue::from_static("inline")),
+            ];
+            (StatusCode::OK, headers, bytes).into_response()
+        }
+        Err(failure) => seen.failed(Place::Events, &failure),
+    }
+}
+
+async fn read(seen: &Seen) -> Result<Vec<u8>> {
+    let key = seen.get("key").unwrap_or_default();
+    match seen.app.console.artifacts.get(key, None, MAX_SHOWN).await? {
+        GetResult::Object { bytes, .. } => Ok(bytes.to_vec()),
+        GetResult::TooLarge => Err(Failure::usage(format!("{key} is larger than {}", bytes(MAX_SHOWN as u64)))
+            .hint(format!("aws s3 cp 's3://{}/{}' .", seen.app.console.artifacts.bucket(), key.replace('\'', "")))),
+        GetResult::Absent | GetResult::Unchanged => Err(Failure::failed("there is no such artifact")),
+    }
+}

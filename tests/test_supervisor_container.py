@@ -1,0 +1,78 @@
+"""Supervisors as containers: the same binary without Lambda, which takes its sessions from the queue."""
+
+import json
+import subprocess
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from infra.local.deploy import BINARIES
+from infra.local.emulator import ACCESS_KEY, REGION
+from infra.local.stack import Stack
+from infra.local.stand_in import StandIn
+from tests.test_supervisor import Call
+from tests.waiting import wait_until
+
+POLICY = {
+    "answer_as": "realtime",
+    "default": {"accept": {"session": {"model": "gpt-realtime-2.1"}, "supervise": {"greeting": "Welcome."}}},
+}
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> Iterator[Callable[[Stack, StandIn], subprocess.Popen[bytes]]]:
+    """Starts containers' processes, and stops them."""
+    started: list[subprocess.Popen[bytes]] = []
+
+    def start(stack: Stack, openai: StandIn) -> subprocess.Popen[bytes]:
+        environment = {
+            "AWS_ENDPOINT_URL": stack.emulator.endpoint_url,
+            "AWS_REGION": REGION,
+            "AWS_ACCESS_KEY_ID": ACCESS_KEY,
+            "AWS_SECRET_ACCESS_KEY": ACCESS_KEY,
+            "OPENAI_BASE_URL": openai.base_url,
+            "OPENAI_API_KEY_SECRET": stack.outputs["OpenAIApiKeySecretArn"],
+            "TABLE_NAME": stack.outputs["TableName"],
+            "BUCKET_NAME": stack.outputs["BucketName"],
+            "BUS_NAME": stack.outputs["BusName"],
+            "ALERTS_TOPIC_ARN": stack.outputs["AlertsTopicArn"],
+            "QUEUE_URL": stack.outputs["SupervisorQueueUrl"],
+            "TOOL_SECRET": stack.outputs["CallToolSecretArn"],
+        }
+        with (tmp_path / f"container-{len(started)}.log").open("wb") as log:
+            started.append(subprocess.Popen([BINARIES / "supervisor"], env=environment, stdout=log, stderr=log))
+        return started[-1]
+
+    yield start
+    for process in started:
+        process.kill()
+        process.wait()
+
+
+@pytest.mark.stack(SupervisorHost="container")
+def test_a_container_takes_calls_and_hands_them_over_when_it_stops(
+    stack: Stack, openai: StandIn, run: Callable[[Stack, StandIn], subprocess.Popen[bytes]]
+) -> None:
+    first = run(stack, openai)
+    stack.set_call_policy(json.dumps(POLICY))
+    script = [{"await": "attach"}, {"caller": "Hello"}]
+    calls = [Call(stack, openai, "realtime", {"script": script}) for _ in range(3)]
+    for call in calls:
+        wait_until("the call is supervised", lambda call=call: call.state() == "active")
+        wait_until("the caller is greeted", lambda call=call: "Welcome." in call.said())
+    assert stack.processes("supervisor") == []
+
+    second = run(stack, openai)
+    first.terminate()
+    for call in calls:
+        wait_until("the other container has it", lambda call=call: (call.record() or {}).get("generation", 0) >= 2)
+        call.play({"caller": "Goodbye"}, {"wait": 1500}, "hang_up")
+
+    for call in calls:
+        job = call.ended()
+        assert job["summary"]["reason"] == "remote_hangup"
+        assert ("caller", "Goodbye") in call.transcript()
+        assert call.said().count("Welcome.") == 1
+    assert first.wait(timeout=60) == 0
+    assert second.poll() is None
