@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from infra.checks import dashboard
 from infra.local.deploy import functions, template
 from infra.local.processes import ROOT
 from infra.local.stack import CATEGORIES, Stack, logical, new_signing_secret
@@ -290,3 +291,7 @@ def test_the_dashboard_shows_what_the_functions_send(stack: Stack) -> None:
     assert {arn.rsplit(":", 1)[-1] for arn in alarms} <= {f"{stack.name}-{name}" for name in described(stack)}
     sent = {"Deliveries", "Handled", "HandleTime", "EventAge", "VerifyTime", "EnqueueTime", "Reconciled", "Overdue"}
     assert sent <= set(re.findall(r"\w+", text))
+
+
+def test_the_picture_in_the_docs_is_of_this_dashboard() -> None:
+    assert (ROOT / "docs" / "dashboard.svg").read_text() == dashboard.drawn()

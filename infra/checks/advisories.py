@@ -1,6 +1,6 @@
 """Compares Cargo.lock with RustSec's advisories: `python -m infra.checks.advisories`.
 
-They are in advisories.json, a snapshot: a check that needs the network is skipped when there is none. To take a newer one
+They are in advisories.json, a snapshot: a check that needs the network is skipped when there is none. To take another
 from a clone of https://github.com/rustsec/advisory-db (public domain, CC0):
 
     python -m infra.checks.advisories --snapshot path/to/advisory-db
@@ -21,7 +21,7 @@ ROOT = Path(__file__).parents[2]
 SNAPSHOT = Path(__file__).with_name("advisories.json")
 
 IGNORED: dict[str, str] = {
-    "RUSTSEC-2023-0071": "rsa checks the signatures of tokens here; the attack is on private keys, of which there are none",
+    "RUSTSEC-2023-0071": "rsa checks signatures of tokens here; the attack is on private keys",
 }
 """Ids of advisories that are known, each with the reason why it does not concern the project."""
 
@@ -68,7 +68,7 @@ def found(packages: Iterable[tuple[str, str]], advisories: Iterable[dict[str, An
     for name, given in packages:
         locked.setdefault(name, []).append(given)
     return [
-        f"{advisory['id']}: {advisory['package']} {given}: {advisory['title']}. Fixed in {advisory['patched'] or 'no version'}."
+        f"{advisory['id']}: {advisory['package']} {given}: {advisory['title']}. Fixed: {advisory['patched'] or 'no'}."
         for advisory in advisories
         for given in locked.get(advisory["package"], [])
         if not any(meets(given, requirement) for requirement in advisory["patched"] + advisory["unaffected"])
