@@ -44,8 +44,11 @@ pub struct Console {
     openai: OpenAi,
     /// OpenAI's last answers about batches.
     batches: Mutex<HashMap<String, (Instant, Arc<Batch>)>>,
-    newest: tokio::sync::Mutex<Option<(Instant, Arc<Vec<Arc<Batch>>>)>>,
+    newest: tokio::sync::Mutex<Option<(Instant, Batches)>>,
 }
+
+/// Batches of a list.
+type Batches = Arc<Vec<Arc<Batch>>>;
 
 /// The console with its way in.
 pub(crate) struct App {
@@ -118,7 +121,7 @@ impl Console {
     }
 
     /// OpenAI's newest batches, asked for at most every fifteen seconds.
-    pub(crate) async fn newest_batches(&self, limit: u8) -> Result<Arc<Vec<Arc<Batch>>>> {
+    pub(crate) async fn newest_batches(&self, limit: u8) -> Result<Batches> {
         let mut newest = self.newest.lock().await;
         if let Some((_, batches)) = newest.as_ref().filter(|(at, _)| at.elapsed() < BATCH_FRESH) {
             return Ok(Arc::clone(batches));

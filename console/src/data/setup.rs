@@ -57,7 +57,7 @@ pub(crate) async fn subscribers(console: &Console) -> Result<Vec<Subscriber>> {
     let client = aws_sdk_sns::Client::new(console.aws.sdk());
     let request = client.list_subscriptions_by_topic().topic_arn(console.stack.output("AlertsTopicArn")?);
     let found =
-        request.send().await.map_err(|error| sns_failure("read the subscribers of the alerts", cause(&error)))?;
+        request.send().await.map_err(|error| sns_failure("read the subscribers of the alerts", &cause(&error)))?;
     Ok(found
         .subscriptions()
         .iter()
@@ -74,7 +74,7 @@ pub(crate) async fn subscribe(console: &Console, address: &str) -> Result<()> {
     let client = aws_sdk_sns::Client::new(console.aws.sdk());
     let request = client.subscribe().topic_arn(console.stack.output("AlertsTopicArn")?).protocol("email");
     let sent = request.endpoint(address).send().await;
-    sent.map(drop).map_err(|error| sns_failure("subscribe the address", cause(&error)))
+    sent.map(drop).map_err(|error| sns_failure("subscribe the address", &cause(&error)))
 }
 
 /// Sends an alert that is only a test. Needs `sns:Publish`.
@@ -83,10 +83,10 @@ pub(crate) async fn test_alert(console: &Console, who: &str) -> Result<()> {
     let request = client.publish().topic_arn(console.stack.output("AlertsTopicArn")?);
     let request = request.subject(format!("Test alert of {}", console.stack.name));
     let text = format!("{who} tested the alerts of the stack {}. Nothing is wrong.", console.stack.name);
-    request.message(text).send().await.map(drop).map_err(|error| sns_failure("send the test alert", cause(&error)))
+    request.message(text).send().await.map(drop).map_err(|error| sns_failure("send the test alert", &cause(&error)))
 }
 
-fn sns_failure(action: &str, cause: String) -> Failure {
+fn sns_failure(action: &str, cause: &str) -> Failure {
     Failure::service(format!("could not {action}: {cause}")).hint(
         "Your AWS identity needs sns:ListSubscriptionsByTopic, sns:Subscribe and sns:Publish on the alerts' topic.",
     )

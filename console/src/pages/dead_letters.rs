@@ -19,9 +19,8 @@ use crate::{Failure, Result};
 const SHOWN: usize = 100;
 
 pub(super) async fn page(seen: Seen) -> Response {
-    let category = match seen.get("category").map(str::parse::<Category>).transpose() {
-        Ok(category) => category,
-        Err(_) => return seen.failed(Place::DeadLetters, &Failure::usage("there is no such category")),
+    let Ok(category) = seen.get("category").map(str::parse::<Category>).transpose() else {
+        return seen.failed(Place::DeadLetters, &Failure::usage("there is no such category"));
     };
     let found = letters::list(&seen.app.console, category, seen.get("reason")).await;
     let page = seen.page(Place::DeadLetters, "Dead letters");

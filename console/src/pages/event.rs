@@ -65,7 +65,7 @@ async fn read(seen: &Seen, key: &str) -> Result<Option<Known>> {
         }
     };
     let (record, job, related) = tokio::join!(record, job, related(seen, &entry));
-    Ok(Some(Known { record, job, related, entry }))
+    Ok(Some(Known { entry, record, job, related }))
 }
 
 async fn related(seen: &Seen, entry: &Entry) -> Result<Vec<Entry>> {
