@@ -13,7 +13,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from urllib.parse import quote
@@ -194,7 +194,7 @@ def acts(page: Page, base: str, ids: dict[str, str]) -> Iterator[str]:
     yield "redrive"
 
 
-def _await(condition) -> None:
+def _await(condition: Callable[[], bool]) -> None:
     deadline = time.monotonic() + _TIMEOUT_SECONDS
     while not condition():
         if time.monotonic() > deadline:
@@ -234,14 +234,17 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("--into", type=Path, default=ROOT / "docs" / "console")
     parser.add_argument("--binaries", type=Path, default=BINARIES)
     options = parser.parse_args(arguments)
-    with tempfile.TemporaryDirectory() as directory, Emulator(Path(directory)) as emulator:
-        with StandIn(Path(directory)) as openai:
-            stack = create(emulator, "production", openai.base_url, binaries=options.binaries)
-            stack.fill_secrets()
-            stack.subscribe(openai)
-            ids = play(stack, openai)
-            with served(stack) as link:
-                _pictures(link, ids, options.into)
+    with (
+        tempfile.TemporaryDirectory() as directory,
+        Emulator(Path(directory)) as emulator,
+        StandIn(Path(directory)) as openai,
+    ):
+        stack = create(emulator, "production", openai.base_url, binaries=options.binaries)
+        stack.fill_secrets()
+        stack.subscribe(openai)
+        ids = play(stack, openai)
+        with served(stack) as link:
+            _pictures(link, ids, options.into)
     return 0
 
 

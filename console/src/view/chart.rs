@@ -43,6 +43,8 @@ pub(crate) fn bars(series: &[&Series], buckets: &Buckets<'_>, height: u16, findi
     let length = buckets.labels.len().max(1);
     let total = |at: usize| series.iter().map(|one| one.values.get(at).copied().unwrap_or(0)).sum::<u64>();
     let (top, steps) = scale((0..length).map(total).max().unwrap_or(0));
+    // Little room has two numbers.
+    let steps = if height < 60 { vec![top, 0] } else { steps };
     let (plot, width) = (f64::from(height), 100.0 / as_f64(length as u64));
     let y = |value: u64| plot - plot * as_f64(value) / as_f64(top);
     let below = if axis { 24 } else { 6 };
