@@ -152,7 +152,7 @@ def test_events_of_a_paused_category_wait_and_none_is_lost(stack: Stack, openai:
 
 
 def test_on_call_at_night(stack: Stack, openai: StandIn, watch: Watch, cli: Cli) -> None:
-    """An alert names the reason, `status` shows it, the cause is removed, a redrive as a job, `audit` closes the books."""
+    """The alert names the reason, `status` shows it, the cause goes, a job redrives, and `audit` closes the books."""
     files = [openai.put_file(text="four")["id"] for _ in range(6)]
     openai.fault("GET /v1/files/{id}", "status", status=401)
     deliveries = [openai.deliver("file.processed", {"id": file}, wait=True)[0] for file in files]

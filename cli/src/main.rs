@@ -29,6 +29,7 @@ mod logs;
 mod mcp;
 mod models;
 mod output;
+mod paint;
 mod pause;
 mod queue_status;
 mod samples;

@@ -6,11 +6,11 @@ use std::io::{self, BufRead as _, IsTerminal as _, Write as _};
 use std::time::Duration;
 
 use clap::Args;
-use console::style;
 use indicatif::{ProgressBar, ProgressStyle};
 use serde::{Serialize, Serializer};
 
 use crate::error::{CliError, Exit, Result};
+use crate::paint::{Paint, paint, shown};
 use crate::{capture, hints};
 
 /// Output of a command. With `json`, results are one JSON document.
@@ -53,7 +53,7 @@ impl Output {
             let text = text.map_err(|error| CliError::failed(format!("cannot write the result as JSON: {error}")))?;
             hooks_text::json(&text).into_owned()
         } else {
-            hooks_text::lines(&hints::complete(&text())).into_owned()
+            shown(&hints::complete(&text()))
         };
         if text.is_empty() { Ok(Exit::Success) } else { self.raw(format!("{}\n", text.trim_end()).as_bytes()) }
     }
@@ -99,7 +99,7 @@ impl Output {
     /// Prints a line on stderr.
     pub(crate) fn note(self, text: &str) {
         // A closed stderr has no reader.
-        let _ = writeln!(io::stderr().lock(), "{}", hooks_text::lines(&hints::complete(text)));
+        let _ = writeln!(io::stderr().lock(), "{}", shown(&hints::complete(text)));
     }
 
     /// Prints an error on stderr.
@@ -194,10 +194,10 @@ pub(crate) fn checklist(marks: usize, rows: &[(&str, &str, &str, &Option<String>
     let names = rows.iter().map(|(_, name, ..)| name.len()).max().unwrap_or_default();
     rows.iter().fold(String::new(), |mut text, (mark, name, detail, fix)| {
         let coloured = match *mark {
-            "ok" | "pass" => style(format!("{mark:marks$}")).green(),
-            "warn" => style(format!("{mark:marks$}")).yellow(),
-            "ERROR" | "FAIL" => style(format!("{mark:marks$}")).red(),
-            _ => style(format!("{mark:marks$}")),
+            "ok" | "pass" => paint(format!("{mark:marks$}"), Paint::Green),
+            "warn" => paint(format!("{mark:marks$}"), Paint::Yellow),
+            "ERROR" | "FAIL" => paint(format!("{mark:marks$}"), Paint::Red),
+            _ => format!("{mark:marks$}"),
         };
         let line = format!("{coloured}  {name:names$}  {}", printable(detail));
         let _ = writeln!(text, "{}", line.trim_end());

@@ -4,7 +4,6 @@ use std::collections::BTreeMap;
 use std::fmt::{Display, Write as _};
 use std::time::Duration;
 
-use console::style;
 use hooks_aws::ledger::Ledger;
 use hooks_webhook::Category;
 use serde::Serialize;
@@ -17,6 +16,7 @@ use crate::error::{CliError, Exit, Result};
 use crate::events;
 use crate::expect;
 use crate::output::{key_values, or_dash, table};
+use crate::paint::{Paint, paint};
 use crate::queue_status::QueueStatus;
 use crate::timestamp::{DAY_MILLIS, Timestamp, duration};
 use hooks_operate::parallel::all;
@@ -229,10 +229,10 @@ fn depths(queue: &QueueStatus) -> [Option<u64>; 3] {
 }
 
 fn text(stack: &Stack, status: &StackStatus) -> String {
-    let mut text = format!("{}  {}\n", style(&stack.name).bold(), stack.status);
+    let mut text = format!("{}  {}\n", paint(&stack.name, Paint::Bold), stack.status);
     let mut section = |heading: &str, content: &str| {
         if !content.is_empty() {
-            let _ = write!(text, "\n{}\n{content}", style(heading).bold());
+            let _ = write!(text, "\n{}\n{content}", paint(heading, Paint::Bold));
         }
     };
     section("Deliveries of the last 24 hours, to all stacks of this account and region", &deliveries(status));
@@ -242,7 +242,7 @@ fn text(stack: &Stack, status: &StackStatus) -> String {
     section("Failed in the last 24 hours", &failures(status));
     section("Expected", &expected(status));
     for (part, error) in &status.unreadable {
-        let _ = writeln!(text, "\n{}", style(format!("Cannot read the {part}: {error}")).red());
+        let _ = writeln!(text, "\n{}", paint(format!("Cannot read the {part}: {error}"), Paint::Red));
     }
     text
 }
@@ -255,7 +255,7 @@ fn red_table<const N: usize>(headings: [&str; N], rows: impl Iterator<Item = ([S
     }
     let red = std::iter::once(false).chain(red);
     table(headings, &rows).lines().zip(red).fold(String::new(), |mut text, (line, red)| {
-        let _ = if red { writeln!(text, "  {}", style(line).red()) } else { writeln!(text, "  {line}") };
+        let _ = if red { writeln!(text, "  {}", paint(line, Paint::Red)) } else { writeln!(text, "  {line}") };
         text
     })
 }
