@@ -43,7 +43,10 @@ def test_a_batch_with_thirty_failed_lines_is_retried_until_every_request_has_one
     submitted = ("batch", "submit", file, "--metadata", "team=ops", "--context", '{"run": 7}')
     first = cli.ok(*submitted)["batch_id"]
     outcomes: dict[str, int | str] = {f"request-{number}": 429 for number in range(20)}
-    outcomes |= {f"request-{number}": 500 for number in range(20, 28)} | {"request-28": "missing", "request-29": "missing"}
+    outcomes |= {f"request-{number}": 500 for number in range(20, 28)} | {
+        "request-28": "missing",
+        "request-29": "missing",
+    }
     under_way = cli.run("batch", "retry", first, "--yes")
     assert (under_way.code, "may still get an answer" in under_way.err) == (1, True)
     (delivery,) = openai.advance(first, "completed", plan={"lines": outcomes})["deliveries"]
@@ -90,7 +93,13 @@ def test_a_batch_with_thirty_failed_lines_is_retried_until_every_request_has_one
     assert (nothing["retried"], nothing["new_batch_id"]) == (0, None)
 
     export = cli.ok("batch", "results", first, "--format", "csv", "--output", tmp_path / "results.csv")
-    assert export["counts"] == {"total": REQUESTS, "succeeded": REQUESTS, "failed": {}, "unreadable": 0, "under_way": []}
+    assert export["counts"] == {
+        "total": REQUESTS,
+        "succeeded": REQUESTS,
+        "failed": {},
+        "unreadable": 0,
+        "under_way": [],
+    }
     table = list(csv.DictReader(io.StringIO((tmp_path / "results.csv").read_text())))
     assert [row["custom_id"] for row in table] == [f"request-{number}" for number in range(REQUESTS)]
     assert {(row["status"], row["input"]) for row in table} == {("succeeded", "Hello")}
@@ -120,7 +129,7 @@ def test_without_a_stack_answers_come_from_openai(cli: Cli, openai: StandIn) -> 
 
 
 def test_text_from_outside_does_no_harm(cli: Cli, openai: StandIn, tmp_path: Path) -> None:
-    ids = ["=1+1", "a,b\n\"c\"", "\u001b[2J", "x" * 10_000]
+    ids = ["=1+1", 'a,b\n"c"', "\u001b[2J", "x" * 10_000]
     hostile = [request(custom_id, body={"model": MODEL, "input": "@SUM(A1)"}) for custom_id in ids]
     file = write(tmp_path / "requests.jsonl", *hostile)
     batch_id = cli.ok("batch", "submit", file, "--no-stack")["batch_id"]
@@ -141,7 +150,9 @@ def test_batches_are_listed_with_their_progress(cli: Cli, openai: StandIn) -> No
     assert result.code == 0
     assert [line.split()[-1] for line in result.out.splitlines()[1:]] == [new, old]
     assert "45/100 (45 %)" in result.out
-    lines = [json.loads(line) for line in cli.run("batch", "list", "--status", "in_progress", "--json").out.splitlines()]
+    lines = [
+        json.loads(line) for line in cli.run("batch", "list", "--status", "in_progress", "--json").out.splitlines()
+    ]
     assert [(line["batch_id"], line["progress"]) for line in lines] == [(old, 0.45)]
     assert len(cli.run("batch", "list", "--limit", "1", "--json").out.splitlines()) == 1
 

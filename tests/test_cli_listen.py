@@ -118,9 +118,7 @@ def test_events_reach_a_program_on_this_machine_signed_for_a_secret_that_is_prin
     assert len(said) == 6
 
 
-def test_what_became_of_events_is_told_instead_and_nothing_is_retried(
-    stack: Stack, openai: StandIn, cli: Cli
-) -> None:
+def test_what_became_of_events_is_told_instead_and_nothing_is_retried(stack: Stack, openai: StandIn, cli: Cli) -> None:
     refusing = Receiver(status=500)
     with running(cli, "listen", "--forward-to", refusing.url, "--outcomes") as said:
         wait_until("the secret is printed", lambda: said)

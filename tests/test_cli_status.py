@@ -23,18 +23,20 @@ def count(emulator: Emulator, name: str, value: float, age: timedelta = timedelt
 
 @pytest.fixture
 def other_metrics(emulator: Emulator) -> str:
-    """Metrics have no stack, so tests tell them apart by an endpoint of their own."""
+    """Endpoint of a test's own."""
     return f"endpoint-{time.time_ns()}"
 
 
 @pytest.mark.stack(**unhandled("batch"))
 def test_the_state_of_a_stack_is_shown_at_a_glance(stack: Stack, openai: StandIn, other_metrics: str) -> None:
     cli = Cli(stack)
-    count(stack.emulator, "Deliveries", 40, endpoint=other_metrics, outcome="accepted")
-    count(stack.emulator, "Deliveries", 2, timedelta(hours=20), endpoint=other_metrics, outcome="accepted")
-    count(stack.emulator, "Deliveries", 3, endpoint=other_metrics, outcome="no_matching_signature")
-    count(stack.emulator, "Deliveries", 99, timedelta(hours=30), endpoint=other_metrics, outcome="malformed_body")
-    count(stack.emulator, "Handled", 39, category="file", outcome="completed")
+    of = {"stack": stack.name}
+    count(stack.emulator, "Deliveries", 77, stack="another", endpoint=other_metrics, outcome="accepted")
+    count(stack.emulator, "Deliveries", 40, **of, endpoint=other_metrics, outcome="accepted")
+    count(stack.emulator, "Deliveries", 2, timedelta(hours=20), **of, endpoint=other_metrics, outcome="accepted")
+    count(stack.emulator, "Deliveries", 3, **of, endpoint=other_metrics, outcome="no_matching_signature")
+    count(stack.emulator, "Deliveries", 99, timedelta(hours=30), **of, endpoint=other_metrics, outcome="malformed_body")
+    count(stack.emulator, "Handled", 39, **of, category="file", outcome="completed")
     count(stack.emulator, "ApproximateAgeOfOldestMessage", 7300, QueueName=f"{stack.name}-batch")
     (good,) = openai.deliver("file.processed", {"id": openai.put_file(text="four")["id"]}, wait=True)
     handled(stack, good)

@@ -338,7 +338,8 @@ fn failures(status: &StackStatus) -> String {
         let (received, object) = (entry.received_at.text(), or_dash(entry.object_id.as_deref()));
         ([received, entry.event_type.clone(), object, events::result(entry), entry.webhook_id.clone()], true)
     };
-    let mut text = red_table(["RECEIVED (UTC)", "TYPE", "OBJECT", "REASON", "ID"], status.recent.failures.iter().map(row));
+    let mut text =
+        red_table(["RECEIVED (UTC)", "TYPE", "OBJECT", "REASON", "ID"], status.recent.failures.iter().map(row));
     let all: u64 = Category::ALL.into_iter().map(|category| status.recent.count(category, "failed")).sum();
     let shown = status.recent.failures.len() as u64;
     if all > shown {
