@@ -311,3 +311,83 @@ def test_what_cannot_be_expected_is_told(stack: Stack, cli: Cli, arguments: tupl
     assert (result.code, result.out) == (2, "")
     assert said in result.err
     assert stack.ledger() == []
+
+
+# ids and filters -----------------------------------------------------------------------------------------------------
+
+
+def test_an_event_is_found_by_a_beginning_that_no_other_id_has(stack: Stack, cli: Cli) -> None:
+    webhook_id = record(stack, now() - 30 * DAY)
+    others = [record(stack, now() - at) for at in range(3)]
+    assert cli.ok("events", "show", webhook_id[:15])["webhook_id"] == webhook_id
+    assert cli.ok("events", "show", f"evt_{webhook_id}"[:19])["webhook_id"] == webhook_id
+    table = stack.outputs["TableName"]
+    twin = others[0][:20] + "twin"
+    found = stack.emulator.client("dynamodb").get_item(
+        TableName=table, Key={"pk": {"S": f"event#project#{others[0]}"}, "sk": {"S": "event"}}
+    )["Item"]
+    found["pk"] = {"S": f"event#project#{twin}"}
+    stack.emulator.client("dynamodb").put_item(TableName=table, Item=found)
+    ambiguous = cli.run("events", "show", others[0][:18])
+    assert (ambiguous.code, twin in ambiguous.err, others[0] in ambiguous.err) == (2, True, True)
+    short = cli.run("events", "show", "wh_1")
+    assert (short.code, "too short" in short.err) == (2, True)
+    for hostile in ("wh_\u001b[2J", "x" * 513, "wh_ä", " "):
+        result = cli.run("events", "show", hostile)
+        assert (result.code, result.out) == (2, ""), hostile
+        assert "\u001b" not in result.err
+
+
+def test_events_are_filtered_by_reason_metadata_and_what_is_left_out(stack: Stack, cli: Cli) -> None:
+    denied = record(stack, now() - 1000, state="failed", reason="unauthorized")
+    gone = record(stack, now() - 2000, state="failed", reason="not_found")
+    fine = record(stack, now() - 3000, event_type="eval.run.succeeded", category="archive")
+    table = stack.outputs["TableName"]
+    for webhook_id, team in ((denied, "ops"), (fine, "dev")):
+        stack.emulator.client("dynamodb").update_item(
+            TableName=table,
+            Key={"pk": {"S": f"event#project#{webhook_id}"}, "sk": {"S": "event"}},
+            UpdateExpression="SET summary = :summary",
+            ExpressionAttributeValues={":summary": {"M": {"metadata": {"M": {"team": {"S": team}}}}}},
+        )
+
+    assert ids(cli.ok("events", "list", "--failed")) == [denied, gone]
+    assert ids(cli.ok("events", "list", "--reason", "unauthorized")) == [denied]
+    assert ids(cli.ok("events", "list", "--exclude", "reason=unauthorized")) == [gone, fine]
+    assert ids(cli.ok("events", "list", "--exclude", "type=eval.*", "--exclude", "reason=not_found")) == [denied]
+    assert ids(cli.ok("events", "list", "--metadata", "team=ops")) == [denied]
+    assert ids(cli.ok("events", "list", "--metadata", "team=ops", "--metadata", "team=dev")) == []
+    assert ids(cli.ok("events", "list", "--reason", "quota_exhausted")) == [], "known, and nothing has it"
+    for arguments, said in (
+        (("--reason", "unauthorised"), "unauthorized, quota_exhausted"),
+        (("--failed", "--state", "failed"), "--state"),
+        (("--exclude", "colour=red"), "the fields are"),
+        (("--exclude", "type=*.x"), "not at its end"),
+        (("--metadata", "team"), "NAME=VALUE"),
+        (("--metadata", "a=" + "x" * 600), "512"),
+    ):
+        result = cli.run("events", "list", *arguments)
+        assert (result.code, result.out, said in result.err) == (2, "", True), (arguments, result)
+
+
+def test_an_event_is_shown_as_a_timeline_with_what_can_be_done(stack: Stack, openai: StandIn, cli: Cli) -> None:
+    openai.fault("GET /v1/files/{id}", "status", status=401, times=1)
+    (delivery,) = openai.deliver("file.processed", {"id": openai.put_file(text="four")["id"]}, wait=True)
+    given_up(stack, delivery)
+    shown = cli.ok("events", "show", delivery["webhook_id"])
+    assert {"received", "attempt", "outcome", "dead letter", "alert"} <= {
+        moment["what"] for moment in shown["timeline"]
+    }
+    assert (shown["dead_letter"]["reason"], shown["alerts"][0]["severity"]) == ("unauthorized", "critical")
+    text = cli.run("events", "show", delivery["webhook_id"]).out
+    assert "Timeline (UTC)" in text
+    assert f"openai-webhooks events replay {delivery['webhook_id']}" in text
+
+    cli.environment["USER"] = "ada"
+    cli.ok("events", "replay", delivery["webhook_id"], "--yes")
+    handled(stack, delivery)
+    shown = cli.ok("events", "show", delivery["webhook_id"])
+    (replayed,) = [moment for moment in shown["timeline"] if moment["what"] == "replay"]
+    assert replayed["detail"].startswith("replay by ada: processed")
+    assert shown["dead_letter"] is None
+    assert [moment["at"] for moment in shown["timeline"]] == sorted(moment["at"] for moment in shown["timeline"])

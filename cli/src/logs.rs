@@ -92,7 +92,7 @@ async fn show(log: &Log, args: &LogsArgs, mut since: i64, context: &Context) -> 
     loop {
         let begun = now_ms();
         let mut lines = log.lines(since).await?;
-        lines.retain(|line| seen.insert(line.event_id.clone()));
+        lines.retain(|line| seen.insert((line.event_id.clone(), line.timestamp, line.message.clone())));
         if is_first {
             let limit = args.limit as usize;
             if lines.len() > limit {
