@@ -214,8 +214,8 @@ mod tests {
         assert_eq!(input_text(r#"{"messages":[{"role":"system","content":"a"},{"role":"user","content":"b"}]}"#), "b");
         assert_eq!(input_text(r#"{"input":["a","b"]}"#), r#"{"input":["a","b"]}"#);
         let response =
-            r#"{"output":[{"type":"reasoning"},{"content":[{"type":"output_text","text":"Hel"},{"text":"lo"}]}]}"#;
-        assert_eq!(output_text(response), "Hello");
+            r#"{"output":[{"type":"reasoning"},{"content":[{"type":"output_text","text":"Good "},{"text":"day"}]}]}"#;
+        assert_eq!(output_text(response), "Good day");
         assert_eq!(output_text(r#"{"choices":[{"message":{"content":"Hi"}}]}"#), "Hi");
         assert_eq!(output_text(r#"{"data":[{"embedding":[0.1]}]}"#), r#"{"data":[{"embedding":[0.1]}]}"#);
     }
