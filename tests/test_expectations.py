@@ -133,7 +133,7 @@ def test_people_are_told_again_rather_than_never_when_it_cannot_be_marked(make_s
     stack.expect("batch", "batch_1", due_in=-60)
 
     for times in (1, 2):
-        with pytest.raises(FunctionError, match="could not mark what is overdue"):
+        with pytest.raises(FunctionError, match="could not (mark what is overdue|note what people were told)"):
             expectations(stack)
         assert len(watch.alerts()) == times
 
@@ -280,8 +280,8 @@ def test_what_other_programs_write_never_stops_the_others(stack: Stack, openai: 
 
     result = expectations(stack)
 
-    assert result["overdue"] == len(odd) + 2
-    alerts = wait_until("people are alerted", lambda: len(watch.alerts()) == len(odd) + 2 and watch.alerts())
+    assert result["overdue"] == len(odd) + 1, "an item that is no expectation is left alone"
+    alerts = wait_until("people are alerted", lambda: len(watch.alerts()) == len(odd) + 1 and watch.alerts())
     assert not any("secretsecret" in alert.message + alert.subject or "\n" in alert.subject for alert in alerts)
     assert expectations(stack)["overdue"] == 0
 

@@ -21,7 +21,7 @@ _POLLERS, _POLLERS_OF_A_LIMITED_QUEUE = 2, 5
 _COUNTED = {
     "AWS::SecretsManager::Secret",
     "AWS::CloudWatch::Alarm",
-    # One at the queue of each category.
+    # One at the queue of each category, and of the supervisor.
     "AWS::Lambda::EventSourceMapping",
     "AWS::Scheduler::Schedule",
 }
@@ -119,7 +119,8 @@ def _pollers(stack: Stack) -> list[int]:
     parameters = {name: str(parameter.get("Default")) for name, parameter in template()["Parameters"].items()}
     parameters |= {it["ParameterKey"]: it["ParameterValue"] for it in described["Parameters"]}
     names = [logical(category) for category in CATEGORIES]
-    return [
+    supervisor = [_POLLERS] if parameters["SupervisorHost"] == "lambda" else []
+    return supervisor + [
         _POLLERS if parameters[f"{name}MaximumConcurrency"] == "0" else _POLLERS_OF_A_LIMITED_QUEUE
         for name in names
         if parameters[f"{name}Enabled"] == "true"
