@@ -7,9 +7,9 @@ use serde_json::{Map, Value, json};
 /// An item in `DynamoDB`'s JSON.
 pub(crate) type Item = Map<String, Value>;
 
-/// The table: items by `pk`. No two items of the ledger differ in `sk` alone.
+/// The table: items by `pk` and `sk`.
 #[derive(Default)]
-pub(crate) struct Table(BTreeMap<String, Item>);
+pub(crate) struct Table(BTreeMap<(String, String), Item>);
 
 /// What became of an update.
 pub(crate) enum Update {
@@ -20,8 +20,10 @@ pub(crate) enum Update {
 }
 
 impl Table {
+    /// The item with this `pk`; of an event its history, and not the body that is kept for a day under an `sk` before it.
     pub(crate) fn get(&self, pk: &str) -> Option<&Item> {
-        self.0.get(pk)
+        let items = self.0.range((pk.to_owned(), String::new())..).take_while(|((of, _), _)| of == pk);
+        items.last().map(|(_, item)| item)
     }
 
     /// Carries out an `UpdateItem`.
@@ -31,8 +33,9 @@ impl Table {
     /// What `DynamoDB` calls a `ValidationException`.
     pub(crate) fn update(&mut self, request: &Value) -> Result<Update, String> {
         let key = request["Key"].as_object().ok_or("no key")?;
-        let pk = key["pk"]["S"].as_str().ok_or("no pk")?;
-        let before = self.0.get(pk).cloned();
+        let [pk, sk] = ["pk", "sk"].map(|name| key.get(name)?["S"].as_str().map(str::to_owned));
+        let place = (pk.ok_or("no pk")?, sk.ok_or("no sk")?);
+        let before = self.0.get(&place).cloned();
         let empty = Item::new();
         let mut words = Expression::of(request, "ConditionExpression", before.as_ref().unwrap_or(&empty));
         let holds = words.or()?;
@@ -51,7 +54,7 @@ impl Table {
         if !holds {
             return Ok(Update::Refused(before));
         }
-        self.0.insert(pk.to_owned(), after.clone());
+        self.0.insert(place, after.clone());
         Ok(Update::Written { before, after })
     }
 }
@@ -283,7 +286,7 @@ mod tests {
         let names: Map<_, _> =
             ["#a", "#b", "#l"].into_iter().filter(used).map(|name| (name.to_owned(), name[1..].into())).collect();
         let request = json!({
-            "Key": {"pk": {"S": "x"}}, "UpdateExpression": update, "ConditionExpression": condition,
+            "Key": {"pk": {"S": "x"}, "sk": {"S": "y"}}, "UpdateExpression": update, "ConditionExpression": condition,
             "ExpressionAttributeNames": names, "ExpressionAttributeValues": values,
         });
         match table.update(&request)? {
@@ -336,7 +339,7 @@ mod tests {
             assert!(updated(&mut table, update, condition).is_err(), "{update} {condition}");
         }
         let unused = json!({
-            "Key": {"pk": {"S": "x"}}, "UpdateExpression": "SET a = :one", "ConditionExpression": "attribute_exists(pk)",
+            "Key": {"pk": {"S": "x"}, "sk": {"S": "y"}}, "UpdateExpression": "SET a = :one", "ConditionExpression": "attribute_exists(pk)",
             "ExpressionAttributeValues": {":one": {"N": "1"}, ":two": {"N": "2"}},
         });
         assert_eq!(table.update(&unused).err().as_deref(), Some(":two is unused"));

@@ -171,7 +171,8 @@ fn input_text(body: &str) -> String {
 /// What was answered: the text of a response or of a chat completion, else the whole body as JSON.
 fn output_text(body: &str) -> String {
     let parsed = Json::parse(body.as_bytes());
-    let chat = parsed.and_then(|body| body.at("/choices/0/message/content")?.string());
+    let choice = parsed.and_then(|body| body.get("choices")?.items().next());
+    let chat = choice.and_then(|choice| choice.at("/message/content")?.string());
     if let Some(text) = chat {
         return text.into_owned();
     }
