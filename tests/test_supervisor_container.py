@@ -38,7 +38,6 @@ def run(tmp_path: Path) -> Iterator[Callable[[Stack, StandIn], subprocess.Popen[
             "BUS_NAME": stack.outputs["BusName"],
             "ALERTS_TOPIC_ARN": stack.outputs["AlertsTopicArn"],
             "QUEUE_URL": stack.outputs["SupervisorQueueUrl"],
-            "TOOL_SECRET": stack.outputs["CallToolSecretArn"],
         }
         with (tmp_path / f"container-{len(started)}.log").open("wb") as log:
             started.append(subprocess.Popen([BINARIES / "supervisor"], env=environment, stdout=log, stderr=log))

@@ -10,15 +10,18 @@
 - Parameters below a path are read by permission for that path, as at AWS, and not for everything.
 - An alarm on an expression is kept, with its metrics. Nobody evaluates it.
 - A request for one item of a table carries the condition key `dynamodb:LeadingKeys`.
+- A wildcard of a policy stands for any characters, line breaks among them.
 """
 
+import functools
 import json
 import os
+import re
 import socketserver
 from typing import Any
 
 from ministack import app
-from ministack.core import iam_actions
+from ministack.core import iam_actions, iam_evaluator
 from ministack.services import lambda_svc
 from ministack.services.cloudformation import provisioners
 
@@ -50,6 +53,15 @@ def main() -> None:
 
     context = iam_actions.dynamodb_service_context
     iam_actions.dynamodb_service_context = lambda body: {**context(body), **_leading_keys(body)}
+
+    pattern = iam_evaluator._fnmatch_compile
+
+    @functools.cache
+    def any_character(text: str, ignore_case: bool) -> re.Pattern[str]:
+        compiled = pattern(text, ignore_case)
+        return re.compile(compiled.pattern, compiled.flags | re.DOTALL)
+
+    iam_evaluator._fnmatch_compile = any_character
 
     app.main()
 
