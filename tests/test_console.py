@@ -14,7 +14,6 @@ from infra.local.stack import Stack
 from infra.local.stand_in import StandIn
 from tests.waiting import wait_until
 
-
 TOO_WIDE = """() => document.documentElement.scrollWidth <= innerWidth ? [] :
     [...document.querySelectorAll("main *")]
         .filter(it => !it.closest(".scroll") && it.getBoundingClientRect().right > innerWidth)

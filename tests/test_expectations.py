@@ -133,7 +133,7 @@ def test_people_are_told_again_rather_than_never_when_it_cannot_be_marked(make_s
     stack.expect("batch", "batch_1", due_in=-60)
 
     for times in (1, 2):
-        with pytest.raises(FunctionError, match="could not (mark what is overdue|note what people were told)"):
+        with pytest.raises(FunctionError, match=r"could not (mark what is overdue|note what people were told)"):
             expectations(stack)
         assert len(watch.alerts()) == times
 
