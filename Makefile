@@ -92,11 +92,6 @@ sam-local: local ## Run every function in Docker with sam local, on sample event
 		--lambda-dir target/sam-local $(FUNCTIONS:%=--package %)
 	@$(PY) -m infra.local.sam_local
 
-.PHONY: acceptance
-acceptance: package-$(PROFILE) ## Confirm in your AWS account what only an account can, and remove all of it (PROFILE=local: on this machine)
-	sed 's#CodeUri: functions/#CodeUri: #; s#!Ref Architecture\]#$(ARCH)]#' template.yaml > $(PACKAGES)/template.yaml
-	@$(PY) -m infra.acceptance --packages $(PACKAGES) $(if $(filter local,$(PROFILE)),--local)
-
 # `sam build` would build the functions one after the other, each with dependencies of its own features. So `sam deploy`
 # gets a template that says where `make build` has put them, and for which processor.
 .PHONY: before-deploy

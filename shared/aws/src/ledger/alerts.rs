@@ -10,6 +10,9 @@ use super::{Ledger, Waiting, now, random_token};
 use crate::AwsError;
 use crate::outcomes::Notice;
 
+/// Beginning of a group's `pk`.
+pub(super) const PREFIX: &str = "alerts#";
+
 /// The sort key of a group's item, and its key in the index.
 const SK: &str = "alerts";
 
@@ -181,5 +184,5 @@ fn ids(item: &Item) -> impl Iterator<Item = &str> {
 
 /// Alerts of another severity are another kind: none hides behind a lesser one.
 fn pk(notice: &Notice<'_>) -> String {
-    format!("alerts#{}#{}#{}", notice.category, notice.reason, notice.severity)
+    format!("{PREFIX}{}#{}#{}", notice.category, notice.reason, notice.severity)
 }

@@ -45,7 +45,7 @@ pub enum ExpectError {
 /// An expectation that nothing has met yet.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Waiting {
-    /// Id of the object.
+    /// Id of the object; the whole `pk` of a group of alerts.
     pub object_id: String,
     /// Time by which it should have ended, in Unix seconds.
     pub due_at: i64,
@@ -135,11 +135,12 @@ impl Ledger {
             .expression_attribute_values(":no", number(0))
             .set_exclusive_start_key(start)
             .limit(limit.into());
-        // Another program's item of the table: nobody here may write to it, nor could what it waits for end.
-        let is_job = |waiting: &Waiting| waiting.pk.starts_with(&super::job::pk(category, ""));
+        // Not another program's item of the table: nobody here may write to it, nor could what it waits for end.
+        let ours = [super::job::pk(category, ""), super::alerts::PREFIX.to_owned()];
+        let is_ours = |waiting: &Waiting| ours.iter().any(|prefix| waiting.pk.starts_with(prefix));
         let found = request.send().await.map_err(AwsError::of("list what is expected"))?;
         Ok(WaitingPage {
-            items: found.items().iter().filter_map(|item| Waiting::of(category, item)).filter(is_job).collect(),
+            items: found.items().iter().filter_map(|item| Waiting::of(category, item)).filter(is_ours).collect(),
             next: found.last_evaluated_key().and_then(|key| Waiting::of(category, key)),
         })
     }
