@@ -1,6 +1,5 @@
 """`events` and `expect`: what the ledger knows, having events handled again, and saying what will end."""
 
-import datetime
 import json
 import time
 import uuid
@@ -391,5 +390,5 @@ def test_an_event_is_shown_as_a_timeline_with_what_can_be_done(stack: Stack, ope
     (replayed,) = [moment for moment in shown["timeline"] if moment["what"] == "replay"]
     assert replayed["detail"].startswith("replay by ada: processed")
     assert shown["dead_letter"] is None
-    times = [datetime.datetime.fromisoformat(moment["at"]) for moment in shown["timeline"]]
+    times = [datetime.fromisoformat(moment["at"]) for moment in shown["timeline"]]
     assert times == sorted(times)
