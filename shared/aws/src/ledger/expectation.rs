@@ -136,7 +136,7 @@ impl Ledger {
             .set_exclusive_start_key(start)
             .limit(limit.into());
         // Not another program's item of the table: nobody here may write to it, nor could what it waits for end.
-        let ours = [super::job::pk(category, ""), super::alerts::PREFIX.to_owned()];
+        let ours = [pk(category, ""), super::alerts::PREFIX.to_owned()];
         let is_ours = |waiting: &Waiting| ours.iter().any(|prefix| waiting.pk.starts_with(prefix));
         let found = request.send().await.map_err(AwsError::of("list what is expected"))?;
         Ok(WaitingPage {
