@@ -68,10 +68,6 @@ def running(cli: Cli, *arguments: str) -> Iterator[list[Any]]:
     process = subprocess.Popen(command, env=cli.environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     said: list[Any] = []
 
-    def read() -> None:
-        assert process.stdout is not None
-        said.extend(json.loads(line) for line in process.stdout)
-
     def lines() -> None:
         assert process.stdout is not None
         for line in process.stdout:

@@ -29,7 +29,7 @@ def put_front(emulator: Emulator, name: str, **parameters: str) -> dict[str, str
     return {output["OutputKey"]: output["OutputValue"] for output in found["Outputs"]}
 
 
-def test_a_delivery_passes_cloudfront_unchanged_and_a_flood_does_not(emulator: Emulator) -> None:
+def test_cloudfront_is_told_to_pass_deliveries_unchanged_and_the_firewall_to_stop_a_flood(emulator: Emulator) -> None:
     outputs = put_front(emulator, "t-front")
 
     distributions = emulator.client("cloudfront").list_distributions()["DistributionList"]["Items"]

@@ -1,22 +1,15 @@
 //! Submission of a batch: check every line, upload, create, expect.
 
-use std::fmt::Write as _;
 use std::io::Cursor;
 
 use hooks_aws::clock::now_seconds;
 use hooks_aws::ledger::Expectation;
-use hooks_openai::{Batch, Client, NewBatch, Upload};
-use tokio::time::Instant;
+use hooks_openai::{Batch, Upload};
 
 use crate::console::Console;
 use crate::{Failure, Result};
+use hooks_operate::batch::{MAX_METADATA, create};
 use hooks_operate::batch_input::{InputErrors, InputSummary, check};
-
-/// Number of the newest batches that are searched for one that may have been created.
-const SEARCHED: u8 = 20;
-
-/// OpenAI's limits for metadata: number of entries, length of a name, length of a value.
-const MAX_METADATA: (usize, usize, usize) = (16, 64, 512);
 
 /// Hours until people are told that a batch has not ended: OpenAI's 24 hours, and two for the event.
 pub(crate) const EXPECT_HOURS: i64 = 26;
@@ -58,39 +51,9 @@ pub(crate) async fn submit(
     let length = content.len() as u64;
     let upload = Upload { name: "requests.jsonl".to_owned(), content: Cursor::new(content.into_bytes()), length };
     let file = openai.upload_batch_file(upload, |_| (), Console::deadline()).await?;
-    let batch = create_batch(&openai, input, &file.id, metadata, Console::deadline).await?;
+    let batch = create(&openai, &input.endpoint, &file.id, metadata).await?;
     let due_at = now_seconds() + EXPECT_HOURS * 3_600;
     let expectation = Expectation { category: "batch", object_id: &batch.id, due_at, context: None };
     let failure = console.ledger.expect(&expectation).await.err().map(|error| Failure::service(error.to_string()));
     Ok((batch, failure))
-}
-
-/// Creates the batch. If the answer is lost, the batch is searched for by its input file.
-async fn create_batch(
-    openai: &Client,
-    input: &InputSummary,
-    file_id: &str,
-    metadata: &[(String, String)],
-    deadline: impl Fn() -> Instant,
-) -> Result<Batch> {
-    let new = NewBatch { input_file_id: file_id, endpoint: &input.endpoint, metadata, output_expires_after: None };
-    let error = match openai.create_batch(new, deadline()).await {
-        Ok(batch) => return Ok(batch),
-        Err(error) => error,
-    };
-    let refused = error.status().is_some_and(|status| (400..500).contains(&status) && status != 408);
-    let mut failure = Failure::from(error);
-    if refused {
-        let _ = write!(failure.message, "; no batch was created, and the uploaded file {file_id} costs nothing");
-        return Err(failure);
-    }
-    if let Ok(page) = openai.batches(None, SEARCHED, deadline()).await
-        && let Some(batch) = page.items.into_iter().find(|batch| batch.input_file_id.as_deref() == Some(file_id))
-    {
-        return Ok(batch);
-    }
-    let _ = write!(failure.message, "; it is not known whether a batch with the input file {file_id} was created");
-    Err(failure.hint(format!(
-        "Look for {file_id} at https://platform.openai.com/batches before you submit again: each batch is billed."
-    )))
 }
