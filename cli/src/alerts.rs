@@ -4,13 +4,14 @@ use std::fmt;
 
 use aws_sdk_sns::Client;
 use aws_sdk_sns::error::{ProvideErrorMetadata, SdkError};
-use aws_sdk_sns::types::MessageAttributeValue;
 use clap::{Args, Subcommand, ValueEnum};
+use hooks_aws::outcomes::{Notice, Outcomes};
 use serde_json::json;
 
 use crate::context::Context;
 use crate::error::{CliError, Exit, Result};
 use crate::output::{ConfirmArgs, Decision, printable, table};
+use crate::values::category;
 
 /// What SNS says instead of an ARN until the subscriber has confirmed.
 const PENDING: &str = "PendingConfirmation";
@@ -31,9 +32,9 @@ pub(crate) enum AlertsCommand {
     Test(TestArgs),
 }
 
-/// Send the alerts to an e-mail address, or to an HTTPS endpoint such as that of `PagerDuty`
+/// Send the alerts to an e-mail address, or to an HTTPS endpoint
 ///
-/// AWS asks the subscriber to confirm. Slack and Teams: see docs/operations.md.
+/// AWS asks the subscriber to confirm. Slack, Teams and `PagerDuty`: see docs/operations.md.
 #[derive(Args, Debug)]
 #[command(after_help = "Example: openai-webhooks alerts subscribe oncall@example.com --severity critical")]
 pub(crate) struct SubscribeArgs {
@@ -44,7 +45,7 @@ pub(crate) struct SubscribeArgs {
     #[arg(long, value_name = "SEVERITY")]
     severity: Vec<Severity>,
     /// Only alerts of this category; may be repeated [default: all]
-    #[arg(long, value_name = "CATEGORY")]
+    #[arg(long, value_name = "CATEGORY", value_parser = category())]
     category: Vec<hooks_webhook::Category>,
     #[command(flatten)]
     confirm: ConfirmArgs,
@@ -203,15 +204,18 @@ async fn test(args: &TestArgs, context: &Context) -> Result {
             "A test of the alerts of {stack}.\n\nWhat   nothing happened\nTo do  nothing: you are told of failures\n\
              Where  `openai-webhooks alerts list`\n"
         );
-        let attributes = [("category", "test"), ("event-type", "alerts.test"), ("severity", args.severity.as_str())];
-        let mut request =
-            client.publish().topic_arn(topic).subject(format!("Test of the alerts of {stack}")).message(message);
-        for (name, value) in attributes {
-            let value = MessageAttributeValue::builder().data_type("String").string_value(value).build();
-            let value = value.map_err(|error| CliError::failed(error.to_string()))?;
-            request = request.message_attributes(name, value);
-        }
-        request.send().await.map_err(|error| failed("send the test", &error))?;
+        let notice = Notice {
+            category: "test",
+            event_type: "alerts.test",
+            reason: "alerts.test",
+            id: "",
+            severity: args.severity.as_str(),
+            subject: &format!("Test of the alerts of {stack}"),
+            message: &message,
+        };
+        // Nothing is sent to the bus.
+        let people = Outcomes::new(context.aws().await?, "", topic);
+        people.alert(&notice).await.map_err(|error| CliError::from(error).hint(PERMISSIONS))?;
     }
     let dry_run = decision == Decision::DryRun;
     let document = json!({"dry_run": dry_run, "subscribers": told, "severity": args.severity.as_str()});
@@ -221,6 +225,14 @@ async fn test(args: &TestArgs, context: &Context) -> Result {
             "A test {verb} to the topic, with {told} confirmed subscriptions; those with a filter get it if it fits."
         )
     })
+}
+
+/// Numbers of confirmed subscriptions, and of those that wait for confirmation.
+pub(crate) async fn subscribers(context: &Context) -> Result<(usize, usize)> {
+    let (client, topic) = access(context).await?;
+    let (confirmed, waiting): (Vec<_>, Vec<_>) =
+        subscriptions(&client, topic).await?.into_iter().partition(|one| one.is_confirmed);
+    Ok((confirmed.len(), waiting.len()))
 }
 
 async fn access(context: &Context) -> Result<(Client, &str)> {

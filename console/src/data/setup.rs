@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use futures::FutureExt as _;
 use hooks_aws::cause;
+use hooks_aws::outcomes::{Notice, Outcomes};
 use hooks_aws::parameters::{Parameter, Parameters};
 use hooks_aws::secrets::{Source as _, Stage};
 use hooks_operate::endpoints::StackEndpoint;
@@ -22,6 +23,9 @@ use hooks_operate::timestamp::Timestamp;
 
 /// Most models and alarms that are shown.
 const MAX_SHOWN: i32 = 100;
+
+const SNS_PERMISSIONS: &str =
+    "Your AWS identity needs sns:ListSubscriptionsByTopic, sns:Subscribe and sns:Publish on the alerts' topic.";
 
 /// Time that a page waits for a consumer to be switched. It goes on in any case.
 const SWITCH_TIMEOUT: Duration = Duration::from_secs(15);
@@ -79,17 +83,25 @@ pub(crate) async fn subscribe(console: &Console, address: &str) -> Result<()> {
 
 /// Sends an alert that is only a test. Needs `sns:Publish`.
 pub(crate) async fn test_alert(console: &Console, who: &str) -> Result<()> {
-    let client = aws_sdk_sns::Client::new(console.aws.sdk());
-    let request = client.publish().topic_arn(console.stack.output("AlertsTopicArn")?);
-    let request = request.subject(format!("Test alert of {}", console.stack.name));
-    let text = format!("{who} tested the alerts of the stack {}. Nothing is wrong.", console.stack.name);
-    request.message(text).send().await.map(drop).map_err(|error| sns_failure("send the test alert", &cause(&error)))
+    let subject = format!("Test alert of {}", console.stack.name);
+    let message = format!("{who} tested the alerts of the stack {}. Nothing is wrong.", console.stack.name);
+    let (category, event_type) = ("test", "alerts.test");
+    let notice = Notice {
+        category,
+        event_type,
+        reason: event_type,
+        id: "",
+        severity: "info",
+        subject: &subject,
+        message: &message,
+    };
+    // Nothing is sent to the bus.
+    let people = Outcomes::new(&console.aws, "", console.stack.output("AlertsTopicArn")?);
+    people.alert(&notice).await.map_err(|error| Failure::service(error.to_string()).hint(SNS_PERMISSIONS))
 }
 
 fn sns_failure(action: &str, cause: &str) -> Failure {
-    Failure::service(format!("could not {action}: {cause}")).hint(
-        "Your AWS identity needs sns:ListSubscriptionsByTopic, sns:Subscribe and sns:Publish on the alerts' topic.",
-    )
+    Failure::service(format!("could not {action}: {cause}")).hint(SNS_PERMISSIONS)
 }
 
 /// Names of the stack's alarms that are raised, and the number of all. Needs `cloudwatch:DescribeAlarms`.
