@@ -74,6 +74,7 @@ bench: $(VENV)/stamp need-cargo ## Measure every number of the README (QUICK=1: 
 	target/release/batch-throughput $(if $(QUICK),--quick)
 	cargo build --workspace --profile local
 	$(PY) -m bench.python.call_latency $(if $(QUICK),--quick)
+	$(PY) -m bench.python.listen_latency
 	$(PY) -m bench.python.costs
 
 .PHONY: build
@@ -104,10 +105,10 @@ deploy: before-deploy package-$(PROFILE) ## Build and deploy into your AWS accou
 	$(BIN)/sam deploy --template-file $(PACKAGES)/template.yaml --config-file $(CURDIR)/samconfig.toml $(SAM_ARGS)
 
 .PHONY: dist
-dist: dist-$(PROFILE) ## Pack what a release has into dist: functions to deploy, the command line, docs, SHA256SUMS
+dist: dist-$(PROFILE) ## Pack what a release has into dist: functions to deploy, the command line, docs, SBOM, SHA256SUMS
 
 .PHONY: dist-release
-dist-release: $(VENV)/stamp cli
+dist-release: $(VENV)/stamp cli sbom
 	rm -rf $(DIST)
 	for arch in arm64 x86_64; do \
 		$(MAKE) build ARCH=$$arch; \

@@ -7,6 +7,7 @@ use aws_sdk_cloudwatchlogs::Client;
 use aws_sdk_cloudwatchlogs::operation::filter_log_events::FilterLogEventsError;
 use aws_sdk_cloudwatchlogs::types::FilteredLogEvent;
 use clap::Args;
+use clap::builder::PossibleValuesParser;
 use hooks_aws::clock::now_ms;
 use hooks_operate::event_log::Entry;
 use serde_json::{Value, json};
@@ -32,7 +33,7 @@ const LATE: i64 = 30_000;
 const PREFIX: &str = "/aws/lambda/";
 
 /// The functions' names behind the stack's, and the HTTP API's log.
-const FUNCTIONS: [&str; 13] = [
+const FUNCTIONS: [&str; 14] = [
     "verifier",
     "batch",
     "response",
@@ -45,6 +46,7 @@ const FUNCTIONS: [&str; 13] = [
     "reconcile",
     "register",
     "rotate",
+    "supervisor",
     "api",
 ];
 
@@ -52,7 +54,8 @@ const FUNCTIONS: [&str; 13] = [
 #[derive(Args, Debug)]
 #[command(after_help = "Example: openai-webhooks logs batch --follow")]
 pub(crate) struct LogsArgs {
-    /// verifier, a category, reconcile, register, rotate, or api for the HTTP API's own
+    /// Function, or `api` for the log of the HTTP API itself
+    #[arg(value_parser = PossibleValuesParser::new(FUNCTIONS))]
     function: String,
     /// Go on with the lines that come
     #[arg(long, short)]
@@ -163,10 +166,6 @@ impl Log {
 /// The log group of a function by its short name.
 async fn group(function: &str, context: &Context) -> Result<String> {
     let stack = context.stack().await?;
-    if !FUNCTIONS.contains(&function) {
-        return Err(CliError::usage(format!("{} is no function of the stack", printable(function)))
-            .hint(format!("The functions are {}.", FUNCTIONS.join(", "))));
-    }
     Ok(match function {
         "api" => format!("/aws/vendedlogs/{}/api", stack.name),
         function => format!("{PREFIX}{}-{function}", stack.name),

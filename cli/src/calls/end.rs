@@ -6,7 +6,7 @@ use hooks_operate::calls;
 use hooks_webhook::CallApi;
 use serde_json::json;
 
-use super::show::id;
+use super::show::{find, id};
 use crate::context::{Context, deadline};
 use crate::error::{CliError, Exit, Result};
 use crate::output::{ConfirmArgs, Decision};
@@ -15,7 +15,7 @@ use crate::output::{ConfirmArgs, Decision};
 #[derive(Args, Debug)]
 #[command(after_help = "Example: openai-webhooks calls hangup live_123")]
 pub(crate) struct HangupArgs {
-    /// Id of the call: `live_...` or `rtc_...`
+    /// Id of the call, `live_...` or `rtc_...`, or its beginning
     #[arg(value_parser = id)]
     id: String,
     #[command(flatten)]
@@ -28,7 +28,7 @@ pub(crate) struct HangupArgs {
 #[derive(Args, Debug)]
 #[command(after_help = "Example: openai-webhooks calls transfer live_123 tel:+4930123456")]
 pub(crate) struct TransferArgs {
-    /// Id of the call: `live_...` or `rtc_...`
+    /// Id of the call, `live_...` or `rtc_...`, or its beginning
     #[arg(value_parser = id)]
     id: String,
     /// Where to: `tel:+4930123456` or `sip:desk@example.com`
@@ -49,31 +49,30 @@ fn target(text: &str) -> std::result::Result<String, String> {
 }
 
 pub(super) async fn hang_up(args: &HangupArgs, context: &Context) -> Result {
-    let api = api(&args.id, context).await?;
-    match context.out.confirm(args.confirm, &format!("Hang up the call {}?", args.id))? {
+    let (id, api) = call(&args.id, context).await?;
+    match context.out.confirm(args.confirm, &format!("Hang up the call {id}?"))? {
         Decision::Declined => return Ok(Exit::Failure),
         Decision::DryRun => {}
         Decision::Proceed => {
-            let hung_up = context.openai().await?.hangup_call(api, &args.id, deadline()).await;
-            hung_up.map_err(|error| refused(&args.id, error))?;
+            let hung_up = context.openai().await?.hangup_call(api, &id, deadline()).await;
+            hung_up.map_err(|error| refused(&id, error))?;
         }
     }
     let dry_run = args.confirm.dry_run;
-    let document = json!({"id": args.id, "api": api.as_str(), "dry_run": dry_run});
-    context
-        .out
-        .result(&document, || format!("{} the call {}.", if dry_run { "Would hang up" } else { "Hung up" }, args.id))
+    let document = json!({"id": id, "api": api.as_str(), "dry_run": dry_run});
+    let done = if dry_run { "Would hang up" } else { "Hung up" };
+    context.out.result(&document, || format!("{done} the call {id}."))
 }
 
 pub(super) async fn transfer(args: &TransferArgs, context: &Context) -> Result {
-    let api = api(&args.id, context).await?;
-    let TransferArgs { id, target, confirm } = args;
+    let (id, api) = call(&args.id, context).await?;
+    let TransferArgs { target, confirm, .. } = args;
     match context.out.confirm(*confirm, &format!("Transfer the caller of {id} to {target}?"))? {
         Decision::Declined => return Ok(Exit::Failure),
         Decision::DryRun => {}
         Decision::Proceed => {
-            let referred = context.openai().await?.refer_call(api, id, target, deadline()).await;
-            referred.map_err(|error| refused(id, error))?;
+            let referred = context.openai().await?.refer_call(api, &id, target, deadline()).await;
+            referred.map_err(|error| refused(&id, error))?;
         }
     }
     let document = json!({"id": id, "api": api.as_str(), "target_uri": target, "dry_run": confirm.dry_run});
@@ -88,21 +87,21 @@ pub(super) async fn transfer(args: &TransferArgs, context: &Context) -> Result {
     })
 }
 
-/// The API of a call, which goes on as far as the stack knows.
-async fn api(id: &str, context: &Context) -> Result<CallApi> {
+/// The whole id of a call, and its API. It goes on as far as the stack knows.
+async fn call(id: &str, context: &Context) -> Result<(String, CallApi)> {
     // A call of OpenAI's needs no stack, and one that nobody supervises is not in its ledger.
     let known = match context.find_stack().await {
-        Ok(Some(_)) => calls::find(&context.ledger().await?, id).await?,
+        Ok(Some(_)) => find(id, context).await?,
         _ => None,
     };
     match known {
         Some(session) if !calls::is_open(&session) => {
             let reason = session.reason.as_deref().unwrap_or("for an unknown reason");
-            Err(CliError::failed(format!("the call {id} has ended: {reason}")))
+            Err(CliError::failed(format!("the call {} has ended: {reason}", session.id)))
         }
-        Some(session) if session.api == CallApi::Realtime.as_str() => Ok(CallApi::Realtime),
-        Some(_) => Ok(CallApi::Live),
-        None => Ok(calls::api_of(id)),
+        Some(session) if session.api == CallApi::Realtime.as_str() => Ok((session.id, CallApi::Realtime)),
+        Some(session) => Ok((session.id, CallApi::Live)),
+        None => Ok((id.to_owned(), calls::api_of(id))),
     }
 }
 

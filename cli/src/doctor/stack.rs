@@ -126,7 +126,7 @@ pub(super) async fn secrets(context: &Context, findings: &mut Findings) -> Optio
         }
         Err(error) => findings.failed("endpoints", error),
     }
-    let client = async { Result::<_>::Ok(context.api_key_secret(None).await?.client().await) };
+    let client = async { Result::<_>::Ok(context.api_key_secret().await?.client().await) };
     match client.await {
         Err(error) => findings.failed(CHECK, error),
         Ok(Ok(client)) => {

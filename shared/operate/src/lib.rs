@@ -7,6 +7,7 @@
 //! |---|---|
 //! | [`stack`], [`endpoints`], [`metrics`] | the stack as CloudFormation and CloudWatch describe it |
 //! | [`batch_input`] | check of a batch's input file before it is uploaded |
+//! | [`beginning`] | an id by a beginning that no other id has |
 //! | [`calls`] | live sessions of calls: list, find, ask something of them |
 //! | [`event_log`] | events in the ledger: list, look up by id or its beginning |
 //! | [`dead_letters`] | dead letters: peek, redrive, purge |
@@ -17,6 +18,7 @@
 
 pub mod batch;
 pub mod batch_input;
+pub mod beginning;
 pub mod calls;
 pub mod dead_letters;
 pub mod endpoints;
