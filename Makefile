@@ -120,6 +120,19 @@ dist-local: package-local
 	rm -rf $(DIST)
 	$(PY) -m infra.dist --arch $(HOST_ARCH) --packages $(PACKAGES) --cli target/local/openai-webhooks --out $(DIST)
 
+# The real AWS, with the credentials at hand, and with OPENAI_API_KEY the real OpenAI. PROFILE=local plays both here.
+.PHONY: acceptance
+acceptance: acceptance-$(PROFILE) ## Confirm what only an AWS account can, and remove it all (REGION=, DOMAIN= and ZONE=)
+
+.PHONY: acceptance-release
+acceptance-release: dist-release
+	@$(PY) -m infra.acceptance --dist $(DIST) $(if $(REGION),--region $(REGION)) $(if $(DOMAIN),--domain $(DOMAIN) --zone $(ZONE))
+
+.PHONY: acceptance-local
+acceptance-local: package-local
+	sed 's#CodeUri: functions/#CodeUri: #; s#!Ref Architecture\]#$(ARCH)]#' template.yaml > $(PACKAGES)/template.yaml
+	@$(PY) -m infra.acceptance --local
+
 .PHONY: package-release
 package-release: build
 

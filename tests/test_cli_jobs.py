@@ -53,7 +53,7 @@ def test_a_replay_that_is_stopped_goes_on_under_its_name_and_sends_each_event_on
         _, said = process.communicate(timeout=60)
     sent = len(stack.messages("file"))
     assert process.returncode == 1, said
-    job = cli.ok("jobs", "show", "night-shift")
+    job = cli.ok("jobs", "show", "night-sh")
     assert (job["is_done"], job["total"], job["sent"], job["left_out"]) == (False, EVENTS, sent, 0)
     assert sent < EVENTS
     assert job["filter"]["since"] < job["filter"]["until"], "the filter has absolute times"
