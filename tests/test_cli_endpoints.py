@@ -255,10 +255,18 @@ def test_bad_input_to_endpoints(cli: Cli, arguments: tuple[str, ...], code: int,
 
 
 def test_openai_down_is_3_and_with_json_the_error_is_a_document(cli: Cli) -> None:
-    result = cli.run("endpoints", "list", "--json", OPENAI_BASE_URL="http://127.0.0.1:1/v1")
+    nowhere = {"OPENAI_API_KEY": API_KEY, "OPENAI_BASE_URL": "http://127.0.0.1:1/v1"}
+    result = cli.run("endpoints", "list", "--json", **nowhere)
     assert (result.code, result.out) == (3, "")
     assert "no answer" in result.error()["error"]
     assert result.error()["hint"] == "Try again in a moment."
+
+
+def test_the_stack_s_key_goes_to_the_stack_s_address_alone(stack: Stack, tmp_path: Path) -> None:
+    result = Cli(stack, home=tmp_path).run("endpoints", "list", OPENAI_BASE_URL="http://127.0.0.1:1/v1")
+
+    assert result.code == 0
+    assert "OPENAI_BASE_URL is not used" in result.err
 
 
 # secret set -----------------------------------------------------------------------------------------------------------

@@ -34,7 +34,7 @@ pub(crate) async fn run(args: &ConsoleArgs, context: &Context) -> Result {
     let stack = context.stack().await?.clone();
     let openai = match variable("OPENAI_API_KEY") {
         Some(_) => OpenAi::fixed(context.openai().await?.clone()),
-        None => context.api_key_secret(variable("OPENAI_BASE_URL")).await?.into(),
+        None => context.api_key_secret().await?.into(),
     };
     let role = if args.read_only { Role::Viewer } else { Role::Operator };
     let server = Console::new(context.aws().await?, stack, openai)?.bind(args.port, &name, role).await?;
