@@ -16,7 +16,8 @@ CHECKS := .venv-checks
 NPM_CHECKS := infra/checks/node_modules
 TOOLS := target/tools
 FUNCTIONS := $(notdir $(wildcard functions/*))
-# What `make deploy` deploys: `release`, or `local`, the debug build of `make run`, to an AWS that this machine plays.
+# What is built: `release`, or `local`, the debug build of `make run`. With `local`, `make deploy` deploys to an AWS that
+# this machine plays, and what `make bench` prints says only that it runs.
 PROFILE ?= release
 HOST_ARCH := $(if $(filter arm64 aarch64,$(shell uname -m)),arm64,x86_64)
 # The architecture that `make build` and `make deploy` build for: arm64 or x86_64.
@@ -24,6 +25,8 @@ ARCH ?= $(if $(filter local,$(PROFILE)),$(HOST_ARCH),arm64)
 RUST_TARGET := $(if $(filter arm64,$(ARCH)),aarch64,x86_64)-unknown-linux-gnu
 # What `make sam-local` builds for: Linux, on this machine's processor.
 HOST_TARGET := $(if $(filter arm64,$(HOST_ARCH)),aarch64,x86_64)-unknown-linux-gnu
+# Some packages alone would have dependencies with other features, and compile them again.
+ALL_IF_LOCAL := $(if $(filter local,$(PROFILE)),--workspace)
 # Where the functions lie that are deployed.
 PACKAGES := $(if $(filter local,$(PROFILE)),target/lambda-local,target/lambda)
 DIST ?= dist
@@ -71,10 +74,10 @@ check: $(VENV)/stamp $(CHECKS)/stamp $(NPM_CHECKS)/.package-lock.json $(TOOLS)/s
 
 .PHONY: bench
 bench: $(VENV)/stamp need-cargo ## Measure every number of the README (QUICK=1: fewer rounds)
-	cargo build --release --package verifier --package batch --package echo --package bench
-	target/release/verify $(if $(QUICK),--quick)
-	target/release/invocations --python $(PY) $(if $(QUICK),--quick)
-	target/release/batch-throughput $(if $(QUICK),--quick)
+	cargo build --profile $(PROFILE) $(or $(ALL_IF_LOCAL),--package verifier --package batch --package echo --package bench)
+	target/$(PROFILE)/verify $(if $(QUICK),--quick)
+	target/$(PROFILE)/invocations --python $(PY) $(if $(QUICK),--quick)
+	target/$(PROFILE)/batch-throughput $(if $(QUICK),--quick)
 	cargo build --workspace --profile local
 	$(PY) -m bench.python.call_latency $(if $(QUICK),--quick)
 	$(PY) -m bench.python.costs
@@ -154,9 +157,10 @@ permissions: local ## Take each permission of each consumer away, one at a time,
 	PERMISSIONS=all $(PY) -m pytest -n 2 tests/test_every_permission.py
 
 .PHONY: simulate
+simulate: SIMULATION := $(if $(filter local,$(PROFILE)),local,simulation)
 simulate: need-cargo ## Play SEEDS runs of the consumers with failures of all kinds (SEED=7: one of them, step by step)
-	cargo build --package simulation --profile simulation
-	target/simulation/simulate $(if $(SEED),--seed $(SEED),$(SEEDS) >/dev/null)
+	cargo build --profile $(SIMULATION) $(or $(ALL_IF_LOCAL),--package simulation)
+	target/$(SIMULATION)/simulate $(if $(SEED),--seed $(SEED),$(SEEDS) >/dev/null)
 
 .PHONY: fuzz
 fuzz: $(TOOLS)/bin/cargo-fuzz ## Fuzz deliveries, SIP headers and events of calls, each for FUZZ_SECONDS (needs a nightly toolchain)
