@@ -145,12 +145,12 @@ sbom: $(TOOLS)/bin/cargo-cyclonedx ## List what each function and the command li
 
 # Two builds in folders of their own, from the same path: the path is in what panics say.
 .PHONY: reproducible
-reproducible: need-cargo ## Build one function twice and compare the bytes of its zip (FUNCTION=archive)
+reproducible: need-cargo ## Build one function twice and compare the bytes of its zip (FUNCTION=batch)
 	for build in 1 2; do \
-		cargo build --release --package $(or $(FUNCTION),archive) --target-dir target/reproducible-$$build; \
+		cargo build --release --package $(or $(FUNCTION),verifier) --target-dir target/reproducible-$$build; \
 	done
-	$(PYTHON) -m infra.checks.zips target/reproducible-1/release/$(or $(FUNCTION),archive) \
-		target/reproducible-2/release/$(or $(FUNCTION),archive)
+	$(PYTHON) -m infra.checks.zips target/reproducible-1/release/$(or $(FUNCTION),verifier) \
+		target/reproducible-2/release/$(or $(FUNCTION),verifier)
 
 .PHONY: permissions
 permissions: local ## Take each permission of each consumer away, one at a time, and see the function refused
