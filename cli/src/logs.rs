@@ -32,7 +32,7 @@ const LATE: i64 = 30_000;
 const PREFIX: &str = "/aws/lambda/";
 
 /// The functions' names behind the stack's, and the HTTP API's log.
-const FUNCTIONS: [&str; 13] = [
+const FUNCTIONS: [&str; 14] = [
     "verifier",
     "batch",
     "response",
@@ -45,6 +45,7 @@ const FUNCTIONS: [&str; 13] = [
     "reconcile",
     "register",
     "rotate",
+    "console",
     "api",
 ];
 
@@ -52,7 +53,7 @@ const FUNCTIONS: [&str; 13] = [
 #[derive(Args, Debug)]
 #[command(after_help = "Example: openai-webhooks logs batch --follow")]
 pub(crate) struct LogsArgs {
-    /// verifier, a category, reconcile, register, rotate, or api for the HTTP API's own
+    /// verifier, a category, reconcile, register, rotate, console, or api for the HTTP API's own
     function: String,
     /// Go on with the lines that come
     #[arg(long, short)]
