@@ -101,6 +101,7 @@ def play(stack: Stack, openai: StandIn) -> dict[str, str]:
         failed.append(delivery["webhook_id"])
         _await(lambda: (stack.event(failed[-1]) or {}).get("state") == "failed")
     openai.clear_faults()
+    live_call, ended_call = calls(stack, openai)
     _count(stack)
     by_category = {one.category: one for one in played}
     return {
@@ -112,7 +113,48 @@ def play(stack: Stack, openai: StandIn) -> dict[str, str]:
         "agent": by_category["agent"].object_id,
         "event": by_category["response"].webhook_id,
         "failed": failed[0],
+        "live_call": live_call,
+        "ended_call": ended_call,
     }
+
+
+def calls(stack: Stack, openai: StandIn) -> tuple[str, str]:
+    """Play supervised calls, and return the ids of one that goes on and of one that has ended."""
+    built_in = ["collect_digits", "hang_up"]
+    session = {"model": "gpt-live-1", "delegation": {"type": "responses", "responses": {"model": "gpt-6-luna"}}}
+    policy = {
+        "answer_as": "live",
+        "rules": [
+            {
+                "name": "Caller cannot be read",
+                "when": [{"header": "From", "part": "user", "is": "unreadable"}],
+                "then": {"reject": {"status_code": 433}},
+            }
+        ],
+        "default": {"accept": {"session": session, "supervise": {"greeting": "Welcome.", "built_in": built_in}}},
+    }
+    stack.set_call_policy(json.dumps(policy))
+    script: list[Json | str] = [
+        {"await": "attach"},
+        {"caller": "Hi, I would like to know where my order is. It is number 4711."},
+        {"tool": {"name": "collect_digits", "arguments": {"length": 2}, "go_on": True, "then": "Thank you."}},
+        {"wait": 1500},
+        {"dtmf": "47"},
+    ]
+    ids = []
+    for last in ([], [{"wait": 3000}, "hang_up"]):
+        plan = {"script": script + last, "audio": False}
+        call = openai.call_in(events=["live.transport.incoming"], plan=plan)["call"]["session_id"]
+        ids.append(call)
+
+    def state(call: str) -> str | None:
+        found = [item for item in stack.ledger() if item["pk"] == f"session#live#{call}"]
+        if not any(item["sk"].startswith("tool#") and "given_at" in item for item in found):
+            return None
+        return next((item["state"] for item in found if item["sk"] == "session"), None)
+
+    _await(lambda: (state(ids[0]), state(ids[1])) == ("active", "ended"))
+    return ids[0], ids[1]
 
 
 def _count(stack: Stack) -> None:
@@ -160,6 +202,10 @@ def pages(ids: dict[str, str]) -> dict[str, str]:
         "submit": "/batches/new",
         "responses": "/objects/response",
         "response": f"/objects/response/{ids['response']}",
+        "live-calls": "/calls",
+        "live-call": f"/calls/{ids['live_call']}",
+        "ended-call": f"/calls/{ids['ended_call']}",
+        "call-policy": "/calls/policy?from=%2B4930123456&to=%2B498005550100",
         "calls": "/objects/realtime",
         "call": f"/objects/realtime/{ids['call']}",
         "agents": "/objects/agent",
