@@ -46,6 +46,7 @@ const FUNCTIONS: [&str; 14] = [
     "reconcile",
     "register",
     "rotate",
+    "console",
     "api",
 ];
 
@@ -53,7 +54,7 @@ const FUNCTIONS: [&str; 14] = [
 #[derive(Args, Debug)]
 #[command(after_help = "Example: openai-webhooks logs batch --follow")]
 pub(crate) struct LogsArgs {
-    /// verifier, a category, supervisor, reconcile, register, rotate, or api for the HTTP API's own
+    /// verifier, a category, supervisor, reconcile, register, rotate, console, or api for the HTTP API's own
     function: String,
     /// Go on with the lines that come
     #[arg(long, short)]

@@ -81,7 +81,7 @@ pub(crate) async fn submit(
         None => Ok((StatusCode::CREATED, Json(BatchView::of_openai(&batch)))),
         Some(failure) => {
             let detail = format!("The batch {} is created, but its end is not expected: {}", batch.id, failure.message);
-            Err(Problem::new(StatusCode::BAD_GATEWAY, "not_expected", detail)
+            Err(Problem::new(StatusCode::FAILED_DEPENDENCY, "not_expected", detail)
                 .next(format!("Do not submit it again: openai-webhooks expect batch {} --by 26h", batch.id)))
         }
     }
