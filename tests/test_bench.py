@@ -39,8 +39,8 @@ def _features(packages: list[str]) -> dict[str, str]:
 
 def _measured() -> list[str]:
     """Packages of the only release build of `make bench`: a second one might compile a dependency again."""
-    recipe = (ROOT / "Makefile").read_text().partition("\nbench:")[2].partition("\n\n")[0]
-    (build,) = re.findall(r"cargo build --release (.*)", recipe)
+    recipe = subprocess.run(["make", "-n", "bench"], cwd=ROOT, check=True, capture_output=True, text=True).stdout
+    (build,) = re.findall(r"cargo build --profile release (.*)", recipe)
     return re.findall(r"--package (\S+)", build)
 
 

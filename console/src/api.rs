@@ -2,6 +2,7 @@
 
 mod acts;
 mod batches;
+mod calls;
 mod dashboard;
 mod events;
 mod jobs;
@@ -84,6 +85,7 @@ fn open_api() -> (Router<Arc<App>>, Document) {
         .routes(routes!(acts::purge))
         .routes(routes!(acts::consumer))
         .routes(routes!(session::sign_in))
+        .merge(calls::router())
         .split_for_parts();
     let scheme = SecurityScheme::Http(Http::new(HttpAuthScheme::Bearer));
     document.components.get_or_insert_default().add_security_scheme("session", scheme);
@@ -129,6 +131,6 @@ mod tests {
         assert!(text.starts_with(r#"{"openapi":"3.1"#), "{}", &text[..40]);
         let all = paths(&document);
         assert!(all.iter().all(|(_, path, summary)| path.starts_with("/api/") && !summary.is_empty()), "{all:?}");
-        assert_eq!(all.len(), 29);
+        assert_eq!(all.len(), 42);
     }
 }

@@ -1,6 +1,7 @@
 //! What pages and API show, read from the stack.
 
 pub(crate) mod batches;
+pub(crate) mod calls;
 pub(crate) mod deliveries;
 pub(crate) mod filter;
 pub(crate) mod letters;

@@ -4,6 +4,7 @@ mod act;
 mod alerts;
 mod batch;
 mod batches;
+mod calls;
 mod dead_letters;
 mod endpoints;
 mod event;
@@ -140,7 +141,8 @@ pub(crate) fn router() -> Router<Arc<App>> {
         .route("/alerts/subscribe", post(alerts::subscribe))
         .route("/alerts/test", post(alerts::test))
         .route("/help", get(help::page))
-        .route("/reference", get(help::reference));
+        .route("/reference", get(help::reference))
+        .merge(calls::router());
     Router::new().route("/", get(|| async { Redirect::to(BASE) })).nest(BASE, pages)
 }
 

@@ -88,6 +88,7 @@ def fill(stack: Stack, openai: StandIn, played: list[scenario.Played]) -> dict[s
         failed.append(delivery["webhook_id"])
     _await(lambda: all((stack.event(one) or {}).get("state") == "failed" for one in failed))
     openai.clear_faults()
+    live_call, ended_call = calls(stack, openai)
     _count(stack)
     ssm = stack.emulator.client("ssm")
     ssm.put_parameter(Name=f"/{stack.name}/prices", Value=json.dumps(PRICES), Type="String", Overwrite=True)
@@ -109,6 +110,8 @@ def fill(stack: Stack, openai: StandIn, played: list[scenario.Played]) -> dict[s
         "agent": by_category["agent"].object_id,
         "event": by_category["response"].webhook_id,
         "failed": failed[0],
+        "live_call": live_call,
+        "ended_call": ended_call,
     }
 
 
@@ -120,6 +123,45 @@ def _save_view(stack: Stack, name: str, query: str) -> None:
         ExpressionAttributeNames={"#view": f"view:{name}"},
         ExpressionAttributeValues={":query": {"S": query}},
     )
+
+
+def calls(stack: Stack, openai: StandIn) -> tuple[str, str]:
+    """Play supervised calls, and return the ids of one that goes on and of one that has ended."""
+    built_in = ["collect_digits", "hang_up"]
+    session = {"model": "gpt-live-1", "delegation": {"type": "responses", "responses": {"model": "gpt-6-luna"}}}
+    policy = {
+        "answer_as": "live",
+        "rules": [
+            {
+                "name": "Caller cannot be read",
+                "when": [{"header": "From", "part": "user", "is": "unreadable"}],
+                "then": {"reject": {"status_code": 433}},
+            }
+        ],
+        "default": {"accept": {"session": session, "supervise": {"greeting": "Welcome.", "built_in": built_in}}},
+    }
+    stack.set_call_policy(json.dumps(policy))
+    script: list[Json | str] = [
+        {"await": "attach"},
+        {"caller": "Hi, I would like to know where my order is. It is number 4711."},
+        {"tool": {"name": "collect_digits", "arguments": {"length": 2}, "go_on": True, "then": "Thank you."}},
+        {"wait": 1500},
+        {"dtmf": "47"},
+    ]
+    ids = []
+    for last in ([], [{"wait": 3000}, "hang_up"]):
+        plan = {"script": script + last, "audio": False}
+        call = openai.call_in(events=["live.transport.incoming"], plan=plan)["call"]["session_id"]
+        ids.append(call)
+
+    def state(call: str) -> str | None:
+        found = [item for item in stack.ledger() if item["pk"] == f"session#live#{call}"]
+        if not any(item["sk"].startswith("tool#") and "given_at" in item for item in found):
+            return None
+        return next((item["state"] for item in found if item["sk"] == "session"), None)
+
+    _await(lambda: (state(ids[0]), state(ids[1])) == ("active", "ended"))
+    return ids[0], ids[1]
 
 
 def _count(stack: Stack) -> None:

@@ -1,8 +1,8 @@
 //! Who works on which event, what became of it, and what objects are now (`DynamoDB`).
 //!
 //! One table with the keys `pk` and `sk`, a time-to-live attribute `expires_at`, and two indexes: `by-day` over the
-//! events' `day` and `received_at`, and `by-due` over the `waiting` and `due_at` of the jobs that are expected to end
-//! and of the alerts that wait.
+//! events' `day` and `received_at`, and `by-due` over the `waiting` and `due_at` of the jobs that are expected to end,
+//! of the alerts that wait, and of the live sessions that have not ended.
 //!
 //! | item | `pk` | `sk` | says |
 //! |---|---|---|---|
@@ -56,6 +56,7 @@ mod expectation;
 mod history;
 mod job;
 mod lease;
+mod open_sessions;
 mod record;
 mod session;
 mod told;
@@ -82,6 +83,7 @@ pub use expectation::{ExpectError, Expectation, MAX_CONTEXT, Waiting, WaitingPag
 pub use history::{AttemptEnd, SHARDS, day_of};
 pub use job::{JobRecord, JobResult};
 pub use lease::Lease;
+pub use open_sessions::OpenSessions;
 pub use record::{Claim, ClaimResult, IdempotencyRecord, RecordResult};
 pub use session::{HoldResult, NewSession, SessionHold, SessionRecord, SessionState, TakeResult};
 pub use tool_call::{ToolCall, ToolClaim, ToolClaimResult, ToolResult};

@@ -7,7 +7,8 @@
 //! |---|---|
 //! | [`stack`], [`endpoints`], [`metrics`] | the stack as CloudFormation and CloudWatch describe it |
 //! | [`batch_input`] | check of a batch's input file before it is uploaded |
-//! | [`calls`] | live sessions of calls: list, find, ask something of them |
+//! | [`calls`] | live sessions of calls: list, find, create, ask something of one or of all, end |
+//! | [`call_policy`] | the policy for calls, and what it decides |
 //! | [`event_log`] | events in the ledger: list, look up by id or its beginning |
 //! | [`dead_letters`] | dead letters: peek, redrive, purge |
 //! | [`batch`] | submission of a batch; its answers over all retries |
@@ -21,6 +22,7 @@
 pub mod alerts;
 pub mod batch;
 pub mod batch_input;
+pub mod call_policy;
 pub mod calls;
 pub mod dead_letters;
 pub mod endpoints;
