@@ -48,6 +48,10 @@ test: local ## Run every test: unit, conformance, properties, and end to end on 
 	$(PY) -m infra.local.with_ministack -- cargo test --workspace --profile local
 	$(PY) -m pytest -n 2 shared/webhook/conformance tests
 
+.PHONY: pictures
+pictures: local ## Take a picture of every page of the console into docs/console
+	@$(PY) -m infra.local.pictures
+
 .PHONY: chaos
 chaos: local ## Deliver 20,000 events while everything fails, then judge (DELIVERIES=1000, SEED=7: that plan again)
 	@$(PY) -m infra.local.chaos $(if $(SEED),--seed $(SEED)) $(if $(DELIVERIES),--deliveries $(DELIVERIES))

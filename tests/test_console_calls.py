@@ -11,8 +11,9 @@ from typing import Any
 import pytest
 from playwright.sync_api import Browser, expect
 
-from infra.local.console import browser, served
+from infra.local.console import served
 from infra.local.emulator import Emulator
+from infra.local.pictures import browser
 from infra.local.stack import Stack
 from infra.local.stand_in import Json, StandIn
 from tests.conftest import MakeStack
@@ -384,7 +385,7 @@ def test_the_document_has_every_operation_on_calls(stack: Stack, emulator: Emula
     with served(stack) as link:
         _, document = Api(link).ask("/api/openapi.json")
     found = {path.removeprefix("/api/calls") for path in document["paths"] if path.startswith("/api/calls")}
-    acts = "message update cancel function-result audio/commit audio/clear mute hangup refer".split()
+    acts = ["message", "update", "cancel", "function-result", "audio/commit", "audio/clear", "mute", "hangup", "refer"]
     assert found == {"", "/{id}", "/broadcast", *(f"/{{id}}/{act}" for act in acts)}
     assert set(document["paths"]["/api/calls"]) == {"get", "post"}
     assert emulator.endpoint_url
