@@ -12,6 +12,7 @@
 - A request for one item of a table carries the condition key `dynamodb:LeadingKeys`.
 - A function that is invoked by an alias is told so, by the ARN in its context.
 - A wildcard of a policy stands for any characters, line breaks among them.
+- An origin of CloudFront that is a domain before an HTTP API is reached here, without TLS.
 """
 
 import functools
@@ -23,7 +24,7 @@ from typing import Any
 
 from ministack import app
 from ministack.core import iam_actions, iam_evaluator
-from ministack.services import lambda_svc
+from ministack.services import apigateway_v1, cloudfront, lambda_svc
 from ministack.services.cloudformation import provisioners
 
 _EXPRESSION = {"Namespace": "expression", "MetricName": "expression"}
@@ -68,6 +69,15 @@ def main() -> None:
         return re.compile(compiled.pattern, compiled.flags | re.DOTALL)
 
     iam_evaluator._fnmatch_compile = any_character
+
+    target = cloudfront._origin_connect_target
+
+    def reached_here(origin: dict[str, Any], over_tls: bool) -> tuple[str, int, bool]:
+        if origin["domain_name"] in apigateway_v1._domain_names:
+            return "127.0.0.1", int(os.environ["GATEWAY_PORT"]), False
+        return target(origin, over_tls)
+
+    cloudfront._origin_connect_target = reached_here
 
     app.main()
 
