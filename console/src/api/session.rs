@@ -45,7 +45,7 @@ pub(crate) async fn sign_in(
 ) -> Result<Json<Session>, Problem> {
     admit(&app, Effort::SignIn, &source).await?;
     let Json(SignIn { link }) = super::json(body)?;
-    let opened = app.door.open(&link).await.map_err(Problem::from)?.ok_or_else(|| unknown_link(&app))?;
+    let opened = app.door.open(&link).await.map_err(Problem::from)?.ok_or_else(|| unknown_link(&app, &source))?;
     let caller = Caller { source, ..opened.caller };
     app.audit("signed in by link", &caller, "/api/session");
     Ok(Json(Session { token: opened.token, role: caller.role.word().to_owned(), name: caller.name }))

@@ -189,6 +189,7 @@ pub(crate) async fn admit(app: &App, effort: Effort, source: &str) -> Result<(),
     if app.door.admits(effort, source).await.map_err(Problem::from)? {
         return Ok(());
     }
+    tracing::warn!(from = source, ?effort, "console: too many tries");
     let detail = "Too many requests of this kind came from your address.";
     Err(Problem::new(StatusCode::TOO_MANY_REQUESTS, "too_many", detail).next("Try it again in five minutes."))
 }
@@ -197,7 +198,7 @@ pub(crate) async fn admit(app: &App, effort: Effort, source: &str) -> Result<(),
 async fn enter(app: &App, query: Posted, source: String) -> Result<Response, Problem> {
     admit(app, Effort::SignIn, &source).await?;
     let opened = app.door.open(query.get("link").unwrap_or_default()).await.map_err(Problem::from)?;
-    entered(app, opened.ok_or_else(|| unknown_link(app))?, &source, "link")
+    entered(app, opened.ok_or_else(|| unknown_link(app, &source))?, &source, "link")
 }
 
 /// Leads to the identity provider's page.
@@ -254,7 +255,8 @@ fn entered(app: &App, opened: Opened, source: &str, by: &str) -> Result<Response
 }
 
 /// The same answer for a wrong link, a used one and one that is over.
-pub(crate) fn unknown_link(app: &App) -> Problem {
+pub(crate) fn unknown_link(app: &App, source: &str) -> Problem {
+    tracing::warn!(from = source, "console: link refused");
     Problem::new(
         StatusCode::UNAUTHORIZED,
         "link_not_valid",
