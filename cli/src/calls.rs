@@ -24,6 +24,9 @@ pub(crate) enum CallsCommand {
     Follow(show::FollowArgs),
     Say(ask::SayArgs),
     Update(ask::UpdateArgs),
+    Control(ask::ControlArgs),
+    Result(ask::ResultArgs),
+    Broadcast(ask::BroadcastArgs),
     Hangup(end::HangupArgs),
     Transfer(end::TransferArgs),
 }
@@ -37,6 +40,9 @@ pub(crate) async fn run(command: &CallsCommand, context: &Context) -> Result {
         CallsCommand::Follow(args) => show::follow(args, context).await,
         CallsCommand::Say(args) => ask::say(args, context).await,
         CallsCommand::Update(args) => ask::update(args, context).await,
+        CallsCommand::Control(args) => ask::control(args, context).await,
+        CallsCommand::Result(args) => ask::result(args, context).await,
+        CallsCommand::Broadcast(args) => ask::broadcast(args, context).await,
         CallsCommand::Hangup(args) => end::hang_up(args, context).await,
         CallsCommand::Transfer(args) => end::transfer(args, context).await,
     }

@@ -1,5 +1,6 @@
 //! `doctor`: checks of the whole set-up, each finding with its fix.
 
+mod identity;
 mod openai;
 mod people;
 mod stack;

@@ -4,6 +4,7 @@ mod act;
 mod alerts;
 mod batch;
 mod batches;
+mod calls;
 mod dead_letters;
 mod endpoints;
 mod event;
@@ -15,7 +16,9 @@ mod lines;
 mod object;
 mod objects;
 mod overview;
+mod retry;
 mod submit;
+mod timeline;
 
 use std::sync::Arc;
 
@@ -117,9 +120,13 @@ pub(crate) fn router() -> Router<Arc<App>> {
         .route("/batches/submit", post(submit::submit))
         .route("/batches/{id}", get(batch::page))
         .route("/batches/{id}/cancel", post(batch::cancel))
+        .route("/batches/{id}/retry", post(retry::retry))
+        .route("/views", post(events::save))
+        .route("/models/{alias}/rollback", post(objects::roll_back))
         .route("/objects/{category}", get(objects::page))
         .route("/objects/{category}/{id}", get(object::page))
         .route("/artifact", get(object::artifact))
+        .route("/artifact/link", get(object::download))
         .route("/dead-letters", get(dead_letters::page))
         .route("/act", post(act::act))
         .route("/jobs", get(jobs::page))
@@ -129,11 +136,13 @@ pub(crate) fn router() -> Router<Arc<App>> {
         .route("/expectations", get(expectations::page))
         .route("/endpoints", get(endpoints::page))
         .route("/endpoints/test", post(endpoints::test))
+        .route("/endpoints/rotate", post(endpoints::rotate))
         .route("/alerts", get(alerts::page))
         .route("/alerts/subscribe", post(alerts::subscribe))
         .route("/alerts/test", post(alerts::test))
         .route("/help", get(help::page))
-        .route("/reference", get(help::reference));
+        .route("/reference", get(help::reference))
+        .merge(calls::router());
     Router::new().route("/", get(|| async { Redirect::to(BASE) })).nest(BASE, pages)
 }
 

@@ -4,9 +4,9 @@ use std::fmt::Write as _;
 use std::path::PathBuf;
 
 use clap::Args;
-use hooks_policy::{Action, Decision, MAX_POLICY, Policy, RuleVerdict, Verdict};
-use hooks_webhook::SipInvite;
-use serde_json::{Value, json};
+use hooks_operate::call_policy::{self, header, sentence, verdict_of_rule, why, word};
+use hooks_policy::{Decision, MAX_POLICY, Policy, RuleVerdict};
+use serde_json::json;
 
 use super::stored;
 use crate::context::Context;
@@ -50,25 +50,15 @@ pub(super) async fn run(args: &CheckPolicyArgs, context: &Context) -> Result {
         Ok(policy) => policy,
         Err(errors) => return refused(&errors, context),
     };
-    let headers: Vec<(String, String)> = [("From", &args.from), ("To", &args.to)]
-        .into_iter()
-        .filter_map(|(name, value)| Some((name.to_owned(), address(value.as_deref()?))))
-        .chain(args.headers.iter().cloned())
-        .collect();
+    let headers = call_policy::headers(args.from.as_deref(), args.to.as_deref(), &args.headers);
     if headers.is_empty() {
         let document = json!({ "valid": true, "warnings": policy.warnings });
         return context.out.result(&document, || warnings(&policy) + "The policy is valid.");
     }
-    let invite = SipInvite::of(headers.iter().map(|(name, value)| (name.as_str(), value.as_str())));
+    let invite = call_policy::invite(&headers);
     let at = args.at.unwrap_or_else(Timestamp::now).seconds();
     let (rules, decision) = (policy.explain(&invite, at), policy.decide(&invite, at));
-    let document = json!({
-        "valid": true,
-        "warnings": policy.warnings,
-        "answer_as": policy.answer_as.as_str(),
-        "rules": rules.iter().map(rule_json).collect::<Vec<_>>(),
-        "decision": decision_json(&decision),
-    });
+    let document = call_policy::document(&policy, &rules, &decision);
     context.out.result(&document, || warnings(&policy) + &explanation(&rules, &decision))
 }
 
@@ -80,63 +70,15 @@ pub(super) fn refused(errors: &[String], context: &Context) -> Result {
     Ok(Exit::Failure)
 }
 
-/// A whole header, or one made of a number.
-fn address(value: &str) -> String {
-    if value.contains([':', '<', '"']) { value.to_owned() } else { format!("<sip:{value}@caller.invalid>") }
-}
-
-fn header(text: &str) -> std::result::Result<(String, String), String> {
-    match text.split_once(':') {
-        Some((name, value)) if !name.trim().is_empty() => Ok((name.to_owned(), value.trim_start().to_owned())),
-        _ => Err("must be `Name: value`".to_owned()),
-    }
-}
-
 /// The warnings, one a line.
 pub(super) fn warnings(policy: &Policy) -> String {
     policy.warnings.iter().fold(String::new(), |text, warning| text + "warning: " + warning + "\n")
 }
 
-fn rule_json(rule: &RuleVerdict<'_>) -> Value {
-    let conditions = rule.conditions.iter().map(|condition| {
-        json!({
-            "condition": condition.condition,
-            "value": condition.value,
-            "verdict": word(condition.verdict),
-            "why": why(condition.verdict),
-        })
-    });
-    json!({
-        "name": rule.name,
-        "action": rule.action.as_str(),
-        "decides": rule.decides,
-        "conditions": conditions.collect::<Vec<_>>(),
-    })
-}
-
-fn decision_json(decision: &Decision<'_>) -> Value {
-    let detail = match decision.action {
-        Action::Accept { model, .. } => json!({ "model": model }),
-        Action::Reject { status_code } => json!({ "status_code": status_code }),
-        Action::Refer { target_uri } => json!({ "target_uri": target_uri }),
-    };
-    json!({
-        "rule": decision.place(),
-        "name": decision.name,
-        "action": decision.action.as_str(),
-        "detail": detail,
-        "unreadable": decision.unreadable,
-    })
-}
-
 fn explanation(rules: &[RuleVerdict<'_>], decision: &Decision<'_>) -> String {
     let mut text = String::new();
     for (index, rule) in rules.iter().enumerate() {
-        let verdict = match decision.rule {
-            Some(decides) if decides == index => "decides",
-            Some(decides) if decides < index => "comes too late",
-            _ => "does not match",
-        };
+        let verdict = verdict_of_rule(index, decision);
         let (name, action) = (rule.name.map_or_else(String::new, |name| format!(" {name:?}")), rule.action.as_str());
         let _ = writeln!(text, "rules[{index}]{}: {action}, {verdict}", printable(&name));
         let rows = rule.conditions.iter().map(|condition| {
@@ -149,31 +91,6 @@ fn explanation(rules: &[RuleVerdict<'_>], decision: &Decision<'_>) -> String {
         });
         text += &table(["  CONDITION", "OF THE CALL", "VERDICT"], &rows.collect::<Vec<_>>());
     }
-    let why = match (decision.rule, decision.unreadable) {
-        (None, _) => "because no rule matches",
-        (Some(_), true) => "because a header cannot be read, and a rule that rejects takes that for a match",
-        (Some(_), false) => "because all its conditions match",
-    };
-    let answer = match decision.action {
-        Action::Accept { model, .. } => format!("accepts the call with {model}"),
-        Action::Reject { status_code } => format!("rejects the call with {status_code}"),
-        Action::Refer { target_uri } => format!("refers the call to {target_uri}"),
-    };
-    let _ = write!(text, "{} {}, {why}.", decision.place(), printable(&answer));
+    let _ = write!(text, "{}.", printable(&sentence(decision)));
     text
-}
-
-const fn word(verdict: Verdict) -> &'static str {
-    match verdict {
-        Verdict::Matches => "matches",
-        Verdict::Differs => "differs",
-        Verdict::Unreadable(_) => "unreadable",
-    }
-}
-
-const fn why(verdict: Verdict) -> Option<&'static str> {
-    match verdict {
-        Verdict::Unreadable(why) => Some(why.0),
-        Verdict::Matches | Verdict::Differs => None,
-    }
 }

@@ -1,14 +1,15 @@
 //! `calls hangup` and `calls transfer`: calls to OpenAI, which need no supervisor.
 
 use clap::Args;
-use hooks_openai::{ErrorClass, OpenAiError};
-use hooks_operate::calls;
+use hooks_aws::ledger::Ledger;
+use hooks_operate::calls::{self, EndAction, check_target};
 use hooks_webhook::CallApi;
 use serde_json::json;
 
 use super::show::{find, id};
 use crate::context::{Context, deadline};
 use crate::error::{CliError, Exit, Result};
+use crate::events::asked_by;
 use crate::output::{ConfirmArgs, Decision};
 
 /// Hang up a call
@@ -38,44 +39,36 @@ pub(crate) struct TransferArgs {
     confirm: ConfirmArgs,
 }
 
-fn target(text: &str) -> std::result::Result<String, String> {
-    let rest = text.strip_prefix("tel:").or_else(|| text.strip_prefix("sip:")).or_else(|| text.strip_prefix("sips:"));
-    match rest {
-        Some(rest) if !rest.is_empty() && text.len() <= 512 && text.bytes().all(|byte| byte.is_ascii_graphic()) => {
-            Ok(text.to_owned())
-        }
-        _ => Err("must be a tel: or sip: URI, such as tel:+4930123456".to_owned()),
-    }
+fn target(text: &str) -> std::result::Result<String, &'static str> {
+    check_target(text).map(|()| text.to_owned())
 }
 
 pub(super) async fn hang_up(args: &HangupArgs, context: &Context) -> Result {
-    let (id, api) = call(&args.id, context).await?;
-    match context.out.confirm(args.confirm, &format!("Hang up the call {id}?"))? {
+    let call = call(&args.id, context).await?;
+    match context.out.confirm(args.confirm, &format!("Hang up the call {}?", call.id))? {
         Decision::Declined => return Ok(Exit::Failure),
         Decision::DryRun => {}
         Decision::Proceed => {
-            let hung_up = context.openai().await?.hangup_call(api, &id, deadline()).await;
-            hung_up.map_err(|error| refused(&id, error))?;
+            end(&call, EndAction::HangUp, context).await?;
         }
     }
     let dry_run = args.confirm.dry_run;
-    let document = json!({"id": id, "api": api.as_str(), "dry_run": dry_run});
+    let document = json!({"id": call.id, "api": call.api.as_str(), "dry_run": dry_run});
     let done = if dry_run { "Would hang up" } else { "Hung up" };
-    context.out.result(&document, || format!("{done} the call {id}."))
+    context.out.result(&document, || format!("{done} the call {}.", call.id))
 }
 
 pub(super) async fn transfer(args: &TransferArgs, context: &Context) -> Result {
-    let (id, api) = call(&args.id, context).await?;
-    let TransferArgs { target, confirm, .. } = args;
+    let call = call(&args.id, context).await?;
+    let (TransferArgs { target, confirm, .. }, id) = (args, &call.id);
     match context.out.confirm(*confirm, &format!("Transfer the caller of {id} to {target}?"))? {
         Decision::Declined => return Ok(Exit::Failure),
         Decision::DryRun => {}
         Decision::Proceed => {
-            let referred = context.openai().await?.refer_call(api, &id, target, deadline()).await;
-            referred.map_err(|error| refused(&id, error))?;
+            end(&call, EndAction::Transfer(target), context).await?;
         }
     }
-    let document = json!({"id": id, "api": api.as_str(), "target_uri": target, "dry_run": confirm.dry_run});
+    let document = json!({"id": id, "api": call.api.as_str(), "target_uri": target, "dry_run": confirm.dry_run});
     context.out.result(&document, || {
         if confirm.dry_run {
             return format!("Would transfer the caller of {id} to {target}.");
@@ -87,30 +80,40 @@ pub(super) async fn transfer(args: &TransferArgs, context: &Context) -> Result {
     })
 }
 
-/// The whole id of a call, and its API. It goes on as far as the stack knows.
-async fn call(id: &str, context: &Context) -> Result<(String, CallApi)> {
-    // A call of OpenAI's needs no stack, and one that nobody supervises is not in its ledger.
-    let known = match context.find_stack().await {
-        Ok(Some(_)) => find(id, context).await?,
-        _ => None,
-    };
-    match known {
-        Some(session) if !calls::is_open(&session) => {
-            let reason = session.reason.as_deref().unwrap_or("for an unknown reason");
-            Err(CliError::failed(format!("the call {} has ended: {reason}", session.id)))
-        }
-        Some(session) if session.api == CallApi::Realtime.as_str() => Ok((session.id, CallApi::Realtime)),
-        Some(session) => Ok((session.id, CallApi::Live)),
-        None => Ok((id.to_owned(), calls::api_of(id))),
-    }
+/// A call that goes on, as far as the stack knows.
+struct Going {
+    /// Its whole id.
+    id: String,
+    api: CallApi,
+    /// The stack's ledger, if there is a stack.
+    ledger: Option<Ledger>,
 }
 
-fn refused(id: &str, error: OpenAiError) -> CliError {
-    match error.class() {
-        ErrorClass::NotFound => {
-            CliError::failed(format!("OpenAI has no call {id}: it has ended, or is another project's"))
-                .hint(format!("What is known of it: `openai-webhooks calls show {id}`."))
+async fn call(id: &str, context: &Context) -> Result<Going> {
+    // A call of OpenAI's needs no stack, and one that nobody supervises is not in its ledger.
+    let ledger = match context.find_stack().await {
+        Ok(Some(_)) => Some(context.ledger().await?),
+        _ => None,
+    };
+    let known = match &ledger {
+        Some(_) => find(id, context).await?,
+        None => None,
+    };
+    let id = known.as_ref().map_or_else(|| id.to_owned(), |session| session.id.clone());
+    let api = match known {
+        Some(session) if !calls::is_open(&session) => {
+            let reason = session.reason.as_deref().unwrap_or("for an unknown reason");
+            return Err(CliError::failed(format!("the call {id} has ended: {reason}")));
         }
-        _ => error.into(),
-    }
+        Some(session) if session.api == CallApi::Realtime.as_str() => CallApi::Realtime,
+        Some(_) => CallApi::Live,
+        None => calls::api_of(&id),
+    };
+    Ok(Going { id, api, ledger })
+}
+
+async fn end(call: &Going, action: EndAction<'_>, context: &Context) -> Result<()> {
+    let who = asked_by().unwrap_or_else(|| "somebody".to_owned());
+    let openai = context.openai().await?;
+    Ok(calls::end((call.ledger.as_ref(), &who), openai, (call.api, &call.id), action, deadline()).await?)
 }

@@ -5,11 +5,12 @@ use std::path::PathBuf;
 use clap::Args;
 use hooks_aws::artifacts::{Artifacts, JSON};
 use hooks_aws::parameters::Parameters;
+use hooks_operate::call_policy::POLICY_PERMISSIONS;
 use hooks_policy::{Location, MAX_PARAMETER, MAX_POLICY, Policy};
 use serde_json::json;
 
 use super::check_policy::{refused, warnings};
-use super::stored::{PERMISSIONS, location};
+use super::stored::location;
 use crate::context::Context;
 use crate::error::{CliError, Result};
 use crate::input;
@@ -28,7 +29,7 @@ pub(super) async fn run(args: &SetPolicyArgs, context: &Context) -> Result {
         Err(errors) => return refused(&errors, context),
     };
     let location = location(context).await?;
-    let failed = |error: String| CliError::service(error).hint(PERMISSIONS);
+    let failed = |error: String| CliError::service(error).hint(POLICY_PERMISSIONS);
     let aws = context.aws().await?;
     let version = match &location {
         Location::Parameter(_) if json.len() > MAX_PARAMETER => {

@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use clap::Args;
 use hooks_aws::ledger::{Control, Ledger, SessionRecord, ToolCall};
-use hooks_operate::calls::{self, Utterance, document, utterances};
-use serde_json::{Value, json};
+use hooks_operate::calls::{self, Utterance, asked_document, document, tool_document, utterance_document, utterances};
+use serde_json::Value;
 use tokio::time::sleep;
 
 use crate::context::Context;
@@ -55,8 +55,7 @@ pub(crate) struct FollowArgs {
 
 /// An id that can be one of OpenAI's.
 pub(super) fn id(text: &str) -> std::result::Result<String, String> {
-    let is_id = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.:".contains(&byte);
-    if text.is_empty() || text.len() > 128 || !text.bytes().all(is_id) {
+    if !calls::is_id(text) {
         return Err("is not the id of a call, such as live_123 or rtc_123".to_owned());
     }
     Ok(text.to_owned())
@@ -88,7 +87,11 @@ pub(super) async fn session(id: &str, context: &Context) -> Result<(Ledger, Sess
 pub(super) async fn list(args: &ListArgs, context: &Context) -> Result {
     let since = args.since.unwrap_or_else(|| Timestamp::from_seconds(Timestamp::now().seconds() - DEFAULT_SINCE));
     let log = context.event_log().await?;
-    let found = calls::list(&log, since, args.open, args.limit.into()).await?;
+    let limit = args.limit.into();
+    let mut found =
+        if args.open { calls::open(log.ledger()).await? } else { calls::list(&log, since, None, limit).await?.calls };
+    found.retain(|call| call.opened_at >= since.0);
+    found.truncate(limit);
     let documents: Vec<Value> = found.iter().map(document).collect();
     context.out.lines(&documents, || {
         let row = |session: &SessionRecord| {
@@ -119,9 +122,9 @@ pub(super) async fn show(args: &ShowArgs, context: &Context) -> Result {
     let (tools, asked) = (ledger.tool_calls(key).await?, ledger.controls(key).await?);
     let said = utterances(&lines);
     let mut document = document(&session);
-    document["transcript"] = said.iter().map(utterance).collect();
-    document["tools"] = tools.iter().map(tool).collect();
-    document["asked"] = asked.iter().map(control).collect();
+    document["transcript"] = said.iter().map(utterance_document).collect();
+    document["tools"] = tools.iter().map(tool_document).collect();
+    document["asked"] = asked.iter().map(asked_document).collect();
     context.out.result(&document, || text(&session, &said, &tools, &asked))
 }
 
@@ -135,7 +138,7 @@ pub(super) async fn follow(args: &FollowArgs, context: &Context) -> Result {
         let (lines, next) = ledger.transcript(key, cursor.as_deref(), None).await?;
         for said in utterances(&lines) {
             if context.out.json {
-                context.out.line(&utterance(&said))?;
+                context.out.line(&utterance_document(&said))?;
             } else {
                 context.out.result(&(), || line(&said))?;
             }
@@ -161,26 +164,6 @@ fn fact<'a>(session: &'a SessionRecord, name: &str) -> Option<&'a str> {
 fn length(session: &SessionRecord) -> Option<i64> {
     let end = session.ended_at.unwrap_or_else(|| Timestamp::now().0);
     Some((end - session.active_at?).max(0) / 1000)
-}
-
-fn utterance(said: &Utterance) -> Value {
-    json!({"at": said.at, "role": said.role, "text": said.text})
-}
-
-fn tool(call: &ToolCall) -> Value {
-    let success = call.result.as_ref().map(|result| result.is_success);
-    json!({"call_id": call.call_id, "name": call.name, "at": Timestamp(call.claimed_at), "success": success, "given": call.given})
-}
-
-fn control(asked: &Control) -> Value {
-    let answer = asked.answer.as_ref();
-    json!({
-        "kind": asked.kind,
-        "asked_by": asked.asked_by,
-        "at": Timestamp(asked.asked_at),
-        "confirmed": answer.map(|answer| answer.confirmed),
-        "reason": answer.and_then(|answer| answer.reason.as_deref()),
-    })
 }
 
 fn line(said: &Utterance) -> String {

@@ -8,7 +8,7 @@ use hooks_policy::Policy;
 use hooks_webhook::{Category, Secret};
 use serde_json::json;
 
-use super::Findings;
+use super::{Findings, identity};
 use crate::aws::{Stack, concurrency_quota};
 use crate::calls::{self, Stored};
 use crate::context::Context;
@@ -125,6 +125,9 @@ pub(super) async fn secrets(context: &Context, findings: &mut Findings) -> Optio
             }
         }
         Err(error) => findings.failed("endpoints", error),
+    }
+    if identity::check(context, findings).await {
+        return None;
     }
     let client = async { Result::<_>::Ok(context.api_key_secret().await?.client().await) };
     match client.await {

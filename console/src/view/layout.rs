@@ -41,7 +41,7 @@ impl Place {
     const OBJECTS: [(Self, &'static str, &'static str); 7] = [
         (Self::Batches, "/batches", "Batches"),
         (Self::Objects("response"), "/objects/response", "Responses"),
-        (Self::Objects("realtime"), "/objects/realtime", "Calls"),
+        (Self::Objects("realtime"), "/calls", "Calls"),
         (Self::Objects("agent"), "/objects/agent", "Agents"),
         (Self::Objects("fine-tuning"), "/objects/fine-tuning", "Fine-tuning"),
         (Self::Objects("file"), "/objects/file", "Files"),

@@ -7,12 +7,12 @@ use std::time::Duration;
 
 use hooks_consumer::{Alert, Context, Event, EventData, Handler, HandlerError, OpenAi, Outcome, Setup, clock};
 use hooks_openai::CallApi;
-use hooks_policy::{Action, Call, Location, Policy, Supervise};
+use hooks_policy::{Action, Call, Location, Policy, Supervise, add_tools};
 use tokio::time::Instant;
 
 use crate::answer::{AnswerResult, answer};
 use crate::policy_source::{CurrentPolicy, PolicyCache, PolicyError, PolicySource};
-use crate::supervise::{Session, Supervisors, with_tools};
+use crate::supervise::{Session, Supervisors};
 use crate::{alert, outcome};
 
 /// Type of the event of a session that a browser or an application has connected.
@@ -80,7 +80,10 @@ impl CallHandler {
         let until = context.deadline.min(Instant::now() + left);
         let result = match decision.action {
             Action::Accept { model, session, supervise: Some(settings) } => {
-                let session = with_tools(call.api, session.clone(), settings);
+                let mut session = session.clone();
+                if let Err(reason) = add_tools(call.api, &mut session, settings) {
+                    tracing::error!("{reason}");
+                }
                 let action = Action::Accept { model: model.clone(), session, supervise: None };
                 let answered = answer(&client, &call, &action, context, until);
                 // Large, and moved with every call otherwise.

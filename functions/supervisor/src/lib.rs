@@ -10,7 +10,7 @@
 //! | `watchdog` | looks at the lease of a session, until it has ended |
 //! | `session` | one session, from attaching to its end; knows nothing of Lambda |
 //! | `tools` | the tools of the policy |
-//! | `limits`, `usage` | durations, silence, cost |
+//! | `limits`, `usage`, `prices` | durations, silence, cost |
 //! | `records` | transcript, summary, recording, job, outcome and alert at the end |
 //!
 //! # One owner
@@ -30,6 +30,7 @@
 mod digits;
 pub mod host;
 mod limits;
+mod prices;
 mod records;
 mod session;
 mod settings;

@@ -1,8 +1,8 @@
 //! Who works on which event, what became of it, and what objects are now (`DynamoDB`).
 //!
 //! One table with the keys `pk` and `sk`, a time-to-live attribute `expires_at`, and two indexes: `by-day` over the
-//! events' `day` and `received_at`, and `by-due` over the `waiting` and `due_at` of the jobs that are expected to end
-//! and of the alerts that wait.
+//! events' `day` and `received_at`, and `by-due` over the `waiting` and `due_at` of the jobs that are expected to end,
+//! of the alerts that wait, and of the live sessions that have not ended.
 //!
 //! | item | `pk` | `sk` | says |
 //! |---|---|---|---|
@@ -16,6 +16,7 @@
 //! | session | `session#{api}#{id}` | `session` | who supervises a live session, and what is known of it |
 //! | tool call | `session#{api}#{id}` | `tool#{call id}` | who runs a tool, and its result |
 //! | control | `session#{api}#{id}` | `control#{id}` | what people ask of a session, and the answer |
+//! | views | `console#views` | `views` | the console's saved views, which never expire |
 //! | line | `session#{api}#{id}` | `line#{time}#{order}` | a line of its transcript |
 //!
 //! # One lock
@@ -55,6 +56,7 @@ mod expectation;
 mod history;
 mod job;
 mod lease;
+mod open_sessions;
 mod record;
 mod session;
 mod told;
@@ -81,6 +83,7 @@ pub use expectation::{ExpectError, Expectation, MAX_CONTEXT, Waiting, WaitingPag
 pub use history::{AttemptEnd, SHARDS, day_of};
 pub use job::{JobRecord, JobResult};
 pub use lease::Lease;
+pub use open_sessions::OpenSessions;
 pub use record::{Claim, ClaimResult, IdempotencyRecord, RecordResult};
 pub use session::{HoldResult, NewSession, SessionHold, SessionRecord, SessionState, TakeResult};
 pub use tool_call::{ToolCall, ToolClaim, ToolClaimResult, ToolResult};

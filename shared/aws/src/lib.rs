@@ -35,6 +35,7 @@ pub mod outcomes;
 pub mod parameters;
 pub mod queue;
 pub mod secrets;
+pub mod supervisors;
 
 pub use cause::{AwsError, cause, chain};
 pub use config::Config;

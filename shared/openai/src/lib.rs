@@ -66,6 +66,7 @@ pub use key::{ApiKey, ApiKeyError};
 pub use models::Model;
 pub use objects::{Batch, BatchError, BatchStatus, File, RequestCounts, read_error};
 pub use page::Page;
+pub use phone_calls::{ClientSecret, LiveSession};
 /// The type of [`http_client`].
 pub use reqwest::Client as HttpClient;
 /// The type of [`ClientConfig::base_url`].

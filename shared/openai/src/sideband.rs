@@ -197,7 +197,7 @@ impl Sideband {
     /// [`SidebandError::NoSuchCommand`], [`NoSuchKey`](SidebandError::NoSuchKey) or [`TooLarge`](SidebandError::TooLarge):
     /// nothing was sent. [`Disconnected`](SidebandError::Disconnected): it may have been.
     pub async fn send(&mut self, command: Command) -> Result<String, SidebandError> {
-        let id = self.command_ids.next();
+        let id = result_id(&command).unwrap_or_else(|| self.command_ids.next());
         let by = By::of(self.api, &command);
         let event = command.event(self.api, &id)?;
         let Some(socket) = &mut self.socket else { return Err(disconnected(None, "there is no connection")) };
@@ -401,4 +401,13 @@ impl CommandIds {
         self.last = self.last.wrapping_add(1);
         format!("{}_{}", self.prefix, self.last)
     }
+}
+
+/// The id of a command that gives the result of a tool: always the same for a call. At Realtime it is the item's id as well,
+/// so that a result which another connection has given is refused instead of being there twice.
+fn result_id(command: &Command) -> Option<String> {
+    let Command::Add(Item::FunctionResult { call_id, .. }) = command else { return None };
+    // FNV-1a: an id of an item has 32 characters at most, that of a call may have more.
+    let fold = |hash: u64, byte: u8| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3);
+    Some(format!("result_{:016x}", call_id.bytes().fold(0xcbf2_9ce4_8422_2325, fold)))
 }

@@ -3,38 +3,35 @@
 //! A session is asked by an item of the ledger, which its supervisor reads each second and answers. What no supervisor is
 //! needed for, hanging up and transferring, is a call to OpenAI.
 
-use std::collections::HashSet;
-use std::time::Duration;
+mod ask;
+mod create;
+mod end;
 
-use hooks_aws::ledger::{Ledger, SessionRecord, SessionState, TranscriptLine};
+use std::cmp::Reverse;
+use std::collections::HashSet;
+
+use hooks_aws::ledger::{Control, Ledger, SessionRecord, SessionState, ToolCall, TranscriptLine};
 use hooks_webhook::CallApi;
 use serde_json::{Value, json};
-use tokio::time::{Instant, sleep, timeout_at};
 
 use crate::Result;
 use crate::beginning::only;
 use crate::event_log::{EventFilter, EventLog, Field};
+use crate::parallel::each;
 use crate::timestamp::Timestamp;
 
-/// How long an answer is waited for. The supervisor looks each second.
-pub const ANSWER_TIME: Duration = Duration::from_secs(3);
+pub use ask::{ANSWER_TIME, Asked, ask, broadcast};
+pub use create::{Created, NewCall, Supervisors, check, create};
+pub use end::{EndAction, check_target, end};
 
-/// Pause between two looks for the answer.
-const LOOK_EVERY: Duration = Duration::from_millis(150);
+/// Number of sessions that are read or asked at a time.
+const PARALLEL: usize = 64;
+
+/// Longest id of a call. It is a part of keys and of paths.
+const MAX_ID: usize = 128;
 
 /// Pause within which the fragments of one side belong together, in milliseconds.
 const PAUSE_MILLIS: i64 = 3_000;
-
-/// What became of something that was asked.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Asked {
-    /// OpenAI has confirmed it.
-    Confirmed,
-    /// It was not done, for this reason.
-    Refused(String),
-    /// No answer came in time. It may still be done.
-    Unanswered,
-}
 
 /// What was said, without a break, by one side.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -47,24 +44,66 @@ pub struct Utterance {
     pub text: String,
 }
 
-/// The sessions of calls that were announced since a time, newest first; without those that have ended if `only_open`.
+/// Some calls, newest first.
+#[derive(Debug, Default)]
+pub struct CallPage {
+    /// Their sessions.
+    pub calls: Vec<SessionRecord>,
+    /// `before` of the next page; `None` after the last one.
+    pub next: Option<i64>,
+}
+
+/// The sessions of calls that came since a time, newest first, up to `before` (milliseconds since the Unix epoch) if it is
+/// given. The first page begins with all that have not ended.
 ///
-/// Needs `dynamodb:Query` on the index `by-day` and `dynamodb:GetItem`. Calls that no supervisor was asked for are left out.
-pub async fn list(log: &EventLog, since: Timestamp, only_open: bool, limit: usize) -> Result<Vec<SessionRecord>> {
+/// Needs `dynamodb:Query` on the indexes `by-day` and `by-due`, and `dynamodb:GetItem`. Calls that no supervisor was asked
+/// for are left out; of those that have ended, those that no event announced.
+pub async fn list(log: &EventLog, since: Timestamp, before: Option<i64>, limit: usize) -> Result<CallPage> {
+    let mut calls = if before.is_none() { open(log.ledger()).await? } else { Vec::new() };
+    let mut known: HashSet<_> = calls.iter().map(|call| (call.api.clone(), call.id.clone())).collect();
     let include = vec![(Field::Category, "realtime".to_owned())];
     // Events of the present second are included.
-    let until = Timestamp::now().0 + 999;
+    let until = before.unwrap_or_else(|| Timestamp::now().0 + 999);
     let mut entries = log.entries(EventFilter { since: since.0, until, include, ..EventFilter::default() });
-    let (mut known, mut found) = (HashSet::new(), Vec::new());
-    while found.len() < limit
-        && let Some(entry) = entries.next().await?
-    {
+    let (mut found, mut next) = (Vec::new(), None);
+    let mut last = None;
+    while let Some(entry) = entries.next().await? {
+        if found.len() >= limit && last != Some(entry.received_at) {
+            next = last.map(|last: Timestamp| last.0 - 1);
+            break;
+        }
+        last = Some(entry.received_at);
         let api = if entry.event_type.starts_with("live.") { CallApi::Live } else { CallApi::Realtime };
-        let Some(id) = entry.object_id.filter(|id| known.insert((api, id.clone()))) else { continue };
-        let record = log.ledger().session(api.as_str(), &id).await?;
-        found.extend(record.filter(|record| !only_open || is_open(record)));
+        let Some(id) = entry.object_id else { continue };
+        if known.insert((api.as_str().to_owned(), id.clone())) {
+            found.extend(log.ledger().session(api.as_str(), &id).await?);
+        }
     }
+    calls.extend(found);
+    calls.sort_by_key(|call| Reverse(call.opened_at));
+    Ok(CallPage { calls, next })
+}
+
+/// The sessions that have not ended, newest first. Needs `dynamodb:Query` on the index `by-due` and `dynamodb:GetItem`.
+pub async fn open(ledger: &Ledger) -> Result<Vec<SessionRecord>> {
+    let mut found = Vec::new();
+    let keys = open_keys(ledger).await?;
+    let read = keys.into_iter().map(|(api, id)| async move { ledger.session(&api, &id).await });
+    each(read, PARALLEL, |record| found.extend(record.filter(is_open))).await?;
+    found.sort_by_key(|call| Reverse(call.opened_at));
     Ok(found)
+}
+
+async fn open_keys(ledger: &Ledger) -> Result<Vec<(String, String)>> {
+    let (mut keys, mut start) = (Vec::new(), None);
+    loop {
+        let page = ledger.open_sessions(start).await?;
+        keys.extend(page.keys);
+        start = page.next;
+        if start.is_none() {
+            return Ok(keys);
+        }
+    }
 }
 
 /// The call that was announced with an id that begins so and no other does; `None` if there is none. Needs
@@ -106,37 +145,17 @@ const fn other(api: CallApi) -> CallApi {
     }
 }
 
+/// Whether a text can be the id of a call.
+#[must_use]
+pub fn is_id(text: &str) -> bool {
+    let is_of_id = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.:".contains(&byte);
+    !text.is_empty() && text.len() <= MAX_ID && text.bytes().all(is_of_id)
+}
+
 /// Whether a session goes on, as far as is known.
 #[must_use]
 pub fn is_open(record: &SessionRecord) -> bool {
     matches!(record.state, SessionState::Ringing | SessionState::Active)
-}
-
-/// Asks something of a session, and waits for the answer. `kind` and `argument` are those of
-/// [`Control`](hooks_aws::ledger::Control). Needs `dynamodb:UpdateItem` and `dynamodb:GetItem`.
-pub async fn ask(
-    ledger: &Ledger,
-    session: &SessionRecord,
-    kind: &str,
-    argument: &Value,
-    asked_by: &str,
-) -> Result<Asked> {
-    let key = (session.api.as_str(), session.id.as_str());
-    let until = Instant::now() + ANSWER_TIME;
-    let asked = ledger.ask_session(key, kind, argument, asked_by).await?;
-    loop {
-        sleep(LOOK_EVERY).await;
-        let Ok(control) = timeout_at(until, ledger.control(key, &asked)).await else { return Ok(Asked::Unanswered) };
-        if let Some(answer) = control?.and_then(|control| control.answer) {
-            if answer.confirmed {
-                return Ok(Asked::Confirmed);
-            }
-            return Ok(Asked::Refused(answer.reason.unwrap_or_else(|| "no reason was given".to_owned())));
-        }
-        if Instant::now() >= until {
-            return Ok(Asked::Unanswered);
-        }
-    }
 }
 
 /// The words of transcript lines. A Live session tells them in fragments, which are joined until a pause or the other side.
@@ -165,8 +184,9 @@ pub fn utterances(lines: &[TranscriptLine]) -> Vec<Utterance> {
 pub fn document(session: &SessionRecord) -> Value {
     let time = |millis: Option<i64>| millis.map(|millis| json!(Timestamp(millis))).unwrap_or_default();
     let mut usage = session.usage.clone();
-    // Ids for a successor.
+    // For a successor.
     usage.remove("counted");
+    usage.remove("token_cost");
     json!({
         "id": session.id,
         "api": session.api,
@@ -179,6 +199,32 @@ pub fn document(session: &SessionRecord) -> Value {
         "usage": usage,
         "generation": session.generation,
         "supervised_until": time(Some(session.lease_until).filter(|until| *until > 0 && is_open(session))),
+    })
+}
+
+/// What was said, as JSON.
+#[must_use]
+pub fn utterance_document(said: &Utterance) -> Value {
+    json!({"at": said.at, "role": said.role, "text": said.text})
+}
+
+/// A call of a tool as JSON: neither its arguments nor its result.
+#[must_use]
+pub fn tool_document(call: &ToolCall) -> Value {
+    let success = call.result.as_ref().map(|result| result.is_success);
+    json!({"call_id": call.call_id, "name": call.name, "at": Timestamp(call.claimed_at), "success": success, "given": call.given})
+}
+
+/// Something that was asked, as JSON: not its argument.
+#[must_use]
+pub fn asked_document(asked: &Control) -> Value {
+    let answer = asked.answer.as_ref();
+    json!({
+        "kind": asked.kind,
+        "asked_by": asked.asked_by,
+        "at": Timestamp(asked.asked_at),
+        "confirmed": answer.map(|answer| answer.confirmed),
+        "reason": answer.and_then(|answer| answer.reason.as_deref()),
     })
 }
 

@@ -78,6 +78,12 @@ impl<'a> Call<'a> {
     }
 }
 
+/// The number or name of an address, masked: of a `tel:` or `sip:` URI, or of a number alone.
+#[must_use]
+pub fn masked_address(value: &str) -> String {
+    mask(&address::user(value).unwrap_or_else(|_| value.to_owned()))
+}
+
 fn mask(name: &str) -> String {
     let characters: Vec<char> = name.chars().map(|c| if c.is_ascii_graphic() { c } else { '?' }).collect();
     let length = characters.len();
@@ -99,6 +105,8 @@ mod tests {
         assert_eq!(mask("+49301234589"), "+49*******89");
         assert_eq!(mask("+12345678"), "*********");
         assert_eq!(mask(&"9".repeat(4000)), "999**********99");
+        let addresses = ["tel:+49-30-1234589", "<sip:+49301234589@x>", "+49301234589"];
+        assert_eq!(addresses.map(masked_address), ["+49*******89"; 3]);
         assert_eq!(mask("\u{1b}[31m\u{e4}12345"), "?[3******45");
     }
 

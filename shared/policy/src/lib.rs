@@ -15,11 +15,13 @@ mod policy;
 mod supervise;
 #[cfg(test)]
 mod tests;
+mod tools;
 
 pub use address::Unreadable;
-pub use call::Call;
+pub use call::{Call, masked_address};
 pub use condition::Verdict;
 pub use hours::{Hours, Opening};
 pub use location::{Location, MAX_PARAMETER, MAX_POLICY, UNSET};
 pub use policy::{Action, ConditionVerdict, Decision, Policy, RuleVerdict};
 pub use supervise::{BuiltIn, Fallback, Limits, LookUp, Supervise, Tool, ToolTarget, Transfer, TransferTarget};
+pub use tools::add_tools;

@@ -65,6 +65,9 @@ impl Live<'_> {
         if self.reason.is_some() || self.transfer.is_some() {
             return Ok(());
         }
+        if self.is_ringing() {
+            self.limits.caller_active(now_ms());
+        }
         let cost = self.usage.cost_usd(self.start.api).unwrap_or_default();
         match self.limits.check(now_ms(), cost) {
             Some(LimitAction::Warn(text)) => {

@@ -14,12 +14,9 @@ impl Live<'_> {
     /// Greets, notes that the session is active, and takes over what a predecessor has left.
     pub(super) async fn begin(&mut self) -> Result<Next, AwsError> {
         let is_first = self.record.active_at.is_none();
-        let greeted = self.progress.get("greeted").is_some();
-        if let Some(greeting) = self.settings.greeting.clone().filter(|_| !greeted) {
-            self.say(&greeting);
-            self.speak().await;
+        if !self.is_ringing() {
+            self.greet().await;
         }
-        self.progress.insert("greeted".to_owned(), true.into());
         if is_first {
             self.record.active_at = Some(now_ms());
         }
@@ -39,6 +36,22 @@ impl Live<'_> {
             }
         }
         Ok(Next::GoOn)
+    }
+
+    /// Whether it is a call that OpenAI makes, and nobody has answered it yet.
+    pub(super) fn is_ringing(&self) -> bool {
+        self.record.facts.get("direction").is_some_and(|direction| direction == "outbound")
+            && !self.progress.contains_key("greeted")
+    }
+
+    async fn greet(&mut self) {
+        if self.progress.insert("greeted".to_owned(), true.into()).is_some() {
+            return;
+        }
+        if let Some(greeting) = self.settings.greeting.clone() {
+            self.say(&greeting);
+            self.speak().await;
+        }
     }
 
     async fn record_active(&self) {
@@ -64,14 +77,18 @@ impl Live<'_> {
             EventKind::ResponseDone(done) => {
                 self.response_active = false;
                 if let Some(tokens) = done.usage {
-                    self.usage.response(done.response_id.as_deref(), tokens);
+                    let model = done.model.as_deref().or(self.model.as_deref());
+                    self.usage.response(done.response_id.as_deref(), model, tokens);
                 }
                 for call in done.tool_calls {
                     self.tool_called(&call.call_id, &call.name, &call.arguments);
                 }
             }
-            EventKind::Started(session) | EventKind::Updated(session) if session.store == Some(true) => {
-                self.progress.insert("stored".to_owned(), true.into());
+            EventKind::Started(session) | EventKind::Updated(session) => {
+                if session.store == Some(true) {
+                    self.progress.insert("stored".to_owned(), true.into());
+                }
+                self.model = session.model.or(self.model.take());
             }
             EventKind::Usage { seconds, .. } => self.usage.seconds(seconds.unwrap_or_default()),
             EventKind::Dtmf(key) => {
@@ -84,6 +101,15 @@ impl Live<'_> {
             EventKind::OutputStopped => {
                 self.limits.model_active(now_ms());
                 self.hang_up_at = self.hang_up_at.map(|_| Instant::now());
+            }
+            EventKind::Answered => {
+                self.limits.caller_active(now_ms());
+                self.greet().await;
+                self.keep().await;
+            }
+            EventKind::Failed(refusal) => {
+                tracing::warn!("the call could not be made: {refusal}");
+                self.hang_up("not_answered", None);
             }
             EventKind::Error(refusal) => {
                 tracing::warn!("the session reports: {refusal}");

@@ -42,6 +42,8 @@ pub(super) struct Live<'a> {
     pub(super) record: SessionRecord,
     pub(super) sideband: Sideband,
     shift: Shift,
+    /// Model of the session.
+    pub(super) model: Option<String>,
     pub(super) usage: Usage,
     pub(super) limits: LimitState,
     pub(super) transcript: TranscriptWriter,
@@ -113,6 +115,7 @@ impl<'a> Live<'a> {
             services,
             client,
             start,
+            model: None,
             usage: Usage::read(&record.usage),
             limits,
             transcript: TranscriptWriter::start(ledger, api, start.id.clone(), hold.generation),
@@ -146,11 +149,6 @@ impl<'a> Live<'a> {
 
     pub(super) fn key(&self) -> (&'static str, &'a str) {
         key(self.start.api, &self.start.id)
-    }
-
-    /// Whether a successor may be attached.
-    pub(super) fn is_handing_over(&self) -> bool {
-        self.successor_started.is_some()
     }
 
     /// Supervises until the end.
@@ -234,13 +232,21 @@ impl<'a> Live<'a> {
         self.progress.insert("heard_at".to_owned(), self.limits.active_at().into());
         self.progress.insert("warned".to_owned(), self.limits.warned().into());
         self.progress.insert("handing_over".to_owned(), self.successor_started.is_some().into());
-        let usage = self.usage.record();
+        let usage = self.usage_record();
         let kept = self.services.ledger.keep_session(&self.hold, now_ms() + LEASE_MS, &usage, &self.progress);
         match kept.await {
             Ok(HoldResult::Held) => {}
             Ok(HoldResult::Superseded) => self.superseded = true,
             Err(error) => tracing::warn!("{error}; it is tried again"),
         }
+    }
+
+    fn usage_record(&self) -> Json {
+        let mut usage = self.usage.record();
+        if let Some(cost) = self.usage.cost_usd(self.start.api) {
+            usage.insert("cost_usd".to_owned(), cost.into());
+        }
+        usage
     }
 
     async fn start_successor(&mut self) {
@@ -268,8 +274,8 @@ impl<'a> Live<'a> {
         tracing::info!(reason, "the session has ended");
         self.note_transferred(&reason).await;
         self.finish_tools().await;
+        self.record.usage = self.usage_record();
         self.transcript.finish().await;
-        self.record.usage = self.usage.record();
         end(self.services, self.client, &self.hold, &self.record, &reason).await
     }
 

@@ -36,6 +36,9 @@ const PEOPLE_TIME: Duration = Duration::from_secs(30);
 /// Number of attempts to give a result.
 const MAX_GIVEN: u8 = 3;
 
+/// Time after which another supervisor gives a result that this one was giving, in milliseconds. It outlasts an attempt.
+const GIVE_MS: i64 = 5_000;
+
 /// Time after a hand-over in which calls may appear that the predecessor claimed at last.
 const ADOPT_TIME: Duration = Duration::from_secs(15);
 
@@ -209,11 +212,13 @@ impl Live<'_> {
     pub(super) async fn give_results(&mut self) -> Result<(), AwsError> {
         while let Some((call_id, result, attempts)) = self.results.pop_front() {
             // A predecessor must not give what its successor gives.
-            if self.is_handing_over() {
-                self.keep().await;
-                if self.superseded {
-                    return Ok(());
+            match self.services.ledger.give_tool(self.key(), &call_id, self.hold.generation, now_ms() + GIVE_MS).await {
+                Ok(true) => {}
+                Ok(false) => {
+                    self.elsewhere.insert(call_id);
+                    continue;
                 }
+                Err(error) => tracing::warn!("{error}; the result is given all the same"),
             }
             let item = Item::FunctionResult { call_id: call_id.clone(), output: result.output.as_str().into() };
             match self.request(Command::Add(item)).await {

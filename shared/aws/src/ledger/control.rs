@@ -21,7 +21,8 @@ const LOOKED_FOR: i64 = 60_000;
 pub struct Control {
     /// Id, unique within the session.
     pub id: String,
-    /// What is asked: `message`, `update`, `cancel`, `function_result`, `commit_audio`, `clear_audio`, `mute`, `unmute`.
+    /// What is asked: `message`, `say`, `instruct`, `update`, `cancel`, `function_result`, `commit_audio`, `clear_audio`,
+    /// `clear_output`, `mute`, `unmute`, `send_dtmf`; `hang_up` and `transfer` of OpenAI itself.
     pub kind: String,
     /// Its argument, a JSON value.
     pub argument: Value,
@@ -31,7 +32,7 @@ pub struct Control {
     pub asked_at: i64,
     /// Answer, once there is one.
     pub answer: Option<ControlAnswer>,
-    /// Whether a supervisor has taken it.
+    /// Whether a supervisor has taken it, or none is needed.
     pub taken: bool,
 }
 
@@ -53,6 +54,29 @@ impl Ledger {
         argument: &Value,
         asked_by: &str,
     ) -> Result<String, AwsError> {
+        self.write_control((api, id), kind, argument, asked_by, None).await
+    }
+
+    /// Records something that is asked of OpenAI itself, without a supervisor. [`answer_control`](Self::answer_control) adds
+    /// what became of it. Returns the record's id.
+    pub async fn record_control(
+        &self,
+        (api, id): (&str, &str),
+        kind: &str,
+        argument: &Value,
+        asked_by: &str,
+    ) -> Result<String, AwsError> {
+        self.write_control((api, id), kind, argument, asked_by, Some("nobody")).await
+    }
+
+    async fn write_control(
+        &self,
+        (api, id): (&str, &str),
+        kind: &str,
+        argument: &Value,
+        asked_by: &str,
+        taken_by: Option<&str>,
+    ) -> Result<String, AwsError> {
         let asked_at = now();
         let control = format!("{asked_at:014}-{}", &random_token()[..12]);
         let change = Change::default()
@@ -60,6 +84,7 @@ impl Ledger {
             .set("argument", text(argument.to_string()))
             .set("asked_by", text(asked_by))
             .set("asked_at", number(asked_at))
+            .set_or_remove("taken_by", taken_by.map(text))
             .set("expires_at", number(self.expires_at()));
         let sk = format!("{SK}{control}");
         self.change("ask the session", &pk(api, id), &sk, change, "attribute_not_exists(pk)").await?;

@@ -11,7 +11,10 @@ use super::value::{number, object, plain_object, read_map, read_number, read_tex
 use super::{Ledger, bounded, now, random_token};
 use crate::AwsError;
 
-const SK: &str = "session";
+pub(super) const SK: &str = "session";
+
+/// Key of the sessions that have not ended in the index `by-due`.
+pub(super) const WAITING: &str = "session";
 
 /// State of a session.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -143,6 +146,8 @@ impl Ledger {
             .set("facts", object(new.facts))
             .set_or_remove("caller", new.caller.map(text))
             .set("opened_at", number(now()))
+            .set("waiting", text(WAITING))
+            .set("due_at", number(now() / 1000))
             .set("expires_at", number(self.expires_at()));
         let condition = "attribute_not_exists(pk)";
         let written = self.change("record the session", &pk(new.api, new.id), SK, change, condition).await?;
@@ -155,6 +160,9 @@ impl Ledger {
             .set("state", text(SessionState::Ended.as_str()))
             .set("reason", text(reason))
             .set("ended_at", number(now()))
+            .remove("caller")
+            .remove("waiting")
+            .remove("due_at")
             .compare("generation")
             .value("nobody", number(0));
         self.change("end the session", &pk(api, id), SK, change, "#generation = :nobody").await.map(drop)
@@ -214,8 +222,11 @@ impl Ledger {
 
     /// Notes that a supervisor is attached. The time of the first one stays.
     pub async fn session_active(&self, hold: &SessionHold) -> Result<HoldResult, AwsError> {
-        let change =
-            Change::default().set("state", text(SessionState::Active.as_str())).keep_or_set("active_at", number(now()));
+        let change = Change::default()
+            .set("state", text(SessionState::Active.as_str()))
+            .keep_or_set("active_at", number(now()))
+            .set("waiting", text(WAITING))
+            .keep_or_set("due_at", number(now() / 1000));
         self.as_session_holder(hold, change, "mark the session as active").await
     }
 
@@ -230,13 +241,18 @@ impl Ledger {
             .set("state", text(SessionState::Ending.as_str()))
             .keep_or_set("reason", text(bounded(reason)))
             .keep_or_set("ended_at", number(now()))
-            .set("usage", object(usage));
+            .set("usage", object(usage))
+            .remove("waiting")
+            .remove("due_at");
         self.as_session_holder(hold, change, "mark the session as ending").await
     }
 
-    /// Notes that everything about the session is written.
+    /// Notes that everything about the session is written. The caller's number is needed no more and goes.
     pub async fn session_ended(&self, hold: &SessionHold) -> Result<HoldResult, AwsError> {
-        let change = Change::default().set("state", text(SessionState::Ended.as_str())).set("lease_until", number(0));
+        let change = Change::default()
+            .set("state", text(SessionState::Ended.as_str()))
+            .set("lease_until", number(0))
+            .remove("caller");
         self.as_session_holder(hold, change, "mark the session as ended").await
     }
 
@@ -307,8 +323,11 @@ impl std::fmt::Debug for SessionRecord {
 
 /// The partition of everything about a session.
 pub(super) fn pk(api: &str, id: &str) -> String {
-    format!("session#{api}#{id}")
+    format!("{PREFIX}{api}#{id}")
 }
+
+/// Beginning of the partition keys.
+pub(super) const PREFIX: &str = "session#";
 
 impl Ledger {
     /// The item with this partition key in a table of the team's, as JSON. Needs `dynamodb:GetItem` on that table.

@@ -154,6 +154,31 @@ impl Ledger {
         self.change("give the tool call back", &claim.pk, &claim.sk, change, condition).await.map(drop)
     }
 
+    /// Takes it upon this generation to give the model the result of a call, until `until` (milliseconds since the Unix
+    /// epoch). `false`: the model has it, or another generation gives it now. One that dies meanwhile may have given it, or
+    /// not.
+    pub async fn give_tool(
+        &self,
+        (api, id): (&str, &str),
+        call_id: &str,
+        generation: u32,
+        until: i64,
+    ) -> Result<bool, AwsError> {
+        let change = Change::default()
+            .set("given_by", number(generation.into()))
+            .set("given_until", number(until))
+            .compare("given_at")
+            .value("now", number(now()));
+        let sk = format!("{SK}{call_id}");
+        let condition = "attribute_exists(pk) AND attribute_not_exists(#given_at) \
+                         AND (attribute_not_exists(#given_until) OR #given_until < :now OR #given_by = :given_by)";
+        Ok(match self.change("give the result", &pk(api, id), &sk, change, condition).await? {
+            WriteResult::Yes(_) => true,
+            // A call that was refused before it was claimed has no item.
+            WriteResult::No(item) => item.is_empty(),
+        })
+    }
+
     /// Notes that the model has the result.
     pub async fn tool_given(&self, (api, id): (&str, &str), call_id: &str) -> Result<(), AwsError> {
         let change = Change::default().set("given_at", number(now()));

@@ -1,6 +1,6 @@
 //! What a session remembers of its conversation, and refusals of client events.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Value, json};
 
@@ -12,6 +12,8 @@ pub(super) struct Conversation {
     results: Vec<String>,
     /// What the model has to say to new results.
     unsaid: Vec<String>,
+    /// Ids of items that clients have chosen.
+    items: BTreeSet<String>,
     /// Realtime, without a turn detector: what the caller has said since the last commit.
     pub(super) heard: Option<String>,
 }
@@ -24,6 +26,14 @@ impl Conversation {
     /// Whether the result of this call has come, and a response to it was asked for.
     pub(super) fn is_answered(&self, call_id: &str) -> bool {
         self.unsaid.is_empty() && self.results.iter().any(|result| result == call_id)
+    }
+
+    /// Takes the id of an item, which no other one may have.
+    pub(super) fn name(&mut self, id: &str) -> Result<(), Refused> {
+        if self.items.insert(id.to_owned()) {
+            return Ok(());
+        }
+        Err(Refused::new("item_already_exists", "item.id", "The conversation has an item with this id."))
     }
 
     /// Takes the result of a tool call.

@@ -197,13 +197,15 @@ pub(super) fn answer(
         }
         "conversation.item.create" => {
             let mut item = event.get("item").filter(|item| item.is_object()).ok_or(Refused::missing("item"))?.clone();
+            match item["id"].as_str() {
+                Some(given) if given.len() > 32 => {
+                    return Err(Refused::new("string_above_max_length", "item.id", "At most 32 characters."));
+                }
+                Some(given) => conversation.name(given)?,
+                None => item["id"] = id("item_").into(),
+            }
             if item["type"] == "function_call_output" {
                 conversation.take(&item)?;
-            }
-            match item["id"].as_str().map(str::len) {
-                Some(33..) => return Err(Refused::new("string_above_max_length", "item.id", "At most 32 characters.")),
-                Some(_) => {}
-                None => item["id"] = id("item_").into(),
             }
             item["object"] = "realtime.item".into();
             item["status"] = "completed".into();
