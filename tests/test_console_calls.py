@@ -384,7 +384,7 @@ def test_the_document_has_every_operation_on_calls(stack: Stack, emulator: Emula
     with served(stack) as link:
         _, document = Api(link).ask("/api/openapi.json")
     found = {path.removeprefix("/api/calls") for path in document["paths"] if path.startswith("/api/calls")}
-    acts = "message update cancel function-result audio/commit audio/clear mute hangup refer".split()
+    acts = ["message", "update", "cancel", "function-result", "audio/commit", "audio/clear", "mute", "hangup", "refer"]
     assert found == {"", "/{id}", "/broadcast", *(f"/{{id}}/{act}" for act in acts)}
     assert set(document["paths"]["/api/calls"]) == {"get", "post"}
     assert emulator.endpoint_url
