@@ -48,6 +48,10 @@ test: local ## Run every test: unit, conformance, properties, and end to end on 
 	$(PY) -m infra.local.with_ministack -- cargo test --workspace --profile local
 	$(PY) -m pytest -n 2 shared/webhook/conformance tests
 
+.PHONY: pictures
+pictures: local ## Take a picture of every page of the console into docs/console
+	@$(PY) -m infra.local.pictures
+
 .PHONY: chaos
 chaos: local ## Deliver 20,000 events while everything fails, then judge (DELIVERIES=1000, SEED=7: that plan again)
 	@$(PY) -m infra.local.chaos $(if $(SEED),--seed $(SEED)) $(if $(DELIVERIES),--deliveries $(DELIVERIES))
@@ -85,7 +89,7 @@ bench: $(VENV)/stamp need-cargo ## Measure every number of the README (QUICK=1: 
 .PHONY: build
 build: $(VENV)/stamp need-cargo ## Build the deployable binaries: target/lambda/<function>/bootstrap (ARCH=x86_64 for Intel)
 	rustup target add $(RUST_TARGET)
-	source $(VENV)/bin/activate && cargo lambda build --release --target $(RUST_TARGET) $(FUNCTIONS:%=--package %)
+	source $(VENV)/bin/activate && cargo lambda build --release --target $(RUST_TARGET) $(FUNCTIONS:%=--bin %)
 
 .PHONY: cli
 cli: need-cargo ## Build the command line: target/release/openai-webhooks
@@ -95,7 +99,7 @@ cli: need-cargo ## Build the command line: target/release/openai-webhooks
 sam-local: local ## Run every function in Docker with sam local, on sample events (as root, starts a Docker if none runs)
 	rustup target add $(HOST_TARGET)
 	source $(VENV)/bin/activate && cargo lambda build --profile local --target $(HOST_TARGET) \
-		--lambda-dir target/sam-local $(FUNCTIONS:%=--package %)
+		--lambda-dir target/sam-local $(FUNCTIONS:%=--bin %)
 	@$(PY) -m infra.local.sam_local
 
 # `sam build` would build the functions one after the other, each with dependencies of its own features. So `sam deploy`
@@ -139,7 +143,7 @@ package-local: local
 sbom: $(TOOLS)/bin/cargo-cyclonedx ## List what each function and the command line are made of: target/sbom/*.cdx.json (CycloneDX)
 	PATH="$(CURDIR)/$(TOOLS)/bin:$$PATH" cargo cyclonedx --format json --spec-version 1.5 --target $(RUST_TARGET)
 	mkdir -p target/sbom
-	for name in $(FUNCTIONS); do mv functions/$$name/$$name.cdx.json target/sbom/; done
+	for name in $(FUNCTIONS); do mv functions/$$name/*.cdx.json target/sbom/$$name.cdx.json; done
 	mv cli/openai-webhooks.cdx.json target/sbom/
 	git ls-files --others --exclude-standard '*.cdx.json' | xargs --no-run-if-empty rm
 

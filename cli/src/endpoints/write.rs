@@ -216,27 +216,11 @@ pub(super) async fn rotate(args: RotateArgs, context: &Context) -> Result {
 const LEAKED: &str = "\nThe stack itself accepts the old one for another 24 hours. If it leaked, remove its version: see \
                       docs/security.md, \"If a secret leaked\".";
 
-/// The stack's endpoint that takes the secret. Fails if the secret does not belong there, or if the stack is rotating it
-/// itself: the endpoint that delivers to the stack would be locked out.
+/// The stack's endpoint that takes the secret.
 async fn rotatable(endpoint: &WebhookEndpoint, name: &str, context: &Context) -> Result<StackEndpoint> {
     let of_stack = context.stack().await?.endpoint(name)?;
-    let WebhookEndpoint { id, url, .. } = endpoint;
-    if *url != of_stack.url {
-        return Err(CliError::usage(format!("{id} delivers to {url}, not to the stack's {}", of_stack.url))
-            .hint("Its secret does not belong into this stack. Write it to a file with --secret-out FILE."));
-    }
-    let pending = of_stack.version(&context.secrets().await?, Stage::Pending).await?;
-    let current = of_stack.version(&context.secrets().await?, Stage::Current).await?;
-    match pending {
-        Some(pending) if current.is_none_or(|current| current.id != pending.id) => {
-            Err(CliError::failed("the stack is rotating this secret itself").hint(format!(
-                "Wait until that rotation is over. If it does not end: aws secretsmanager cancel-rotate-secret \
-                 --secret-id {}",
-                of_stack.secret_id
-            )))
-        }
-        _ => Ok(of_stack),
-    }
+    of_stack.takes_secret_of(&endpoint.id, &endpoint.url, &context.secrets().await?).await?;
+    Ok(of_stack)
 }
 
 /// Event types from an argument, checked against those that OpenAI offers.

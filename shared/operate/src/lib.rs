@@ -13,9 +13,13 @@
 //! | [`dead_letters`] | dead letters: peek, redrive, purge |
 //! | [`batch`] | submission of a batch; its answers over all retries |
 //! | [`job`] | replay or redrive of many events, as a job that can be resumed |
+//! | [`models`] | fine-tuned models in production, and the way back |
+//! | [`log_lines`] | lines of the functions' logs, those about an event |
+//! | [`alerts`] | who is told of failures, and a test |
 //! | [`pause`] | stop and start the handling of a category |
 //! | [`tail`] | events and outcomes as they come |
 
+pub mod alerts;
 pub mod batch;
 pub mod batch_input;
 pub mod call_policy;
@@ -25,7 +29,9 @@ pub mod endpoints;
 pub mod error;
 pub mod event_log;
 pub mod job;
+pub mod log_lines;
 pub mod metrics;
+pub mod models;
 pub mod parallel;
 pub mod pause;
 pub mod stack;
