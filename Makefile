@@ -171,7 +171,7 @@ reproducible: need-cargo ## Build one function twice and compare the bytes of it
 		target/reproducible-2/release/$(or $(FUNCTION),verifier)
 
 .PHONY: permissions
-permissions: local ## Take each permission of each consumer away, one at a time, and see the function refused
+permissions: local ## Take each permission of each function away, one at a time, and see the function refused
 	PERMISSIONS=all $(PY) -m pytest -n 2 tests/test_every_permission.py
 
 .PHONY: simulate
