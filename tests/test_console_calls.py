@@ -240,7 +240,7 @@ def test_a_call_that_openai_makes_is_greeted_once_somebody_answers(
     with served(stack) as link:
         console = Api(link)
         status, refused = console.ask("/api/calls", OUTBOUND)
-        assert (status, "not enabled" in refused["detail"]) == (502, True)
+        assert (status, "not enabled" in refused["detail"]) == (424, True)
 
         openai.plan_next(outbound_sip=True, script=[{"transport": {"state": "ringing"}}], audio=False)
         status, made = console.ask("/api/calls", {**OUTBOUND, "key": "order-7"})

@@ -12,6 +12,7 @@ use crate::error::{CliError, Result};
 use crate::input;
 use crate::output::printable;
 use crate::stack_endpoints::{ORGANIZATION, PROJECT, endpoint_name};
+use crate::values::Suggested;
 
 /// Store the stack's secrets
 #[derive(Subcommand, Debug)]
@@ -19,7 +20,7 @@ pub(crate) enum SecretCommand {
     /// Check a secret and store it; it is typed without echo, piped in, or read from a file
     Set {
         /// `api-key`, or the endpoint whose signing secret it is: project, organization or an additional one
-        #[arg(value_parser = endpoint_name)]
+        #[arg(value_parser = Suggested::new([API_KEY, PROJECT, ORGANIZATION], endpoint_name), hide_possible_values = true)]
         name: String,
         /// File with the secret (`-` for stdin) [default: ask on a terminal, else stdin]
         #[arg(long, value_name = "FILE")]
