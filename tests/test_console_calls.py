@@ -11,8 +11,9 @@ from typing import Any
 import pytest
 from playwright.sync_api import Browser, expect
 
-from infra.local.console import browser, served
+from infra.local.console import served
 from infra.local.emulator import Emulator
+from infra.local.pictures import browser
 from infra.local.stack import Stack
 from infra.local.stand_in import Json, StandIn
 from tests.conftest import MakeStack
@@ -239,7 +240,7 @@ def test_a_call_that_openai_makes_is_greeted_once_somebody_answers(
     with served(stack) as link:
         console = Api(link)
         status, refused = console.ask("/api/calls", OUTBOUND)
-        assert (status, "not enabled" in refused["detail"]) == (502, True)
+        assert (status, "not enabled" in refused["detail"]) == (424, True)
 
         openai.plan_next(outbound_sip=True, script=[{"transport": {"state": "ringing"}}], audio=False)
         status, made = console.ask("/api/calls", {**OUTBOUND, "key": "order-7"})

@@ -1,25 +1,13 @@
 //! `alerts`: who is told of failures.
 
-use std::fmt;
-
-use aws_sdk_sns::Client;
-use aws_sdk_sns::error::{ProvideErrorMetadata, SdkError};
-use aws_sdk_sns::types::MessageAttributeValue;
 use clap::{Args, Subcommand, ValueEnum};
+use hooks_operate::alerts::{Subscription, Topic, filter, is_endpoint, protocol};
 use serde_json::json;
 
 use crate::context::Context;
 use crate::error::{CliError, Exit, Result};
 use crate::output::{ConfirmArgs, Decision, printable, table};
-
-/// What SNS says instead of an ARN until the subscriber has confirmed.
-const PENDING: &str = "PendingConfirmation";
-
-/// Longest endpoint of a subscription.
-const MAX_ENDPOINT: usize = 2048;
-
-const PERMISSIONS: &str = "Your AWS identity needs sns:ListSubscriptionsByTopic, sns:GetSubscriptionAttributes, sns:Subscribe and \
-                           sns:Publish on the stack's topic.";
+use crate::values::category;
 
 /// List who is told of failures, subscribe somebody, or send a test
 #[derive(Subcommand, Debug)]
@@ -31,9 +19,9 @@ pub(crate) enum AlertsCommand {
     Test(TestArgs),
 }
 
-/// Send the alerts to an e-mail address, or to an HTTPS endpoint such as that of `PagerDuty`
+/// Send the alerts to an e-mail address, or to an HTTPS endpoint
 ///
-/// AWS asks the subscriber to confirm. Slack and Teams: see docs/operations.md.
+/// AWS asks the subscriber to confirm. Slack, Teams and `PagerDuty`: see docs/operations.md.
 #[derive(Args, Debug)]
 #[command(after_help = "Example: openai-webhooks alerts subscribe oncall@example.com --severity critical")]
 pub(crate) struct SubscribeArgs {
@@ -44,7 +32,7 @@ pub(crate) struct SubscribeArgs {
     #[arg(long, value_name = "SEVERITY")]
     severity: Vec<Severity>,
     /// Only alerts of this category; may be repeated [default: all]
-    #[arg(long, value_name = "CATEGORY")]
+    #[arg(long, value_name = "CATEGORY", value_parser = category())]
     category: Vec<hooks_webhook::Category>,
     #[command(flatten)]
     confirm: ConfirmArgs,
@@ -81,15 +69,6 @@ impl Severity {
     }
 }
 
-/// A subscription.
-struct Subscription {
-    protocol: String,
-    endpoint: String,
-    is_confirmed: bool,
-    /// Filter by attributes, as SNS has it.
-    filter: Option<String>,
-}
-
 pub(crate) async fn run(command: &AlertsCommand, context: &Context) -> Result {
     match command {
         AlertsCommand::List => list(context).await,
@@ -98,35 +77,8 @@ pub(crate) async fn run(command: &AlertsCommand, context: &Context) -> Result {
     }
 }
 
-async fn subscriptions(client: &Client, topic: &str) -> Result<Vec<Subscription>> {
-    let mut pages = client.list_subscriptions_by_topic().topic_arn(topic).into_paginator().send();
-    let mut found = Vec::new();
-    while let Some(page) = pages.next().await {
-        let page = page.map_err(|error| failed("list the subscriptions", &error))?;
-        for one in page.subscriptions.unwrap_or_default() {
-            let arn = one.subscription_arn.filter(|arn| arn.starts_with("arn:"));
-            let filter = match &arn {
-                Some(arn) => {
-                    let attributes = client.get_subscription_attributes().subscription_arn(arn).send().await;
-                    attributes.ok().and_then(|found| found.attributes?.get("FilterPolicy").cloned())
-                }
-                None => None,
-            };
-            found.push(Subscription {
-                protocol: one.protocol.unwrap_or_default(),
-                endpoint: one.endpoint.unwrap_or_default(),
-                is_confirmed: arn.is_some(),
-                filter: filter.filter(|filter| !filter.is_empty() && filter != "{}"),
-            });
-        }
-    }
-    found.sort_by(|one, other| (&one.protocol, &one.endpoint).cmp(&(&other.protocol, &other.endpoint)));
-    Ok(found)
-}
-
 async fn list(context: &Context) -> Result {
-    let (client, topic) = access(context).await?;
-    let found = subscriptions(&client, topic).await?;
+    let found = topic(context).await?.subscriptions().await?;
     let line = |one: &Subscription| json!({"protocol": one.protocol, "endpoint": one.endpoint, "confirmed": one.is_confirmed, "filter": one.filter});
     context.out.lines(&found.iter().map(line).collect::<Vec<_>>(), || match found.as_slice() {
         [] => String::new(),
@@ -147,31 +99,18 @@ async fn list(context: &Context) -> Result {
 }
 
 async fn subscribe(args: &SubscribeArgs, context: &Context) -> Result {
-    let (client, topic) = access(context).await?;
-    let protocol = if args.endpoint.contains("://") { "https" } else { "email" };
-    let mut filter = serde_json::Map::new();
-    if !args.severity.is_empty() {
-        filter.insert("severity".to_owned(), args.severity.iter().map(|severity| severity.as_str()).collect());
-    }
-    if !args.category.is_empty() {
-        filter.insert("category".to_owned(), args.category.iter().map(|category| category.as_str()).collect());
-    }
-    let filter = (!filter.is_empty()).then(|| json!(filter).to_string());
+    let topic = topic(context).await?;
+    let protocol = protocol(&args.endpoint);
+    let severities: Vec<_> = args.severity.iter().map(|severity| severity.as_str()).collect();
+    let categories: Vec<_> = args.category.iter().map(|category| category.as_str()).collect();
+    let filter = filter(&severities, &categories);
     let question = format!("Send the alerts of {} to {}?", context.options.stack, args.endpoint);
     let decision = context.out.confirm(args.confirm, &question)?;
     let mut is_confirmed = false;
     match decision {
         Decision::Declined => return Ok(Exit::Failure),
         Decision::DryRun => {}
-        Decision::Proceed => {
-            let mut request = client.subscribe().topic_arn(topic).protocol(protocol).endpoint(&args.endpoint);
-            if let Some(filter) = &filter {
-                request = request.attributes("FilterPolicy", filter);
-            }
-            let made = request.send().await.map_err(|error| failed("subscribe", &error))?;
-            is_confirmed =
-                made.subscription_arn.is_some_and(|arn| !arn.eq_ignore_ascii_case(PENDING) && arn.starts_with("arn:"));
-        }
+        Decision::Proceed => is_confirmed = topic.subscribe(&args.endpoint, filter.as_deref()).await?,
     }
     let dry_run = decision == Decision::DryRun;
     let document = json!({
@@ -187,8 +126,8 @@ async fn subscribe(args: &SubscribeArgs, context: &Context) -> Result {
 }
 
 async fn test(args: &TestArgs, context: &Context) -> Result {
-    let (client, topic) = access(context).await?;
-    let told = subscriptions(&client, topic).await?.iter().filter(|one| one.is_confirmed).count();
+    let topic = topic(context).await?;
+    let told = topic.subscriptions().await?.iter().filter(|one| one.is_confirmed).count();
     if told == 0 {
         return Err(CliError::failed("nobody is told of failures: there is no confirmed subscription")
             .hint("Subscribe: openai-webhooks alerts subscribe ADDRESS"));
@@ -198,20 +137,7 @@ async fn test(args: &TestArgs, context: &Context) -> Result {
         return Ok(Exit::Failure);
     }
     if decision == Decision::Proceed {
-        let stack = &context.options.stack;
-        let message = format!(
-            "A test of the alerts of {stack}.\n\nWhat   nothing happened\nTo do  nothing: you are told of failures\n\
-             Where  `openai-webhooks alerts list`\n"
-        );
-        let attributes = [("category", "test"), ("event-type", "alerts.test"), ("severity", args.severity.as_str())];
-        let mut request =
-            client.publish().topic_arn(topic).subject(format!("Test of the alerts of {stack}")).message(message);
-        for (name, value) in attributes {
-            let value = MessageAttributeValue::builder().data_type("String").string_value(value).build();
-            let value = value.map_err(|error| CliError::failed(error.to_string()))?;
-            request = request.message_attributes(name, value);
-        }
-        request.send().await.map_err(|error| failed("send the test", &error))?;
+        topic.test(&context.options.stack, args.severity.as_str()).await?;
     }
     let dry_run = decision == Decision::DryRun;
     let document = json!({"dry_run": dry_run, "subscribers": told, "severity": args.severity.as_str()});
@@ -223,44 +149,22 @@ async fn test(args: &TestArgs, context: &Context) -> Result {
     })
 }
 
-async fn access(context: &Context) -> Result<(Client, &str)> {
-    Ok((Client::new(context.aws().await?.sdk()), context.output("AlertsTopicArn").await?))
+/// Numbers of confirmed subscriptions, and of those that wait for confirmation.
+pub(crate) async fn subscribers(context: &Context) -> Result<(usize, usize)> {
+    let (confirmed, waiting): (Vec<_>, Vec<_>) =
+        topic(context).await?.subscriptions().await?.into_iter().partition(|one| one.is_confirmed);
+    Ok((confirmed.len(), waiting.len()))
 }
 
-fn failed<E, R>(action: &str, error: &SdkError<E, R>) -> CliError
-where
-    E: ProvideErrorMetadata + std::error::Error + 'static,
-    R: fmt::Debug + 'static,
-{
-    CliError::service(format!("could not {action}: {}", hooks_aws::cause(error))).hint(PERMISSIONS)
+async fn topic(context: &Context) -> Result<Topic> {
+    Ok(Topic::new(context.aws().await?, context.output("AlertsTopicArn").await?))
 }
 
 /// Parses an e-mail address or an https URL.
 fn endpoint(text: &str) -> std::result::Result<String, String> {
-    let is_short = !text.is_empty() && text.len() <= MAX_ENDPOINT && text.bytes().all(|byte| byte.is_ascii_graphic());
-    let is_url = text.starts_with("https://") && text.len() > "https://".len();
-    let is_address =
-        text.split_once('@').is_some_and(|(name, host)| !name.is_empty() && host.contains('.') && !host.contains('@'));
-    if is_short && (is_url || (is_address && !text.contains('/'))) {
+    if is_endpoint(text) {
         Ok(text.to_owned())
     } else {
         Err(format!("{} is neither an e-mail address nor an https URL", printable(text)))
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn an_endpoint_is_an_address_or_an_https_url() {
-        for good in ["a@example.com", "https://events.pagerduty.com/integration/x/enqueue"] {
-            assert!(endpoint(good).is_ok(), "{good}");
-        }
-        for bad in
-            ["", "a", "a@b", "http://example.com", "https://", "a b@example.com", "a@b@example.com", "mailto://a@b.c"]
-        {
-            assert!(endpoint(bad).is_err(), "{bad}");
-        }
     }
 }

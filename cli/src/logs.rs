@@ -3,18 +3,16 @@
 use std::collections::HashSet;
 use std::time::Duration;
 
-use aws_sdk_cloudwatchlogs::Client;
-use aws_sdk_cloudwatchlogs::operation::filter_log_events::FilterLogEventsError;
-use aws_sdk_cloudwatchlogs::types::FilteredLogEvent;
 use clap::Args;
+use clap::builder::PossibleValuesParser;
 use hooks_aws::clock::now_ms;
-use hooks_operate::event_log::Entry;
+use hooks_operate::log_lines::{FUNCTIONS, FunctionLog, LogLine};
 use serde_json::{Value, json};
 use tokio::signal::ctrl_c;
 use tokio::time::sleep;
 
 use crate::context::Context;
-use crate::error::{CliError, Exit, Result};
+use crate::error::{Exit, Result};
 use crate::events::find;
 use crate::output::printable;
 use crate::timestamp::{self, Timestamp};
@@ -28,31 +26,12 @@ const INTERVAL: Duration = Duration::from_secs(1);
 /// How long CloudWatch may take to show a line, in milliseconds.
 const LATE: i64 = 30_000;
 
-/// The log group's name begins so; API Gateway's own differs.
-const PREFIX: &str = "/aws/lambda/";
-
-/// The functions' names behind the stack's, and the HTTP API's log.
-const FUNCTIONS: [&str; 13] = [
-    "verifier",
-    "batch",
-    "response",
-    "fine-tuning",
-    "realtime",
-    "agent",
-    "safety",
-    "file",
-    "archive",
-    "reconcile",
-    "register",
-    "rotate",
-    "api",
-];
-
 /// Show the log of a function, or of the HTTP API
 #[derive(Args, Debug)]
 #[command(after_help = "Example: openai-webhooks logs batch --follow")]
 pub(crate) struct LogsArgs {
-    /// verifier, a category, reconcile, register, rotate, or api for the HTTP API's own
+    /// Function, or `api` for the log of the HTTP API itself
+    #[arg(value_parser = PossibleValuesParser::new(FUNCTIONS))]
     function: String,
     /// Go on with the lines that come
     #[arg(long, short)]
@@ -69,7 +48,7 @@ pub(crate) struct LogsArgs {
 }
 
 pub(crate) async fn run(args: &LogsArgs, context: &Context) -> Result {
-    let group = group(&args.function, context).await?;
+    let log = FunctionLog::new(context.aws().await?, &context.stack().await?.name, &args.function);
     let event = match &args.event {
         Some(id) => Some(find(context, &context.event_log().await?, id).await?),
         None => None,
@@ -79,20 +58,23 @@ pub(crate) async fn run(args: &LogsArgs, context: &Context) -> Result {
         (None, Some(event)) => event.received_at.0 - 60_000,
         (None, None) => Timestamp::from_seconds(Timestamp::now().seconds() - DEFAULT_SINCE).0,
     };
-    let log = Log { client: Client::new(context.aws().await?.sdk()), group, event };
+    let log = match &event {
+        Some(event) => log.about(event),
+        None => log,
+    };
     tokio::select! {
         result = show(&log, args, since, context) => result,
         _ = ctrl_c() => Ok(Exit::Success),
     }
 }
 
-async fn show(log: &Log, args: &LogsArgs, mut since: i64, context: &Context) -> Result {
+async fn show(log: &FunctionLog, args: &LogsArgs, mut since: i64, context: &Context) -> Result {
     let mut seen = HashSet::new();
     let mut is_first = true;
     loop {
         let begun = now_ms();
-        let mut lines = log.lines(since).await?;
-        lines.retain(|line| seen.insert((line.event_id.clone(), line.timestamp, line.message.clone())));
+        let mut lines = log.lines(since, None, usize::MAX).await?;
+        lines.retain(|line| seen.insert(line.clone()));
         if is_first {
             let limit = args.limit as usize;
             if lines.len() > limit {
@@ -115,69 +97,10 @@ async fn show(log: &Log, args: &LogsArgs, mut since: i64, context: &Context) -> 
     }
 }
 
-/// A function's log, or an event's part of it.
-struct Log {
-    client: Client,
-    group: String,
-    event: Option<Entry>,
-}
-
-impl Log {
-    /// The lines since then, oldest first.
-    async fn lines(&self, since: i64) -> Result<Vec<FilteredLogEvent>> {
-        let mut request = self.client.filter_log_events().log_group_name(&self.group).start_time(since);
-        if let Some(event) = &self.event {
-            // A quoted term matches any line that has it.
-            request = request.filter_pattern(format!("?\"{}\" ?\"{}\"", event.webhook_id, event.event_id));
-        }
-        let mut pages = request.into_paginator().send();
-        let mut lines = Vec::new();
-        while let Some(page) = pages.next().await {
-            let page = match page {
-                Ok(page) => page,
-                Err(error)
-                    if error.as_service_error().is_some_and(FilterLogEventsError::is_resource_not_found_exception) =>
-                {
-                    return Err(CliError::failed(format!("there is no log group {}", self.group))
-                        .hint("A function that is not deployed has none, such as register without RegisterEndpoint."));
-                }
-                Err(error) => {
-                    let cause = hooks_aws::cause(&error);
-                    return Err(CliError::service(format!("could not read the log: {cause}"))
-                        .hint("Your AWS identity needs logs:FilterLogEvents on the function's log group."));
-                }
-            };
-            lines.extend(page.events.unwrap_or_default().into_iter().filter(|line| self.is_about(line)));
-        }
-        lines.sort_by_key(|line| line.timestamp);
-        Ok(lines)
-    }
-
-    fn is_about(&self, line: &FilteredLogEvent) -> bool {
-        let Some(event) = &self.event else { return true };
-        let message = line.message.as_deref().unwrap_or_default();
-        [&event.webhook_id, &event.event_id].into_iter().any(|id| !id.is_empty() && message.contains(id.as_str()))
-    }
-}
-
-/// The log group of a function by its short name.
-async fn group(function: &str, context: &Context) -> Result<String> {
-    let stack = context.stack().await?;
-    if !FUNCTIONS.contains(&function) {
-        return Err(CliError::usage(format!("{} is no function of the stack", printable(function)))
-            .hint(format!("The functions are {}.", FUNCTIONS.join(", "))));
-    }
-    Ok(match function {
-        "api" => format!("/aws/vendedlogs/{}/api", stack.name),
-        function => format!("{PREFIX}{}-{function}", stack.name),
-    })
-}
-
 /// `2026-11-21 03:15:15 INFO  event handled  outcome=completed category=batch`
-fn print(line: &FilteredLogEvent, context: &Context) -> Result<()> {
-    let message = line.message.as_deref().unwrap_or_default().trim_end();
-    let at = Timestamp(line.timestamp.unwrap_or_default());
-    let parsed = serde_json::from_str::<Value>(message).ok().filter(Value::is_object);
+fn print(line: &LogLine, context: &Context) -> Result<()> {
+    let (message, at) = (line.text.trim_end(), line.at);
+    let parsed = line.fields().map(Value::Object);
     if context.out.json {
         context.out.line(&json!({"at": at, "line": parsed.unwrap_or_else(|| message.into())}))?;
         return Ok(());

@@ -1,12 +1,12 @@
 //! `models`: fine-tuned models in production, by alias.
 
 use clap::{Args, Subcommand};
-use hooks_aws::parameters::{Parameter, ParameterError, Parameters};
-use hooks_openai::ErrorClass;
+use hooks_aws::parameters::Parameter;
+use hooks_operate::models::{Models, end_of, shutdown_date};
 use serde_json::{Value, json};
 
 use crate::context::{Context, deadline};
-use crate::error::{CliError, Exit, Result};
+use crate::error::{Exit, Result};
 use crate::events::asked_by;
 use crate::output::{ConfirmArgs, Decision, or_dash, printable, table};
 
@@ -62,8 +62,7 @@ pub(crate) async fn run(command: &ModelsCommand, context: &Context) -> Result {
     match command {
         ModelsCommand::List(args) => list(args, context).await,
         ModelsCommand::Promote(args) => {
-            let parameters = Parameters::new(context.aws().await?);
-            let present = parameters.get(&name(&args.alias, context).await?).await?.map(|present| present.value);
+            let present = models(context).await?.model(&args.alias).await?;
             set(&args.alias, &args.model, present.as_deref(), args.confirm, context).await
         }
         ModelsCommand::Rollback(args) => rollback(args, context).await,
@@ -71,63 +70,44 @@ pub(crate) async fn run(command: &ModelsCommand, context: &Context) -> Result {
 }
 
 async fn list(args: &ListArgs, context: &Context) -> Result {
-    let parameters = Parameters::new(context.aws().await?);
-    let path = path(context).await?;
+    let models = models(context).await?;
     let spinner = context.out.spinner("Reading the models");
     let (mut lines, mut rows) = (Vec::new(), Vec::new());
-    for (name, model) in parameters.below(&path).await? {
-        let history = parameters.history(&name).await?;
-        let alias = name.rsplit('/').next().unwrap_or_default().to_owned();
-        let present = history.last();
-        let end = present.and_then(|present| shutdown_date(&present.description));
+    for found in models.list().await? {
+        let (alias, history) = (found.name, found.history);
+        let Some(present) = history.last() else { continue };
+        let (model, version) = (present.value.clone(), present.version);
+        let end = shutdown_date(&present.description);
         let previous = history.iter().rev().find(|one| one.value != model).map(|one| one.value.clone());
-        let version = present.map(|present| present.version);
         let earlier =
             |one: &Parameter| json!({"version": one.version, "model": one.value, "description": one.description});
         lines.push(json!({
             "alias": alias, "model": model, "version": version, "previous": previous, "shutdown_date": end,
-            "parameter": name,
+            "parameter": found.parameter,
             "history": args.history.then(|| history.iter().rev().map(earlier).collect::<Value>()),
         }));
         let number = |version: i64| version.to_string();
-        rows.push([
-            alias,
-            or_dash(version.map(number).as_deref()),
-            model,
-            or_dash(previous.as_deref()),
-            or_dash(end.as_deref()),
-        ]);
+        rows.push([alias, number(version), model, or_dash(previous.as_deref()), or_dash(end)]);
         if args.history {
             let before = history.iter().rev().skip(1);
             rows.extend(before.map(|one| {
-                let end = or_dash(shutdown_date(&one.description).as_deref());
+                let end = or_dash(shutdown_date(&one.description));
                 [String::new(), number(one.version), one.value.clone(), String::new(), end]
             }));
         }
     }
     drop(spinner);
     context.out.lines(&lines, || match rows.as_slice() {
-        [] => format!("There are no models below {path}."),
+        [] => format!("There are no models below {}.", models.path()),
         rows => table(["ALIAS", "VERSION", "MODEL", "BEFORE", "ENDS"], rows),
     })
 }
 
 async fn rollback(args: &RollbackArgs, context: &Context) -> Result {
-    let name = name(&args.alias, context).await?;
-    let history = Parameters::new(context.aws().await?).history(&name).await?;
-    let Some(present) = history.last() else {
-        return Err(CliError::failed(format!("there is no model with the alias {}", args.alias))
-            .hint("See `openai-webhooks models list`."));
-    };
-    let found = match args.to {
-        Some(version) => history.iter().find(|one| one.version == version),
-        None => history.iter().rev().find(|one| one.value != present.value),
-    };
-    let Some(found) = found else {
-        return Err(CliError::failed(format!("{} has no earlier model to go back to", args.alias))
-            .hint("See `openai-webhooks models list --history`."));
-    };
-    set(&args.alias, &found.value, Some(&present.value), args.confirm, context).await
+    let alias = models(context).await?.alias(&args.alias).await?;
+    let present = alias.present().map(|present| present.value.clone());
+    let found = alias.earlier(args.to)?;
+    set(&args.alias, &found.value, present.as_deref(), args.confirm, context).await
 }
 
 /// Makes a model the one of an alias, if OpenAI has it.
@@ -136,14 +116,7 @@ async fn set(alias: &str, model: &str, present: Option<&str>, confirm: ConfirmAr
         let document = json!({"alias": alias, "model": model, "previous": present, "changed": false});
         return context.out.result(&document, || format!("{alias} is {model} already."));
     }
-    let end = match context.openai().await?.model(model, deadline()).await {
-        Ok(found) => found.shutdown_date,
-        Err(error) if error.class() == ErrorClass::NotFound => {
-            return Err(CliError::failed(format!("OpenAI has no model {model} for this API key"))
-                .hint("It was deleted or has ended, or it is another project's."));
-        }
-        Err(error) => return Err(error.into()),
-    };
+    let end = end_of(context.openai().await?, model, deadline()).await?;
     let ends = end.as_deref().map(|date| format!(" OpenAI ends it on {date}.")).unwrap_or_default();
     let instead = present.map(|present| format!(" instead of {present}")).unwrap_or_default();
     let question = format!("Make {model} the model of {alias}{instead}?{ends}");
@@ -155,12 +128,7 @@ async fn set(alias: &str, model: &str, present: Option<&str>, confirm: ConfirmAr
     let version = if dry_run {
         None
     } else {
-        let end = end.as_deref().map(|date| format!(" shutdown_date={date}")).unwrap_or_default();
-        let who = asked_by().map(|who| format!(" by {who}")).unwrap_or_default();
-        // The names are those that a job's promotion has, but no job: a job that finishes later replaces it.
-        let description = format!("Model set{who} with openai-webhooks{end}");
-        let name = name(alias, context).await?;
-        Some(Parameters::new(context.aws().await?).put(&name, model, &description).await?)
+        Some(models(context).await?.set(alias, model, end.as_deref(), asked_by().as_deref()).await?)
     };
     let document = json!({
         "dry_run": dry_run, "alias": alias, "model": model, "previous": present, "version": version,
@@ -172,18 +140,8 @@ async fn set(alias: &str, model: &str, present: Option<&str>, confirm: ConfirmAr
     })
 }
 
-/// Path of the stack's models in Parameter Store.
-async fn path(context: &Context) -> Result<String> {
-    Ok(format!("/{}/models", context.stack().await?.name))
-}
-
-async fn name(alias: &str, context: &Context) -> Result<String> {
-    Ok(format!("{}/{alias}", path(context).await?))
-}
-
-/// The day on which OpenAI ends a model, from the description that its promotion left.
-fn shutdown_date(description: &str) -> Option<String> {
-    description.split(' ').find_map(|word| word.strip_prefix("shutdown_date=")).map(str::to_owned)
+async fn models(context: &Context) -> Result<Models> {
+    Ok(Models::new(context.aws().await?, &context.stack().await?.name))
 }
 
 fn alias(text: &str) -> std::result::Result<String, String> {
@@ -200,13 +158,4 @@ fn model(text: &str) -> std::result::Result<String, String> {
     let fits = (1..=MAX_NAME.0).contains(&text.len())
         && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_.:".contains(&byte));
     if fits { Ok(text.to_owned()) } else { Err(format!("{} is no name of a model", printable(text))) }
-}
-
-impl From<ParameterError> for CliError {
-    fn from(error: ParameterError) -> Self {
-        Self::service(error.to_string()).hint(
-            "Your AWS identity needs ssm:GetParametersByPath, ssm:GetParameter, ssm:GetParameterHistory and, to change \
-             a model, ssm:PutParameter on the stack's models.",
-        )
-    }
 }

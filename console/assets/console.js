@@ -7,6 +7,7 @@
     year: "numeric", month: "2-digit", day: "2-digit", hour: "2-digit", minute: "2-digit", second: "2-digit",
     fractionalSecondDigits: 3,
   });
+  const day = new Intl.DateTimeFormat("sv-SE", { month: "2-digit", day: "2-digit", hour: "2-digit", minute: "2-digit" });
   const ago = (milliseconds) => {
     const seconds = Math.max(0, Math.round(milliseconds / 1000));
     if (seconds < 120) return `${seconds} s`;
@@ -19,7 +20,11 @@
       const at = new Date(time.dateTime);
       if (Number.isNaN(at.getTime())) continue;
       if (time.dataset.as === "clock") time.textContent = clock.format(at);
-      if (time.dataset.as === "full") time.textContent = `${full.format(at)} ${zone}`;
+      if (time.dataset.as === "day") {
+        const part = Object.fromEntries(day.formatToParts(at).map(({ type, value }) => [type, value]));
+        time.textContent = `${part.month}-${part.day} ${part.hour}:${part.minute}`;
+      }
+      if (time.dataset.as === "full") time.textContent = `${full.format(at).replace(",", ".")} ${zone}`;
       if (time.dataset.as === "age") time.textContent = ago(Date.now() - at);
       if (time.dataset.as === "ago") time.textContent = `${ago(Date.now() - at)} ago`;
     }
@@ -35,7 +40,7 @@
     }
     const file = event.target.closest("[data-all]");
     if (file) {
-      for (const box of document.querySelectorAll("input[name=key]")) box.checked = file.checked;
+      for (const box of document.querySelectorAll(`input[name=${file.dataset.all}]`)) box.checked = file.checked;
     }
   });
   const announce = (text) => {
@@ -62,6 +67,15 @@
     live.dataset.waited = String(Number(live.dataset.waited ?? 0) + 1);
     if (Number(live.dataset.waited) >= seconds) refresh();
   }, 1000);
+
+  // What has arrived gets the reader's times and buttons, and the keyboard keeps its row.
+  let kept = null;
+  const nameOf = (row) => row?.querySelector("a")?.getAttribute("href");
+  document.addEventListener("htmx:beforeSwap", () => { kept = nameOf(current()); });
+  document.addEventListener("htmx:afterSettle", () => {
+    tell(document);
+    if (kept) rows().find((row) => nameOf(row) === kept)?.setAttribute("aria-current", "true");
+  });
 
   // Keys, outside of fields only.
   const rows = () => [...document.querySelectorAll("main table[data-rows] tbody tr:not(.below)")];

@@ -20,8 +20,8 @@ use crate::{Failure, Result};
 /// Number of events that are read at a time.
 const PARALLEL: usize = 8;
 
-/// Time for which a request works on a job. What is left is resumed.
-const WORK: Duration = Duration::from_secs(15);
+/// Time for which a request works on a job. The job's page goes on with what is left.
+const WORK: Duration = Duration::from_secs(2);
 
 /// The event of a key, if it can be replayed.
 async fn plan(log: &EventLog, key: &str) -> Result<Entry> {

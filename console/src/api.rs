@@ -5,8 +5,10 @@ mod batches;
 mod calls;
 mod dashboard;
 mod events;
+mod jobs;
 mod objects;
 mod session;
+mod setup;
 
 use std::sync::Arc;
 
@@ -61,6 +63,18 @@ fn open_api() -> (Router<Arc<App>>, Document) {
         .routes(routes!(batches::list, batches::submit))
         .routes(routes!(batches::one))
         .routes(routes!(batches::cancel))
+        .routes(routes!(batches::retry))
+        .routes(routes!(jobs::list))
+        .routes(routes!(jobs::one))
+        .routes(routes!(jobs::resume))
+        .routes(routes!(setup::models))
+        .routes(routes!(setup::roll_back))
+        .routes(routes!(setup::endpoints))
+        .routes(routes!(setup::test))
+        .routes(routes!(setup::rotate))
+        .routes(routes!(setup::subscribe))
+        .routes(routes!(setup::test_alert))
+        .routes(routes!(setup::consumers))
         .routes(routes!(objects::list))
         .routes(routes!(objects::one))
         .routes(routes!(objects::expectations))
@@ -117,6 +131,6 @@ mod tests {
         assert!(text.starts_with(r#"{"openapi":"3.1"#), "{}", &text[..40]);
         let all = paths(&document);
         assert!(all.iter().all(|(_, path, summary)| path.starts_with("/api/") && !summary.is_empty()), "{all:?}");
-        assert_eq!(all.len(), 30);
+        assert_eq!(all.len(), 42);
     }
 }

@@ -16,7 +16,9 @@ mod lines;
 mod object;
 mod objects;
 mod overview;
+mod retry;
 mod submit;
+mod timeline;
 
 use std::sync::Arc;
 
@@ -118,9 +120,13 @@ pub(crate) fn router() -> Router<Arc<App>> {
         .route("/batches/submit", post(submit::submit))
         .route("/batches/{id}", get(batch::page))
         .route("/batches/{id}/cancel", post(batch::cancel))
+        .route("/batches/{id}/retry", post(retry::retry))
+        .route("/views", post(events::save))
+        .route("/models/{alias}/rollback", post(objects::roll_back))
         .route("/objects/{category}", get(objects::page))
         .route("/objects/{category}/{id}", get(object::page))
         .route("/artifact", get(object::artifact))
+        .route("/artifact/link", get(object::download))
         .route("/dead-letters", get(dead_letters::page))
         .route("/act", post(act::act))
         .route("/jobs", get(jobs::page))
@@ -130,6 +136,7 @@ pub(crate) fn router() -> Router<Arc<App>> {
         .route("/expectations", get(expectations::page))
         .route("/endpoints", get(endpoints::page))
         .route("/endpoints/test", post(endpoints::test))
+        .route("/endpoints/rotate", post(endpoints::rotate))
         .route("/alerts", get(alerts::page))
         .route("/alerts/subscribe", post(alerts::subscribe))
         .route("/alerts/test", post(alerts::test))

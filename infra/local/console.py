@@ -1,43 +1,30 @@
-"""The console on this machine: started as a person would, and pictures of its pages.
+"""The console on this machine: started as a person would, on a stack with something of everything."""
 
-    python -m infra.local.console [--into docs/console] [--binaries target/local]
-
-deploys a stack, plays something of everything on it, failures too, and takes a picture of every page, dark and light,
-wide and on a phone.
-"""
-
-import argparse
 import datetime
 import json
 import subprocess
-import sys
-import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from urllib.parse import quote
-
-from playwright.sync_api import Browser, Page, sync_playwright
 
 from infra.local import scenario
-from infra.local.deploy import BINARIES
-from infra.local.emulator import Emulator
 from infra.local.processes import ROOT
-from infra.local.stack import Stack, create
+from infra.local.stack import Stack
 from infra.local.stand_in import Json, StandIn
 
-CHROMIUM = "/usr/bin/chromium"
 COMMAND = ROOT / "target" / "local" / "openai-webhooks"
-SIZES = {"wide": (1280, 900), "phone": (390, 844)}
+PRICES = {scenario.MODEL: {"input": 0.4, "cached": 0.1, "output": 1.6}}
+"""Price table: dollars for a million tokens."""
+
 _NAMESPACE = "OpenAIWebhooks"
 _TIMEOUT_SECONDS = 60.0
 
 
 @contextmanager
-def served(stack: Stack, command: Path = COMMAND, **environment: str) -> Iterator[str]:
-    """Start `openai-webhooks console` and yield the link that it prints."""
-    line = [command, "console", "--no-browser", "--json"]
+def served(stack: Stack, *options: str, command: Path = COMMAND, **environment: str) -> Iterator[str]:
+    """Start `openai-webhooks console` with these options and yield the link that it prints."""
+    line = [command, "console", "--no-browser", "--json", *options]
     variables = stack.command_environment() | {"HOME": "/nonexistent", "USER": "oncall"} | environment
     with subprocess.Popen(line, stdout=subprocess.PIPE, text=True, env=variables) as process:
         try:
@@ -50,15 +37,6 @@ def served(stack: Stack, command: Path = COMMAND, **environment: str) -> Iterato
             yield json.loads(text)["link"]
         finally:
             process.terminate()
-
-
-@contextmanager
-def browser() -> Iterator[Browser]:
-    """Yield the system's Chromium."""
-    with sync_playwright() as playwright:
-        started = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
-        yield started
-        started.close()
 
 
 def requests(count: int, model: str = scenario.MODEL) -> str:
@@ -85,24 +63,43 @@ def batch(openai: StandIn, count: int, done: int, failed: int = 0) -> str:
 
 
 def play(stack: Stack, openai: StandIn) -> dict[str, str]:
-    """Fill a stack: something of every category, failures, what waits, what is expected. Returns ids by name."""
+    """Fill a stack: something of every category, and what `fill` adds. Returns ids by name."""
     played = scenario.play(openai, stack)
     _await(lambda: scenario.handled(stack, played) == len(played))
+    ids = fill(stack, openai, played)
+    # For a type that nothing here sends, so that no delivery comes twice.
+    create = [COMMAND, "endpoints", "create", "--event-types", "eval.run.succeeded", "--yes"]
+    subprocess.run(create, env=stack.command_environment(), check=True, capture_output=True)
+    return ids
+
+
+def fill(stack: Stack, openai: StandIn, played: list[scenario.Played]) -> dict[str, str]:
+    """Add failures, what is under way, what is overdue, and settings. Returns ids by name, those of `played` too."""
     under_way = batch(openai, 100, 45)
     batch(openai, 1000, 451, 12)
     stack.expect("batch", under_way, due_in=24 * 3600)
     late = openai.sdk().responses.create(model=scenario.MODEL, input="Still there?", background=True)
     stack.expect("response", late.id, due_in=-2100, context='{"order": 4711}')
-    failed = []
     openai.fault("GET /v1/responses/{id}", "status", status=401)
+    failed = []
     for number in range(7):
         made = openai.sdk().responses.create(model=scenario.MODEL, input=f"Number {number}", background=True)
         [delivery] = openai.finish_response(made.id, text="Never read.")["deliveries"]
         failed.append(delivery["webhook_id"])
-        _await(lambda: (stack.event(failed[-1]) or {}).get("state") == "failed")
+    _await(lambda: all((stack.event(one) or {}).get("state") == "failed" for one in failed))
     openai.clear_faults()
     live_call, ended_call = calls(stack, openai)
     _count(stack)
+    ssm = stack.emulator.client("ssm")
+    ssm.put_parameter(Name=f"/{stack.name}/prices", Value=json.dumps(PRICES), Type="String", Overwrite=True)
+    model = {"Name": f"/{stack.name}/models/support", "Type": "String", "Overwrite": True}
+    history = ssm.get_parameter_history(Name=model["Name"])["Parameters"]
+    if len(history) == 1:
+        # An earlier model, as if one had been promoted before the job's.
+        earlier = "gpt-4.1-mini-2025-04-14"
+        ssm.put_parameter(**model, Value=earlier, Description="Model set by oncall with openai-webhooks")
+        ssm.put_parameter(**model, Value=history[0]["Value"], Description=history[0]["Description"])
+    _save_view(stack, "Failed responses", "category=response&state=failed")
     by_category = {one.category: one for one in played}
     return {
         "batch": next(one.object_id for one in played if one.status == "completed"),
@@ -116,6 +113,16 @@ def play(stack: Stack, openai: StandIn) -> dict[str, str]:
         "live_call": live_call,
         "ended_call": ended_call,
     }
+
+
+def _save_view(stack: Stack, name: str, query: str) -> None:
+    stack.emulator.client("dynamodb").update_item(
+        TableName=stack.outputs["TableName"],
+        Key={"pk": {"S": "console#views"}, "sk": {"S": "views"}},
+        UpdateExpression="SET #view = :query",
+        ExpressionAttributeNames={"#view": f"view:{name}"},
+        ExpressionAttributeValues={":query": {"S": query}},
+    )
 
 
 def calls(stack: Stack, openai: StandIn) -> tuple[str, str]:
@@ -185,61 +192,22 @@ def _count(stack: Stack) -> None:
             for outcome, value in counts.items()
         ]
         cloudwatch.put_metric_data(Namespace=_NAMESPACE, MetricData=data)
-
-
-def pages(ids: dict[str, str]) -> dict[str, str]:
-    """Every page with its address below the console's."""
-    return {
-        "overview": "",
-        "events": "/events",
-        "failures": "/events?state=failed",
-        "events-none": "/events?category=file&type=video.*",
-        "event": f"/events/project/{ids['event']}",
-        "event-failed": f"/events/project/{ids['failed']}",
-        "dead-letters": "/dead-letters",
-        "batches": "/batches",
-        "batch": f"/batches/{ids['batch']}?lines=failed",
-        "batch-line": f"/batches/{ids['batch']}?custom_id=request-917",
-        "batch-under-way": f"/batches/{ids['under_way']}",
-        "submit": "/batches/new",
-        "responses": "/objects/response",
-        "response": f"/objects/response/{ids['response']}",
-        "live-calls": "/calls",
-        "live-call": f"/calls/{ids['live_call']}",
-        "ended-call": f"/calls/{ids['ended_call']}",
-        "call-policy": "/calls/policy?from=%2B4930123456&to=%2B498005550100",
-        "calls": "/objects/realtime",
-        "call": f"/objects/realtime/{ids['call']}",
-        "agents": "/objects/agent",
-        "agent": f"/objects/agent/{ids['agent']}",
-        "fine-tuning": "/objects/fine-tuning",
-        "fine-tuning-job": f"/objects/fine-tuning/{ids['job']}",
-        "files": "/objects/file",
-        "safety": "/objects/safety",
-        "expectations": "/expectations",
-        "endpoints": "/endpoints",
-        "alerts": "/alerts",
-        "api": "/reference",
-        "help": "/help",
-        "missing": "/events/project/wh_0000",
-    }
-
-
-def acts(page: Page, base: str, ids: dict[str, str]) -> Iterator[str]:
-    """Go to what a form answers, and yield its name."""
-    page.goto(f"{base}/batches/new")
-    page.fill("#requests", requests(3) + "not JSON\n" + requests(1))
-    page.get_by_role("button", name="Check every line").click()
-    yield "submit-faults"
-    page.fill("#requests", requests(10))
-    page.get_by_role("button", name="Check every line").click()
-    yield "submit-checked"
-    page.goto(f"{base}/events/project/{quote(ids['failed'])}")
-    page.get_by_role("button", name="Replay…").click()
-    yield "replay"
-    page.goto(f"{base}/dead-letters")
-    page.get_by_role("button", name="Redrive").first.click()
-    yield "redrive"
+    for back in range(14):
+        data = [
+            {
+                "MetricName": "Handled",
+                "Dimensions": [
+                    {"Name": "stack", "Value": stack.name},
+                    {"Name": "category", "Value": category},
+                    {"Name": "outcome", "Value": "completed"},
+                ],
+                "Timestamp": now - datetime.timedelta(days=back),
+                "Value": value * (20 + (back * 7 + value) % 9),
+                "Unit": "Count",
+            }
+            for category, value in {"response": 160, "batch": 3, "realtime": 24, "file": 9}.items()
+        ]
+        cloudwatch.put_metric_data(Namespace=_NAMESPACE, MetricData=data)
 
 
 def _await(condition: Callable[[], bool]) -> None:
@@ -248,53 +216,3 @@ def _await(condition: Callable[[], bool]) -> None:
         if time.monotonic() > deadline:
             raise TimeoutError("what was played was not handled")
         time.sleep(0.1)
-
-
-def _pictures(link: str, ids: dict[str, str], into: Path) -> None:
-    base = link.partition("/enter?")[0]
-    into.mkdir(parents=True, exist_ok=True)
-    with browser() as chromium:
-        state = None
-        for size, (width, height) in SIZES.items():
-            for scheme in ("light", "dark"):
-                context = chromium.new_context(
-                    viewport={"width": width, "height": height},
-                    color_scheme=scheme,
-                    reduced_motion="reduce",
-                    storage_state=state,
-                    has_touch=size == "phone",
-                )
-                page = context.new_page()
-                if state is None:
-                    page.goto(link)
-                    state = context.storage_state()
-                for name, path in pages(ids).items():
-                    page.goto(base + path)
-                    page.screenshot(path=into / f"{name}-{size}-{scheme}.png", full_page=True)
-                for name in acts(page, base, ids):
-                    page.screenshot(path=into / f"{name}-{size}-{scheme}.png", full_page=True)
-                context.close()
-
-
-def main(arguments: list[str]) -> int:
-    """Take the pictures."""
-    parser = argparse.ArgumentParser(prog="python -m infra.local.console")
-    parser.add_argument("--into", type=Path, default=ROOT / "docs" / "console")
-    parser.add_argument("--binaries", type=Path, default=BINARIES)
-    options = parser.parse_args(arguments)
-    with (
-        tempfile.TemporaryDirectory() as directory,
-        Emulator(Path(directory)) as emulator,
-        StandIn(Path(directory)) as openai,
-    ):
-        stack = create(emulator, "production", openai.base_url, binaries=options.binaries)
-        stack.fill_secrets()
-        stack.subscribe(openai)
-        ids = play(stack, openai)
-        with served(stack) as link:
-            _pictures(link, ids, options.into)
-    return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))

@@ -91,7 +91,9 @@ def verdict(results: list[Result]) -> str:
     )
 
 
-def show_where_to_look(reporter: Reporter, stack: Stack, openai: StandIn, environment: Path, batch: Result) -> None:
+def show_where_to_look(
+    reporter: Reporter, stack: Stack, openai: StandIn, environment: Path, batch: Result, console: str
+) -> None:
     """Print how to use the command line on the stack, and the addresses of everything that is up."""
     played = batch.played
     reporter.say(f"""
@@ -115,6 +117,7 @@ OpenAI is played by a stand-in, which delivers what it is told to:
     -H 'content-type: application/json' \\
     -d '{{"type": "response.completed", "data": {{"id": "resp_123"}}}}'
 
+The console, signed in  {console}
 Webhooks, project       {stack.url("project")}
 Webhooks, organization  {stack.url("organization")}
 OpenAI                  {openai.base_url}

@@ -1,7 +1,8 @@
 //! `batch list`: batches with their progress.
 
-use clap::{Args, ValueEnum};
-use hooks_openai::{Batch, RequestCounts};
+use clap::Args;
+use clap::builder::PossibleValuesParser;
+use hooks_openai::{Batch, BatchStatus, RequestCounts};
 use hooks_operate::batch::parent;
 use serde::Serialize;
 use serde_json::{Value, json};
@@ -23,22 +24,8 @@ pub(crate) struct ListArgs {
     #[arg(long, value_name = "N", default_value_t = 20, value_parser = clap::value_parser!(u16).range(1..=5000))]
     limit: u16,
     /// Status
-    #[arg(long, value_name = "STATUS")]
-    status: Option<Status>,
-}
-
-/// Status of a batch.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-#[value(rename_all = "snake_case")]
-enum Status {
-    Validating,
-    Failed,
-    InProgress,
-    Finalizing,
-    Completed,
-    Expired,
-    Cancelling,
-    Cancelled,
+    #[arg(long, value_name = "STATUS", value_parser = PossibleValuesParser::new(BatchStatus::NAMES))]
+    status: Option<String>,
 }
 
 /// A batch of the list.
@@ -59,14 +46,14 @@ struct Line {
 pub(crate) async fn run(args: &ListArgs, context: &Context) -> Result {
     let openai = context.openai().await?;
     let spinner = context.out.spinner("Reading the batches");
-    let wanted = args.status.and_then(|status| Some(status.to_possible_value()?.get_name().to_owned()));
+    let wanted = args.status.as_deref();
     let (mut found, mut after) = (Vec::new(), None);
     let limit = usize::from(args.limit);
     let mut more = false;
     loop {
         let page = openai.batches(after.as_deref(), PAGE.min(u8::try_from(limit).unwrap_or(PAGE)), deadline()).await?;
         for batch in page.items {
-            if wanted.as_deref().is_none_or(|wanted| wanted == batch.status.as_str()) {
+            if wanted.is_none_or(|wanted| wanted == batch.status.as_str()) {
                 more = found.len() >= limit;
                 if more {
                     break;
@@ -88,8 +75,8 @@ pub(crate) async fn run(args: &ListArgs, context: &Context) -> Result {
             table(["CREATED (UTC)", "STATUS", "PROGRESS", "FAILED", "MODEL", "RETRY OF", "ID"], &rows)
         }
     })?;
-    if more && !context.out.json {
-        context.out.note("There are more: raise --limit, or give a --status.");
+    if more {
+        context.out.more("raise --limit, or give a --status.");
     }
     Ok(crate::error::Exit::Success)
 }

@@ -6,8 +6,9 @@ use std::io::BufWriter;
 use std::path::{Path, PathBuf};
 
 use clap::Args;
-use hooks_aws::clock::now_ms;
-use hooks_operate::batch::{Family, RetryFile, RetryPlan, WorkFolder, family, parent, plan_retry, resolve};
+use hooks_operate::batch::{
+    Family, RetryFile, RetryPlan, WorkFolder, family, parent, plan_retry, resolve, retry_lease,
+};
 use serde_json::{Value, json};
 
 use super::submit::{Submitted, Wanted, default_due, submit};
@@ -16,9 +17,6 @@ use crate::context::Context;
 use crate::error::{CliError, Exit, Result};
 use crate::output::{ConfirmArgs, Decision, counted, table};
 use crate::timestamp::{self, Timestamp};
-
-/// Time for which one person retries a batch and others wait, in milliseconds.
-const LEASE: i64 = 10 * 60 * 1000;
 
 /// Submit the requests of a batch that failed, expired or have no answer, as a new batch
 ///
@@ -55,14 +53,9 @@ pub(crate) async fn run(args: &RetryArgs, context: &Context) -> Result {
     let spinner = context.out.spinner("Looking for the batch and its retries");
     let root = resolve(&sources.openai, &args.id).await?;
     let id = root.id.clone();
-    // Two retries at a time would repeat the same requests twice.
     let ledger = if args.no_stack { None } else { Some(context.ledger().await?) };
     let lease = match &ledger {
-        Some(ledger) if !args.confirm.dry_run => {
-            Some(ledger.lease(&format!("batch-retry/{id}"), now_ms() + LEASE).await?.ok_or_else(|| {
-                CliError::failed(format!("somebody else is retrying {id}")).hint("Try again in a few minutes.")
-            })?)
-        }
+        Some(ledger) if !args.confirm.dry_run => Some(retry_lease(ledger, &id).await?),
         _ => None,
     };
     let family = family(&sources.openai, root).await?;

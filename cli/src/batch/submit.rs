@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 use hooks_aws::ledger::{Expectation, Ledger, check_context};
 use hooks_openai::Batch;
-use hooks_operate::batch::{MAX_METADATA, create, upload};
+use hooks_operate::batch::{MAX_METADATA, create, metadata_entry, upload};
 use hooks_operate::batch_input::{InputSummary, MAX_BYTES, check, is_path};
 use serde_json::json;
 
@@ -37,7 +37,7 @@ pub(crate) struct SubmitArgs {
     #[arg(long, value_name = "PATH", value_parser = endpoint)]
     endpoint: Option<String>,
     /// Metadata of the batch; at most 16
-    #[arg(long, value_name = "NAME=VALUE", value_parser = metadata)]
+    #[arg(long, value_name = "NAME=VALUE", value_parser = metadata_entry)]
     metadata: Vec<(String, String)>,
     /// Time by which it must have ended: a span (30m, 26h, 7d), or a time in UTC [default: 26h]
     #[arg(long, value_name = "TIME", value_parser = timestamp::future, conflicts_with = "no_stack")]
@@ -204,15 +204,4 @@ async fn expect(
 
 fn endpoint(text: &str) -> std::result::Result<String, String> {
     if is_path(text) { Ok(text.to_owned()) } else { Err("an endpoint is a path such as /v1/responses".to_owned()) }
-}
-
-fn metadata(text: &str) -> std::result::Result<(String, String), String> {
-    let (_, longest_name, longest_value) = MAX_METADATA;
-    let fits = |text: &str, limit| text.chars().count() <= limit;
-    match text.split_once('=') {
-        Some((name, value)) if !name.is_empty() && fits(name, longest_name) && fits(value, longest_value) => {
-            Ok((name.to_owned(), value.to_owned()))
-        }
-        _ => Err(format!("metadata is NAME=VALUE, with at most {longest_name} and {longest_value} characters")),
-    }
 }

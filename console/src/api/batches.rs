@@ -1,19 +1,23 @@
 //! Batches.
 
+use std::collections::BTreeMap;
+
 use axum::Json;
 use axum::extract::Path;
 use axum::extract::rejection::JsonRejection;
 use axum::http::StatusCode;
+use hooks_openai::Batch;
 use hooks_webhook::Category;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use utoipa::ToSchema;
 
 use super::ListPage;
+use crate::Failure;
 use crate::console::Console;
 use crate::data::batches::{self, BatchView};
 use crate::data::filter::before;
-use crate::data::{objects, submit as submission};
+use crate::data::{objects, retry as retries, submit as submission};
 use crate::http::problem::Problem;
 use crate::pages::Seen;
 
@@ -25,7 +29,7 @@ pub(crate) struct NewBatch {
     requests: Vec<Map<String, Value>>,
     /// Metadata of the batch.
     #[serde(default)]
-    metadata: std::collections::BTreeMap<String, String>,
+    metadata: BTreeMap<String, String>,
 }
 
 /// List batches: those under way at OpenAI, then those that events told of, newest first
@@ -79,11 +83,7 @@ pub(crate) async fn submit(
     console.forget(&batch.id).await;
     match failure {
         None => Ok((StatusCode::CREATED, Json(BatchView::of_openai(&batch)))),
-        Some(failure) => {
-            let detail = format!("The batch {} is created, but its end is not expected: {}", batch.id, failure.message);
-            Err(Problem::new(StatusCode::BAD_GATEWAY, "not_expected", detail)
-                .next(format!("Do not submit it again: openai-webhooks expect batch {} --by 26h", batch.id)))
-        }
+        Some(failure) => Err(not_expected(&batch, &failure)),
     }
 }
 
@@ -96,7 +96,66 @@ pub(crate) async fn submit(
 pub(crate) async fn cancel(seen: Seen, Path(id): Path<String>) -> Result<Json<BatchView>, Problem> {
     let console = &seen.app.console;
     let openai = console.openai().await?;
-    let batch = openai.cancel_batch(&id, Console::deadline()).await.map_err(crate::Failure::from)?;
+    let batch = openai.cancel_batch(&id, Console::deadline()).await.map_err(Failure::from)?;
     console.forget(&id).await;
     Ok(Json(BatchView::of_openai(&batch)))
+}
+
+/// Which requests to submit again.
+#[derive(Deserialize, ToSchema)]
+pub(crate) struct RetryRequest {
+    /// Error codes; every request without an answer if there is none.
+    #[serde(default)]
+    #[schema(max_items = 100)]
+    only: Vec<String>,
+    /// Whether only to say what would be submitted.
+    #[serde(default)]
+    dry_run: bool,
+}
+
+/// Result of a retry.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct Retried {
+    /// Number of requests of the batch.
+    total: u64,
+    /// Number of those that are submitted again, or would be.
+    submitted: u64,
+    /// Requests without an answer, by error code.
+    codes: BTreeMap<String, u64>,
+    /// The new batch; absent in a dry run.
+    batch: Option<BatchView>,
+}
+
+/// Submit the requests of a batch that have no answer again, as a new batch
+#[utoipa::path(post, path = "/api/batches/{id}/retry", params(("id" = String, Path, description = "Batch id")),
+    request_body = RetryRequest, responses(
+    (status = 200, description = "What was submitted, or would be", body = Retried),
+    (status = "4XX", description = "A problem", body = Problem, content_type = "application/problem+json"),
+    (status = "5XX", description = "A problem", body = Problem, content_type = "application/problem+json"),
+))]
+pub(crate) async fn retry(
+    seen: Seen,
+    Path(id): Path<String>,
+    body: Result<Json<RetryRequest>, JsonRejection>,
+) -> Result<Json<Retried>, Problem> {
+    let Json(RetryRequest { only, dry_run }) = super::json(body)?;
+    let console = &seen.app.console;
+    let plan = retries::plan(console, &id, only.clone()).await?.plan;
+    let batch = if dry_run || plan.retried == 0 { None } else { Some(retries::submit(console, &id, only).await?) };
+    match batch {
+        Some((batch, Some(failure))) => Err(not_expected(&batch, &failure)),
+        batch => Ok(Json(Retried {
+            total: plan.total,
+            submitted: plan.retried,
+            codes: plan.codes,
+            batch: batch.map(|(batch, _)| BatchView::of_openai(&batch)),
+        })),
+    }
+}
+
+/// The problem of a batch that was created, but whose end is not expected.
+fn not_expected(batch: &Batch, failure: &Failure) -> Problem {
+    let detail = format!("The batch {} is created, but its end is not expected: {}", batch.id, failure.message);
+    Problem::new(StatusCode::FAILED_DEPENDENCY, "not_expected", detail)
+        .next(format!("Do not submit it again: openai-webhooks expect batch {} --by 26h", batch.id))
 }

@@ -14,7 +14,7 @@ use crate::data::batches::BatchView;
 use crate::data::filter::Filter;
 use crate::data::letters;
 use crate::data::objects;
-use crate::data::survey::{CategoryCounts, Survey};
+use crate::data::survey::{CategoryCounts, MAX_EVENTS, Survey};
 use crate::http::problem::Problem;
 use crate::pages::Seen;
 use hooks_operate::timestamp::Timestamp;
@@ -78,8 +78,11 @@ pub(crate) async fn dashboard(seen: Seen) -> std::result::Result<Json<Dashboard>
     let console = &seen.app.console;
     let filter = Filter::read(&[])?.to_events(None)?;
     let depths = Category::ALL.map(|category| letters::depths(console, category).boxed());
-    let (survey, batches, depths) =
-        tokio::join!(Survey::read(&console.log, filter), batches(console), futures::future::join_all(depths));
+    let (survey, batches, depths) = tokio::join!(
+        Survey::read(&console.log, filter, MAX_EVENTS),
+        batches(console),
+        futures::future::join_all(depths)
+    );
     let (survey, _) = survey?;
     let (mut dead_letters, mut waiting) = (BTreeMap::new(), BTreeMap::new());
     for (category, depths) in Category::ALL.into_iter().zip(depths) {

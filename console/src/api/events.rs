@@ -105,6 +105,7 @@ impl From<Entry> for EventView {
     ("reason" = Option<String>, Query, description = "Reason"),
     ("object" = Option<String>, Query, description = "Object id"),
     ("source" = Option<String>, Query, description = "Source"),
+    ("metadata" = Option<String>, Query, description = "An entry of the object's metadata, NAME=VALUE"),
     ("before" = Option<i64>, Query, description = "`next` of the page before"),
 ), responses(
     (status = 200, description = "A page of events", body = ListPage<EventView>),

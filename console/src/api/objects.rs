@@ -12,9 +12,10 @@ use crate::Failure;
 use crate::data::filter::before;
 use crate::data::letters::{self, Letter};
 use crate::data::objects::{self, Object};
-use crate::data::setup::{self, Subscriber};
+use crate::data::setup;
 use crate::http::problem::Problem;
 use crate::pages::Seen;
+use hooks_operate::alerts::Subscription;
 use hooks_operate::timestamp::Timestamp;
 
 /// An object.
@@ -51,11 +52,30 @@ pub(crate) struct ExpectationView {
     due_at: String,
 }
 
+/// A subscriber of the alerts.
+#[derive(Clone, Debug, Serialize, ToSchema)]
+pub(crate) struct SubscriberView {
+    /// `email`, `https`, `sqs`, `lambda`, ...
+    protocol: String,
+    /// Address.
+    endpoint: String,
+    /// Whether it was confirmed.
+    confirmed: bool,
+    /// Filter by attributes; all alerts without it.
+    filter: Option<String>,
+}
+
+impl From<Subscription> for SubscriberView {
+    fn from(Subscription { protocol, endpoint, is_confirmed, filter }: Subscription) -> Self {
+        Self { protocol, endpoint, confirmed: is_confirmed, filter }
+    }
+}
+
 /// Who gets the alerts, and which alarms are raised.
 #[derive(Clone, Debug, Serialize, ToSchema)]
 pub(crate) struct Alerts {
     /// Subscribers.
-    subscribers: Vec<Subscriber>,
+    subscribers: Vec<SubscriberView>,
     /// Names of the alarms that are raised.
     raised: Vec<String>,
     /// Number of alarms.
@@ -160,5 +180,5 @@ pub(crate) async fn alerts(seen: Seen) -> Result<Json<Alerts>, Problem> {
     let console = &seen.app.console;
     let (subscribers, alarms) = tokio::join!(setup::subscribers(console), setup::alarms(console));
     let (raised, alarms) = alarms?;
-    Ok(Json(Alerts { subscribers: subscribers?, raised, alarms }))
+    Ok(Json(Alerts { subscribers: subscribers?.into_iter().map(SubscriberView::from).collect(), raised, alarms }))
 }

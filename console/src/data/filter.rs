@@ -1,8 +1,9 @@
-//! Filters of events, as they are in the address: `since=24h&category=batch&not.type=video.*`.
+//! Filters of events, as they are in the address: `since=24h&category=batch&not.type=video.*&metadata=team%3Dops`.
 
 use hooks_webhook::Category;
 
 use crate::{Failure, Result};
+use hooks_operate::batch::metadata_entry;
 use hooks_operate::event_log::{EventFilter, Field};
 use hooks_operate::timestamp::{Timestamp, past};
 
@@ -16,6 +17,9 @@ const FIELDS: [(&str, Field); 7] = [
     ("source", Field::Source),
     ("event", Field::EventId),
 ];
+
+/// Name in the address of an entry of the object's metadata, `NAME=VALUE`. It cannot be excluded.
+pub(crate) const METADATA: &str = "metadata";
 
 /// The longest value, in bytes.
 const MAX_VALUE: usize = 512;
@@ -63,18 +67,24 @@ impl Filter {
     }
 
     fn add(&mut self, field: &str, value: &str, excludes: bool) -> Result<()> {
-        let Some((field, _)) = FIELDS.iter().find(|(name, _)| *name == field) else { return Ok(()) };
-        if value.len() > MAX_VALUE || self.terms.len() >= MAX_TERMS {
+        let is_metadata = field == METADATA && !excludes;
+        let field = FIELDS.iter().map(|(name, _)| *name).find(|name| *name == field);
+        let Some(field) = field.or(is_metadata.then_some(METADATA)) else { return Ok(()) };
+        if is_metadata {
+            metadata_entry(value).map_err(Failure::usage)?;
+        }
+        let longest = if is_metadata { 5 * MAX_VALUE } else { MAX_VALUE };
+        if value.len() > longest || self.terms.len() >= MAX_TERMS {
             return Err(Failure::usage(format!(
                 "a filter has at most {MAX_TERMS} conditions, of at most {MAX_VALUE} bytes each"
             )));
         }
         let category = value.parse::<Category>();
-        if *field == "category" && category.is_err() {
+        if field == "category" && category.is_err() {
             return Err(Failure::usage("there is no such category")
                 .hint("Categories are batch, response, fine-tuning, realtime, agent, safety, file and archive."));
         }
-        if *field == "type" && value.strip_suffix('*').unwrap_or(value).contains('*') {
+        if field == "type" && value.strip_suffix('*').unwrap_or(value).contains('*') {
             return Err(Failure::usage("the * of a type is at its end, as in batch.*"));
         }
         let term = Term { field, value: value.to_owned(), excludes };
@@ -107,8 +117,13 @@ impl Filter {
             until,
             include: terms(false).collect(),
             exclude: terms(true).collect(),
-            ..EventFilter::default()
+            metadata: self.metadata().filter_map(|text| metadata_entry(text).ok()).collect(),
         })
+    }
+
+    /// Entries of metadata that are asked for. They are looked up event by event.
+    pub(crate) fn metadata(&self) -> impl Iterator<Item = &str> {
+        self.terms.iter().filter(|term| term.field == METADATA).map(|term| term.value.as_str())
     }
 
     /// The address of a list with this filter.
@@ -201,7 +216,12 @@ mod tests {
 
     #[test]
     fn an_address_and_its_filter_are_the_same() {
-        for query in ["", "since=7d&category=batch&not.type=video.*", "until=2026-11-21&object=a%26b%3D%3C"] {
+        for query in [
+            "",
+            "since=7d&category=batch&not.type=video.*",
+            "until=2026-11-21&object=a%26b%3D%3C",
+            "metadata=team%3Dops&metadata=run%3D7",
+        ] {
             assert_eq!(read(query).unwrap().query(), query);
         }
     }
@@ -217,9 +237,15 @@ mod tests {
     }
 
     #[test]
+    fn metadata_become_pairs() {
+        let filter = read("metadata=team%3Dops%3D1").unwrap().to_events(None).unwrap();
+        assert_eq!(filter.metadata, [("team".to_owned(), "ops=1".to_owned())]);
+    }
+
+    #[test]
     fn what_is_no_filter_is_refused() {
         let long = format!("object={}", "x".repeat(513));
-        for query in ["category=none", "since=yesterday", "type=a*b", long.as_str()] {
+        for query in ["category=none", "since=yesterday", "type=a*b", "metadata=team", long.as_str()] {
             assert!(read(query).is_err(), "{query}");
         }
         assert_eq!(read("other=1&since=").unwrap(), read("").unwrap());

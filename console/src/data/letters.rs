@@ -44,6 +44,11 @@ pub(crate) struct Letter {
 }
 
 impl Letter {
+    /// The letter as a step of a job: its category and id.
+    pub(crate) fn step(&self) -> String {
+        format!("{}/{}", self.category, self.id)
+    }
+
     fn new(category: Category, letter: &DeadLetter) -> Self {
         let attribute = |name| letter.attribute(name).map(str::to_owned);
         let event = Event::parse(&letter.body).ok();

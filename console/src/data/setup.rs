@@ -1,30 +1,32 @@
 //! Set-up of the stack: consumers, endpoints, subscribers of alerts, alarms, models in production.
 
-use std::collections::BTreeMap;
 use std::time::Duration;
 
 use futures::FutureExt as _;
 use hooks_aws::cause;
-use hooks_aws::parameters::{Parameter, Parameters};
+use hooks_aws::clock::now_ms;
 use hooks_aws::secrets::{Source as _, Stage};
+use hooks_operate::alerts::{Subscription, Topic};
 use hooks_operate::endpoints::StackEndpoint;
+use hooks_operate::models::{Alias, Models, end_of};
 use hooks_operate::pause::{SourceState, source_state, switch};
 use hooks_operate::stack::logical_id;
 use hooks_webhook::Category;
-use serde::Serialize;
 use tokio::time::timeout;
-use utoipa::ToSchema;
 
 use crate::console::Console;
 use crate::{Failure, Result};
 use hooks_operate::parallel::all;
 use hooks_operate::timestamp::Timestamp;
 
-/// Most models and alarms that are shown.
+/// Most alarms that are shown.
 const MAX_SHOWN: i32 = 100;
 
 /// Time that a page waits for a consumer to be switched. It goes on in any case.
 const SWITCH_TIMEOUT: Duration = Duration::from_secs(15);
+
+/// Time for which one process rotates a secret and others wait, in milliseconds.
+const ROTATION_LEASE: i64 = 60_000;
 
 /// The consumer of a category, by its event source.
 pub(crate) async fn consumer(console: &Console, category: Category) -> Result<SourceState> {
@@ -41,55 +43,14 @@ pub(crate) async fn set_running(console: &Console, category: Category, running: 
     }
 }
 
-/// A subscriber of the alerts.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
-pub(crate) struct Subscriber {
-    /// `email`, `https`, `sqs`, `lambda`, ...
-    pub protocol: String,
-    /// Address.
-    pub endpoint: String,
-    /// Whether it was confirmed.
-    pub confirmed: bool,
+/// The alerts' topic.
+pub(crate) fn topic(console: &Console) -> Result<Topic> {
+    Ok(Topic::new(&console.aws, console.stack.output("AlertsTopicArn")?))
 }
 
-/// The subscribers of the alerts. Needs `sns:ListSubscriptionsByTopic`.
-pub(crate) async fn subscribers(console: &Console) -> Result<Vec<Subscriber>> {
-    let client = aws_sdk_sns::Client::new(console.aws.sdk());
-    let request = client.list_subscriptions_by_topic().topic_arn(console.stack.output("AlertsTopicArn")?);
-    let found =
-        request.send().await.map_err(|error| sns_failure("read the subscribers of the alerts", &cause(&error)))?;
-    Ok(found
-        .subscriptions()
-        .iter()
-        .map(|one| Subscriber {
-            protocol: one.protocol().unwrap_or_default().to_owned(),
-            endpoint: one.endpoint().unwrap_or_default().to_owned(),
-            confirmed: one.subscription_arn().is_some_and(|arn| arn.starts_with("arn:")),
-        })
-        .collect())
-}
-
-/// Subscribes an e-mail address to the alerts. AWS asks it for confirmation. Needs `sns:Subscribe`.
-pub(crate) async fn subscribe(console: &Console, address: &str) -> Result<()> {
-    let client = aws_sdk_sns::Client::new(console.aws.sdk());
-    let request = client.subscribe().topic_arn(console.stack.output("AlertsTopicArn")?).protocol("email");
-    let sent = request.endpoint(address).send().await;
-    sent.map(drop).map_err(|error| sns_failure("subscribe the address", &cause(&error)))
-}
-
-/// Sends an alert that is only a test. Needs `sns:Publish`.
-pub(crate) async fn test_alert(console: &Console, who: &str) -> Result<()> {
-    let client = aws_sdk_sns::Client::new(console.aws.sdk());
-    let request = client.publish().topic_arn(console.stack.output("AlertsTopicArn")?);
-    let request = request.subject(format!("Test alert of {}", console.stack.name));
-    let text = format!("{who} tested the alerts of the stack {}. Nothing is wrong.", console.stack.name);
-    request.message(text).send().await.map(drop).map_err(|error| sns_failure("send the test alert", &cause(&error)))
-}
-
-fn sns_failure(action: &str, cause: &str) -> Failure {
-    Failure::service(format!("could not {action}: {cause}")).hint(
-        "Your AWS identity needs sns:ListSubscriptionsByTopic, sns:Subscribe and sns:Publish on the alerts' topic.",
-    )
+/// The subscribers of the alerts.
+pub(crate) async fn subscribers(console: &Console) -> Result<Vec<Subscription>> {
+    topic(console)?.subscriptions().await
 }
 
 /// Names of the stack's alarms that are raised, and the number of all. Needs `cloudwatch:DescribeAlarms`.
@@ -131,32 +92,46 @@ async fn endpoint_state(console: &Console, endpoint: StackEndpoint) -> Result<En
     Ok(EndpointState { endpoint, secret: stored })
 }
 
-/// A model in production: its alias, and what was promoted, the latest last.
-#[derive(Clone, Debug)]
-pub(crate) struct Alias {
-    pub(crate) name: String,
-    pub(crate) history: Vec<Parameter>,
+/// The models in production.
+pub(crate) async fn models(console: &Console) -> Result<Vec<Alias>> {
+    Models::new(&console.aws, &console.stack.name).list().await
 }
 
-/// The models in production. Needs `ssm:GetParametersByPath` and `ssm:GetParameterHistory`.
-pub(crate) async fn models(console: &Console) -> Result<Vec<Alias>> {
-    let parameters = Parameters::new(&console.aws);
-    let path = format!("/{}/models", console.stack.name);
-    let failure = |error: hooks_aws::parameters::ParameterError| {
-        Failure::service(error.to_string())
-            .hint("Your AWS identity needs ssm:GetParametersByPath and ssm:GetParameterHistory.")
-    };
-    let found: BTreeMap<_, _> = parameters.below(&path).await.map_err(failure)?.into_iter().collect();
-    let calls = found.into_keys().map(|name| {
-        let parameters = &parameters;
-        let read = async move {
-            let history = parameters.history(&name).await.map_err(failure)?;
-            Ok::<_, Failure>(Alias { name: name.rsplit('/').next().unwrap_or(&name).to_owned(), history })
-        };
-        read.boxed()
-    });
-    let calls: Vec<_> = calls.collect();
-    let mut models = all(calls).await?;
-    models.sort_by(|one, other| one.name.cmp(&other.name));
-    Ok(models)
+/// Has OpenAI make a new signing secret of an endpoint that delivers to the stack, and stores it. The old one is valid for
+/// another 24 hours: should storing fail, nothing is refused, and it is done again.
+pub(crate) async fn rotate(console: &Console, id: &str) -> Result<StackEndpoint> {
+    let openai = console.openai().await?;
+    let theirs = openai.webhook_endpoint(id, Console::deadline()).await?;
+    let ours = console.stack.endpoints()?.into_iter().find(|endpoint| endpoint.url == theirs.url);
+    let ours = ours.ok_or_else(|| {
+        Failure::usage(format!("{id} delivers to {}, which is none of this stack's endpoints", theirs.url))
+    })?;
+    ours.takes_secret_of(id, &theirs.url, &console.secrets).await?;
+    let until = now_ms() + ROTATION_LEASE;
+    let lease = console.ledger.rotation_lease(&ours.secret_id, until).await?;
+    let lease = lease.ok_or_else(|| {
+        Failure::failed("somebody else is storing a new secret of this endpoint").hint("Look again in a minute.")
+    })?;
+    let (_, secret) = openai.rotate_webhook_secret(id, true, Console::deadline()).await?;
+    let stored = console.secrets.put(&ours.secret_id, secret.expose()).await;
+    // It ends by itself.
+    let _ = console.ledger.end_lease(&lease).await;
+    stored.map_err(|error| {
+        Failure::service(format!("OpenAI made a new secret of {id}, but storing it failed: {error}"))
+            .hint("The old one is valid for another 24 hours. Once storing works, rotate it again.")
+    })?;
+    Ok(ours)
+}
+
+/// Goes back to the model that an alias had before, or to that of a version, if OpenAI still has it.
+pub(crate) async fn roll_back(console: &Console, alias: &str, version: Option<i64>, who: &str) -> Result<String> {
+    let models = Models::new(&console.aws, &console.stack.name);
+    let found = models.alias(alias).await?;
+    let model = &found.earlier(version)?.value;
+    if found.present().is_some_and(|present| present.value == *model) {
+        return Err(Failure::failed(format!("{alias} is {model} already")));
+    }
+    let end = end_of(&console.openai().await?, model, Console::deadline()).await?;
+    models.set(alias, model, end.as_deref(), Some(who)).await?;
+    Ok(model.clone())
 }

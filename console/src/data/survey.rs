@@ -13,7 +13,7 @@ use hooks_operate::event_log::{Entry, EventFilter, EventLog};
 pub(crate) const HOURS: i64 = 24;
 
 /// Most events that are counted, newest first.
-const MAX_EVENTS: usize = 10_000;
+pub(crate) const MAX_EVENTS: usize = 10_000;
 
 /// Most pages of the index that are read for it.
 const MAX_READS: usize = 320;
@@ -66,9 +66,9 @@ pub(crate) struct Survey {
 }
 
 impl Survey {
-    /// Reads the newest events that a filter selects.
-    pub(crate) async fn read(log: &EventLog, filter: EventFilter) -> Result<(Self, Vec<Entry>)> {
-        let page = log.list(filter, MAX_EVENTS, MAX_READS).await?;
+    /// Reads the newest events that a filter selects, at most `most`.
+    pub(crate) async fn read(log: &EventLog, filter: EventFilter, most: usize) -> Result<(Self, Vec<Entry>)> {
+        let page = log.list(filter, most, MAX_READS).await?;
         let mut survey = Self::of(&page.entries, hours(HOURS));
         (survey.more, survey.reads) = (page.next.is_some(), page.reads);
         Ok((survey, page.entries))

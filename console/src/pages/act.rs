@@ -1,12 +1,12 @@
 //! Acting: a dry run that says how many and which, then the act on exactly those, then its result.
 
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 
 use axum::Extension;
 use axum::extract::Path;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse as _, Redirect, Response};
-use hooks_operate::dead_letters::DlqAction;
+use hooks_operate::dead_letters::{DlqAction, DlqResult};
 use hooks_operate::event_log::Entry;
 use hooks_operate::job::{JobKind, JobReport, body_not_stored, new_name};
 use hooks_webhook::Category;
@@ -16,7 +16,7 @@ use serde_json::json;
 use super::{Seen, head, sentence};
 use crate::actions;
 use crate::data::filter::Filter;
-use crate::data::letters;
+use crate::data::letters::{self, Letter};
 use crate::data::setup;
 use crate::http::gate::Posted;
 use crate::view::format::{count, counted};
@@ -44,7 +44,7 @@ pub(super) async fn act(seen: Seen, Extension(form): Extension<Posted>) -> Respo
         let letters = if action == "purge" { DlqAction::Purge } else { DlqAction::Redrive };
         let planned = match (action, confirmed) {
             ("replay", true) => return replay(&seen, &form).await,
-            ("redrive" | "purge", true) => return apply(&seen, &form, letters, category_of(&form)?).await,
+            ("redrive" | "purge", true) => return apply(&seen, &form, letters).await,
             ("replay", false) => plan_replay(&seen, &form).await?,
             ("redrive" | "purge", false) => plan_letters(&seen, &form, letters).await?,
             _ => return Err(Failure::usage("there is no such action")),
@@ -137,67 +137,80 @@ fn began(report: Result<JobReport>, name: &str) -> Result<Response> {
         Err(failure) if failure.kind == FailureKind::Failed => {}
         report => drop(report?),
     }
-    Ok(Redirect::to(&super::jobs::address(name)).into_response())
+    Ok(Redirect::to(&super::jobs::running(name)).into_response())
 }
 
-fn category_of(form: &Posted) -> Result<Category> {
-    form.get("category").unwrap_or_default().parse().map_err(|_| Failure::usage("there is no such category"))
+/// The dead letters that a form means: the marked ones, or all of a category and reason.
+async fn wanted(seen: &Seen, form: &Posted) -> Result<Vec<Letter>> {
+    let category = form.get("category").map(str::parse::<Category>).transpose();
+    let category = category.map_err(|_| Failure::usage("there is no such category"))?;
+    let marked: HashSet<_> = form.all("letter").collect();
+    if category.is_none() && marked.is_empty() {
+        return Err(Failure::usage("no dead letter is marked").hint("Mark dead letters in the list, then act."));
+    }
+    let found = letters::list(&seen.app.console, category, form.get("reason")).await?;
+    Ok(found.into_iter().filter(|letter| marked.is_empty() || marked.contains(letter.step().as_str())).collect())
 }
 
 async fn plan_letters(seen: &Seen, form: &Posted, action: DlqAction) -> Result<Markup> {
-    let category = category_of(form)?;
-    let found = letters::list(&seen.app.console, Some(category), form.get("reason")).await?;
-    let reason = form.get("reason").unwrap_or("any reason");
+    let found = wanted(seen, form).await?;
     let page = seen.page(Place::DeadLetters, "Dry run");
     let number = found.len() as u64;
-    let (title, lead, button, class) = match action {
-        DlqAction::Redrive => (
-            "Redrive, dry run",
-            format!("{} of {category} ({reason}) would be handled again.", counted(number, "dead letter")),
-            "Redrive",
-            "main",
-        ),
-        DlqAction::Purge => (
-            "Purge, dry run",
-            format!("{} of {category} ({reason}) would be deleted.", counted(number, "dead letter")),
-            "Purge",
-            "risk",
-        ),
+    let which = match (form.get("category"), form.get("reason")) {
+        (Some(category), Some(reason)) => format!(" of {category} ({reason})"),
+        (Some(category), None) => format!(" of {category}"),
+        _ => String::new(),
     };
+    let (verb, title, does, class) = match action {
+        DlqAction::Redrive => ("Redrive", "Redrive, dry run", "handled again", "main"),
+        DlqAction::Purge => ("Purge", "Purge, dry run", "deleted", "risk"),
+    };
+    let lead = format!("{}{which} would be {does}.", counted(number, "dead letter"));
     let undecodable = found.iter().filter(|letter| letter.webhook_id.is_none()).count() as u64;
+    let name = new_name(JobKind::Redrive);
     let more = html! {
         @match action {
-            DlqAction::Redrive => p { "What was handled meanwhile is recognised, and not handled twice." },
+            DlqAction::Redrive => p { "What was handled meanwhile is recognised, and not handled twice. The job is " code { (name) } "." },
             DlqAction::Purge => p { "Their events stay in the ledger for 35 days and can be replayed." @if undecodable > 0 { " " b.alarm { (counted(undecodable, "message")) " that are no events would be lost for good." } } },
         }
         form.note method="post" action={ (BASE) "/act" } {
             (page.csrf())
-            input type="hidden" name="action" value=(if action == DlqAction::Redrive { "redrive" } else { "purge" });
-            input type="hidden" name="category" value=(category);
-            input type="hidden" name="reason" value=(form.get("reason").unwrap_or_default());
-            input type="hidden" name="job" value=(new_name(JobKind::Redrive));
+            input type="hidden" name="action" value=(verb.to_lowercase());
+            input type="hidden" name="asked" value=(which.trim_start());
+            input type="hidden" name="job" value=(name);
             input type="hidden" name="confirm" value="1";
-            @for letter in &found { input type="hidden" name="id" value=(letter.id); }
-            div.line { @if !found.is_empty() { (page.act(class, &format!("{button} {}", count(number)))) } a.button href={ (BASE) "/dead-letters" } { "Back" } }
+            @for letter in &found { input type="hidden" name="letter" value=(letter.step()); }
+            div.line { @if !found.is_empty() { (page.act(class, &format!("{verb} {}", count(number)))) } a.button href={ (BASE) "/dead-letters" } { "Back" } }
         }
     };
-    Ok(
-        html! { (head(&html! { (title) }, &html! {})) (say(if action == DlqAction::Purge { "warn" } else { "" }, "retry", &lead, &more)) },
-    )
+    Ok(html! {
+        (head(&html! { (title) }, &html! {}))
+        (say(if action == DlqAction::Purge { "warn" } else { "" }, "retry", &lead, &more))
+        (super::dead_letters::listed(&found))
+    })
 }
 
-async fn apply(seen: &Seen, form: &Posted, action: DlqAction, category: Category) -> Result<Response> {
-    let ids: Vec<_> = form.all("id").map(str::to_owned).collect();
+async fn apply(seen: &Seen, form: &Posted, action: DlqAction) -> Result<Response> {
+    let steps: Vec<_> = form.all("letter").map(str::to_owned).collect();
     if action == DlqAction::Redrive {
         let name = form.get("job").ok_or_else(|| Failure::usage("the form is not whole"))?;
-        let steps = ids.into_iter().map(|id| format!("{category}/{id}")).collect();
-        let filter = json!({ "category": category.as_str(), "reason": form.get("reason") });
+        let filter = json!({ "console": form.get("asked").unwrap_or("marked") });
         let job = actions::begin(&seen.app.console, (JobKind::Redrive, name), filter, steps, &seen.caller.name).await;
         return began(job, name);
     }
-    let ids: HashSet<String> = ids.into_iter().collect();
-    let result = actions::purge(&seen.app.console, category, &ids).await?;
-    let gone = ids.len().saturating_sub(result.letters + result.refused) as u64;
+    let mut by_category = BTreeMap::<Category, HashSet<String>>::new();
+    for (category, id) in steps.iter().filter_map(|step| step.split_once('/')) {
+        let category = category.parse().map_err(|_| Failure::usage("there is no such category"))?;
+        by_category.entry(category).or_default().insert(id.to_owned());
+    }
+    let mut result = DlqResult::default();
+    for (category, ids) in &by_category {
+        let done = actions::purge(&seen.app.console, *category, ids).await?;
+        result.letters += done.letters;
+        result.refused += done.refused;
+        result.cause = result.cause.or(done.cause);
+    }
+    let gone = steps.len().saturating_sub(result.letters + result.refused) as u64;
     let more = html! {
         @if result.refused > 0 { p.alarm { (count(result.refused as u64)) " refused: " bdi { (result.cause.as_deref().unwrap_or("SQS gave no cause")) } } }
         @if gone > 0 { p { (count(gone)) " gone meanwhile, or received by somebody else." } }

@@ -5,16 +5,18 @@ use axum::response::{IntoResponse as _, Response};
 use maud::{Markup, html};
 
 use super::{Seen, head};
-use crate::data::setup::{self, Subscriber};
+use crate::data::setup;
 use crate::http::gate::Posted;
-use crate::view::format::count;
+use crate::view::format::{count, counted};
 use crate::view::layout::BASE;
 use crate::view::parts::{commands, labelled, say, unreadable};
 use crate::view::{Page, Place};
 use crate::{Failure, Result};
+use hooks_operate::alerts::{Subscription, filter, is_endpoint};
+use hooks_webhook::Category;
 
-/// Longest e-mail address, in bytes.
-const MAX_ADDRESS: usize = 254;
+/// What an alert can be: worth knowing, incomplete, to be acted upon.
+const SEVERITIES: [&str; 3] = ["info", "warning", "critical"];
 
 pub(super) async fn page(seen: Seen) -> Response {
     show(&seen, &html! {}).await
@@ -30,7 +32,7 @@ async fn show(seen: &Seen, told: &Markup) -> Response {
 fn content(
     page: &Page<'_>,
     told: &Markup,
-    subscribers: &Result<Vec<Subscriber>>,
+    subscribers: &Result<Vec<Subscription>>,
     alarms: &Result<(Vec<String>, usize)>,
 ) -> Markup {
     html! {
@@ -44,13 +46,22 @@ fn content(
             }
             form.line.note method="post" action={ (BASE) "/alerts/subscribe" } {
                 (page.csrf())
-                label for="address" { "E-mail address" }
-                input.short #address type="email" name="address" required maxlength=(MAX_ADDRESS) placeholder="oncall@example.com";
+                label for="address" { "E-mail address or https URL" }
+                input.short #address name="address" required maxlength="2048" placeholder="oncall@example.com";
+                label { span.unseen { "Severity" } select name="severity" {
+                    option value="" { "every severity" }
+                    @for severity in SEVERITIES { option value=(severity) { "only " (severity) } }
+                } }
+                label { span.unseen { "Category" } select name="category" {
+                    option value="" { "every category" }
+                    @for category in Category::ALL { option value=(category) { "only " (category) } }
+                } }
                 (page.act("", "Subscribe"))
-                span.small.quiet { "AWS asks the address for confirmation first." }
+                span.small.quiet { "AWS asks for confirmation first." }
             }
             form.line.note method="post" action={ (BASE) "/alerts/test" } {
                 (page.csrf())
+                label { span.unseen { "Severity of the test" } select name="severity" { @for severity in SEVERITIES { option value=(severity) { (severity) } } } }
                 (page.act("", "Send a test alert"))
             }
         }
@@ -64,40 +75,66 @@ fn content(
                 }
             }
         }
-        (commands(&[page.console.command("status")]))
+        (commands(&["alerts list", "alerts subscribe ADDRESS --severity critical", "alerts test"].map(|one| page.console.command(one))))
     }
 }
 
-fn subscriber_list(all: &[Subscriber]) -> Markup {
+fn subscriber_list(all: &[Subscription]) -> Markup {
     html! {
-        @if !all.iter().any(|one| one.confirmed) {
+        @if !all.iter().any(|one| one.is_confirmed) {
             (say("warn", "bell", "Nobody is subscribed to alerts.", &html! { p { "Failures, safety notices and overdue work are told to nobody." } }))
         }
         ul.rows { @for one in all { li {
-            span { bdi { (one.endpoint) } br; span.small.quiet { (one.protocol) } }
-            (if one.confirmed { labelled("done", "confirmed") } else { labelled("wait", "not confirmed yet") })
+            span { bdi { (one.endpoint) } br; span.small.quiet { (one.protocol) ", " @match &one.filter { Some(filter) => code { bdi { (filter) } }, None => "every alert" } } }
+            (if one.is_confirmed { labelled("done", "confirmed") } else { labelled("wait", "not confirmed yet") })
         } } }
     }
 }
 
 pub(super) async fn subscribe(seen: Seen, Extension(form): Extension<Posted>) -> Response {
-    let address = form.get("address").unwrap_or_default().trim();
-    let fits = address.len() <= MAX_ADDRESS
-        && address.split_once('@').is_some_and(|(name, host)| !name.is_empty() && host.contains('.'));
-    if !fits || address.contains(char::is_whitespace) {
-        return seen.failed(Place::Alerts, &Failure::usage("this is no e-mail address"));
+    let (address, one) = (form.get("address").unwrap_or_default().trim(), |name| form.get(name).into_iter().collect());
+    let (severities, categories): (Vec<_>, Vec<_>) = (one("severity"), one("category"));
+    let is_known = severities.iter().all(|one| SEVERITIES.contains(one))
+        && categories.iter().all(|one| one.parse::<Category>().is_ok());
+    if !is_endpoint(address) || !is_known {
+        let failure = Failure::usage("this is neither an e-mail address nor an https URL, or there is no such filter");
+        return seen.failed(Place::Alerts, &failure);
     }
-    let told = match setup::subscribe(&seen.app.console, address).await {
-        Ok(()) => say("good", "done", "AWS has sent the address an e-mail to confirm.", &html! {}),
+    let subscribed = async {
+        setup::topic(&seen.app.console)?.subscribe(address, filter(&severities, &categories).as_deref()).await
+    };
+    let told = match subscribed.await {
+        Ok(true) => say("good", "done", "It is told of failures from now on.", &html! {}),
+        Ok(false) => say(
+            "good",
+            "done",
+            "AWS has asked it for confirmation.",
+            &html! { p { "Once that is done, send a test." } },
+        ),
         Err(failure) => unreadable("The subscription", &failure),
     };
     show(&seen, &told).await
 }
 
-pub(super) async fn test(seen: Seen, Extension(_form): Extension<Posted>) -> Response {
-    let told = match setup::test_alert(&seen.app.console, &seen.caller.name).await {
-        Ok(()) => say("good", "done", "A test alert was sent to every confirmed subscriber.", &html! {}),
-        Err(failure) => unreadable("The test", &failure),
+pub(super) async fn test(seen: Seen, Extension(form): Extension<Posted>) -> Response {
+    let severity = form.get("severity").filter(|one| SEVERITIES.contains(one)).unwrap_or(SEVERITIES[0]);
+    let (console, sent) = (&seen.app.console, async {
+        setup::topic(&seen.app.console)?.test(&seen.app.console.stack.name, severity).await
+    });
+    let told = match (sent.await, setup::subscribers(console).await) {
+        (Ok(()), Ok(all)) => {
+            let confirmed = all.iter().filter(|one| one.is_confirmed).count() as u64;
+            let lead =
+                format!("A test is sent to the topic, which has {}.", counted(confirmed, "confirmed subscriber"));
+            say(
+                if confirmed > 0 { "good" } else { "warn" },
+                "bell",
+                &lead,
+                &html! { p.quiet { "Those with a filter get it if it fits." } },
+            )
+        }
+        (Ok(()), Err(_)) => say("good", "bell", "A test is sent to the topic.", &html! {}),
+        (Err(failure), _) => unreadable("The test", &failure),
     };
     show(&seen, &told).await
 }

@@ -3,8 +3,9 @@
 use axum::Extension;
 use axum::extract::Path;
 use axum::response::{IntoResponse as _, Redirect, Response};
+use hooks_aws::artifacts::GetResult;
 use maud::{Markup, html};
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use super::batches::{address, bar, took};
 use super::lines::{self, Lines};
@@ -12,12 +13,16 @@ use super::{Seen, object, sentence};
 use crate::console::Console;
 use crate::data::batches::{self, BatchView};
 use crate::data::objects::{MAX_ID, Object};
+use crate::data::prices::Prices;
 use crate::http::gate::Posted;
 use crate::view::format::{count, share};
 use crate::view::layout::BASE;
 use crate::view::parts::{clock, commands, foreign, large, say, unreadable, whole};
 use crate::view::{Page, Place};
 use crate::{Failure, Result};
+
+/// The largest summary that is read, in bytes.
+const MAX_SUMMARY: usize = 1024 * 1024;
 
 pub(super) async fn page(seen: Seen, Path(id): Path<String>) -> Response {
     if id.is_empty() || id.len() > MAX_ID {
@@ -28,24 +33,47 @@ pub(super) async fn page(seen: Seen, Path(id): Path<String>) -> Response {
         Ok((view, object, _)) => (view, object),
         Err(failure) => return seen.failed(Place::Batches, &failure),
     };
-    let lines = match &object {
-        Some(object) if object.is_terminal() => {
-            Some(lines::read(console, &id, seen.get("lines"), seen.get("custom_id")).await)
-        }
+    let more = match &object {
+        Some(object) if object.is_terminal() => Some(Box::pin(More::read(&seen, object)).await),
         _ => None,
     };
     let mut page = seen.page(Place::Batches, format!("Batch, {}", view.status));
     page.every = (!view.ended).then_some(15);
-    page.render(&content(&page, &seen, &view, object.as_ref(), lines.as_ref())).into_response()
+    page.render(&content(&page, &seen, &view, object.as_ref(), more.as_ref())).into_response()
 }
 
-fn content(
-    page: &Page<'_>,
-    seen: &Seen,
-    view: &BatchView,
-    object: Option<&Object>,
-    lines: Option<&Result<Lines>>,
-) -> Markup {
+/// What is read of a batch that has ended.
+struct More {
+    lines: Result<Lines>,
+    /// `errors` of `summary.json`: the first of each code.
+    samples: Map<String, Value>,
+    prices: Result<Option<Prices>>,
+}
+
+impl More {
+    async fn read(seen: &Seen, object: &Object) -> Self {
+        let console = &seen.app.console;
+        let (lines, samples, prices) = tokio::join!(
+            lines::read(console, &object.id, seen.get("lines"), seen.get("custom_id")),
+            samples(console, object),
+            Prices::read(console),
+        );
+        Self { lines, samples: samples.unwrap_or_default(), prices }
+    }
+}
+
+/// The first line of each error code, from the summary that is kept.
+async fn samples(console: &Console, object: &Object) -> Option<Map<String, Value>> {
+    let keys = object.artifacts();
+    let key = keys.iter().find(|key| key.ends_with("/summary.json"))?;
+    let GetResult::Object { bytes, .. } = console.artifacts.get(key, None, MAX_SUMMARY).await.ok()? else {
+        return None;
+    };
+    let summary: Value = serde_json::from_slice(&bytes).ok()?;
+    summary.get("errors")?.as_object().cloned()
+}
+
+fn content(page: &Page<'_>, seen: &Seen, view: &BatchView, object: Option<&Object>, more: Option<&More>) -> Markup {
     let title = match (&view.endpoint, view.total) {
         (Some(endpoint), total) if total > 0 => format!("{} requests to {endpoint}", count(total)),
         (Some(endpoint), _) => format!("Requests to {endpoint}"),
@@ -65,14 +93,13 @@ fn content(
         div.heading.note { b { (count(view.completed)) "/" (count(view.total)) " complete" @if view.failed > 0 { ", " span.alarm { (count(view.failed)) " failed" } } }
             span.aside { @match object { Some(object) => (counted_lines(object)), None => "counted by OpenAI" } } }
         (bar(view))
-        (facts(view, object))
+        (facts(view, object, more))
         @if let Some(error) = &view.error { (say("bad", "failed", &sentence(error), &html! {})) }
         @if let Some(note) = disagreement(object) { (say("warn", "wait", &sentence(note), &html! {})) }
-        @if let Some(object) = object { (errors(object)) }
-        @if let Some(lines) = lines { (lines::section(view, seen, lines)) }
+        @if let (Some(object), Some(more)) = (object, more) { (errors(page, object, more)) (lines::section(view, seen, &more.lines)) }
         @else if view.ended { p.note { "Its results are not kept yet: its event has not been handled." } }
         @else { (under_way(page, view)) }
-        @if let Some(object) = object { (object::artifact_list(&object.artifacts())) }
+        @if let Some(object) = object { (object::artifact_list(page.console, &object.artifacts())) }
         (commands(&the_commands(page.console, &view.id)))
     }
 }
@@ -84,6 +111,8 @@ fn the_commands(console: &Console, id: &str) -> Vec<String> {
     }
     vec![
         console.command(format_args!("batch watch {id} --out results")),
+        console.command(format_args!("batch results {id}")),
+        console.command(format_args!("batch retry {id} --dry-run")),
         console.command(format_args!("events list --since 35d --object {id}")),
     ]
 }
@@ -97,13 +126,14 @@ fn disagreement(object: Option<&Object>) -> Option<&str> {
     object?.summary_text("disagreement")
 }
 
-fn facts(view: &BatchView, object: Option<&Object>) -> Markup {
+fn facts(view: &BatchView, object: Option<&Object>, more: Option<&More>) -> Markup {
     html! {
         dl.facts {
             @if let Some(took) = took(view) { div { dt { @if view.ended { "Took" } @else { "So far" } } dd { (took)
                 small { @if let Some(at) = view.created_at { (clock(at)) } @if let Some(at) = view.ended_at { " to " (clock(at)) } ", of 24 h" } } } }
             @if let Some(model) = &view.model { div { dt { "Model" } dd { bdi { (model) } } } }
             @if let Some(tokens) = view.tokens { div { dt { "Tokens" } dd { (count(tokens)) small { (token_text(object)) } } } }
+            @if let (Some(object), Some(more)) = (object, more) { (price(object, &more.prices)) }
             @if let Some(at) = view.as_of { div { dt { "As of" } dd { (clock(at)) } } }
         }
     }
@@ -115,8 +145,22 @@ fn token_text(object: Option<&Object>) -> String {
     format!("{} in, {} out, {} cached", count(sum("input")), count(sum("output")), count(sum("cached")))
 }
 
-/// The codes of what failed. Samples are among the lines.
-fn errors(object: &Object) -> Markup {
+/// The price, if there is a table.
+fn price(object: &Object, prices: &Result<Option<Prices>>) -> Markup {
+    html! {
+        @match prices {
+            Ok(None) => {},
+            Err(failure) => div { dt { "Price" } dd { "–" small { bdi { (failure.message) } } } },
+            Ok(Some(prices)) => @match prices.of(object) {
+                Some(sum) => div { dt { "Price" } dd { "$" (format!("{sum:.2}")) small { "by the price table" } } },
+                None => div { dt { "Price" } dd { "–" small { "the table lacks the model" } } },
+            },
+        }
+    }
+}
+
+/// The codes of what failed, with the first line of each; those to repeat are marked.
+fn errors(page: &Page<'_>, object: &Object, more: &More) -> Markup {
     let codes = object.summary("error_codes").and_then(Value::as_object);
     let mut codes: Vec<_> =
         codes.into_iter().flatten().filter_map(|(code, count)| Some((code, count.as_u64()?))).collect();
@@ -125,23 +169,29 @@ fn errors(object: &Object) -> Markup {
     if all == 0 {
         return html! {};
     }
-    let worth = |code: &str| {
-        let again = ["rate_limit_exceeded", "server_error", "request_timeout", "batch_expired", "timeout"];
-        if again.contains(&code) { "worth a retry" } else { "will fail again" }
+    let is_worth = |code: &str| {
+        ["rate_limit_exceeded", "server_error", "request_timeout", "batch_expired", "timeout"].contains(&code)
     };
+    let sample = |code: &str, name: &str| more.samples.get(code).and_then(|sample| sample.get(name)?.as_str());
     html! {
         section {
             div.heading { h2 { "Why " (count(all)) " lines failed" } span.aside { (share(all, object.count("total").unwrap_or(all))) " of the lines" } }
-            div.scroll { table.stack {
-                caption.unseen { "Error codes" }
-                thead { tr { th scope="col" { "Code" } th.number scope="col" { "Lines" } th scope="col" { "Share" } th scope="col" { "Retry?" } } }
-                tbody { @for (code, number) in &codes { tr {
-                    th scope="row" { a.id href={ (address(&object.id)) "?lines=failed" } { bdi { (code) } } }
-                    td.number data-label="lines" { (count(*number)) }
-                    td.full { (crate::view::chart::progress(&[(*number, "hatch-bad")], all, &share(*number, all))) }
-                    td.end { (worth(code)) }
-                } } }
-            } }
+            form method="post" action={ (address(&object.id)) "/retry" } {
+                (page.csrf())
+                div.scroll { table.stack {
+                    caption.unseen { "Error codes" }
+                    thead { tr { th scope="col" { "Code" } th.number scope="col" { "Lines" } th.wide scope="col" { "Share" } th scope="col" { "Retry?" } th scope="col" { "First message" } th scope="col" { "First line" } } }
+                    tbody { @for (code, number) in &codes { tr {
+                        th scope="row" { label { input type="checkbox" name="only" value=(code) checked[is_worth(code)]; " " code.id { bdi { (code) } } } }
+                        td.number data-label="lines" { (count(*number)) }
+                        td.wide { (crate::view::chart::progress(&[(*number, "hatch-bad")], all, &share(*number, all))) }
+                        td.end.nowrap { (if is_worth(code) { "worth it" } else { "will fail again" }) }
+                        td.full { @if let Some(message) = sample(code, "first_message") { bdi { (message) } } }
+                        td { @if let Some(id) = sample(code, "first_custom_id") { a.id href=(lines::line_address(&address(&object.id), id)) { bdi { (id) } } } }
+                    } } }
+                } }
+                div.line.note { (page.act("", "Retry the marked codes…")) span.small.quiet { "A dry run comes first. Nothing is sent yet." } }
+            }
         }
     }
 }

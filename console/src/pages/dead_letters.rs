@@ -38,7 +38,7 @@ fn content(page: &Page<'_>, category: Option<Category>, reason: Option<&str>, fo
         @match found {
             Err(failure) => (unreadable("The dead letters", failure)),
             Ok(letters) if letters.is_empty() => (empty("Nobody waits", &html! { p.quiet { "No dead letter" @if narrowed { " of these" } @else { " in any category" } "." } })),
-            Ok(letters) => { (groups(page, letters)) (table(letters)) }
+            Ok(letters) => { (groups(page, letters)) (table(page, letters)) }
         }
         (commands(&[page.console.command("dlq list"), page.console.command("dlq redrive --dry-run")]))
     }
@@ -77,25 +77,48 @@ fn button(page: &Page<'_>, action: &str, category: &str, reason: &str, text: &st
     }
 }
 
-fn table(letters: &[Letter]) -> Markup {
+fn table(page: &Page<'_>, letters: &[Letter]) -> Markup {
     html! {
         section {
             div.heading { h2 { "Oldest first" } @if letters.len() > SHOWN { span.aside { "the first " (SHOWN) } } }
-            div.scroll { table.stack data-rows {
-                caption.unseen { "Dead letters, oldest first" }
-                thead { tr { th scope="col" { "Event" } th scope="col" { "Reason" } th scope="col" { "Category" } th scope="col" { "Object" } th.number scope="col" { "Age" } } }
-                tbody { @for letter in letters.iter().take(SHOWN) {
-                    tr.above[letter.message.is_some()] {
-                        td { (name(letter)) }
-                        td.end { code.alarm { bdi { (letter.reason) } } }
-                        td { (letter.category) }
-                        td { @if let Some(object) = &letter.object_id { (id(object)) } }
-                        td.number { (aged(letter.sent_at)) }
-                    }
-                    @if let Some(message) = &letter.message { tr.below { td.full colspan="5" { bdi { (message) } } } }
-                } }
-            } }
+            form method="post" action={ (BASE) "/act" } {
+                (page.csrf())
+                (rows(letters, true))
+                div.bulk {
+                    button.button name="action" value="redrive" disabled[!page.may_act()] data-act { "Redrive the marked…" }
+                    button.button.risk name="action" value="purge" disabled[!page.may_act()] { "Purge the marked…" }
+                    span.small.quiet { @if page.may_act() { "A dry run comes first." } @else { "Read-only: this is for operators." } }
+                }
+            }
         }
+    }
+}
+
+/// The letters that a dry run is about.
+pub(super) fn listed(letters: &[Letter]) -> Markup {
+    html! { @if !letters.is_empty() { section { div.heading { h2 { "Which" } @if letters.len() > SHOWN { span.aside { "the first " (SHOWN) } } } (rows(letters, false)) } } }
+}
+
+fn rows(letters: &[Letter], marks: bool) -> Markup {
+    html! {
+        div.scroll { table.stack.marks[marks] data-rows {
+            caption.unseen { "Dead letters, oldest first" }
+            thead { tr {
+                @if marks { th.mark scope="col" { input type="checkbox" data-all="letter" aria-label="Mark all"; } }
+                th scope="col" { "Event" } th scope="col" { "Reason" } th scope="col" { "Category" } th scope="col" { "Object" } th.number scope="col" { "Age" }
+            } }
+            tbody { @for letter in letters.iter().take(SHOWN) {
+                tr.above[letter.message.is_some()] {
+                    @if marks { td.mark { input type="checkbox" name="letter" value=(letter.step()) aria-label={ "Mark " (letter.id) }; } }
+                    td { (name(letter)) }
+                    td.end { code.alarm { bdi { (letter.reason) } } }
+                    td { (letter.category) }
+                    td { @if let Some(object) = &letter.object_id { (id(object)) } }
+                    td.number { (aged(letter.sent_at)) }
+                }
+                @if let Some(message) = &letter.message { tr.below { @if marks { td.mark {} } td.full colspan="5" { bdi { (message) } } } }
+            } }
+        } }
     }
 }
 

@@ -79,7 +79,7 @@ fn content(
             @match theirs {
                 Err(failure) => (unreadable("The endpoints at OpenAI", failure)),
                 Ok(all) if all.is_empty() => (empty("The project has no endpoint", &html! { p { code.id { (page.console.command("endpoints create")) } } })),
-                Ok(all) => (registered_table(page, all)),
+                Ok(all) => (registered_table(page, all, &ours.iter().flatten().map(|state| state.endpoint.url.as_str()).collect::<Vec<_>>())),
             }
         }
         section #consumers {
@@ -92,27 +92,35 @@ fn content(
                     @match consumer {
                         Ok(consumer) => {
                             td { (if consumer.is_on() { labelled("done", "running") } else { labelled("paused", "paused") }) " " span.small.quiet { (consumer.state) } }
-                            td.end { (act::switch(page, *category, consumer.is_on())) }
+                            td.number { (act::switch(page, *category, consumer.is_on())) }
                         }
                         Err(failure) => td colspan="2" { span.small.caution { bdi { (failure.message) } } },
                     }
                 } } }
             } }
         }
-        (commands(&[page.console.command("endpoints list"), page.console.command("endpoints rotate"), page.console.command("doctor")]))
+        (commands(&[page.console.command("endpoints list"), page.console.command("endpoints test"), page.console.command("endpoints rotate"), page.console.command("doctor")]))
     }
 }
 
-fn registered_table(page: &Page<'_>, all: &[WebhookEndpoint]) -> Markup {
+fn registered_table(page: &Page<'_>, all: &[WebhookEndpoint], urls: &[&str]) -> Markup {
     html! {
         div.scroll { table.stack {
             caption.unseen { "Endpoints at OpenAI" }
-            thead { tr { th scope="col" { "Endpoint" } th scope="col" { "Types" } th scope="col" { "URL" } th scope="col" { "Changed" } th scope="col" { span.unseen { "Action" } } } }
+            thead { tr { th scope="col" { "Endpoint" } th scope="col" { "Types" } th scope="col" { "URL" } th scope="col" { "Changed" } th scope="col" { "Secret" } th scope="col" { span.unseen { "Test" } } } }
             tbody { @for endpoint in all { tr {
                 th scope="row" { bdi { (endpoint.name) } }
                 td.end title=(endpoint.event_types.join(", ")) { (counted(endpoint.event_types.len() as u64, "type")) }
                 td.full { code.id.whole { bdi { (endpoint.url) } } }
                 td { @if let Some(at) = endpoint.updated_at.or(endpoint.created_at) { (day_clock(Timestamp::from_seconds(at))) } }
+                td.end { @if urls.contains(&endpoint.url.as_str()) { details { summary { "Rotate…" }
+                    form.line method="post" action={ (BASE) "/endpoints/rotate" } {
+                        (page.csrf())
+                        input type="hidden" name="id" value=(endpoint.id);
+                        span.small { "OpenAI makes a new signing secret, and the stack stores it. The old one is valid for another 24 hours." }
+                        (page.act("", "Rotate the secret"))
+                    }
+                } } }
                 td.full.end { form.line method="post" action={ (BASE) "/endpoints/test" } {
                     (page.csrf())
                     input type="hidden" name="id" value=(endpoint.id);
@@ -154,6 +162,18 @@ pub(super) async fn test(seen: Seen, Extension(form): Extension<Posted>) -> Resp
             &html! { p { "Only 200 means accepted: " code { "openai-webhooks doctor" } " says why." } },
         ),
         Err(failure) => unreadable("The test", &failure),
+    };
+    show(&seen, &told).await
+}
+
+/// Has OpenAI make a new secret, and stores it.
+pub(super) async fn rotate(seen: Seen, Extension(form): Extension<Posted>) -> Response {
+    let told = match setup::rotate(&seen.app.console, form.get("id").unwrap_or_default()).await {
+        Ok(ours) => {
+            let lead = format!("The endpoint {} has a new signing secret.", ours.name);
+            say("good", "done", &lead, &html! { p { "The old one is valid for another 24 hours. Test it now." } })
+        }
+        Err(failure) => unreadable("The rotation", &failure),
     };
     show(&seen, &told).await
 }

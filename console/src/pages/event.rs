@@ -1,5 +1,7 @@
 //! One event: its timeline, attempts, body, and the object now.
 
+use std::time::Duration;
+
 use axum::extract::Path;
 use axum::response::{IntoResponse as _, Response};
 use hooks_aws::ledger::IdempotencyRecord;
@@ -7,22 +9,34 @@ use hooks_webhook::Category;
 use maud::{Markup, html};
 use serde_json::{Map, Value};
 
+use tokio::time::timeout;
+
 use super::events::{address, result};
+use super::timeline::{attempt_state, attempts, timeline};
 use super::{Seen, object};
 use crate::data::objects;
-use crate::view::chart::progress;
 use crate::view::format::{bytes, span, words};
 use crate::view::layout::BASE;
 use crate::view::parts::{
-    ago, clock, commands, event_state, exact, json, kind, labelled, large, say, unreadable, whole,
+    ago, clock, commands, event_state, exact, foreign, json, kind, labelled, large, say, unreadable, whole,
 };
 use crate::view::{Page, Place};
-use crate::{Failure, Result};
+use crate::{Failure, FailureKind, Result};
 use hooks_operate::event_log::{Entry, EventFilter, Field};
+use hooks_operate::log_lines::{FunctionLog, LogLine};
 use hooks_operate::timestamp::Timestamp;
 
 /// Related events that are shown.
 const RELATED: usize = 10;
+
+/// Time before and after an event in which its log lines are looked for, in milliseconds.
+const LOG_MARGIN: i64 = 120_000;
+
+/// Time that the page waits for a log.
+const LOG_TIMEOUT: Duration = Duration::from_secs(3);
+
+/// Most pages of CloudWatch's answers that are read of a log.
+const LOG_PAGES: usize = 4;
 
 /// What is known of an event.
 struct Known {
@@ -30,6 +44,9 @@ struct Known {
     record: Result<Option<(String, IdempotencyRecord)>>,
     job: Result<Option<Map<String, Value>>>,
     related: Result<Vec<Entry>>,
+    log: Vec<LogLine>,
+    /// Why lines of a log are missing.
+    log_failure: Option<Failure>,
 }
 
 pub(super) async fn page(seen: Seen, Path((endpoint, webhook_id)): Path<(String, String)>) -> Response {
@@ -64,8 +81,34 @@ async fn read(seen: &Seen, key: &str) -> Result<Option<Known>> {
             None => Ok(None),
         }
     };
-    let (record, job, related) = tokio::join!(record, job, related(seen, &entry));
-    Ok(Some(Known { entry, record, job, related }))
+    let (record, job, related, log) = tokio::join!(record, job, related(seen, &entry), log_of(seen, &entry));
+    let (log, log_failure) = log;
+    Ok(Some(Known { entry, record, job, related, log, log_failure }))
+}
+
+/// The lines about an event in the logs of the verifier and of its consumer, and why some are missing.
+async fn log_of(seen: &Seen, entry: &Entry) -> (Vec<LogLine>, Option<Failure>) {
+    let console = &seen.app.console;
+    let since = entry.received_at.0 - LOG_MARGIN;
+    let until = entry.handled_at.map(|at| at.0 + LOG_MARGIN);
+    let read = ["verifier", entry.category.as_str()].map(|function| {
+        let log = FunctionLog::new(&console.aws, &console.stack.name, function).about(entry);
+        async move {
+            let late = || Failure::service("CloudWatch did not answer in time").hint("Read them by the command below.");
+            timeout(LOG_TIMEOUT, log.lines(since, until, LOG_PAGES)).await.unwrap_or_else(|_| Err(late()))
+        }
+    });
+    let (mut lines, mut failure) = (Vec::new(), None);
+    for found in futures::future::join_all(read).await {
+        match found {
+            Ok(found) => lines.extend(found),
+            // A function that never ran has no log.
+            Err(error) if error.kind == FailureKind::Failed => {}
+            Err(error) => failure = Some(error),
+        }
+    }
+    lines.sort_by_key(|line| line.at);
+    (lines, failure)
 }
 
 async fn related(seen: &Seen, entry: &Entry) -> Result<Vec<Entry>> {
@@ -83,6 +126,7 @@ async fn related(seen: &Seen, entry: &Entry) -> Result<Vec<Entry>> {
 
 fn content(page: &Page<'_>, known: &Known) -> Markup {
     let entry = &known.entry;
+    let seen_at = known.job.as_ref().ok().and_then(|job| job.as_ref()?.get("as_of")?.as_i64());
     let state =
         if entry.error.as_ref().is_some_and(|error| error.reason == "retry") { "retrying" } else { &entry.state };
     html! {
@@ -99,8 +143,8 @@ fn content(page: &Page<'_>, known: &Known) -> Markup {
         }
         (facts(entry, known))
         div.detail {
-            div { (failure(entry)) (timeline(entry)) (history(entry)) (body(entry)) }
-            aside aria-label="Object and commands" { (now(known)) (artifacts(entry)) (same_object(known)) (the_commands(page, entry)) }
+            div { (failure(entry)) (timeline(entry, seen_at, &known.log)) (history(entry)) (body(entry)) (log_lines(known)) }
+            aside aria-label="Object and commands" { (now(known)) (artifacts(page, entry)) (same_object(known)) (the_commands(page, entry)) }
         }
     }
 }
@@ -144,92 +188,6 @@ fn failure(entry: &Entry) -> Markup {
     }
 }
 
-/// An attempt of the history.
-struct Attempt<'a> {
-    number: usize,
-    begun: i64,
-    ended: Option<i64>,
-    result: &'a str,
-    reason: Option<&'a str>,
-    message: Option<&'a str>,
-    source: &'a str,
-    asked_by: Option<&'a str>,
-}
-
-fn attempts(entry: &Entry) -> Vec<Attempt<'_>> {
-    let first = usize::try_from(entry.attempts).unwrap_or(0).saturating_sub(entry.history.len());
-    entry
-        .history
-        .iter()
-        .enumerate()
-        .map(|(at, attempt)| {
-            let time = |name: &str| attempt.get(name).and_then(Value::as_i64);
-            let said = |name: &str| attempt.get(name).and_then(Value::as_str);
-            Attempt {
-                number: at + first + 1,
-                begun: time("begun").unwrap_or_default(),
-                ended: time("ended"),
-                result: said("result").unwrap_or("unknown"),
-                reason: said("reason"),
-                message: said("message"),
-                source: said("source").unwrap_or_default(),
-                asked_by: said("asked_by"),
-            }
-        })
-        .collect()
-}
-
-fn attempt_state(result: &str) -> Markup {
-    match result {
-        "retry" => labelled("retry", "retrying"),
-        "kept" => labelled("gone", "changed nothing"),
-        "interrupted" => labelled("wait", "interrupted"),
-        "duplicate" => labelled("done", "duplicate"),
-        result => labelled(if kind(result) == "failed" && result != "failed" { "done" } else { kind(result) }, result),
-    }
-}
-
-/// The waterfall: the wait before each attempt in words, the attempts on a scale of their own.
-fn timeline(entry: &Entry) -> Markup {
-    let attempts = attempts(entry);
-    let longest = attempts.iter().filter_map(|one| Some(one.ended? - one.begun)).max().unwrap_or(1).max(1);
-    let mut until = entry.received_at.0;
-    html! {
-        section {
-            div.heading { h2 { "Timeline" } span.aside { "bars: time of an attempt; waits in words" } }
-            ol.fall {
-                li { div.heading { h3 { "Received" } span.aside { (clock(entry.received_at)) } }
-                    p.small.quiet { "verified and queued, from " (entry.source) } }
-                @for one in &attempts {
-                    li.gap { (waited(one, until)) }
-                    li {
-                        ({ until = one.ended.unwrap_or(one.begun); html! {} })
-                        div.heading { h3 { "Attempt " (one.number) @if one.source == "replay" { ", a replay" } }
-                            (attempt_state(one.result))
-                            span.aside { (clock(Timestamp(one.begun))) @if let Some(ended) = one.ended { ", " (span(ended - one.begun)) } } }
-                        @if let Some(ended) = one.ended {
-                            @let took = (ended - one.begun).max(0).unsigned_abs();
-                            @let class = if one.result == "failed" { "hatch-bad" } else { "fill-usual" };
-                            (progress(&[(took, class)], longest.unsigned_abs(), &format!("took {}", span(ended - one.begun))))
-                        }
-                    }
-                }
-                @if attempts.is_empty() { li.gap { "Waits in the queue of " (entry.category) "." } }
-            }
-        }
-    }
-}
-
-fn waited(attempt: &Attempt<'_>, until: i64) -> String {
-    let waited = span(attempt.begun - until);
-    match (attempt.number, attempt.source, attempt.asked_by) {
-        (1, ..) => format!("Waited {waited} in the queue"),
-        (_, "replay", Some(who)) => format!("{waited} later {who} asked for it again"),
-        (_, "replay", None) => format!("{waited} later somebody asked for it again"),
-        _ => format!("Waited {waited}, then it was tried again"),
-    }
-}
-
 fn history(entry: &Entry) -> Markup {
     let attempts = attempts(entry);
     if attempts.is_empty() {
@@ -267,6 +225,32 @@ fn body(entry: &Entry) -> Markup {
     }
 }
 
+fn log_lines(known: &Known) -> Markup {
+    let text = known.log.iter().map(log_text).collect::<String>();
+    html! {
+        section {
+            div.heading { h2 { "Log lines" } span.aside { "of the verifier and of " (known.entry.category) } }
+            @if let Some(failure) = &known.log_failure { (unreadable("Some log lines", failure)) }
+            @if text.is_empty() { p.quiet { "None. CloudWatch shows a line some seconds after it was written, and keeps it as long as the stack says." } }
+            @else { (foreign("Log lines", &text)) }
+        }
+    }
+}
+
+/// `06:14:06.439 INFO  event handled  category=batch attempt=2`
+fn log_text(line: &LogLine) -> String {
+    let at = line.at.json();
+    let at = at.get(11..23).unwrap_or_default();
+    let Some(fields) = line.fields() else { return format!("{at} {}\n", line.text.trim_end()) };
+    let said = |name: &str| fields.get(name).and_then(Value::as_str).unwrap_or_default();
+    let others = fields.iter().filter(|(name, _)| !["timestamp", "level", "message", "_aws"].contains(&name.as_str()));
+    let others = others.map(|(name, value)| match value {
+        Value::String(text) => format!(" {name}={text}"),
+        other => format!(" {name}={other}"),
+    });
+    format!("{at} {:5} {} {}\n", said("level"), said("message"), others.collect::<String>())
+}
+
 fn now(known: &Known) -> Markup {
     let (Some(id), entry) = (&known.entry.object_id, &known.entry) else { return html! {} };
     html! {
@@ -290,10 +274,10 @@ fn now(known: &Known) -> Markup {
     }
 }
 
-fn artifacts(entry: &Entry) -> Markup {
+fn artifacts(page: &Page<'_>, entry: &Entry) -> Markup {
     let keys = entry.outcome.as_ref().and_then(|outcome| outcome.get("artifacts")?.as_array());
     let keys: Vec<_> = keys.into_iter().flatten().filter_map(Value::as_str).collect();
-    object::artifact_list(&keys)
+    object::artifact_list(page.console, &keys)
 }
 
 fn same_object(known: &Known) -> Markup {
@@ -324,6 +308,7 @@ fn the_commands(page: &Page<'_>, entry: &Entry) -> Markup {
     let mut all = vec![
         console.command(format_args!("events show {id}")),
         console.command(format_args!("events replay {id} --dry-run")),
+        console.command(format_args!("logs {} --event {id}", entry.category)),
     ];
     if entry.state == "failed" {
         all.push(console.command(format_args!("dlq list --category {}", entry.category)));

@@ -3,26 +3,35 @@
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
+use axum::Extension;
 use axum::response::{IntoResponse as _, Redirect, Response};
 use maud::{Markup, html};
 
 use super::{Seen, head};
-use crate::data::filter::{Filter, Term, before, span};
+use crate::data::filter::{Filter, METADATA, Term, before, span};
 use crate::data::survey::{Survey, largest};
+use crate::data::views::{self, View};
+use crate::http::gate::Posted;
 use crate::view::chart::{Buckets, Series, bars};
 use crate::view::format::{count, words};
 use crate::view::icons::icon;
 use crate::view::layout::BASE;
-use crate::view::parts::{aged, clock, commands, copy, day_clock, empty, event_state, id, kind, labelled};
+use crate::view::parts::{aged, clock, commands, copy, day_clock, empty, event_state, id, kind, labelled, unreadable};
 use crate::view::{Page, Place};
 use crate::{Failure, Result};
-use hooks_operate::event_log::Entry;
+use hooks_operate::event_log::{Entry, Field};
 
 /// Events of a page.
 pub(crate) const PAGE: usize = 50;
 
 /// Most pages of the index that are read for one page.
 pub(crate) const MAX_READS: usize = 160;
+
+/// Most pages of the index whose events' metadata are looked up for one page.
+const MAX_LOOK_UPS: usize = 64;
+
+/// Newest events that a list counts.
+const LIST_SAMPLE: usize = 2_000;
 
 const PATH: &str = "/console/events";
 
@@ -35,6 +44,8 @@ struct List {
     next: Option<i64>,
     /// Counts of all that match, on the first page.
     survey: Option<Survey>,
+    /// The saved views, on the first page.
+    saved: Result<Vec<View>>,
 }
 
 pub(super) async fn page(seen: Seen) -> Response {
@@ -56,11 +67,18 @@ pub(super) async fn page(seen: Seen) -> Response {
 
 async fn read(seen: &Seen, filter: &Filter, before: Option<i64>) -> Result<List> {
     let log = &seen.app.console.log;
-    if before.is_some() {
-        let found = log.list(filter.to_events(before)?, PAGE, MAX_READS).await?;
-        return Ok(List { entries: found.entries, next: found.next, survey: None });
+    // Metadata are looked up event by event: a page of them is not counted beyond what it shows.
+    let is_looked_up = filter.metadata().next().is_some();
+    let reads = if is_looked_up { MAX_LOOK_UPS } else { MAX_READS };
+    if before.is_some() || is_looked_up {
+        let (found, saved) =
+            tokio::join!(log.list(filter.to_events(before)?, PAGE, reads), views::list(&seen.app.console));
+        let found = found?;
+        return Ok(List { entries: found.entries, next: found.next, survey: None, saved });
     }
-    let (survey, mut entries) = Survey::read(log, filter.to_events(None)?).await?;
+    let (found, saved) =
+        tokio::join!(Survey::read(log, filter.to_events(None)?, LIST_SAMPLE), views::list(&seen.app.console));
+    let (survey, mut entries) = found?;
     let mut end = PAGE.min(entries.len());
     while end > 0 && entries.get(end).is_some_and(|next| next.received_at == entries[end - 1].received_at) {
         end += 1;
@@ -68,7 +86,7 @@ async fn read(seen: &Seen, filter: &Filter, before: Option<i64>) -> Result<List>
     let is_more = entries.len() > end || survey.more;
     let next = entries.get(..end).and_then(|shown| shown.last()).filter(|_| is_more).map(|last| last.received_at.0 - 1);
     entries.truncate(end);
-    Ok(List { entries, next, survey: Some(survey) })
+    Ok(List { entries, next, survey: Some(survey), saved })
 }
 
 fn content(page: &Page<'_>, filter: &Filter, before: Option<i64>, list: &List) -> Markup {
@@ -81,7 +99,7 @@ fn content(page: &Page<'_>, filter: &Filter, before: Option<i64>, list: &List) -
     let days = filter.since != "24h";
     html! {
         (head(&html! { @if page.place == Place::Failures { "Failed events" } @else { "Events" } }, &matching))
-        (views(filter))
+        (tabs(filter, &list.saved))
         (chips(filter))
         @if let Some(survey) = list.survey.as_ref().filter(|survey| survey.events > 0) {
             @if !days { (chart(survey)) }
@@ -90,12 +108,13 @@ fn content(page: &Page<'_>, filter: &Filter, before: Option<i64>, list: &List) -
         @if list.entries.is_empty() { (nothing(filter, list)) }
         @else { (table(page, filter, &list.entries, days)) }
         div.bulk.bare { (older(filter, before, list)) }
-        (commands(&[page.console.command(command(filter))]))
+        (saving(page, filter, &list.saved))
+        (commands(&the_commands(page, filter)))
     }
 }
 
-/// Views that are asked for often.
-fn views(filter: &Filter) -> Markup {
+/// Views that are asked for often, and those that were saved.
+fn tabs(filter: &Filter, saved: &Result<Vec<View>>) -> Markup {
     let all = Filter { since: "24h".to_owned(), until: String::new(), terms: Vec::new() };
     let views = [
         ("All", all.clone()),
@@ -111,7 +130,50 @@ fn views(filter: &Filter) -> Markup {
             @for (name, view) in &views {
                 a href=(view.address(PATH)) aria-current=[(view == filter).then_some("page")] { (name) }
             }
+            @for view in saved.iter().flatten() {
+                a href=(view.filter.address(PATH)) aria-current=[(view.filter == *filter).then_some("page")] { bdi { (view.name) } }
+            }
         }
+    }
+}
+
+/// Saves this view for the team, or removes it.
+fn saving(page: &Page<'_>, filter: &Filter, saved: &Result<Vec<View>>) -> Markup {
+    let present = saved.iter().flatten().find(|view| view.filter == *filter);
+    html! {
+        section {
+            div.heading { h2 { "Saved views" } span.aside { "the whole team has them" } }
+            @if let Err(failure) = saved { (unreadable("The saved views", failure)) }
+            form.line.note method="post" action={ (BASE) "/views" } {
+                (page.csrf())
+                input type="hidden" name="query" value=(filter.query());
+                @if let Some(view) = present {
+                    input type="hidden" name="name" value=(view.name);
+                    input type="hidden" name="remove" value="1";
+                    span { "This view is saved as " b { bdi { (view.name) } } "." }
+                    (page.act("", "Remove it"))
+                } @else {
+                    label for="view-name" { "Save this view as" }
+                    input.short #view-name name="name" required maxlength="60" placeholder="Failed batches";
+                    (page.act("", "Save"))
+                }
+            }
+        }
+    }
+}
+
+/// Saves or removes a view.
+pub(super) async fn save(seen: Seen, Extension(form): Extension<Posted>) -> Response {
+    let (console, query) = (&seen.app.console, form.get("query").unwrap_or_default());
+    let name = form.get("name").unwrap_or_default().trim();
+    let changed = match form.get("remove") {
+        Some(_) => views::remove(console, name).await,
+        None => views::save(console, name, query).await,
+    };
+    let parameters: Vec<_> = form_urlencoded::parse(query.as_bytes()).into_owned().collect();
+    match (changed, Filter::read(&parameters)) {
+        (Ok(()), Ok(filter)) => Redirect::to(&filter.address(PATH)).into_response(),
+        (Err(failure), _) | (_, Err(failure)) => seen.failed(Place::Events, &failure),
     }
 }
 
@@ -122,7 +184,8 @@ fn chips(filter: &Filter) -> Markup {
             @for term in &filter.terms {
                 @let operator = if term.excludes { "is not" } else { "is" };
                 span.chip.not[term.excludes] {
-                    a href=(filter.turned(term).address(PATH)) title="Turn into its opposite" { (term.field) " " b { (operator) } }
+                    @if term.field == METADATA { span { (term.field) " " b { (operator) } } }
+                    @else { a href=(filter.turned(term).address(PATH)) title="Turn into its opposite" { (term.field) " " b { (operator) } } }
                     span { bdi { (term.value) } }
                     a href=(filter.without(term).address(PATH)) aria-label={ "Remove " (term.field) " " (operator) " " (term.value) } { (icon("cross")) }
                 }
@@ -146,6 +209,7 @@ fn chips(filter: &Filter) -> Markup {
                     label { span.unseen { "Type" } input.short name="type" placeholder="type, or batch.*" maxlength="512"; }
                     label { span.unseen { "Reason" } input.short name="reason" placeholder="reason" maxlength="512"; }
                     label { span.unseen { "Object" } input.short name="object" placeholder="whole object id" maxlength="512"; }
+                    label { span.unseen { "Metadata of the object" } input.short name="metadata" placeholder="metadata NAME=VALUE" maxlength="577"; }
                     button.button { "Apply" }
                 }
             }
@@ -209,7 +273,7 @@ fn table(page: &Page<'_>, filter: &Filter, entries: &[Entry], days: bool) -> Mar
             div.scroll { table.stack.marks data-rows {
                 caption.unseen { "Events, newest first" }
                 thead { tr {
-                    th.mark scope="col" { input type="checkbox" data-all aria-label="Mark all"; }
+                    th.mark scope="col" { input type="checkbox" data-all="key" aria-label="Mark all"; }
                     th scope="col" { "Received" } th scope="col" { "Type" } th scope="col" { "State" } th scope="col" { "Object" }
                     th scope="col" { "Result or reason" } th.number scope="col" { "Attempts" } th.number scope="col" { "Age" }
                     th.least scope="col" { "Source" }
@@ -244,7 +308,7 @@ fn row(entry: &Entry, days: bool) -> Markup {
             td { @if let Some(object) = &entry.object_id { (id(object)) } }
             td.full { (result(entry)) }
             td.number.wide { (count(entry.attempts)) }
-            td.number { (aged(entry.received_at)) }
+            td.number.beside { (aged(entry.received_at)) }
             td.least.wide.quiet { (entry.source) }
         }
     }
@@ -286,7 +350,7 @@ fn nothing(filter: &Filter, list: &List) -> Markup {
 
 fn without(filter: &Filter, term: &Term) -> Markup {
     let operator = if term.excludes { "is not" } else { "is" };
-    html! { a.button href=(filter.without(term).address(PATH)) { "Without " (term.field) " " (operator) " " bdi { (term.value) } } }
+    html! { a.button href=(filter.without(term).address(PATH)) { span { "Without " (term.field) " " (operator) " " bdi { (term.value) } } } }
 }
 
 fn older(filter: &Filter, before: Option<i64>, list: &List) -> Markup {
@@ -298,16 +362,33 @@ fn older(filter: &Filter, before: Option<i64>, list: &List) -> Markup {
     }
 }
 
-fn command(filter: &Filter) -> String {
-    let mut command = format!("events list --since {}", filter.since);
-    for Term { field, value, excludes } in &filter.terms {
-        let plain = value.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"._-".contains(&byte));
-        let value = if plain { value.clone() } else { format!("'{}'", value.replace('\'', r"'\''")) };
-        if !excludes && matches!(*field, "category" | "type" | "state" | "object") {
-            let _ = write!(command, " --{field} {value}");
-        }
+/// The list, and a replay of all that it has.
+fn the_commands(page: &Page<'_>, filter: &Filter) -> Vec<String> {
+    let options = options(filter);
+    ["list", "replay --dry-run"].map(|verb| page.console.command(format_args!("events {verb}{options}"))).into()
+}
+
+/// The filter as options of the command line, which has no word for some fields.
+fn options(filter: &Filter) -> String {
+    let mut options = format!(" --since {}", quoted(&filter.since));
+    if !filter.until.is_empty() {
+        let _ = write!(options, " --until {}", quoted(&filter.until));
     }
-    command
+    for Term { field, value, excludes } in &filter.terms {
+        let is_known = Field::NAMED.iter().any(|(name, _)| name == field) || *field == METADATA;
+        let _ = match (is_known, excludes) {
+            (false, _) => Ok(()),
+            (true, false) => write!(options, " --{field} {}", quoted(value)),
+            (true, true) => write!(options, " --exclude {}", quoted(&format!("{field}={value}"))),
+        };
+    }
+    options
+}
+
+/// The text as a shell reads it as one word.
+fn quoted(text: &str) -> String {
+    let plain = text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"._-:=/".contains(&byte));
+    if plain { text.to_owned() } else { format!("'{}'", text.replace('\'', r"'\''")) }
 }
 
 /// Finds by an id: an event, an object; else the list of a type.
@@ -345,4 +426,21 @@ async fn by_webhook(seen: &Seen, id: &str) -> Result<Option<String>> {
         }
     }
     Ok(None)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_filter_becomes_options_that_a_shell_reads_as_they_were() {
+        let read = |query: &str| {
+            Filter::read(&form_urlencoded::parse(query.as_bytes()).into_owned().collect::<Vec<_>>()).unwrap()
+        };
+        let filter = read("since=7d&category=batch&not.type=video.*&object=a'%3B+rm&source=replay&metadata=team%3Dops");
+        assert_eq!(
+            options(&filter),
+            r" --since 7d --category batch --exclude 'type=video.*' --object 'a'\''; rm' --metadata team=ops"
+        );
+    }
 }

@@ -10,9 +10,12 @@ use crate::actions;
 use crate::view::chart::progress;
 use crate::view::format::count;
 use crate::view::layout::BASE;
-use crate::view::parts::{ago, commands, day_clock, empty, exact, json, labelled, large};
+use crate::view::parts::{ago, commands, day_clock, empty, exact, json, labelled, large, now_millis};
 use crate::view::{Page, Place};
 use crate::{Failure, Result};
+
+/// Time after which a job's page does not go on with it by itself, in milliseconds.
+const LATELY: i64 = 60_000;
 
 /// Jobs that are listed.
 const SHOWN: usize = 50;
@@ -20,6 +23,11 @@ const SHOWN: usize = 50;
 /// Address of a job's page.
 pub(super) fn address(name: &str) -> String {
     format!("{BASE}/jobs/{name}")
+}
+
+/// Address of a job's page that works on it while it is open.
+pub(super) fn running(name: &str) -> String {
+    format!("{}?run=1", address(name))
 }
 
 pub(super) async fn page(seen: Seen) -> Response {
@@ -65,7 +73,9 @@ pub(super) async fn one(seen: Seen, Path(name): Path<String>) -> Response {
     match read(&seen, &name).await {
         Ok(job) => {
             let page = seen.page(Place::Jobs, job.name.clone());
-            page.render(&content(&page, &job)).into_response()
+            let lately = now_millis() - job.updated_at.0 < LATELY;
+            let is_running = !job.is_done && page.may_act() && lately && seen.get("run").is_some();
+            page.render(&content(&page, &job, is_running)).into_response()
         }
         Err(failure) => seen.failed(Place::Jobs, &failure),
     }
@@ -77,12 +87,26 @@ async fn read(seen: &Seen, name: &str) -> Result<Job> {
     found.ok_or_else(|| Failure::failed(format!("there is no job {name}")))
 }
 
-fn content(page: &Page<'_>, job: &Job) -> Markup {
+fn content(page: &Page<'_>, job: &Job, is_running: bool) -> Markup {
     let noun = if job.kind == JobKind::Replay { "events" } else { "dead letters" };
+    let resume = format!("{}/resume", address(&job.name));
     html! {
         nav.path aria-label="Path" { a href={ (BASE) "/jobs" } { "Jobs" } " / " (job.kind.as_str()) }
-        div.heading { h1 { (job.name) } (large(if job.is_done { "done" } else { "stopped" }))
-            @if !job.is_done { form.end.line method="post" action={ (address(&job.name)) "/resume" } { (page.csrf()) (page.act("main", "Go on")) } } }
+        div.heading {
+            h1 { (job.name) }
+            (large(if job.is_done { "done" } else if is_running { "in_progress" } else { "stopped" }))
+            @if is_running {
+                form.end.line method="post" action=(resume) hx-post=(resume) hx-trigger="load delay:300ms" hx-target="#main" hx-select="#main" hx-swap="outerHTML" {
+                    (page.csrf())
+                    noscript { button.button.main { "Go on" } }
+                    a.button href=(address(&job.name)) { "Stop" }
+                }
+            } @else if !job.is_done {
+                form.end.line method="post" action=(resume) { (page.csrf()) (page.act("main", "Go on")) }
+            } @else { (page.freshness()) }
+        }
+        @if is_running { p.note { "It is worked on while this page is open." } }
+        @else if !job.is_done { p.note { "Nobody works on it here. What was sent is sent; the rest waits." } }
         div.heading.note { b { (count(job.sent)) "/" (count(job.total)) " " (noun) " sent again" } @if job.left_out > 0 { span.caution { (count(job.left_out)) " left out" } } }
         (bar(job))
         dl.list {
@@ -101,7 +125,7 @@ pub(super) async fn resume(seen: Seen, Path(name): Path<String>) -> Response {
         actions::work(&seen.app.console, &job).await
     };
     match resumed.await {
-        Ok(_) => Redirect::to(&address(&name)).into_response(),
+        Ok(_) => Redirect::to(&running(&name)).into_response(),
         Err(failure) => seen.failed(Place::Jobs, &failure),
     }
 }

@@ -179,11 +179,14 @@ pub(super) fn section(view: &BatchView, seen: &Seen, lines: &Result<Lines>) -> M
     }
 }
 
+/// Address of a line below the page of its batch.
+pub(super) fn line_address(here: &str, custom_id: &str) -> String {
+    let query = form_urlencoded::Serializer::new(String::new()).append_pair("custom_id", custom_id).finish();
+    format!("{here}?{query}#lines")
+}
+
 fn table(here: &str, lines: &Lines) -> Markup {
-    let address = |id: &str| {
-        let query = form_urlencoded::Serializer::new(String::new()).append_pair("custom_id", id).finish();
-        format!("{here}?{query}#lines")
-    };
+    let address = |id: &str| line_address(here, id);
     html! {
         @if lines.shown.is_empty() {
             p.note { "No such line" @if lines.cut { " in the first " (bytes(MAX_SEARCHED as u64)) } "." }
@@ -194,8 +197,8 @@ fn table(here: &str, lines: &Lines) -> Markup {
                 tbody { @for line in &lines.shown { tr {
                     th scope="row" { a.id href=(address(&line.custom_id)) { bdi { (line.custom_id) } @if line.custom_id.is_empty() { "(none)" } } }
                     td.end { (labelled(if line.result == "succeeded" { "done" } else if line.result == "failed" { "failed" } else { "wait" }, line.result)) }
-                    td.number { @if let Some(status) = line.status { (status) } }
-                    td.full { code { bdi { (line.code) } } }
+                    td.number.beside { @if let Some(status) = line.status { (status) } }
+                    td { code { bdi { (line.code) } } }
                     td.number.wide { (count(line.text.len() as u64)) }
                 } } }
             } }

@@ -1,25 +1,33 @@
 //! One object: what it is now, its artifacts, its events.
 
+use std::time::Duration;
+
 use axum::extract::Path;
 use axum::http::{HeaderValue, StatusCode, header};
-use axum::response::{IntoResponse as _, Response};
+use axum::response::{IntoResponse as _, Redirect, Response};
 use hooks_aws::artifacts::GetResult;
 use hooks_webhook::Category;
 use maud::{Markup, html};
 use serde_json::Value;
 
 use super::events::{address, result};
-use super::objects::place;
+use super::objects::{named, place};
 use super::{Seen, sentence};
 use crate::console::Console;
 use crate::data::objects::{self, Object};
 use crate::view::format::{bytes, count, words};
 use crate::view::layout::BASE;
-use crate::view::parts::{clock, commands, day_clock, event_state, foreign, json, large, say, visible, whole};
+use crate::view::parts::{clock, commands, copy, day_clock, event_state, foreign, json, large, say, visible, whole};
 use crate::view::{Page, Place};
 use crate::{Failure, Result};
 use hooks_operate::event_log::Entry;
 use hooks_operate::timestamp::Timestamp;
+
+/// Time for which a link to an artifact is valid.
+const LINK_LIFETIME: Duration = Duration::from_mins(5);
+
+/// Longest key of an artifact in S3, in bytes.
+const MAX_KEY: usize = 1024;
 
 /// The largest artifact that a page shows, in bytes.
 const MAX_SHOWN: usize = 1024 * 1024;
@@ -30,10 +38,10 @@ pub(super) async fn page(seen: Seen, Path((name, id)): Path<(String, String)>) -
     };
     match objects::one(&seen.app.console, category, &id).await {
         Ok(Some((object, events))) => {
-            let text = kept_text(&seen.app.console, category, &object).await;
+            let kept = kept(&seen.app.console, category, &object).await;
             let mut page = seen.page(place(category), format!("{category} {}", object.status()));
             page.every = (!object.is_terminal()).then_some(15);
-            page.render(&content(&page, category, &object, &events, text.as_deref())).into_response()
+            page.render(&content(&page, category, &object, &events, kept.as_ref())).into_response()
         }
         Ok(None) => {
             let missing = Failure::failed(format!("the ledger has no {category} {id}")).hint(format!(
@@ -46,39 +54,62 @@ pub(super) async fn page(seen: Seen, Path((name, id)): Path<(String, String)>) -
     }
 }
 
-/// The text of a response that is kept.
-async fn kept_text(console: &Console, category: Category, object: &Object) -> Option<String> {
+/// A response that is kept: its text, its usage, the whole of it.
+struct Kept {
+    text: String,
+    usage: Option<Value>,
+    whole: String,
+}
+
+/// The response as it is kept; `None` for other objects, and if it cannot be read: its artifact says why.
+async fn kept(console: &Console, category: Category, object: &Object) -> Option<Kept> {
     if category != Category::Response {
         return None;
     }
-    let key = object
-        .artifacts()
-        .into_iter()
-        .find(|key| key.rsplit_once('.').is_some_and(|(_, form)| form == "json"))?
-        .to_owned();
-    let GetResult::Object { bytes, .. } = console.artifacts.get(&key, None, MAX_SHOWN).await.ok()? else { return None };
+    let keys = object.artifacts();
+    let key = keys.iter().find(|key| key.rsplit_once('.').is_some_and(|(_, form)| form == "json"))?;
+    let GetResult::Object { bytes, .. } = console.artifacts.get(key, None, MAX_SHOWN).await.ok()? else { return None };
     let value: Value = serde_json::from_slice(&bytes).ok()?;
-    let items = value.get("output")?.as_array()?.iter();
+    let items = value.get("output").and_then(Value::as_array).into_iter().flatten();
     let parts = items.filter_map(|item| item.get("content")?.as_array()).flatten();
     let texts: Vec<_> = parts.filter_map(|part| part.get("text")?.as_str()).collect();
-    Some(texts.join("\n")).filter(|text| !text.is_empty())
+    let usage = value.get("usage").filter(|usage| usage.is_object()).cloned();
+    Some(Kept { text: texts.join("\n"), usage, whole: String::from_utf8_lossy(&bytes).into_owned() })
 }
 
-fn content(page: &Page<'_>, category: Category, object: &Object, events: &[Entry], text: Option<&str>) -> Markup {
+/// The numbers of a response's usage, those of its details below them.
+fn usage(kept: &Kept) -> Markup {
+    let numbers = |map: &Value| -> Vec<(String, u64)> {
+        let entries = map.as_object().into_iter().flatten();
+        entries.filter_map(|(name, value)| Some((name.clone(), value.as_u64()?))).collect()
+    };
+    let Some(usage) = &kept.usage else { return html! {} };
+    let details = usage.as_object().into_iter().flatten().flat_map(|(_, value)| numbers(value));
     html! {
-        nav.path aria-label="Path" { a href={ (BASE) "/objects/" (category) } { (category) } " / " bdi { (crate::view::format::short(&object.id)) } }
+        section { div.heading { h2 { "Usage" } }
+            dl.list { @for (name, number) in numbers(usage).into_iter().chain(details) { dt { (words(name)) } dd { (count(number)) } } } }
+    }
+}
+
+fn content(page: &Page<'_>, category: Category, object: &Object, events: &[Entry], kept: Option<&Kept>) -> Markup {
+    html! {
+        nav.path aria-label="Path" { a href={ (BASE) "/objects/" (category) } { (named(category).0) } " / " bdi { (crate::view::format::short(&object.id)) } }
         div.heading { h1 { bdi { (crate::view::format::short(&object.id)) } } (large(object.status())) (page.freshness()) }
         p { (whole(&object.id, "the object's id")) }
         @if let Some(error) = object.text("error") { (say("bad", "failed", &sentence(error), &html! {})) }
         div.detail {
             div {
-                @if let Some(text) = text { section { div.heading { h2 { "Text" } } (foreign("Text", text)) } }
+                @if let Some(kept) = kept {
+                    @if !kept.text.is_empty() { section { div.heading { h2 { "Text" } } (foreign("Text", &kept.text)) } }
+                    section { div.heading { h2 { "JSON" } span.aside { "as it is kept" } } (json("JSON", &kept.whole)) }
+                }
                 (summary(object))
                 (its_events(events))
             }
             aside aria-label="Facts and artifacts" {
                 section { div.heading { h2 { "Now" } } dl.list { (details(object)) } }
-                (artifact_list(&object.artifacts()))
+                @if let Some(kept) = kept { (usage(kept)) }
+                (artifact_list(page.console, &object.artifacts()))
                 (context(object))
                 (the_commands(page, &object.id))
             }
@@ -140,21 +171,41 @@ fn the_commands(page: &Page<'_>, id: &str) -> Markup {
     html! { @if safe { (commands(&[page.console.command(format_args!("events list --since 35d --object {id}"))])) } }
 }
 
-/// Artifacts with a link to each.
-pub(crate) fn artifact_list(keys: &[&str]) -> Markup {
-    let link = |key: &str| {
+/// Artifacts: each opened here as text, or downloaded from S3 by a link that lives for minutes.
+pub(crate) fn artifact_list(console: &Console, keys: &[&str]) -> Markup {
+    let link = |path: &str, key: &str| {
         let query = form_urlencoded::Serializer::new(String::new()).append_pair("key", key).finish();
-        format!("{BASE}/artifact?{query}")
+        format!("{BASE}/{path}?{query}")
     };
     html! {
         @if !keys.is_empty() { section {
-            div.heading { h2 { "Artifacts" } }
-            ul.rows { @for key in keys { li {
+            div.heading { h2 { "Artifacts" } span.aside { "links live " (LINK_LIFETIME.as_secs() / 60) " min" } }
+            ul.rows.files { @for key in keys { li {
                 span { code title=(key) { bdi { (key.rsplit('/').next().unwrap_or(key)) } } }
-                a.button href=(link(key)) { "Open" }
+                a.button href=(link("artifact", key)) { "Open" }
+                a.button href=(link("artifact/link", key)) { "Download" }
+                (copy(&format!("s3://{}/{key}", console.artifacts.bucket()), "its address in S3"))
             } } }
         } }
     }
+}
+
+/// To S3, by a link with the rights of the console's credentials.
+pub(super) async fn download(seen: Seen) -> Response {
+    let key = seen.get("key").unwrap_or_default();
+    let name: String = key.rsplit('/').next().unwrap_or_default().chars().map(plain).collect();
+    if key.is_empty() || key.len() > MAX_KEY {
+        return seen.failed(Place::Events, &Failure::usage("this is no key of an artifact"));
+    }
+    match seen.app.console.artifacts.link(key, &name, LINK_LIFETIME).await {
+        Ok(link) => Redirect::to(&link).into_response(),
+        Err(error) => seen.failed(Place::Events, &error.into()),
+    }
+}
+
+/// A character of the name under which a file is kept.
+const fn plain(character: char) -> char {
+    if character.is_ascii_alphanumeric() || matches!(character, '.' | '-' | '_') { character } else { '_' }
 }
 
 /// An artifact as text, which no browser runs.

@@ -1,5 +1,6 @@
 //! Lists of objects of one category: responses, calls, agents, fine-tuning jobs, files, safety notices.
 
+use axum::Extension;
 use axum::extract::Path;
 use axum::response::{IntoResponse as _, Redirect, Response};
 use hooks_webhook::Category;
@@ -10,18 +11,20 @@ use super::overview::EXPECTED;
 use super::{Seen, head};
 use crate::data::filter::before;
 use crate::data::objects::{self, Object, ObjectPage};
-use crate::data::setup::{self, Alias};
-use crate::view::format::{bytes, count, words};
+use crate::data::setup;
+use crate::http::gate::Posted;
+use crate::view::format::{bytes, count, counted, words};
 use crate::view::layout::BASE;
 use crate::view::parts::{
     aged, ago, commands, empty, event_state, id_link, kind, labelled, state, unreadable, visible,
 };
 use crate::view::{Page, Place};
 use crate::{Failure, Result};
+use hooks_operate::models::{Alias, shutdown_date};
 use hooks_operate::timestamp::Timestamp;
 
 /// Name of the list, and what is said of an empty one.
-const fn named(category: Category) -> (&'static str, &'static str) {
+pub(super) const fn named(category: Category) -> (&'static str, &'static str) {
     match category {
         Category::Batch => ("Batches", "A batch is here as soon as its event was handled."),
         Category::Response => ("Responses", "A background response is kept as soon as it has ended."),
@@ -86,7 +89,7 @@ fn content(
     html! {
         (head(&html! { (title) }, &page.freshness()))
         @match models {
-            Some(Ok(models)) if !models.is_empty() => section { div.heading { h2 { "Models in production" } } (model_table(models)) },
+            Some(Ok(models)) if !models.is_empty() => section { div.heading { h2 { "Models in production" } } (model_table(models)) (promotions(page, models)) },
             Some(Err(failure)) => section { div.heading { h2 { "Models in production" } } (unreadable("The models", failure)) },
             _ => {},
         }
@@ -114,8 +117,16 @@ fn content(
                 Ok(found) => { (table(category, &found.objects)) (older(&format!("/objects/{category}"), before, found.next)) }
             }
         }
-        (commands(&[page.console.command(format_args!("events list --category {category} --since 35d"))]))
+        (commands(&the_commands(page, category, models)))
     }
+}
+
+fn the_commands(page: &Page<'_>, category: Category, models: Option<&Result<Vec<Alias>>>) -> Vec<String> {
+    let list = page.console.command(format_args!("events list --category {category} --since 35d"));
+    let history = models.map(|_| page.console.command("models list --history"));
+    let aliases = models.and_then(|models| models.as_ref().ok()).into_iter().flatten();
+    let back = aliases.map(|alias| page.console.command(format_args!("models rollback {}", alias.name)));
+    [list].into_iter().chain(history).chain(back).collect()
 }
 
 fn table(category: Category, objects: &[Object]) -> Markup {
@@ -213,9 +224,55 @@ pub(crate) fn model_table(models: &[Alias]) -> Markup {
     }
 }
 
+/// What was promoted under each alias, the latest first, with the way back.
+fn promotions(page: &Page<'_>, models: &[Alias]) -> Markup {
+    html! {
+        @for alias in models {
+            @let back = alias.earlier(None).ok();
+            section { div.heading { h2 { "Promotions of " bdi { (alias.name) } } span.aside { (counted(alias.history.len() as u64, "version")) ", of the last 100" } }
+            div.scroll { table.stack {
+                caption.unseen { "Promotions of " (alias.name) ", the latest first" }
+                thead { tr { th.number scope="col" { "Version" } th scope="col" { "Model" } th scope="col" { "How" } th scope="col" { span.unseen { "Action" } } } }
+                tbody { @for (at, one) in alias.history.iter().rev().enumerate() { tr {
+                    td.number { (one.version) }
+                    td.full { code { bdi { (one.value) } } }
+                    td.full.quiet { bdi { (one.description) } }
+                    td.end {
+                        @if at == 0 { (labelled("done", "in production")) }
+                        @else if back == Some(one) {
+                            details { summary { "Roll back…" }
+                                form.line method="post" action={ (BASE) "/models/" (alias.name) "/rollback" } {
+                                    (page.csrf())
+                                    input type="hidden" name="version" value=(one.version);
+                                    span.small { "Programs that read the alias get this model, until the next job is promoted." }
+                                    (page.act("", "Roll back to it"))
+                                }
+                            }
+                        }
+                    }
+                } } }
+            } }
+            }
+        }
+    }
+}
+
+/// Goes back to an earlier model.
+pub(super) async fn roll_back(seen: Seen, Path(alias): Path<String>, Extension(form): Extension<Posted>) -> Response {
+    let place = place(Category::FineTuning);
+    let done = async {
+        let version = form.get("version").map(str::parse).transpose();
+        let version = version.map_err(|_| Failure::usage("this is no version of a model"))?;
+        setup::roll_back(&seen.app.console, &alias, version, &seen.caller.name).await
+    };
+    match done.await {
+        Ok(_) => Redirect::to(&format!("{BASE}/objects/{}", Category::FineTuning)).into_response(),
+        Err(failure) => seen.failed(place, &failure),
+    }
+}
+
 /// When a model ends, as its promotion noted it.
 fn end(description: &str) -> Markup {
-    let date = description.split(' ').find_map(|word| word.strip_prefix("shutdown_date="));
-    let Some(date) = date else { return html! { span.quiet { "no end announced" } } };
+    let Some(date) = shutdown_date(description) else { return html! { span.quiet { "no end announced" } } };
     labelled("wait", &format!("ends {date}"))
 }

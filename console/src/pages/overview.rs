@@ -14,15 +14,17 @@ use crate::data::deliveries::Deliveries;
 use crate::data::filter::Filter;
 use crate::data::letters;
 use crate::data::objects::{self, Object};
-use crate::data::setup::{self, Alias, EndpointState, Subscriber};
-use crate::data::survey::Survey;
+use crate::data::setup::{self, EndpointState};
+use crate::data::survey::{MAX_EVENTS, Survey};
 use crate::view::chart::{Buckets, Series, bars, figures, legend, spark};
 use crate::view::format::{age, count, counted, share, span};
 use crate::view::layout::BASE;
 use crate::view::parts::{ago, clock, empty, id_link, labelled, now_millis, number, say, unreadable};
 use crate::view::{Page, Place};
+use hooks_operate::alerts::Subscription;
 use hooks_operate::dead_letters::QueueDepth;
 use hooks_operate::metrics::oldest_ages;
+use hooks_operate::models::Alias;
 use hooks_operate::pause::SourceState;
 use hooks_operate::timestamp::Timestamp;
 
@@ -35,7 +37,7 @@ struct Parts {
     deliveries: Result<Deliveries>,
     queues: Vec<Queue>,
     expected: Result<Vec<(Category, Object, Timestamp)>>,
-    subscribers: Result<Vec<Subscriber>>,
+    subscribers: Result<Vec<Subscription>>,
     alarms: Result<(Vec<String>, usize)>,
     models: Result<Vec<Alias>>,
     endpoints: Result<Vec<EndpointState>>,
@@ -82,7 +84,7 @@ async fn read(console: &Console, days: bool) -> Parts {
     let filter = Filter::read(&[]).and_then(|filter| filter.to_events(None));
     let survey = async {
         match filter {
-            Ok(filter) => Survey::read(&console.log, filter).await.map(|(survey, _)| survey),
+            Ok(filter) => Survey::read(&console.log, filter, MAX_EVENTS).await.map(|(survey, _)| survey),
             Err(failure) => Err(failure),
         }
     };
@@ -142,6 +144,7 @@ fn content(page: &Page<'_>, parts: &Parts, days: bool) -> Markup {
         (health(parts))
         (facts(parts))
         (deliveries(parts))
+        (handled(parts))
         (failures(parts))
         (categories(parts))
         div.columns { (overdue(parts)) (alerts(parts)) }
@@ -196,7 +199,7 @@ fn todos(parts: &Parts) -> Vec<Todo> {
             add(true, lead, text, &link, &format!("Look at the {}", count(group.count)));
         }
     }
-    if matches!(&parts.subscribers, Ok(all) if !all.iter().any(|one| one.confirmed)) {
+    if matches!(&parts.subscribers, Ok(all) if !all.iter().any(|one| one.is_confirmed)) {
         let text = "Nobody learns of failures, safety notices or overdue work.".to_owned();
         add(true, "Alerts have no subscriber.".to_owned(), text, "/alerts", "Subscribe…");
     }
@@ -322,6 +325,31 @@ fn delivery_chart(deliveries: &Deliveries) -> Markup {
     }
 }
 
+/// Attempts at events, each category on a scale of its own.
+fn handled(parts: &Parts) -> Markup {
+    let Ok(counts) = &parts.deliveries else { return html! {} };
+    let buckets = Buckets { labels: &counts.labels, unit: counts.unit };
+    let series = counts.handled.iter().map(|(category, values)| Series {
+        name: category.clone(),
+        class: "fill-usual",
+        values: values.clone(),
+    });
+    let series: Vec<_> = series.collect();
+    let all: Vec<_> = series.iter().collect();
+    html! {
+        @if !series.is_empty() { section {
+            div.heading { h2 { "Attempts by category" } span.aside { "by " (counts.unit.to_lowercase()) ", as CloudWatch counts them; each on a scale of its own" } }
+            div.small-charts { @for one in &series {
+                figure {
+                    figcaption.small { a href={ (BASE) "/events?category=" (one.name) } { (one.name) } " " b { (count(one.sum())) } }
+                    div.chart { (bars(&[one], &buckets, 44, &format!("{} attempts of {}", count(one.sum()), one.name), false)) }
+                }
+            } }
+            (figures("Attempts by category", &all, &buckets))
+        } }
+    }
+}
+
 fn failures(parts: &Parts) -> Markup {
     let Ok(survey) = &parts.survey else { return html! {} };
     html! {
@@ -423,9 +451,9 @@ fn alerts(parts: &Parts) -> Markup {
             div.heading { h2 { "Alerts" } span.aside { a href={ (BASE) "/alerts" } { "Subscribers" } } }
             @match &parts.subscribers {
                 Err(failure) => (unreadable("The subscribers", failure)),
-                Ok(all) if !all.iter().any(|one| one.confirmed) => (say("warn", "bell", "Nobody is subscribed to alerts.",
+                Ok(all) if !all.iter().any(|one| one.is_confirmed) => (say("warn", "bell", "Nobody is subscribed to alerts.",
                     &html! { p { "The topic has no confirmed subscriber; what it sends is lost." } })),
-                Ok(all) => p.quiet { (counted(all.iter().filter(|one| one.confirmed).count() as u64, "subscriber")) " get every alert." },
+                Ok(all) => p.quiet { (counted(all.iter().filter(|one| one.is_confirmed).count() as u64, "subscriber")) " get every alert." },
             }
             @match &parts.alarms {
                 Err(failure) => (unreadable("The alarms", failure)),

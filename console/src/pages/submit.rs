@@ -67,16 +67,21 @@ pub(super) async fn submit(seen: Seen, Extension(form): Extension<Posted>) -> Re
     match submitted.await {
         Ok((batch, None)) => Redirect::to(&address(&batch.id)).into_response(),
         Ok((batch, Some(failure))) => {
-            let more = html! {
-                p { bdi { (failure.message) } }
-                p { "Do not submit it again: " code { "openai-webhooks expect batch " (batch.id) " --by 26h" } " expects its end." }
-                p { a.button href=(address(&batch.id)) { "Open it" } }
-            };
-            let found = say("warn", "wait", "The batch is created, but its end is not expected.", &more);
+            let found = unexpected(&batch.id, &failure);
             page.render(&content(&page, &Entered::default(), &found)).into_response()
         }
         Err(failure) => seen.failed(Place::Batches, &failure),
     }
+}
+
+/// What is said of a batch that was created, but whose end is not expected.
+pub(super) fn unexpected(id: &str, failure: &Failure) -> Markup {
+    let more = html! {
+        p { bdi { (failure.message) } }
+        p { "Do not submit it again: " code { "openai-webhooks expect batch " (id) " --by 26h" } " expects its end." }
+        p { a.button href=(address(id)) { "Open it" } }
+    };
+    say("warn", "wait", "The batch is created, but its end is not expected.", &more)
 }
 
 impl<'a> Entered<'a> {

@@ -143,6 +143,14 @@ pub(crate) fn progress(parts: &[(u64, &str)], total: u64, text: &str) -> Markup 
     }
 }
 
+/// A step on the scale of its part, which is `total` long. The shortest is seen.
+pub(crate) fn step(class: &str, start: i64, length: i64, total: i64) -> Markup {
+    let share = |part: i64| as_f64(part.max(0).unsigned_abs()) * 100.0 / as_f64(total.max(1).unsigned_abs());
+    let width = share(length).clamp(0.6, 100.0);
+    let start = share(start).min(100.0 - width);
+    html! { svg aria-hidden="true" { rect.(class) x=(percent(start)) width=(percent(width)) height="100%" rx="2" {} } }
+}
+
 /// The top of an axis, and its few round numbers from the top down.
 fn scale(most: u64) -> (u64, Vec<u64>) {
     let mut step: u64 = 1;

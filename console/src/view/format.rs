@@ -44,6 +44,15 @@ pub(crate) fn span(millis: i64) -> String {
     }
 }
 
+/// Microseconds: `43 µs`, `5.7 ms`, then as a [`span`].
+pub(crate) fn micros(micros: i64) -> String {
+    match micros {
+        ..1_000 => format!("{} µs", micros.max(0)),
+        1_000..10_000 => format!("{}.{} ms", micros / 1_000, micros % 1_000 / 100),
+        _ => span(micros / 1_000),
+    }
+}
+
 /// Age in one unit: `45 s`, `3 min`, `2 h`, `3 d`.
 pub(crate) fn age(millis: i64) -> String {
     hooks_operate::timestamp::duration(millis.max(0) / 1000)
@@ -102,6 +111,11 @@ mod tests {
         for (millis, text) in shown {
             assert_eq!(span(millis), text);
         }
+    }
+
+    #[test]
+    fn microseconds_are_told_as_what_they_are() {
+        assert_eq!([43, 5_725, 88_000, 2_107_000].map(micros), ["43 µs", "5.7 ms", "88 ms", "2.1 s"]);
     }
 
     #[test]

@@ -80,7 +80,7 @@ pub(crate) fn clock(at: Timestamp) -> Markup {
 /// Date and clock time in a list that spans days.
 pub(crate) fn day_clock(at: Timestamp) -> Markup {
     let text = at.text();
-    html! { time datetime=(at.json()) title={ (text) " UTC" } { (text.get(5..16).unwrap_or(&text)) } }
+    html! { time datetime=(at.json()) title={ (text) " UTC" } data-as="day" { (text.get(5..16).unwrap_or(&text)) } }
 }
 
 /// Date, time, zone.
@@ -110,7 +110,7 @@ pub(crate) fn ago(at: Timestamp) -> Markup {
 
 /// The current time in milliseconds.
 pub(crate) fn now_millis() -> i64 {
-    hooks_aws::clock::now_seconds() * 1000
+    hooks_aws::clock::now_ms()
 }
 
 /// A number in a table: zeros are quiet.
@@ -161,9 +161,56 @@ pub(crate) fn foreign(label: &str, text: &str) -> Markup {
 
 /// JSON of others, in lines, as it was if it is none.
 pub(crate) fn json(label: &str, text: &str) -> Markup {
-    let value = serde_json::from_str::<serde_json::Value>(text).ok();
-    let lines = value.and_then(|value| serde_json::to_string_pretty(&value).ok());
-    foreign(label, lines.as_deref().unwrap_or(text))
+    let is_json = serde_json::from_str::<serde::de::IgnoredAny>(text).is_ok();
+    if is_json { foreign(label, &in_lines(text)) } else { foreign(label, text) }
+}
+
+/// JSON with a line for each member and item. Its order and its numbers stay as they were.
+fn in_lines(text: &str) -> String {
+    let (mut lines, mut depth, mut quoted, mut escaped) =
+        (String::with_capacity(text.len() * 2), 0_usize, false, false);
+    let mut rest = text.chars().peekable();
+    let line = |lines: &mut String, depth: usize| {
+        lines.push('\n');
+        // A deep text would become very long.
+        lines.extend(std::iter::repeat_n("  ", depth.min(20)));
+    };
+    while let Some(character) = rest.next() {
+        if quoted {
+            lines.push(character);
+            quoted = escaped || character != '"';
+            escaped = !escaped && character == '\\';
+            continue;
+        }
+        match character {
+            '{' | '[' => {
+                lines.push(character);
+                while rest.next_if(|next| next.is_whitespace()).is_some() {}
+                if let Some(end) = rest.next_if(|next| matches!(next, '}' | ']')) {
+                    lines.push(end);
+                } else {
+                    depth += 1;
+                    line(&mut lines, depth);
+                }
+            }
+            '}' | ']' => {
+                depth = depth.saturating_sub(1);
+                line(&mut lines, depth);
+                lines.push(character);
+            }
+            ',' => {
+                lines.push(character);
+                line(&mut lines, depth);
+            }
+            ':' => lines.push_str(": "),
+            character if character.is_whitespace() => {}
+            character => {
+                quoted = character == '"';
+                lines.push(character);
+            }
+        }
+    }
+    lines
 }
 
 /// The text with control characters and those that turn its direction made visible.
@@ -190,6 +237,13 @@ mod tests {
         let shown = foreign("body", "<script>alert(1)</script>\u{202e}txt\u{1b}[2J").into_string();
         assert!(shown.contains("&lt;script&gt;") && !shown.contains("<script>"), "{shown}");
         assert!(shown.contains("\\u{202e}") && shown.contains("\\u{1b}"), "{shown}");
+    }
+
+    #[test]
+    fn json_is_shown_in_lines_and_in_its_own_order() {
+        let text = r#"{"z":[1.10,{}],"a": "x,\"{y","empty":[ ]}"#;
+        let lines = "{\n  \"z\": [\n    1.10,\n    {}\n  ],\n  \"a\": \"x,\\\"{y\",\n  \"empty\": []\n}";
+        assert_eq!(in_lines(text), lines);
     }
 
     #[test]

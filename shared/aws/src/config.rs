@@ -80,7 +80,8 @@ impl Config {
     }
 
     /// HTTP client for calls without the SDK.
-    pub(crate) fn http(&self) -> &Http {
+    #[must_use]
+    pub fn http(&self) -> &Http {
         &self.http
     }
 

@@ -16,6 +16,7 @@
 //! | session | `session#{api}#{id}` | `session` | who supervises a live session, and what is known of it |
 //! | tool call | `session#{api}#{id}` | `tool#{call id}` | who runs a tool, and its result |
 //! | control | `session#{api}#{id}` | `control#{id}` | what people ask of a session, and the answer |
+//! | views | `console#views` | `views` | the console's saved views, which never expire |
 //! | line | `session#{api}#{id}` | `line#{time}#{order}` | a line of its transcript |
 //!
 //! # One lock

@@ -40,6 +40,10 @@ pub enum BatchStatus {
 }
 
 impl BatchStatus {
+    /// All known statuses as OpenAI writes them.
+    pub const NAMES: [&'static str; 8] =
+        ["validating", "failed", "in_progress", "finalizing", "completed", "expired", "cancelling", "cancelled"];
+
     /// The status as OpenAI writes it.
     #[must_use]
     pub fn as_str(&self) -> &str {

@@ -14,8 +14,8 @@ mod work_folder;
 pub use answers::{Answers, CodeCounts, MISSING, UNREADABLE};
 pub use family::{Family, RETRY_OF, family, parent, resolve};
 pub use results::{ResultCounts, ResultFormat, write_results};
-pub use retry::{RetryFile, RetryPlan, plan_retry};
-pub use submit::{MAX_METADATA, create, upload};
+pub use retry::{RetryFile, RetryPlan, plan_retry, retry_lease};
+pub use submit::{MAX_METADATA, create, metadata_entry, upload};
 pub use work_folder::WorkFolder;
 
 use hooks_aws::artifacts::Artifacts;

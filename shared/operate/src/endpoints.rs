@@ -106,6 +106,31 @@ impl StackEndpoint {
         Ok(version.filter(|version| version.text.trim() != PLACEHOLDER))
     }
 
+    /// Checks that a new secret of the endpoint at OpenAI that delivers to `url` can be stored here.
+    ///
+    /// # Errors
+    ///
+    /// It delivers elsewhere, or the stack is rotating the secret itself: the endpoint that delivers here would be locked
+    /// out.
+    pub async fn takes_secret_of(&self, id: &str, url: &str, secrets: &Store) -> Result<()> {
+        if url != self.url {
+            return Err(OperateError::usage(format!("{id} delivers to {url}, not to the stack's {}", self.url))
+                .hint("Its secret does not belong into this stack. Write it to a file with --secret-out FILE."));
+        }
+        let pending = self.version(secrets, Stage::Pending).await?;
+        let current = self.version(secrets, Stage::Current).await?;
+        match pending {
+            Some(pending) if current.is_none_or(|current| current.id != pending.id) => {
+                Err(OperateError::failed("the stack is rotating this secret itself").hint(format!(
+                    "Wait until that rotation is over. If it does not end: aws secretsmanager cancel-rotate-secret \
+                     --secret-id {}",
+                    self.secret_id
+                )))
+            }
+            _ => Ok(()),
+        }
+    }
+
     /// Parses the value of the stack's secret.
     pub fn parse(&self, text: &str) -> Result<Secret> {
         let name = &self.name;

@@ -129,6 +129,8 @@ of_aws! {
         "Your AWS identity needs secretsmanager:PutSecretValue on the stack's secrets.";
     // Of the ledger, unless the call says otherwise.
     hooks_aws::AwsError: "{}", LEDGER_PERMISSIONS;
+    hooks_aws::parameters::ParameterError: "{}",
+        "Your AWS identity needs ssm:GetParametersByPath, ssm:GetParameter, ssm:GetParameterHistory and, to change a model, ssm:PutParameter on the stack's parameters.";
     hooks_aws::artifacts::ArtifactError: "{}",
         "Your AWS identity needs s3:GetObject and s3:ListBucket on the stack's bucket.";
 }

@@ -9,7 +9,7 @@ use time::{Date, OffsetDateTime};
 pub const DAY_MILLIS: i64 = 86_400_000;
 
 /// Milliseconds since the Unix epoch.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Timestamp(pub i64);
 
 impl Serialize for Timestamp {

@@ -1,9 +1,11 @@
 //! Reading artifacts: a small object such as a setting at once, or a large one in chunks.
 
 use std::fmt;
+use std::time::Duration;
 
 use aws_sdk_s3::operation::get_object::GetObjectError;
 use aws_sdk_s3::operation::head_object::HeadObjectError;
+use aws_sdk_s3::presigning::PresigningConfig;
 use aws_sdk_s3::primitives::ByteStream;
 use bytes::{Bytes, BytesMut};
 
@@ -64,6 +66,18 @@ impl Artifacts {
             Err(error) if error.as_service_error().is_some_and(HeadObjectError::is_not_found) => Ok(false),
             Err(error) => Err(ArtifactError::new("look for", &key, &error)),
         }
+    }
+
+    /// A link that lets anybody download the object at `key` for this time, with the rights of this store's credentials. It
+    /// makes no call: whether the object exists shows when the link is opened.
+    pub async fn link(&self, key: &str, name: &str, lifetime: Duration) -> Result<String, ArtifactError> {
+        let config = PresigningConfig::expires_in(lifetime);
+        let config = config.map_err(|error| ArtifactError::because("link", &key, error.to_string()))?;
+        let request = self.client.get_object().bucket(&*self.bucket).key(key);
+        let request = request.response_content_disposition(format!("attachment; filename=\"{name}\""));
+        let request = request.response_content_type("application/octet-stream");
+        let signed = request.presigned(config).await;
+        signed.map(|signed| signed.uri().to_owned()).map_err(|error| ArtifactError::new("link", &key, &error))
     }
 
     /// Opens the object at `key`; `None` when it does not exist.

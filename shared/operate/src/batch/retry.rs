@@ -2,6 +2,8 @@
 
 use std::io::Write;
 
+use hooks_aws::clock::now_ms;
+use hooks_aws::ledger::{Lease, Ledger};
 use hooks_openai::BatchStatus;
 
 use super::answers::custom_id;
@@ -9,6 +11,9 @@ use super::lines::Line;
 use super::submit::MAX_METADATA;
 use super::{Answers, CodeCounts, Family, RETRY_OF, Sources};
 use crate::error::{OperateError, Result};
+
+/// Time for which one person retries a batch and others wait, in milliseconds.
+const LEASE: i64 = 10 * 60 * 1000;
 
 /// What a retry would do.
 #[derive(Clone, Debug, Default)]
@@ -33,6 +38,19 @@ pub struct RetryFile<W> {
     pub file: W,
     /// Error codes to repeat, [`MISSING`](super::MISSING) among them; all of them if empty.
     pub only: Vec<String>,
+}
+
+/// Takes the lease under which a batch is retried: two retries at a time would repeat the same requests twice. Others wait
+/// for ten minutes at most.
+///
+/// # Errors
+///
+/// Somebody else has it.
+pub async fn retry_lease(ledger: &Ledger, id: &str) -> Result<Lease> {
+    let lease = ledger.lease(&format!("batch-retry/{id}"), now_ms() + LEASE).await?;
+    lease.ok_or_else(|| {
+        OperateError::failed(format!("somebody else is retrying {id}")).hint("Try again in a few minutes.")
+    })
 }
 
 /// Writes the requests that have no answer, in the order of the input file and byte for byte.

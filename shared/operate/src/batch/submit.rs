@@ -13,6 +13,18 @@ use crate::error::{OperateError, Result};
 /// OpenAI's limits for metadata: number of entries, length of a name, length of a value.
 pub const MAX_METADATA: (usize, usize, usize) = (16, 64, 512);
 
+/// Reads an entry of metadata, `NAME=VALUE`, within OpenAI's limits. The error says what fits.
+pub fn metadata_entry(text: &str) -> std::result::Result<(String, String), String> {
+    let (_, longest_name, longest_value) = MAX_METADATA;
+    let fits = |text: &str, limit| text.chars().count() <= limit;
+    match text.split_once('=') {
+        Some((name, value)) if !name.is_empty() && fits(name, longest_name) && fits(value, longest_value) => {
+            Ok((name.to_owned(), value.to_owned()))
+        }
+        _ => Err(format!("metadata is NAME=VALUE, with at most {longest_name} and {longest_value} characters")),
+    }
+}
+
 /// Time limit of an upload. It ends much sooner if no data is sent.
 const UPLOAD_TIMEOUT: Duration = Duration::from_hours(2);
 
