@@ -22,12 +22,11 @@ def test_what_the_document_says_of_every_operation_is_so(stack: Stack, openai: S
             [
                 Path(sys.executable).with_name("schemathesis"), "run", f"{address}/api/openapi.json",
                 "--header", f"Authorization: Bearer {signed_in['token']}",
-                "--seed", "7", "--generation-deterministic", "--generation-database", "none",
+                "--seed", "7", "--generation-deterministic",
                 "--max-examples", "15", "--max-time", str(SECONDS), "--phases", "examples,coverage,fuzzing",
                 "--no-color", "--warnings", "off",
             ],
             cwd=tmp_path, env={"PATH": "/usr/bin:/bin", "HOME": str(tmp_path)}, capture_output=True, text=True,
             timeout=SECONDS + 60, check=False,
         )  # fmt: skip
-        assert ran.returncode == 0, ran.stdout[-20_000:]
-        assert "17 operations" in ran.stdout or "Operations:" in ran.stdout, ran.stdout[-2000:]
+        assert ran.returncode == 0, ran.stdout[-20_000:] + ran.stderr
