@@ -2,10 +2,10 @@
 //!
 //! Only a function can ask with its own role. `reconcile` is asked to; of the others the log tells.
 
-use aws_sdk_cloudwatchlogs::Client as Logs;
 use aws_sdk_lambda::Client as Lambda;
 use aws_sdk_lambda::primitives::Blob;
 use hooks_aws::clock::now_ms;
+use hooks_operate::log_lines::FunctionLog;
 use serde_json::{Value, json};
 
 use super::Findings;
@@ -15,6 +15,9 @@ use crate::error::{CliError, Result};
 
 /// Time in which a function that has work tries at least once more, in milliseconds.
 const LATELY: i64 = 3_600_000;
+
+/// Pages of an hour of a log that are read at most.
+const PAGES: usize = 100;
 
 /// Beginning of what a function says that has no access.
 const NO_ACCESS: &str = "there is no access to OpenAI";
@@ -31,7 +34,7 @@ pub(super) async fn check(context: &Context, findings: &mut Findings) -> bool {
     };
     match reconcile(context, stack).await {
         Ok(None) => {
-            findings.ok("identity", "reconcile gets tokens from OpenAI; without a key the endpoint is not checked")
+            findings.ok("identity", "reconcile gets tokens from OpenAI; without a key the endpoint is not checked");
         }
         Ok(Some(problem)) => findings.error("identity of reconcile", &problem, fix(&problem, stack, "reconcile")),
         Err(error) => findings.failed("identity of reconcile", error),
@@ -42,7 +45,7 @@ pub(super) async fn check(context: &Context, findings: &mut Findings) -> bool {
         .filter(|(output, name)| output.ends_with("FunctionName") && !OTHERS.iter().any(|other| name.ends_with(other)));
     for (_, name) in functions {
         let function = name.strip_prefix(&format!("{}-", stack.name)).unwrap_or(name);
-        match last_problem(context, name).await {
+        match last_problem(context, stack, function).await {
             Ok(None) => {}
             Ok(Some(problem)) => {
                 findings.error(format!("identity of {function}"), &problem, fix(&problem, stack, function));
@@ -73,21 +76,10 @@ async fn reconcile(context: &Context, stack: &Stack) -> Result<Option<String>> {
 }
 
 /// What was last in the way of a function.
-async fn last_problem(context: &Context, function: &str) -> Result<Option<String>> {
-    let request = Logs::new(context.aws().await?.sdk()).filter_log_events();
-    let request = request.log_group_name(format!("/aws/lambda/{function}")).start_time(now_ms() - LATELY);
-    let mut pages = request.filter_pattern(format!("\"{NO_ACCESS}\"")).into_paginator().send();
-    let mut last = None;
-    while let Some(page) = pages.next().await {
-        let page = page.map_err(|error| {
-            CliError::service(format!("could not read the log: {}", hooks_aws::cause(&error)))
-                .hint("Your AWS identity needs logs:FilterLogEvents on the function's log group.")
-        })?;
-        let lines = page.events.unwrap_or_default().into_iter();
-        let lines = lines.filter_map(|line| Some((line.timestamp, problem(&line.message?)?)));
-        last = lines.chain(last).max_by_key(|(time, _)| *time);
-    }
-    Ok(last.map(|(_, problem)| problem))
+async fn last_problem(context: &Context, stack: &Stack, function: &str) -> Result<Option<String>> {
+    let log = FunctionLog::new(context.aws().await?, &stack.name, function).saying(NO_ACCESS);
+    let lines = log.lines(now_ms() - LATELY, None, PAGES).await?;
+    Ok(lines.iter().rev().find_map(|line| problem(&line.text)))
 }
 
 /// The problem in a line of the log: a JSON object, one of whose texts has it.

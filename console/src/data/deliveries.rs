@@ -1,4 +1,4 @@
-//! Deliveries by the verifier's answer, as CloudWatch has counted them.
+//! Deliveries by the verifier's answer and handled events by category, as CloudWatch has counted them.
 
 use std::collections::BTreeMap;
 
@@ -8,10 +8,12 @@ use crate::console::Console;
 use hooks_operate::metrics::buckets;
 use hooks_operate::timestamp::{DAY_MILLIS, Timestamp};
 
-/// Deliveries in buckets of an hour or a day.
+/// Counts in buckets of an hour or a day.
 pub(crate) struct Deliveries {
-    /// By outcome: `accepted`, or the reason of the refusal.
+    /// Deliveries by outcome: `accepted`, or the reason of the refusal.
     pub(crate) outcomes: BTreeMap<String, Vec<u64>>,
+    /// Attempts at events by category.
+    pub(crate) handled: BTreeMap<String, Vec<u64>>,
     /// Names of the buckets.
     pub(crate) labels: Vec<String>,
     /// `Hour` or `Day`.
@@ -27,12 +29,14 @@ impl Deliveries {
         } else {
             (hours(24), 3_600, "Hour")
         };
-        let outcomes = buckets(&console.aws, &console.stack.name, "Deliveries", "outcome", &starts, period).await?;
+        let counted =
+            |metric, dimension| buckets(&console.aws, &console.stack.name, metric, dimension, &starts, period);
+        let (outcomes, handled) = tokio::try_join!(counted("Deliveries", "outcome"), counted("Handled", "category"))?;
         let label = |start: &i64| {
             let text = Timestamp(*start).text();
             if days { text[5..10].to_owned() } else { text[11..16].to_owned() }
         };
-        Ok(Self { outcomes, labels: starts.iter().map(label).collect(), unit })
+        Ok(Self { outcomes, handled, labels: starts.iter().map(label).collect(), unit })
     }
 
     /// Number of an outcome.

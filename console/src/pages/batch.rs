@@ -185,7 +185,7 @@ fn errors(page: &Page<'_>, object: &Object, more: &More) -> Markup {
                         th scope="row" { label { input type="checkbox" name="only" value=(code) checked[is_worth(code)]; " " code.id { bdi { (code) } } } }
                         td.number data-label="lines" { (count(*number)) }
                         td.wide { (crate::view::chart::progress(&[(*number, "hatch-bad")], all, &share(*number, all))) }
-                        td.end { (if is_worth(code) { "worth it" } else { "will fail again" }) }
+                        td.end.nowrap { (if is_worth(code) { "worth it" } else { "will fail again" }) }
                         td.full { @if let Some(message) = sample(code, "first_message") { bdi { (message) } } }
                         td { @if let Some(id) = sample(code, "first_custom_id") { a.id href=(lines::line_address(&address(&object.id), id)) { bdi { (id) } } } }
                     } } }

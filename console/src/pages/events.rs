@@ -350,7 +350,7 @@ fn nothing(filter: &Filter, list: &List) -> Markup {
 
 fn without(filter: &Filter, term: &Term) -> Markup {
     let operator = if term.excludes { "is not" } else { "is" };
-    html! { a.button href=(filter.without(term).address(PATH)) { "Without " (term.field) " " (operator) " " bdi { (term.value) } } }
+    html! { a.button href=(filter.without(term).address(PATH)) { span { "Without " (term.field) " " (operator) " " bdi { (term.value) } } } }
 }
 
 fn older(filter: &Filter, before: Option<i64>, list: &List) -> Markup {

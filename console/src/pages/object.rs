@@ -11,7 +11,7 @@ use maud::{Markup, html};
 use serde_json::Value;
 
 use super::events::{address, result};
-use super::objects::place;
+use super::objects::{named, place};
 use super::{Seen, sentence};
 use crate::console::Console;
 use crate::data::objects::{self, Object};
@@ -93,7 +93,7 @@ fn usage(kept: &Kept) -> Markup {
 
 fn content(page: &Page<'_>, category: Category, object: &Object, events: &[Entry], kept: Option<&Kept>) -> Markup {
     html! {
-        nav.path aria-label="Path" { a href={ (BASE) "/objects/" (category) } { (category) } " / " bdi { (crate::view::format::short(&object.id)) } }
+        nav.path aria-label="Path" { a href={ (BASE) "/objects/" (category) } { (named(category).0) } " / " bdi { (crate::view::format::short(&object.id)) } }
         div.heading { h1 { bdi { (crate::view::format::short(&object.id)) } } (large(object.status())) (page.freshness()) }
         p { (whole(&object.id, "the object's id")) }
         @if let Some(error) = object.text("error") { (say("bad", "failed", &sentence(error), &html! {})) }

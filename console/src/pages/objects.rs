@@ -24,7 +24,7 @@ use hooks_operate::models::{Alias, shutdown_date};
 use hooks_operate::timestamp::Timestamp;
 
 /// Name of the list, and what is said of an empty one.
-const fn named(category: Category) -> (&'static str, &'static str) {
+pub(super) const fn named(category: Category) -> (&'static str, &'static str) {
     match category {
         Category::Batch => ("Batches", "A batch is here as soon as its event was handled."),
         Category::Response => ("Responses", "A background response is kept as soon as it has ended."),

@@ -144,6 +144,7 @@ fn content(page: &Page<'_>, parts: &Parts, days: bool) -> Markup {
         (health(parts))
         (facts(parts))
         (deliveries(parts))
+        (handled(parts))
         (failures(parts))
         (categories(parts))
         div.columns { (overdue(parts)) (alerts(parts)) }
@@ -321,6 +322,31 @@ fn delivery_chart(deliveries: &Deliveries) -> Markup {
             p.note { "By " (deliveries.unit.to_lowercase()) ", UTC." @if bad > 0 { " Above accepted, below refused on a scale of its own." } }
             (figures("Deliveries by answer", &all, &buckets))
         }
+    }
+}
+
+/// Attempts at events, each category on a scale of its own.
+fn handled(parts: &Parts) -> Markup {
+    let Ok(counts) = &parts.deliveries else { return html! {} };
+    let buckets = Buckets { labels: &counts.labels, unit: counts.unit };
+    let series = counts.handled.iter().map(|(category, values)| Series {
+        name: category.clone(),
+        class: "fill-usual",
+        values: values.clone(),
+    });
+    let series: Vec<_> = series.collect();
+    let all: Vec<_> = series.iter().collect();
+    html! {
+        @if !series.is_empty() { section {
+            div.heading { h2 { "Attempts by category" } span.aside { "by " (counts.unit.to_lowercase()) ", as CloudWatch counts them; each on a scale of its own" } }
+            div.small-charts { @for one in &series {
+                figure {
+                    figcaption.small { a href={ (BASE) "/events?category=" (one.name) } { (one.name) } " " b { (count(one.sum())) } }
+                    div.chart { (bars(&[one], &buckets, 44, &format!("{} attempts of {}", count(one.sum()), one.name), false)) }
+                }
+            } }
+            (figures("Attempts by category", &all, &buckets))
+        } }
     }
 }
 

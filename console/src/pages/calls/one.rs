@@ -77,7 +77,7 @@ async fn content(page: &Page<'_>, seen: &Seen, detail: &Detail, told: &Markup) -
         @if is_open { (act::forms(page, detail)) }
         @if !detail.asked.is_empty() { (asked(&detail.asked)) }
         @match &kept {
-            Ok(kept) => (artifact_list(&kept.iter().map(String::as_str).collect::<Vec<_>>())),
+            Ok(kept) => (artifact_list(page.console, &kept.iter().map(String::as_str).collect::<Vec<_>>())),
             Err(failure) => (unreadable("The artifacts", failure)),
         }
         (commands(&the_commands(page, &record.id, is_open)))
