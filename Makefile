@@ -84,12 +84,13 @@ bench: $(VENV)/stamp need-cargo ## Measure every number of the README (QUICK=1: 
 	target/$(PROFILE)/batch-throughput $(if $(QUICK),--quick)
 	cargo build --workspace --profile local
 	$(PY) -m bench.python.call_latency $(if $(QUICK),--quick)
+	$(PY) -m bench.python.listen_latency
 	$(PY) -m bench.python.costs
 
 .PHONY: build
 build: $(VENV)/stamp need-cargo ## Build the deployable binaries: target/lambda/<function>/bootstrap (ARCH=x86_64 for Intel)
 	rustup target add $(RUST_TARGET)
-	source $(VENV)/bin/activate && cargo lambda build --release --target $(RUST_TARGET) $(FUNCTIONS:%=--package %)
+	source $(VENV)/bin/activate && cargo lambda build --release --target $(RUST_TARGET) $(FUNCTIONS:%=--bin %)
 
 .PHONY: cli
 cli: need-cargo ## Build the command line: target/release/openai-webhooks
@@ -99,7 +100,7 @@ cli: need-cargo ## Build the command line: target/release/openai-webhooks
 sam-local: local ## Run every function in Docker with sam local, on sample events (as root, starts a Docker if none runs)
 	rustup target add $(HOST_TARGET)
 	source $(VENV)/bin/activate && cargo lambda build --profile local --target $(HOST_TARGET) \
-		--lambda-dir target/sam-local $(FUNCTIONS:%=--package %)
+		--lambda-dir target/sam-local $(FUNCTIONS:%=--bin %)
 	@$(PY) -m infra.local.sam_local
 
 # `sam build` would build the functions one after the other, each with dependencies of its own features. So `sam deploy`
@@ -114,10 +115,10 @@ deploy: before-deploy package-$(PROFILE) ## Build and deploy into your AWS accou
 	$(BIN)/sam deploy --template-file $(PACKAGES)/template.yaml --config-file $(CURDIR)/samconfig.toml $(SAM_ARGS)
 
 .PHONY: dist
-dist: dist-$(PROFILE) ## Pack what a release has into dist: functions to deploy, the command line, docs, SHA256SUMS
+dist: dist-$(PROFILE) ## Pack what a release has into dist: functions to deploy, the command line, docs, SBOM, SHA256SUMS
 
 .PHONY: dist-release
-dist-release: $(VENV)/stamp cli
+dist-release: $(VENV)/stamp cli sbom
 	rm -rf $(DIST)
 	for arch in arm64 x86_64; do \
 		$(MAKE) build ARCH=$$arch; \
@@ -128,6 +129,19 @@ dist-release: $(VENV)/stamp cli
 dist-local: package-local
 	rm -rf $(DIST)
 	$(PY) -m infra.dist --arch $(HOST_ARCH) --packages $(PACKAGES) --cli target/local/openai-webhooks --out $(DIST)
+
+# The real AWS, with the credentials at hand, and with OPENAI_API_KEY the real OpenAI. PROFILE=local plays both here.
+.PHONY: acceptance
+acceptance: acceptance-$(PROFILE) ## Confirm what only an AWS account can, and remove it all (REGION=, DOMAIN= and ZONE=)
+
+.PHONY: acceptance-release
+acceptance-release: dist-release
+	@$(PY) -m infra.acceptance --dist $(DIST) $(if $(REGION),--region $(REGION)) $(if $(DOMAIN),--domain $(DOMAIN) --zone $(ZONE))
+
+.PHONY: acceptance-local
+acceptance-local: package-local
+	sed 's#CodeUri: functions/#CodeUri: #; s#!Ref Architecture\]#$(ARCH)]#' template.yaml > $(PACKAGES)/template.yaml
+	@$(PY) -m infra.acceptance --local
 
 .PHONY: package-release
 package-release: build
@@ -143,7 +157,7 @@ package-local: local
 sbom: $(TOOLS)/bin/cargo-cyclonedx ## List what each function and the command line are made of: target/sbom/*.cdx.json (CycloneDX)
 	PATH="$(CURDIR)/$(TOOLS)/bin:$$PATH" cargo cyclonedx --format json --spec-version 1.5 --target $(RUST_TARGET)
 	mkdir -p target/sbom
-	for name in $(FUNCTIONS); do mv functions/$$name/$$name.cdx.json target/sbom/; done
+	for name in $(FUNCTIONS); do mv functions/$$name/*.cdx.json target/sbom/$$name.cdx.json; done
 	mv cli/openai-webhooks.cdx.json target/sbom/
 	git ls-files --others --exclude-standard '*.cdx.json' | xargs --no-run-if-empty rm
 
@@ -157,7 +171,7 @@ reproducible: need-cargo ## Build one function twice and compare the bytes of it
 		target/reproducible-2/release/$(or $(FUNCTION),verifier)
 
 .PHONY: permissions
-permissions: local ## Take each permission of each consumer away, one at a time, and see the function refused
+permissions: local ## Take each permission of each function away, one at a time, and see the function refused
 	PERMISSIONS=all $(PY) -m pytest -n 2 tests/test_every_permission.py
 
 .PHONY: simulate

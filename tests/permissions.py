@@ -1,7 +1,12 @@
 """Permissions of the template's roles."""
 
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from copy import deepcopy
 from typing import Any
+
+from infra.local.stack import Stack
 
 
 def shared_policies(template: dict[str, Any], role: str) -> list[str]:
@@ -36,6 +41,38 @@ def take_away(template: dict[str, Any], role: str, action: str, sid: str | None 
     properties.pop("ManagedPolicyArns", None)
     document = {"Version": "2012-10-17", "Statement": left}
     properties["Policies"] = [{"PolicyName": role, "PolicyDocument": document}]
+
+
+@contextmanager
+def without(stack: Stack, role: str, sid: str, action: str) -> Iterator[None]:
+    """Take an action from one statement of a deployed role, and give it back in the end."""
+    iam, name = stack.emulator.client("iam"), stack.outputs[f"{role}Arn"].rsplit("/", 1)[-1]
+    attached = iam.list_attached_role_policies(RoleName=name)["AttachedPolicies"]
+    shared = {it["PolicyArn"]: _document(iam, it["PolicyArn"]) for it in attached}
+    names = iam.list_role_policies(RoleName=name)["PolicyNames"]
+    own = {it: iam.get_role_policy(RoleName=name, PolicyName=it)["PolicyDocument"] for it in names}
+    found = deepcopy([it for document in (*own.values(), *shared.values()) for it in document["Statement"]])
+    (statement,) = [it for it in found if it["Sid"] == sid and action in actions(it)]
+    statement["Action"] = [other for other in actions(statement) if other != action]
+    left = {"Version": "2012-10-17", "Statement": [it for it in found if it["Action"] != []]}
+    iam.put_role_policy(RoleName=name, PolicyName="without", PolicyDocument=json.dumps(left))
+    for policy in own:
+        iam.delete_role_policy(RoleName=name, PolicyName=policy)
+    for arn in shared:
+        iam.detach_role_policy(RoleName=name, PolicyArn=arn)
+    try:
+        yield
+    finally:
+        for policy, document in own.items():
+            iam.put_role_policy(RoleName=name, PolicyName=policy, PolicyDocument=json.dumps(document))
+        for arn in shared:
+            iam.attach_role_policy(RoleName=name, PolicyArn=arn)
+        iam.delete_role_policy(RoleName=name, PolicyName="without")
+
+
+def _document(iam: Any, arn: str) -> dict[str, Any]:
+    version = iam.get_policy(PolicyArn=arn)["Policy"]["DefaultVersionId"]
+    return iam.get_policy_version(PolicyArn=arn, VersionId=version)["PolicyVersion"]["Document"]
 
 
 def _either(listed: dict[str, Any]) -> list[dict[str, Any]]:

@@ -52,14 +52,16 @@ def test_every_alarm_has_a_runbook_and_is_named_in_it() -> None:
     names = {it["Properties"]["AlarmName"]["Fn::Sub"].removeprefix("${AWS::StackName}-") for it in ALARMS.values()}
     page = (ROOT / "docs" / "operations.md").read_text()
 
-    assert set(re.findall(r"### STACK-(\S+)\n", page)) == {*names, "events-may-be-lost"}
+    runbooks, _, tried = page.partition("### How each alarm was tried")
+    assert set(re.findall(r"### STACK-(\S+)\n", runbooks)) == {*names, "events-may-be-lost"}
+    assert set(re.findall(r"\n\| `([\w-]+)` \|", tried.partition("\n## ")[0])) == {*names, "events-may-be-lost"}
 
 
 @pytest.mark.stack(**ALL)
 def test_every_alarm_on_a_metric_is_set_off_by_that_metric(stack: Stack) -> None:
     cloudwatch = stack.emulator.client("cloudwatch")
     simple = {name: alarm for name, alarm in described(stack).items() if not alarm.get("Metrics")}
-    assert len(simple) == 6
+    assert len(simple) == 8
 
     for name, alarm in simple.items():
         datum = {"MetricName": alarm["MetricName"], "Dimensions": alarm["Dimensions"]}
@@ -164,7 +166,11 @@ def matches(pattern: str, line: dict[str, Any]) -> bool:
 
 def test_every_failed_invocation_of_every_function_is_counted() -> None:
     resources = template()["Resources"]
-    filters = [it["Properties"] for it in resources.values() if it["Type"] == "AWS::Logs::MetricFilter"]
+    filters = [
+        it["Properties"]
+        for name, it in resources.items()
+        if it["Type"] == "AWS::Logs::MetricFilter" and name != "ThrottledFilter"
+    ]
     groups = {it["LogGroupName"]["Ref"] for it in filters}
     # The rotation has an alarm of its own.
     assert groups == {f"{logical(name)}LogGroup" for name in functions()} - {"RotateLogGroup"}
@@ -178,6 +184,21 @@ def test_every_failed_invocation_of_every_function_is_counted() -> None:
         counted = {status: matches(it["FilterPattern"], json.loads(line % status)) for line, status in REPORTS}
         assert counted == {"timeout": True, "error": True, "failure": True, "success": False}
         assert not matches(it["FilterPattern"], {"level": "ERROR", "message": "cannot queue the event"})
+
+
+def test_what_api_gateway_throttles_is_counted() -> None:
+    resources = template()["Resources"]
+    properties, alarm = resources["ThrottledFilter"]["Properties"], ALARMS["ThrottledAlarm"]["Properties"]
+    assert properties["LogGroupName"] == {"Ref": "ApiLogGroup"}
+    (transformation,) = properties["MetricTransformations"]
+    assert (transformation["MetricNamespace"], transformation["MetricName"]) == (
+        alarm["Namespace"],
+        alarm["MetricName"],
+    )
+    form = resources["ApiStage"]["Properties"]["AccessLogSettings"]["Format"]
+    for status, counted in (("429", True), ("200", False), ("503", False), ("-", False)):
+        line = re.sub(r"\$context\.[\w.]+", "-", form.replace("$context.status", status))
+        assert matches(properties["FilterPattern"], json.loads(line)) == counted, status
 
 
 # Dead letters and secrets ---------------------------------------------------------------------------------------------
@@ -277,7 +298,7 @@ def test_one_alarm_over_all_rings_with_each_that_comes_before_a_loss(stack: Stac
         assert set_state(alarm, state) == "ALARM", alarm
         assert set_state(alarm, "OK") == "OK", alarm
     assert rings.keys() == {
-        "api-errors", "refused", "function-errors", "dead-letters", "reconcile-stopped", "oldest-event"
+        "api-errors", "refused", "throttled", "function-errors", "dead-letters", "reconcile-stopped", "oldest-event"
     }  # fmt: skip
 
 

@@ -82,7 +82,7 @@ def test_every_call_of_an_event_is_counted(stack: Stack, openai: StandIn) -> Non
         assert (amounts["sqs"], amounts["s3_put"], amounts["dynamodb_write"]) == (3, 1, 5)
 
         costs = idle.idle(stack, recorder)
-        assert {name: costs.amounts[name] for name in ("secret", "alarm")} == {"secret": 3, "alarm": 14}
+        assert {name: costs.amounts[name] for name in ("secret", "alarm")} == {"secret": 3, "alarm": 16}
         # 730 hours with a run every quarter of an hour, and one every six hours.
         assert round(costs.amounts["scheduler"], 1) == round(costs.amounts["lambda_request"], 1) == 3041.7
         assert costs.amounts["dynamodb_read"] > 0
@@ -138,7 +138,7 @@ def test_a_stack_without_events_pays_for_what_is_deployed(make_stack: MakeStack)
     stack = make_stack(fill_secrets=False, BatchMaximumConcurrency="2", FileEnabled="false")
     amounts = standing(stack).amounts
     # Five pollers at the limited queue, none at the disabled one, two at each of the others; a request every 20 s.
-    assert amounts == {"secret": 3, "alarm": 13, "sqs": (5 + 7 * 2) * 730 * 180}
+    assert amounts == {"secret": 3, "alarm": 15, "sqs": (5 + 7 * 2) * 730 * 180}
 
 
 def test_a_resource_of_an_unknown_cost_fails(make_stack: MakeStack) -> None:

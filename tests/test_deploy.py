@@ -13,11 +13,11 @@ from infra.local.stand_in import StandIn
 from tests.conftest import MakeStack
 from tests.permissions import actions, shared_policies, statements, take_away
 
-MANAGERS = {"register", "rotate", "reconcile", "supervisor"}
-"""The functions that handle no category: for the endpoint, for what it has not delivered, and for calls."""
+MANAGERS = {"register", "rotate", "reconcile", "supervisor", "console"}
+"""The functions that handle no category: for the endpoint, for what it has not delivered, for calls and for people."""
 
 
-ANYWHERE = {"SendTraces", "GetIdentityToken"}
+ANYWHERE = {"SendTraces", "GetIdentityToken", "ReadMetrics", "ListConsumers"}
 """Statements whose actions AWS allows on `*` alone."""
 
 

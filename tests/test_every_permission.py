@@ -1,99 +1,123 @@
-"""Each permission of each consumer is needed: taken away alone, the function says that it was refused.
+"""Each permission of each function is needed: taken away alone, the function is refused and says so.
 
 The cases are made from the template, so a permission that is added is tested, or listed here with the reason why not.
-`make permissions` plays all of them, `make test` those of two categories.
+`make permissions` plays all of them, `make test` those of three functions.
 """
 
 import os
-from collections.abc import Callable
+from collections.abc import Iterator
 
 import pytest
 
-from bench.python.plays import CALL_POLICY, PLAYS
 from infra.local import deploy
-from infra.local.stack import CATEGORIES, Stack, logical
+from infra.local.emulator import Emulator
+from infra.local.stack import logical
 from infra.local.stand_in import StandIn
-from tests.conftest import MakeStack
-from tests.permissions import actions, statements, take_away
+from tests.needs import Stacks
+from tests.permissions import actions, statements, without
 from tests.waiting import wait_until
 
 ALL = os.environ.get("PERMISSIONS") == "all"
+SHORT = ("verifier", "file", "register")
 
 NOT_SHOWN = {
     "WriteLogs": "the emulator writes a function's log without its role",
     "ReceiveEvents": "the emulator's event source works without the role, except for what the function calls itself",
+    "ReceiveWatchdogs": "the same",
     "UseKey": "with KmsKeyArn only; the emulator's services use a key without permission",
     "SendTraces": "with Tracing only; the emulator has no X-Ray",
-    "GetIdentityToken": "tests/test_workload_identity.py",
-    "SendWatchdogs": "with a policy that has a supervisor only; tests of the supervisor",
-    "StartSupervisors": "with a policy that has a supervisor only; tests of the supervisor",
+    "InvokeReconcile": "the emulator's Scheduler invokes without the role",
 }
 """Statements that this test says nothing about, and why."""
 
 BY_THE_FUNCTION = "sqs:ChangeMessageVisibility"
 """Of the event source's actions the one that the function calls itself."""
 
-RARE = {"s3:AbortMultipartUpload": "after an upload of several parts that failed; tests/test_batch.py"}
+RARE = {("supervisor", "s3:AbortMultipartUpload"): "a recording of more than 8 MiB that breaks off"}
+
+
+def roles() -> dict[str, str]:
+    """Logical ids of the template's roles, each with the name of its function."""
+    resources = deploy.template()["Resources"]
+    named = {f"{logical(function)}Role": function for function in deploy.functions()}
+    return {name: named.get(name, name) for name, it in resources.items() if it["Type"] == "AWS::IAM::Role"}
 
 
 def cases() -> list[tuple[str, str, str]]:
-    """Category, statement and action of every permission of a consumer that a play can show."""
+    """Function, statement and action of every permission that a play can show."""
     template = deploy.template()
-    found = []
-    for category in CATEGORIES:
-        for statement in statements(template, f"{logical(category)}Role"):
-            for action in actions(statement):
-                shown = statement["Sid"] not in NOT_SHOWN or action == BY_THE_FUNCTION
-                # The archive calls nobody, so nothing of it waits; S3 as the policy's place is another parameter.
-                other = (category, action) in (("archive", BY_THE_FUNCTION), ("realtime", "s3:GetObject"))
-                if shown and not other and action not in RARE:
-                    found.append((category, statement["Sid"], action))
-    return found
+    return [
+        (function, statement["Sid"], action)
+        for role, function in roles().items()
+        for statement in statements(template, role)
+        for action in actions(statement)
+        if (statement["Sid"] not in NOT_SHOWN or action == BY_THE_FUNCTION) and (function, action) not in RARE
+    ]
 
 
-SHORT = ("file", "archive")
+@pytest.fixture(scope="module")
+def openai(tmp_path_factory: pytest.TempPathFactory) -> Iterator[StandIn]:
+    with StandIn(tmp_path_factory.mktemp("openai")) as started:
+        yield started
+
+
+@pytest.fixture(scope="module")
+def stacks(emulator: Emulator, openai: StandIn, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stacks]:
+    made = Stacks(emulator, openai, tmp_path_factory.mktemp("tools"))
+    with made.cloudformation:
+        yield made
+        for stack in made.made:
+            stack.delete()
+
+
+def is_keyless(sid: str, action: str) -> bool:
+    """Whether the permission is one of the stack with workload identity and the policy in S3."""
+    return (sid, action) in (("GetIdentityToken", "sts:GetWebIdentityToken"), ("ReadCallPolicy", "s3:GetObject"))
 
 
 @pytest.mark.parametrize(
-    ("category", "sid", "action"), [case for case in cases() if ALL or case[0] in SHORT], ids="-".join
+    ("function", "sid", "action"),
+    [
+        pytest.param(*case, id="-".join(case))
+        for case in cases()
+        if ALL or (case[0] in SHORT and not is_keyless(*case[1:]))
+    ],
 )
-def test_without_a_permission_the_function_is_refused(
-    make_stack: MakeStack, openai: StandIn, category: str, sid: str, action: str
-) -> None:
-    template = deploy.template()
-    take_away(template, f"{logical(category)}Role", action, sid)
-    stack = make_stack(template=template)
-    stack.set_call_policy(CALL_POLICY)
+def test_without_a_permission_the_function_is_refused(stacks: Stacks, function: str, sid: str, action: str) -> None:
+    stack = stacks.keyless if is_keyless(sid, action) else stacks.usual
+    before = len(stack.logs(function))
+    try:
+        with without(stack, f"{logical(function)}Role", sid, action):
+            stacks.play(stack, function, sid, action)
+            wait_until(f"{function} is refused {action}", lambda: refusals(stack.logs(function)[before:], action))
+    finally:
+        stacks.clean_up(stack, function)
 
-    _scenario(action)(stack, openai, category)
 
-    def refused() -> list[str]:
-        return [line for line in stack.logs(category) if "AccessDenied" in line or "AuthorizationError" in line]
+def refusals(lines: list[str], action: str) -> list[str]:
+    """Lines that say that AWS has refused this action, or has refused one and did not say which."""
+    denied = [line for line in lines if "AccessDenied" in line or "AuthorizationError" in line]
+    return [line for line in denied if "not authorized to perform" not in line or f"perform: {action} " in line]
 
-    assert wait_until("the function was refused", refused)
+
+@pytest.mark.parametrize("function", [it for it in deploy.functions() if ALL or it in SHORT])
+def test_with_all_its_permissions_the_function_is_refused_nothing(stacks: Stacks, function: str) -> None:
+    stack = stacks.usual
+    before = len(stack.logs(function))
+    wanted = [it for it in cases() if it[0] == function and not is_keyless(*it[1:]) and it[2] != BY_THE_FUNCTION]
+    # A rotation is all that the function does, and takes half a minute.
+    for _, sid, action in wanted[:1] if function == "rotate" else wanted:
+        stacks.play(stack, function, sid, action)
+    wait_until("it has done something", lambda: len(stack.logs(function)) > before)
+
+    assert not [line for line in stack.logs(function)[before:] if "AccessDenied" in line]
+    stacks.clean_up(stack, function)
 
 
 def test_every_statement_is_shown_or_has_a_reason() -> None:
     template = deploy.template()
-    sids = {it["Sid"] for category in CATEGORIES for it in statements(template, f"{logical(category)}Role")}
+    sids = {it["Sid"] for role in roles() for it in statements(template, role)}
     assert {sid for _, sid, _ in cases()} | NOT_SHOWN.keys() >= sids
     assert NOT_SHOWN.keys() <= sids
-    assert len(cases()) >= 50
-
-
-def _scenario(action: str) -> Callable[[Stack, StandIn, str], None]:
-    match action:
-        # What cannot be read is given up at once, and people are told.
-        case "sqs:SendMessage" | "sns:Publish":
-            return lambda stack, _, category: stack.send(category, "no JSON", {"webhook-id": "wh_1"})
-        case "sqs:ChangeMessageVisibility":
-            return _without_a_key
-        case _:
-            return lambda _, openai, category: PLAYS[category][1](openai)() and None
-
-
-def _without_a_key(stack: Stack, openai: StandIn, category: str) -> None:
-    """An event that is tried again later."""
-    stack.set_secret("api-key", "unset")
-    openai.fault("GET /v1/files/{id}", "status", status=500)
-    PLAYS[category][1](openai)()
+    assert {function for function, _, _ in cases()} == set(deploy.functions())
+    assert len(cases()) >= 90

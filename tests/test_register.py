@@ -1,11 +1,8 @@
 """A stack that registers its endpoint at OpenAI: what becomes of it from the first deployment to the last."""
 
 import json
-import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import Any
 
 import openai as sdk
 import pytest
@@ -15,7 +12,7 @@ from infra.local.stack import Stack
 from infra.local.stand_in import API_KEY, Json, StandIn
 from tests.batches import finish, handled, new_batch
 from tests.permissions import take_away
-from tests.registering import Registering
+from tests.registering import CloudFormation, Registering, properties
 from tests.rotations import rotated
 from tests.waiting import wait_until
 
@@ -147,43 +144,33 @@ def test_an_answer_of_openai_that_gets_lost_makes_no_second_endpoint(registering
 
 
 def test_a_repeated_request_makes_no_second_endpoint_and_both_are_answered(
-    registering: Registering, openai: StandIn, cloudformation: "CloudFormation"
+    registering: Registering, openai: StandIn, cloudformation: CloudFormation
 ) -> None:
     stack = registering.deploy()
     endpoint = registering.endpoint()
-    properties = {
-        "Name": stack.name,
-        "Url": stack.url(),
-        "EventTypes": "",
-        "SigningSecretArn": stack.secret_id("project"),
-    }
+    asked_for = properties(stack)
 
-    answers = [cloudformation.ask(stack, "Create", properties) for _ in range(2)]
+    answers = [cloudformation.ask(stack, "Create", asked_for) for _ in range(2)]
 
     assert [answer["Status"] for answer in answers] == ["SUCCESS", "SUCCESS"]
     assert {answer["PhysicalResourceId"] for answer in answers} == {endpoint["id"]}
     assert registering.endpoint()["signing_secrets"][0] == stored(stack)
     assert answers_a_test(openai, endpoint)
     # What CloudFormation sends when no answer to its first request has reached it.
-    deleted = cloudformation.ask(stack, "Delete", properties, "made-up-by-cloudformation")
+    deleted = cloudformation.ask(stack, "Delete", asked_for, "made-up-by-cloudformation")
     assert (deleted["Status"], openai.endpoints()) == ("SUCCESS", [])
 
 
 def test_two_requests_and_a_rotation_at_once_leave_one_endpoint_whose_newest_secret_is_stored(
-    registering: Registering, openai: StandIn, cloudformation: "CloudFormation"
+    registering: Registering, openai: StandIn, cloudformation: CloudFormation
 ) -> None:
     rotation = rotated(registering)
     stack = rotation.stack
     openai.sdk().webhooks.delete(rotation.endpoint_id)
-    properties = {
-        "Name": stack.name,
-        "Url": stack.url(),
-        "EventTypes": "",
-        "SigningSecretArn": stack.secret_id("project"),
-    }
+    asked_for = properties(stack)
 
     with ThreadPoolExecutor(2) as pool:
-        asked = [pool.submit(cloudformation.ask, stack, "Create", properties) for _ in range(2)]
+        asked = [pool.submit(cloudformation.ask, stack, "Create", asked_for) for _ in range(2)]
         answers = [one.result() for one in asked]
     assert {answer["PhysicalResourceId"] for answer in answers} == {registering.endpoint()["id"]}
     assert registering.endpoint()["signing_secrets"][0] == stored(stack)
@@ -191,7 +178,7 @@ def test_two_requests_and_a_rotation_at_once_leave_one_endpoint_whose_newest_sec
     stack.set_environment("rotate", ENDPOINT_ID=registering.endpoint()["id"])
     version = rotation.begin()
     with ThreadPoolExecutor(2) as pool:
-        create = pool.submit(cloudformation.ask, stack, "Create", properties)
+        create = pool.submit(cloudformation.ask, stack, "Create", asked_for)
         rotate = pool.submit(rotation.step, "createSecret", version)
         assert create.result()["Status"] == "SUCCESS"
         refused = rotate.exception()
@@ -299,55 +286,8 @@ def test_a_stack_whose_key_is_not_good_any_more_can_be_deleted_and_leaves_its_en
         openai.sdk("sk-revoked").webhooks.list()
 
 
-# CloudFormation, for what it does only when something goes wrong -----------------------------------------------------
-
-
-class CloudFormation:
-    """Sends requests to the function as CloudFormation does, and takes the answers."""
-
-    def __init__(self, port: int, answers: list[Json]) -> None:
-        """The answers that are put to this port come into this list."""
-        self._port, self._answers = port, answers
-
-    def ask(self, stack: Stack, kind: str, properties: Json, physical_id: str | None = None) -> Json:
-        """Send a request and answer what it was answered."""
-        event: dict[str, Any] = {
-            "RequestType": kind,
-            "RequestId": "c0ffee",
-            "ResponseURL": f"http://127.0.0.1:{self._port}/answer",
-            "StackId": f"arn:aws:cloudformation:us-east-1:000000000000:stack/{stack.name}/1",
-            "LogicalResourceId": "ProjectEndpoint",
-            "ResourceType": "Custom::OpenAIWebhookEndpoint",
-            "ResourceProperties": properties,
-        }
-        if physical_id is not None:
-            event["PhysicalResourceId"] = physical_id
-        function = stack.outputs["RegisterFunctionName"]
-        run = stack.emulator.client("lambda").invoke(FunctionName=function, Payload=json.dumps(event))
-        assert "FunctionError" not in run, run["Payload"].read()
-        answer = self._answers.pop()
-        assert {name: answer[name] for name in ("RequestId", "StackId", "LogicalResourceId")} == {
-            name: event[name] for name in ("RequestId", "StackId", "LogicalResourceId")
-        }
-        return answer
-
-
 @pytest.fixture
 def cloudformation() -> Iterator[CloudFormation]:
     """A CloudFormation that the test plays."""
-    answers: list[Json] = []
-
-    class Handler(BaseHTTPRequestHandler):
-        def do_PUT(self) -> None:
-            answers.append(json.loads(self.rfile.read(int(self.headers["content-length"]))))
-            self.send_response(200)
-            self.send_header("content-length", "0")
-            self.end_headers()
-
-        def log_message(self, *_: object) -> None:
-            pass
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    yield CloudFormation(server.server_port, answers)
-    server.shutdown()
+    with CloudFormation() as played:
+        yield played

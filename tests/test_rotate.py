@@ -275,11 +275,18 @@ def test_a_stack_that_does_not_manage_its_endpoint_has_no_function_for_it(stack:
 
 
 def test_a_failed_step_alerts(registering: Registering) -> None:
-    stack = registering.deploy()
-    found = stack.emulator.client("cloudwatch").describe_alarms(AlarmNames=[f"{stack.name}-rotation-errors"])
+    it = rotated(registering)
+    stack, watch = it.stack, Watch(it.stack)
+    with pytest.raises(StepError):
+        it.step("noStep", it.begin())
 
-    (alarm,) = found["MetricAlarms"]
+    # The emulator counts the error, and looks at its alarms when somebody sends a value.
+    cloudwatch = stack.emulator.client("cloudwatch")
+    cloudwatch.put_metric_data(Namespace="Test", MetricData=[{"MetricName": "Any", "Value": 1.0}])
+    (alarm,) = cloudwatch.describe_alarms(AlarmNames=[f"{stack.name}-rotation-errors"])["MetricAlarms"]
 
+    assert alarm["StateValue"] == "ALARM"
+    wait_until("people are told", lambda: [it for it in watch.alerts() if "rotation-errors" in it.message])
     assert (alarm["Namespace"], alarm["MetricName"], alarm["Statistic"]) == ("AWS/Lambda", "Errors", "Sum")
     assert alarm["Dimensions"] == [{"Name": "FunctionName", "Value": f"{stack.name}-rotate"}]
     assert alarm["AlarmActions"] == [stack.outputs["AlertsTopicArn"]]

@@ -1,9 +1,13 @@
 """Supervisors as containers: the same binary without Lambda, which takes its sessions from the queue."""
 
+import datetime
 import json
 import subprocess
+import threading
 from collections.abc import Callable, Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from typing import ClassVar
 
 import pytest
 
@@ -21,11 +25,11 @@ POLICY = {
 
 
 @pytest.fixture
-def run(tmp_path: Path) -> Iterator[Callable[[Stack, StandIn], subprocess.Popen[bytes]]]:
+def run(tmp_path: Path) -> Iterator[Callable[..., subprocess.Popen[bytes]]]:
     """Starts containers' processes, and stops them."""
     started: list[subprocess.Popen[bytes]] = []
 
-    def start(stack: Stack, openai: StandIn) -> subprocess.Popen[bytes]:
+    def start(stack: Stack, openai: StandIn, credentials_url: str | None = None) -> subprocess.Popen[bytes]:
         environment = {
             "AWS_ENDPOINT_URL": stack.emulator.endpoint_url,
             "AWS_REGION": REGION,
@@ -39,6 +43,9 @@ def run(tmp_path: Path) -> Iterator[Callable[[Stack, StandIn], subprocess.Popen[
             "ALERTS_TOPIC_ARN": stack.outputs["AlertsTopicArn"],
             "QUEUE_URL": stack.outputs["SupervisorQueueUrl"],
         }
+        if credentials_url is not None:
+            del environment["AWS_ACCESS_KEY_ID"], environment["AWS_SECRET_ACCESS_KEY"]
+            environment["AWS_CONTAINER_CREDENTIALS_FULL_URI"] = credentials_url
         with (tmp_path / f"container-{len(started)}.log").open("wb") as log:
             started.append(subprocess.Popen([BINARIES / "supervisor"], env=environment, stdout=log, stderr=log))
         return started[-1]
@@ -51,7 +58,7 @@ def run(tmp_path: Path) -> Iterator[Callable[[Stack, StandIn], subprocess.Popen[
 
 @pytest.mark.stack(SupervisorHost="container")
 def test_a_container_takes_calls_and_hands_them_over_when_it_stops(
-    stack: Stack, openai: StandIn, run: Callable[[Stack, StandIn], subprocess.Popen[bytes]]
+    stack: Stack, openai: StandIn, run: Callable[..., subprocess.Popen[bytes]]
 ) -> None:
     first = run(stack, openai)
     stack.set_call_policy(json.dumps(POLICY))
@@ -75,3 +82,41 @@ def test_a_container_takes_calls_and_hands_them_over_when_it_stops(
         assert call.said().count("Welcome.") == 1
     assert first.wait(timeout=60) == 0
     assert second.poll() is None
+
+
+class Credentials(BaseHTTPRequestHandler):
+    """The host of a container, which gives it credentials that soon expire."""
+
+    given: ClassVar[list[str]] = []
+
+    def do_GET(self) -> None:
+        """Give credentials for some minutes."""
+        expires = datetime.datetime.now(datetime.UTC) + datetime.timedelta(minutes=6)
+        self.given.append(self.path)
+        body = {
+            "AccessKeyId": ACCESS_KEY,
+            "SecretAccessKey": ACCESS_KEY,
+            "Token": "session",
+            "Expiration": expires.strftime("%Y-%m-%dT%H:%M:%SZ"),
+        }
+        self.send_response(200)
+        self.send_header("Content-Type", "application/json")
+        self.end_headers()
+        self.wfile.write(json.dumps(body).encode())
+
+    def log_message(self, format: str, *args: object) -> None:
+        """Say nothing."""
+
+
+@pytest.mark.stack(SupervisorHost="container")
+def test_a_container_takes_the_credentials_of_its_host(
+    stack: Stack, openai: StandIn, run: Callable[..., subprocess.Popen[bytes]]
+) -> None:
+    with ThreadingHTTPServer(("127.0.0.1", 0), Credentials) as host:
+        threading.Thread(target=host.serve_forever, daemon=True).start()
+        run(stack, openai, f"http://127.0.0.1:{host.server_port}/credentials")
+        stack.set_call_policy(json.dumps(POLICY))
+        call = Call(stack, openai, "realtime", {"script": [{"await": "attach"}, {"wait": 2000}, "hang_up"]})
+        assert call.ended()["summary"]["reason"] == "remote_hangup"
+        host.shutdown()
+    assert "/credentials" in Credentials.given

@@ -1,5 +1,6 @@
 """No API key at all: the functions take short-lived tokens for their own roles."""
 
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -9,8 +10,9 @@ from infra.local.stack import Stack, new_signing_secret
 from infra.local.stand_in import StandIn
 from infra.local.watch import Watch
 from tests.batches import finish, handled, new_batch
+from tests.cli import Cli
 from tests.conftest import MakeStack
-from tests.permissions import take_away
+from tests.permissions import take_away, without
 from tests.waiting import wait_until
 
 PROVIDER, ACCOUNT = "idp_1", "svc_1"
@@ -132,3 +134,41 @@ def test_without_the_permission_sts_gives_no_token(make_stack: MakeStack, openai
     wait_until("the log says so", refused)
     assert exchanges(openai) == 0
     assert watch.outcomes() == []
+
+
+def test_doctor_explains_each_refusal_of_reconcile_and_of_the_others(
+    keyless: Stack, openai: StandIn, tmp_path: Path
+) -> None:
+    cli = Cli(keyless, home=tmp_path)
+
+    def identities() -> dict[str, dict[str, Any]]:
+        found = cli.run("doctor", "--json").json()["findings"]
+        return {it["check"]: it for it in found if it["check"].startswith("identity")}
+
+    assert {name: it["level"] for name, it in identities().items()} == {"identity": "ok"}
+    for changes, words, fix in (
+        ({"identity_provider_id": "idp_2"}, "invalid_client", "OpenAIIdentityProviderId is idp_1"),
+        ({"service_account_id": "svc_2"}, "invalid_target", "OpenAIServiceAccountId is svc_1"),
+        ({"subjects": ["arn:aws:iam::999999999999:"]}, "invalid_grant", keyless.outputs["ReconcileRoleArn"]),
+        ({"permissions": ["api.files.read"]}, "invalid_scope", "lists for reconcile"),
+    ):
+        set_up(openai, **changes)
+        found = identities()
+        assert list(found) == ["identity of reconcile"], words
+        assert words in found["identity of reconcile"]["detail"]
+        assert fix in found["identity of reconcile"]["fix"]
+        assert found["identity of reconcile"]["level"] == "error"
+    finish(openai, new_batch(openai))
+    wait_until("the log says so", lambda: [line for line in keyless.logs("batch") if "invalid_scope" in line])
+    set_up(openai)
+    found = identities()
+    assert list(found) == ["identity", "identity of batch"]
+    assert "lists for batch" in found["identity of batch"]["fix"]
+
+    openai.fault("POST /oauth/token", "status", status=503)
+    assert "Nothing to set up" in identities()["identity of reconcile"]["fix"]
+    openai.clear_faults()
+    with without(keyless, "ReconcileRole", "GetIdentityToken", "sts:GetWebIdentityToken"):
+        refused = identities()["identity of reconcile"]
+    assert "AccessDenied" in refused["detail"]
+    assert keyless.outputs["ReconcileRoleArn"] in refused["fix"]

@@ -17,6 +17,7 @@ use tokio::time::Instant;
 
 use crate::Result;
 use crate::http::gate::gate;
+use crate::http::loopback::Loopback;
 use crate::http::session::{Caller, Door, Role};
 use crate::{api, pages};
 use hooks_operate::dead_letters::DeadLetterQueue;
@@ -82,8 +83,8 @@ impl Console {
 
     /// The router at this port of loopback, for the person `name`, and the token of the link that lets them in once.
     pub(crate) fn router(self, port: u16, name: &str, role: Role) -> Result<(Router, String)> {
-        let (door, link) = Door::new(port, name, role)?;
-        Ok((router(App { console: self, door }), link))
+        let (door, link) = Loopback::new(port, name, role)?;
+        Ok((router(App { console: self, door: Door::Loopback(door) }), link))
     }
 
     /// The URL of a category's queue.
@@ -160,11 +161,13 @@ impl App {
     /// The line that is kept of each sign-in and of each act.
     #[expect(clippy::unused_self, reason = "every audit line goes through this")]
     pub(crate) fn audit(&self, what: &str, caller: &Caller, path: &str) {
-        tracing::info!(who = %caller.name, role = caller.role.word(), path, "console: {what}");
+        let (who, role) = (&caller.name, caller.role.word());
+        tracing::info!(%who, role, from = %caller.source, path, "console: {what}");
     }
 }
 
-fn router(app: App) -> Router {
+/// The router of pages and API.
+pub(crate) fn router(app: App) -> Router {
     let app = Arc::new(app);
     let router = Router::new().merge(pages::router()).merge(api::router());
     router.layer(middleware::from_fn_with_state(Arc::clone(&app), gate)).with_state(app)

@@ -129,7 +129,7 @@ def _pause(deadline: float, name: str) -> None:
 def _code(binary: Path) -> tuple[bytes, str]:
     """Zip of a function, and its digest."""
     if not binary.is_file():
-        raise DeployError(f"{binary} does not exist. Build it: cargo build --profile local -p {binary.name}")
+        raise DeployError(f"{binary} does not exist. Build it: cargo build --profile local --bin {binary.name}")
     return _zip(binary, binary.stat().st_mtime_ns)
 
 

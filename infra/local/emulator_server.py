@@ -10,7 +10,9 @@
 - Parameters below a path are read by permission for that path, as at AWS, and not for everything.
 - An alarm on an expression is kept, with its metrics. Nobody evaluates it.
 - A request for one item of a table carries the condition key `dynamodb:LeadingKeys`.
+- A function that is invoked by an alias is told so, by the ARN in its context.
 - A wildcard of a policy stands for any characters, line breaks among them.
+- An origin of CloudFront that is a domain before an HTTP API is reached here, without TLS.
 """
 
 import functools
@@ -22,7 +24,7 @@ from typing import Any
 
 from ministack import app
 from ministack.core import iam_actions, iam_evaluator
-from ministack.services import lambda_svc
+from ministack.services import apigateway_v1, cloudfront, lambda_svc
 from ministack.services.cloudformation import provisioners
 
 _EXPRESSION = {"Namespace": "expression", "MetricName": "expression"}
@@ -54,6 +56,11 @@ def main() -> None:
     context = iam_actions.dynamodb_service_context
     iam_actions.dynamodb_service_context = lambda body: {**context(body), **_leading_keys(body)}
 
+    record = lambda_svc._effective_func_record_for_qualifier
+    lambda_svc._effective_func_record_for_qualifier = lambda func, qualifier: _by_alias(
+        *record(func, qualifier), alias=qualifier if func and qualifier in func.get("aliases", {}) else None
+    )
+
     pattern = iam_evaluator._fnmatch_compile
 
     @functools.cache
@@ -62,6 +69,15 @@ def main() -> None:
         return re.compile(compiled.pattern, compiled.flags | re.DOTALL)
 
     iam_evaluator._fnmatch_compile = any_character
+
+    target = cloudfront._origin_connect_target
+
+    def reached_here(origin: dict[str, Any], over_tls: bool) -> tuple[str, int, bool]:
+        if origin["domain_name"] in apigateway_v1._domain_names:
+            return "127.0.0.1", int(os.environ["GATEWAY_PORT"]), False
+        return target(origin, over_tls)
+
+    cloudfront._origin_connect_target = reached_here
 
     app.main()
 
@@ -76,6 +92,11 @@ def _reachable(create: Any) -> Any:
         return api_id, attributes | {"ApiEndpoint": url}
 
     return created
+
+
+def _by_alias(func: Any, config: Any, *, alias: str | None) -> tuple[Any, Any]:
+    """A function and its configuration, with the alias that it was found by in the ARN."""
+    return func, config | {"FunctionArn": f"{config['FunctionArn']}:{alias}"} if config and alias else config
 
 
 def _parameters(

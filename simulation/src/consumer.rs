@@ -44,7 +44,7 @@ static SDK: LazyLock<SdkConfig> = LazyLock::new(|| {
 static HTTP: LazyLock<Http> = LazyLock::new(Http::new);
 
 static OPENAI: LazyLock<Client> =
-    LazyLock::new(|| Client::without_key("http://openai.local/v1").unwrap_or_else(|_| unreachable!("the URL is one")));
+    LazyLock::new(|| Client::without_key("https://openai.local/v1").unwrap_or_else(|_| unreachable!("the URL is one")));
 
 fn environment(max_receives: u32) -> Environment {
     let max_receives = max_receives.to_string();
@@ -60,7 +60,7 @@ fn environment(max_receives: u32) -> Environment {
         ("QUEUE_URL", "http://aws.local/123456789012/queue"),
         ("DEAD_LETTER_QUEUE_URL", "http://aws.local/123456789012/dead-letters"),
         ("MAX_RECEIVES", &max_receives),
-        ("OPENAI_BASE_URL", "http://openai.local/v1"),
+        ("OPENAI_BASE_URL", "https://openai.local/v1"),
         ("OPENAI_API_KEY_SECRET", "sim"),
         ("ALERT_FAILED_SHARE", "0.5"),
         ("SMOKE_TEST_PROMPT", "Hello?"),

@@ -8,7 +8,7 @@ use hooks_policy::Policy;
 use hooks_webhook::{Category, Secret};
 use serde_json::json;
 
-use super::Findings;
+use super::{Findings, identity};
 use crate::aws::{Stack, concurrency_quota};
 use crate::calls::{self, Stored};
 use crate::context::Context;
@@ -126,7 +126,10 @@ pub(super) async fn secrets(context: &Context, findings: &mut Findings) -> Optio
         }
         Err(error) => findings.failed("endpoints", error),
     }
-    let client = async { Result::<_>::Ok(context.api_key_secret(None).await?.client().await) };
+    if identity::check(context, findings).await {
+        return None;
+    }
+    let client = async { Result::<_>::Ok(context.api_key_secret().await?.client().await) };
     match client.await {
         Err(error) => findings.failed(CHECK, error),
         Ok(Ok(client)) => {
@@ -147,6 +150,7 @@ async fn signing_secret(endpoint: &StackEndpoint, context: &Context, findings: &
     let check = format!("secret {name}");
     let set = format!("openai-webhooks secret set {name}");
     match secret(context, &endpoint.secret_id).await {
+        Err(error) if error.message.contains("is binary") => findings.error(check, error.message, set),
         Err(error) => findings.failed(check, error),
         Ok(text) if text == PLACEHOLDER && name == ORGANIZATION => findings.warn(
             check,

@@ -156,6 +156,6 @@ pub(crate) async fn retry(
 /// The problem of a batch that was created, but whose end is not expected.
 fn not_expected(batch: &Batch, failure: &Failure) -> Problem {
     let detail = format!("The batch {} is created, but its end is not expected: {}", batch.id, failure.message);
-    Problem::new(StatusCode::BAD_GATEWAY, "not_expected", detail)
+    Problem::new(StatusCode::FAILED_DEPENDENCY, "not_expected", detail)
         .next(format!("Do not submit it again: openai-webhooks expect batch {} --by 26h", batch.id))
 }

@@ -2,15 +2,16 @@
 
 use std::sync::Arc;
 
-use axum::Json;
 use axum::extract::State;
 use axum::extract::rejection::JsonRejection;
+use axum::{Extension, Json};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use crate::console::App;
-use crate::http::gate::unknown_link;
+use crate::http::gate::{Source, admit, unknown_link};
 use crate::http::problem::Problem;
+use crate::http::session::{Caller, Effort};
 
 /// The token of a link, the part after `link=`.
 #[derive(Deserialize, ToSchema)]
@@ -39,11 +40,13 @@ pub(crate) struct Session {
 ))]
 pub(crate) async fn sign_in(
     State(app): State<Arc<App>>,
+    Extension(Source(source)): Extension<Source>,
     body: Result<Json<SignIn>, JsonRejection>,
 ) -> Result<Json<Session>, Problem> {
+    admit(&app, Effort::SignIn, &source).await?;
     let Json(SignIn { link }) = super::json(body)?;
-    let opened = app.door.open(&link).map_err(Problem::from)?.ok_or_else(unknown_link)?;
-    app.audit("signed in", &opened.caller, "/api/session");
-    let role = opened.caller.role.word().to_owned();
-    Ok(Json(Session { token: opened.token, name: opened.caller.name, role }))
+    let opened = app.door.open(&link).await.map_err(Problem::from)?.ok_or_else(|| unknown_link(&app, &source))?;
+    let caller = Caller { source, ..opened.caller };
+    app.audit("signed in by link", &caller, "/api/session");
+    Ok(Json(Session { token: opened.token, role: caller.role.word().to_owned(), name: caller.name }))
 }

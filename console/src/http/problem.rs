@@ -58,7 +58,7 @@ impl From<Failure> for Problem {
         let (status, reason) = match failure.kind {
             FailureKind::Failed => (StatusCode::NOT_FOUND, "missing"),
             FailureKind::Usage => (StatusCode::BAD_REQUEST, "unusable"),
-            FailureKind::Service => (StatusCode::BAD_GATEWAY, "service_unavailable"),
+            FailureKind::Service => (StatusCode::FAILED_DEPENDENCY, "service_unavailable"),
         };
         Self { next: failure.hint, ..Self::new(status, reason, failure.message) }
     }

@@ -2,6 +2,7 @@
 
 use std::fmt::Write as _;
 
+use hmac::{Hmac, KeyInit as _, Mac as _};
 use sha2::{Digest as _, Sha256};
 
 use crate::{Failure, Result};
@@ -31,6 +32,25 @@ fn hex(bytes: &[u8]) -> String {
 pub(crate) fn same(one: &str, other: &str) -> bool {
     let (one, other) = (Sha256::digest(one.as_bytes()), Sha256::digest(other.as_bytes()));
     one.iter().zip(other.iter()).fold(0, |differences, (one, other)| differences | (one ^ other)) == 0
+}
+
+/// Signs texts with a key (HMAC-SHA256).
+pub(crate) struct Signer(Hmac<Sha256>);
+
+impl Signer {
+    pub(crate) fn new(key: &str) -> Result<Self> {
+        let hmac = Hmac::new_from_slice(key.as_bytes());
+        hmac.map(Self).map_err(|_| Failure::service("the console's key cannot be used"))
+    }
+
+    /// The signature of a text for a purpose, in hexadecimal. The same text has another one for another purpose.
+    pub(crate) fn sign(&self, purpose: &str, text: &str) -> String {
+        let mut hmac = self.0.clone();
+        for part in [purpose, "\0", text] {
+            hmac.update(part.as_bytes());
+        }
+        hex(&hmac.finalize().into_bytes())
+    }
 }
 
 #[cfg(test)]

@@ -1,11 +1,12 @@
 //! Finds what ended at OpenAI without a webhook, and what was expected and never announced.
 //!
-//! EventBridge Scheduler invokes it with one of two tasks:
+//! EventBridge Scheduler invokes it with one of the first two tasks, and `doctor` with the third:
 //!
 //! | input | what it does |
 //! |---|---|
 //! | `{"task": "reconcile"}` | scans OpenAI's batches, fine-tuning jobs and agent sessions, and queues the event of each that ended without one ([`list_scan`]); tells people before a promoted model ends ([`models`]) |
 //! | `{"task": "expectations"}` | alerts people of overdue expectations, looks up the responses that are expected ([`expectations`]), and tells people of what was counted in place of being sent ([`waiting_alerts`]), and of dead letters and unset secrets ([`watch`]) |
+//! | `{"task": "identity"}` | asks for access to OpenAI, as every task does, and answers what is in the way |
 //!
 //! # If the process dies
 //!
@@ -32,6 +33,7 @@ use std::time::Duration;
 use hooks_function::clock::now_seconds;
 use hooks_function::{Deadline, Error};
 use serde::Deserialize;
+use serde_json::json;
 use tokio::time::Instant;
 
 use crate::services::Services;
@@ -50,6 +52,7 @@ struct Invocation {
 enum Task {
     Reconcile,
     Expectations,
+    Identity,
 }
 
 #[tokio::main(flavor = "current_thread")]
@@ -66,6 +69,10 @@ async fn main() -> Result<(), Error> {
                 let watched = watch::run(&services, now).await;
                 let checked = expectations::run(&services, now, until).await;
                 told.and(watched).and(checked)
+            }
+            Task::Identity => {
+                let problem = services.api_key.client().await.err().map(|error| error.to_string());
+                Ok(json!({"task": "identity", "problem": problem}))
             }
         }
     })

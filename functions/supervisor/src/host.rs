@@ -122,9 +122,11 @@ impl Host {
     ///
     /// Everything that is wrong with the environment, by name.
     pub fn new(mut environment: Environment) -> Result<Self, EnvironmentError> {
-        let config = match environment.optional("AWS_CONTAINER_CREDENTIALS_RELATIVE_URI") {
-            Some(_) => Config::from_container(&mut environment),
-            None => Config::from_env(&mut environment),
+        let of_container = ["AWS_CONTAINER_CREDENTIALS_RELATIVE_URI", "AWS_CONTAINER_CREDENTIALS_FULL_URI"];
+        let config = if of_container.into_iter().any(|name| environment.optional(name).is_some()) {
+            Config::from_container(&mut environment)
+        } else {
+            Config::from_env(&mut environment)
         };
         let openai = ApiKeySecret::from_env(&mut environment, config.as_ref()).map(OpenAi::from);
         let ledger = Ledger::from_env(&mut environment, config.as_ref());

@@ -32,10 +32,7 @@ impl Config {
         let key = environment.required("AWS_ACCESS_KEY_ID");
         let secret = environment.required("AWS_SECRET_ACCESS_KEY");
         let token = environment.optional("AWS_SESSION_TOKEN");
-        let endpoint = environment.optional("AWS_ENDPOINT_URL");
-        if endpoint.as_deref().is_some_and(|url| !is_http_url(url)) {
-            environment.fault("AWS_ENDPOINT_URL", "is not an http:// or https:// URL");
-        }
+        let endpoint = endpoint(environment);
         let credentials = Credentials::new(key?, secret?, token, None, "Lambda environment");
         let http = Http::new();
         let mut sdk = SdkConfig::builder()
@@ -49,22 +46,24 @@ impl Config {
         Some(Self::new(sdk.build(), http, credentials))
     }
 
-    /// From `AWS_REGION` and the credentials that a container's host gives and renews
-    /// (`AWS_CONTAINER_CREDENTIALS_RELATIVE_URI`). A container outlives its credentials, so the clients ask for them anew.
+    /// From `AWS_REGION`, the credentials that a container's host gives and renews (`AWS_CONTAINER_CREDENTIALS_RELATIVE_URI`
+    /// or `AWS_CONTAINER_CREDENTIALS_FULL_URI`), and `AWS_ENDPOINT_URL` for a local stand-in for AWS. A container outlives its credentials, so the clients ask for them anew.
     ///
     /// What calls AWS without the SDK's clients and with fixed credentials, the verifier's queues, has none here.
     pub fn from_container(environment: &mut Environment) -> Option<Self> {
         let region = environment.required("AWS_REGION");
+        let endpoint = endpoint(environment);
         let http = Http::new();
         let asked = ProviderConfig::empty().with_http_client(http.clone());
         let provider = EcsCredentialsProvider::builder().configure(&asked).build();
-        let sdk = SdkConfig::builder()
+        let mut sdk = SdkConfig::builder()
             .behavior_version(BehaviorVersion::v2026_01_12())
             .region(Region::new(region?))
             .credentials_provider(SharedCredentialsProvider::new(provider))
             .identity_cache(IdentityCache::lazy().build())
             .stalled_stream_protection(StalledStreamProtectionConfig::disabled())
             .http_client(http.clone());
+        sdk.set_endpoint_url(endpoint);
         Some(Self::new(sdk.build(), http, Credentials::new("", "", None, None, "container")))
     }
 
@@ -81,7 +80,8 @@ impl Config {
     }
 
     /// HTTP client for calls without the SDK.
-    pub(crate) fn http(&self) -> &Http {
+    #[must_use]
+    pub fn http(&self) -> &Http {
         &self.http
     }
 
@@ -105,6 +105,14 @@ impl fmt::Debug for Config {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Config").field("region", &self.sdk.region()).finish_non_exhaustive()
     }
+}
+
+fn endpoint(environment: &mut Environment) -> Option<String> {
+    let endpoint = environment.optional("AWS_ENDPOINT_URL");
+    if endpoint.as_deref().is_some_and(|url| !is_http_url(url)) {
+        environment.fault("AWS_ENDPOINT_URL", "is not an http:// or https:// URL");
+    }
+    endpoint
 }
 
 fn is_http_url(url: &str) -> bool {

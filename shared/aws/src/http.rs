@@ -97,6 +97,22 @@ impl Http {
         }
     }
 
+    /// Sends a request to somebody who is not AWS, and follows no redirect. The error says what went wrong: no answer in
+    /// `time`, or one of more than `limit` bytes.
+    pub async fn fetch(
+        &self,
+        request: Request<Vec<u8>>,
+        limit: usize,
+        time: Duration,
+    ) -> Result<http::Response<Vec<u8>>, String> {
+        match tokio::time::timeout(time, self.exchange_within(request.map(SdkBody::from), limit)).await {
+            Ok(Ok(Limited { head, body: Some(body) })) => Ok(http::Response::from_parts(head, body.to_vec())),
+            Ok(Ok(Limited { body: None, .. })) => Err(format!("the answer has more than {limit} bytes")),
+            Ok(Err(error)) => Err(chain(&*error)),
+            Err(_) => Err("no answer in time".to_owned()),
+        }
+    }
+
     /// Sends a request and reads the whole response, which must be small. The caller limits the time.
     pub(crate) async fn exchange(&self, request: Request<SdkBody>) -> Result<(StatusCode, Bytes), BoxError> {
         let (head, body) = self.client.request(request).await?.into_parts();

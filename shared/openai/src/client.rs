@@ -64,7 +64,7 @@ pub struct ClientConfig {
 #[non_exhaustive]
 pub enum ClientConfigError {
     /// No path can be appended to the base URL.
-    #[error("OpenAI's base URL must be http or https, without query and fragment")]
+    #[error("OpenAI's base URL must be https, or http on this machine, without query and fragment")]
     BaseUrl,
     /// The HTTP or TLS layer refused its configuration.
     #[error("the HTTP client for OpenAI could not be set up: {0}")]
@@ -88,8 +88,8 @@ impl Client {
     /// Sets up the client. It opens no connection and reads no certificates from disk: the roots are compiled in.
     pub fn new(config: ClientConfig) -> Result<Self, ClientConfigError> {
         let ClientConfig { base_url, api_key } = config;
-        if !matches!(base_url.scheme(), "http" | "https") || base_url.query().is_some() || base_url.fragment().is_some()
-        {
+        let is_protected = base_url.scheme() == "https" || (base_url.scheme() == "http" && is_this_machine(&base_url));
+        if !is_protected || base_url.query().is_some() || base_url.fragment().is_some() {
             return Err(ClientConfigError::BaseUrl);
         }
         let tls = tls()?;
@@ -358,6 +358,13 @@ async fn read(
             Err(_) => return Err(OpenAiError::timeout(call.name, "the rest of the answer")),
         }
     }
+}
+
+/// Whether the URL leads to this machine, also from a container on it. The key would be readable on any other way.
+fn is_this_machine(url: &Url) -> bool {
+    let host = url.host_str().unwrap_or_default().trim_matches(['[', ']']);
+    matches!(host, "localhost" | "host.docker.internal")
+        || host.parse::<std::net::IpAddr>().is_ok_and(|address| address.is_loopback())
 }
 
 fn tls() -> Result<rustls::ClientConfig, ClientConfigError> {

@@ -10,12 +10,13 @@ use crate::event_log::Entry;
 use crate::timestamp::Timestamp;
 
 /// The functions' names behind the stack's, and the HTTP API's log.
-pub const FUNCTIONS: [&str; 13] = [
+pub const FUNCTIONS: [&str; 15] = [
     "verifier",
     "batch",
     "response",
     "fine-tuning",
     "realtime",
+    "supervisor",
     "agent",
     "safety",
     "file",
@@ -23,6 +24,7 @@ pub const FUNCTIONS: [&str; 13] = [
     "reconcile",
     "register",
     "rotate",
+    "console",
     "api",
 ];
 
@@ -47,8 +49,8 @@ pub struct LogLine {
 pub struct FunctionLog {
     client: Client,
     group: String,
-    /// Webhook id and event id.
-    about: Option<(String, String)>,
+    /// Each line has one of them, if there are any.
+    texts: Vec<String>,
 }
 
 impl LogLine {
@@ -67,13 +69,20 @@ impl FunctionLog {
             "api" => format!("/aws/vendedlogs/{stack}/api"),
             function => format!("{PREFIX}{stack}-{function}"),
         };
-        Self { client: Client::new(aws.sdk()), group, about: None }
+        Self { client: Client::new(aws.sdk()), group, texts: Vec::new() }
     }
 
     /// Only the lines about an event.
     #[must_use]
     pub fn about(self, event: &Entry) -> Self {
-        Self { about: Some((event.webhook_id.clone(), event.event_id.clone())), ..self }
+        let ids = [&event.webhook_id, &event.event_id];
+        Self { texts: ids.into_iter().filter(|id| !id.is_empty()).cloned().collect(), ..self }
+    }
+
+    /// Only the lines with a text.
+    #[must_use]
+    pub fn saying(self, text: &str) -> Self {
+        Self { texts: vec![text.to_owned()], ..self }
     }
 
     /// The lines since then and until then, in milliseconds since the Unix epoch, oldest first; `pages` of CloudWatch's at
@@ -85,9 +94,14 @@ impl FunctionLog {
     pub async fn lines(&self, since: i64, until: Option<i64>, pages: usize) -> Result<Vec<LogLine>> {
         let request = self.client.filter_log_events().log_group_name(&self.group).start_time(since);
         let mut request = request.set_end_time(until);
-        if let Some((webhook_id, event_id)) = &self.about {
-            // A quoted term matches any line that has it.
-            request = request.filter_pattern(format!("?\"{webhook_id}\" ?\"{event_id}\""));
+        // A quoted term matches any line that has it.
+        match self.texts.as_slice() {
+            [] => {}
+            [text] => request = request.filter_pattern(format!("\"{text}\"")),
+            texts => {
+                let terms: Vec<String> = texts.iter().map(|text| format!("?\"{text}\"")).collect();
+                request = request.filter_pattern(terms.join(" "));
+            }
         }
         let mut stream = request.into_paginator().send();
         let (mut lines, mut read) = (Vec::new(), 0);
@@ -108,13 +122,8 @@ impl FunctionLog {
                 text: line.message.unwrap_or_default(),
             }));
         }
-        lines.retain(|line| self.is_about(line));
+        lines.retain(|line| self.texts.is_empty() || self.texts.iter().any(|text| line.text.contains(text)));
         lines.sort_by_key(|line| line.at);
         Ok(lines)
-    }
-
-    fn is_about(&self, line: &LogLine) -> bool {
-        let Some((webhook_id, event_id)) = &self.about else { return true };
-        [webhook_id, event_id].into_iter().any(|id| !id.is_empty() && line.text.contains(id.as_str()))
     }
 }

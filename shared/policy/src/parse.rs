@@ -9,6 +9,7 @@ use serde_json::{Map, Value};
 use crate::address;
 use crate::condition::{self, Condition, Matcher, State};
 use crate::policy::{Action, Policy, Rule};
+use crate::supervise::Supervise;
 
 /// Version of policies that this parser knows. A policy without one is read as of this version.
 const VERSION: u64 = 2;
@@ -257,6 +258,14 @@ impl Parser {
             let why = "must be absent: the phone network sets the format of a call's audio, and with another one there is \
                        silence";
             self.error::<()>(&format!("{path}{}", pointer.replace('/', ".")), why);
+        }
+        if self.answer_as == Some(CallApi::Live)
+            && supervise.as_ref().is_some_and(|it| it.as_ref().is_some_and(Supervise::has_tools))
+            && !fields["session"].pointer("/delegation/responses").is_some_and(Value::is_object)
+        {
+            let why = "must be an object, such as {\"model\": \"gpt-6-luna\"}: supervise has tools, and a Live session calls \
+                       tools through this backend alone";
+            self.error::<()>(&format!("{path}.delegation.responses"), why);
         }
         Some(Action::Accept { model: model?.to_owned(), session: session.clone(), supervise: supervise?.map(Box::new) })
     }

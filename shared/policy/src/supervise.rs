@@ -28,6 +28,14 @@ pub struct Supervise {
     pub limits: Limits,
 }
 
+impl Supervise {
+    /// Whether the model gets tools.
+    #[must_use]
+    pub const fn has_tools(&self) -> bool {
+        !self.tools.is_empty() || !self.built_in.is_empty()
+    }
+}
+
 /// A tool that the model may call.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Tool {

@@ -160,6 +160,26 @@ fn the_settings_of_a_session_are_those_of_the_policy() {
 }
 
 #[test]
+fn a_live_session_without_a_backend_that_calls_tools_gets_none() {
+    let policy = |api: &str, session: Value, supervise: Value| {
+        let session = json!({"session": session, "supervise": supervise});
+        let policy = json!({"answer_as": api, "default": {"accept": session}});
+        Policy::parse(policy.to_string().as_bytes()).map(drop)
+    };
+    let bare = json!({"model": "gpt-live-1"});
+    let backend = json!({"model": "gpt-live-1", "delegation": {"responses": {"model": "gpt-6-luna"}}});
+    let other = json!({"model": "gpt-live-1", "delegation": {"responses": true}});
+    let tools = json!({"built_in": ["hang_up"]});
+    assert_eq!(policy("live", bare.clone(), json!({"greeting": "Hello."})), Ok(()));
+    assert_eq!(policy("live", backend, tools.clone()), Ok(()));
+    assert_eq!(policy("realtime", bare.clone(), tools.clone()), Ok(()));
+    for session in [bare, other] {
+        let errors = policy("live", session, tools.clone()).unwrap_err();
+        assert!(errors[0].starts_with("default.accept.session.delegation.responses: must be an object"), "{errors:?}");
+    }
+}
+
+#[test]
 fn a_time_can_be_a_condition() {
     let hours = json!({"zone": "Europe/Berlin", "open": [{"days": ["fri"], "from": "09:00", "to": "17:00"}]});
     let policy = json!({"answer_as": "live", "rules": [{"when": [{"hours": hours, "is": "closed"}],

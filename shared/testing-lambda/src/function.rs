@@ -80,6 +80,11 @@ impl Function {
         self.runtime.answer(limit).unwrap_or_else(|| panic!("the function does not answer; it wrote {:#?}", self.log()))
     }
 
+    /// Sets X-Ray's header of the next events. Without it they are not traced.
+    pub fn trace(&self, header: &str) {
+        header.clone_into(&mut self.runtime.trace.lock().unwrap());
+    }
+
     /// Waits for the next answer without sending an event: for a function that is not expected to start.
     #[must_use]
     pub fn answer(&self) -> Option<Answer> {

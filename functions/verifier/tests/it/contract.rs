@@ -73,6 +73,24 @@ fn the_line_about_a_delivery_has_its_ids_and_its_metrics_and_nothing_of_its_cont
 }
 
 #[test]
+fn a_traced_request_hands_its_trace_to_the_consumer_and_an_untraced_one_hands_nothing() {
+    let stand = Stand::start();
+    let traced = "Root=1-5bef4de7-ad49b0e87f6ef6c87fc2e700;Parent=9a9197af755a6419;Sampled=1;Lineage=1:a87bd80c:0";
+    let endless = format!("{traced}{}", "0".repeat(512));
+    for (header, expected) in [(None, None), (Some(traced), Some(traced)), (Some(&endless), None), (Some(""), None)] {
+        if let Some(header) = header {
+            stand.function.trace(header);
+        }
+        assert_eq!(stand.deliver(&pairs(&signed(PROJECT, 0, BODY.as_bytes())), BODY).status, 200);
+        let message = stand.aws.messages().pop().unwrap();
+        let system = &message["MessageSystemAttributes"];
+        assert_eq!(system["AWSTraceHeader"]["StringValue"].as_str(), expected, "{message}");
+        assert_eq!(system["AWSTraceHeader"]["DataType"].as_str(), expected.map(|_| "String"));
+        assert_eq!(system.is_object(), expected.is_some());
+    }
+}
+
+#[test]
 fn each_category_has_its_own_queue() {
     let stand = Stand::start();
     for (event_type, category) in [

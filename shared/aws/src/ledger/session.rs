@@ -160,6 +160,7 @@ impl Ledger {
             .set("state", text(SessionState::Ended.as_str()))
             .set("reason", text(reason))
             .set("ended_at", number(now()))
+            .remove("caller")
             .remove("waiting")
             .remove("due_at")
             .compare("generation")
@@ -246,9 +247,12 @@ impl Ledger {
         self.as_session_holder(hold, change, "mark the session as ending").await
     }
 
-    /// Notes that everything about the session is written.
+    /// Notes that everything about the session is written. The caller's number is needed no more and goes.
     pub async fn session_ended(&self, hold: &SessionHold) -> Result<HoldResult, AwsError> {
-        let change = Change::default().set("state", text(SessionState::Ended.as_str())).set("lease_until", number(0));
+        let change = Change::default()
+            .set("state", text(SessionState::Ended.as_str()))
+            .set("lease_until", number(0))
+            .remove("caller");
         self.as_session_holder(hold, change, "mark the session as ended").await
     }
 

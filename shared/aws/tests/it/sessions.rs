@@ -84,7 +84,9 @@ async fn a_session_ends_with_its_first_reason_and_is_taken_no_more() {
     let hold = taken(&table, 2).await;
     let record = table.ledger.session_of(&hold).await.unwrap().unwrap();
     assert_eq!((record.state, record.reason.as_deref()), (SessionState::Ending, Some("idle")));
+    assert!(record.caller.is_some(), "a tool may still look it up");
     assert_eq!(table.ledger.session_ended(&hold).await.unwrap(), HoldResult::Held);
+    assert_eq!(table.ledger.session_of(&hold).await.unwrap().unwrap().caller, None);
     let over = table.ledger.take_session(SESSION.0, SESSION.1, 3, LATER).await.unwrap();
     assert!(matches!(over, TakeResult::Ended), "{over:?}");
     let none = table.ledger.take_session(SESSION.0, "live_2", 1, LATER).await.unwrap();
@@ -95,6 +97,7 @@ async fn a_session_ends_with_its_first_reason_and_is_taken_no_more() {
 async fn only_a_session_that_nobody_has_had_is_dropped() {
     let table = opened().await;
     table.ledger.drop_session(SESSION.0, SESSION.1, "not_found").await.unwrap();
+    assert_eq!(table.ledger.session(SESSION.0, SESSION.1).await.unwrap().unwrap().caller, None);
     let over = table.ledger.take_session(SESSION.0, SESSION.1, 1, LATER).await.unwrap();
     assert!(matches!(over, TakeResult::Ended), "{over:?}");
     let table = opened().await;

@@ -263,3 +263,28 @@ async fn an_id_that_would_change_the_path_is_not_sent() {
         }
     }
 }
+
+#[test]
+fn a_key_is_sent_over_tls_or_stays_on_this_machine() {
+    for url in [
+        "https://eu.api.openai.com/v1",
+        "http://127.0.0.1:4010/v1",
+        "http://[::1]:4010/v1",
+        "http://localhost/v1",
+        "http://host.docker.internal:4010/v1",
+    ] {
+        assert!(Client::without_key(url).is_ok(), "{url}");
+    }
+    for url in [
+        "http://api.openai.com/v1",
+        "http://10.0.0.1/v1",
+        "http://127.0.0.1.example.com/v1",
+        "http://localhost.example.com/v1",
+        "http://localhost@example.com/v1",
+        "http://example.com#@localhost/v1",
+        "ftp://localhost/v1",
+        "https://api.openai.com/v1?a=b",
+    ] {
+        assert!(Client::without_key(url).unwrap_err().contains("must be https"), "{url}");
+    }
+}

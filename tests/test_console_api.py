@@ -1,0 +1,33 @@
+"""The API's document against the API: schemathesis asks every operation, well and badly, and compares the answers."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+from infra.local.console import batch, served
+from infra.local.stack import Stack
+from infra.local.stand_in import StandIn
+from tests.visitor import Visitor
+
+SECONDS = 40
+"""Time for which schemathesis may try further requests. Then it ends what it has begun."""
+
+
+def test_what_the_document_says_of_every_operation_is_so(stack: Stack, openai: StandIn, tmp_path: Path) -> None:
+    batch(openai, 100, 45)
+    with served(stack) as link:
+        address, _, token = link.partition("/console/enter?link=")
+        signed_in = Visitor(address).post_json("/api/session", {"link": token}).json()
+        ran = subprocess.run(
+            [
+                Path(sys.executable).with_name("schemathesis"), "run", f"{address}/api/openapi.json",
+                "--header", f"Authorization: Bearer {signed_in['token']}",
+                "--seed", "7", "--generation-deterministic", "--generation-database", "none",
+                "--max-examples", "15", "--max-time", str(SECONDS), "--phases", "examples,coverage,fuzzing",
+                "--no-color", "--warnings", "off",
+            ],
+            cwd=tmp_path, env={"PATH": "/usr/bin:/bin", "HOME": str(tmp_path)}, capture_output=True, text=True,
+            timeout=SECONDS + 60, check=False,
+        )  # fmt: skip
+        assert ran.returncode == 0, ran.stdout[-20_000:]
+        assert "17 operations" in ran.stdout or "Operations:" in ran.stdout, ran.stdout[-2000:]
