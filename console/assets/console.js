@@ -89,7 +89,7 @@
     next.setAttribute("aria-current", "true");
     next.scrollIntoView({ block: "nearest" });
   };
-  const places = { o: "", e: "/events", b: "/batches", c: "/objects/realtime", d: "/dead-letters" };
+  const places = { o: "", e: "/events", b: "/batches", c: "/calls", d: "/dead-letters" };
   let going = false;
   document.addEventListener("keydown", (event) => {
     const field = event.target.closest("input:not([type=checkbox]), textarea, select");
