@@ -84,6 +84,7 @@ bench: $(VENV)/stamp need-cargo ## Measure every number of the README (QUICK=1: 
 	target/$(PROFILE)/batch-throughput $(if $(QUICK),--quick)
 	cargo build --workspace --profile local
 	$(PY) -m bench.python.call_latency $(if $(QUICK),--quick)
+	$(PY) -m bench.python.listen_latency
 	$(PY) -m bench.python.costs
 
 .PHONY: build
@@ -114,10 +115,10 @@ deploy: before-deploy package-$(PROFILE) ## Build and deploy into your AWS accou
 	$(BIN)/sam deploy --template-file $(PACKAGES)/template.yaml --config-file $(CURDIR)/samconfig.toml $(SAM_ARGS)
 
 .PHONY: dist
-dist: dist-$(PROFILE) ## Pack what a release has into dist: functions to deploy, the command line, docs, SHA256SUMS
+dist: dist-$(PROFILE) ## Pack what a release has into dist: functions to deploy, the command line, docs, SBOM, SHA256SUMS
 
 .PHONY: dist-release
-dist-release: $(VENV)/stamp cli
+dist-release: $(VENV)/stamp cli sbom
 	rm -rf $(DIST)
 	for arch in arm64 x86_64; do \
 		$(MAKE) build ARCH=$$arch; \
@@ -128,6 +129,19 @@ dist-release: $(VENV)/stamp cli
 dist-local: package-local
 	rm -rf $(DIST)
 	$(PY) -m infra.dist --arch $(HOST_ARCH) --packages $(PACKAGES) --cli target/local/openai-webhooks --out $(DIST)
+
+# The real AWS, with the credentials at hand, and with OPENAI_API_KEY the real OpenAI. PROFILE=local plays both here.
+.PHONY: acceptance
+acceptance: acceptance-$(PROFILE) ## Confirm what only an AWS account can, and remove it all (REGION=, DOMAIN= and ZONE=)
+
+.PHONY: acceptance-release
+acceptance-release: dist-release
+	@$(PY) -m infra.acceptance --dist $(DIST) $(if $(REGION),--region $(REGION)) $(if $(DOMAIN),--domain $(DOMAIN) --zone $(ZONE))
+
+.PHONY: acceptance-local
+acceptance-local: package-local
+	sed 's#CodeUri: functions/#CodeUri: #; s#!Ref Architecture\]#$(ARCH)]#' template.yaml > $(PACKAGES)/template.yaml
+	@$(PY) -m infra.acceptance --local
 
 .PHONY: package-release
 package-release: build
@@ -157,7 +171,7 @@ reproducible: need-cargo ## Build one function twice and compare the bytes of it
 		target/reproducible-2/release/$(or $(FUNCTION),verifier)
 
 .PHONY: permissions
-permissions: local ## Take each permission of each consumer away, one at a time, and see the function refused
+permissions: local ## Take each permission of each function away, one at a time, and see the function refused
 	PERMISSIONS=all $(PY) -m pytest -n 2 tests/test_every_permission.py
 
 .PHONY: simulate

@@ -44,7 +44,7 @@ def main(arguments: list[str]) -> int:
     if options.arch is not None:
         made.append(pack_stack(options.out / f"{name}-{options.arch}.zip", options.arch, options.packages))
     if options.cli is not None:
-        made.append(pack_command_line(options.out / f"{name}-{_platform()}.tar.gz", options.cli))
+        made.append(pack_command_line(options.out / f"{name}-{platform_name()}.tar.gz", options.cli))
     for bill in sorted(options.sbom.glob("*.json")):
         made.append(options.out / bill.name)
         made[-1].write_bytes(bill.read_bytes())
@@ -125,7 +125,8 @@ def _add(archive: zipfile.ZipFile, name: str, content: bytes, mode: int) -> None
     archive.writestr(entry, content, zipfile.ZIP_DEFLATED)
 
 
-def _platform() -> str:
+def platform_name() -> str:
+    """Name of this platform in the names of files, such as `linux-x86_64`."""
     machine = {"arm64": "aarch64", "AMD64": "x86_64"}.get(platform.machine(), platform.machine())
     return f"{platform.system().lower()}-{machine}"
 

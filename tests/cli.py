@@ -108,6 +108,12 @@ class Cli:
         assert result.code == 0, result
         return result.json()
 
+    def lines(self, *arguments: str | Path, code: int = 0, **environment: str) -> list[Any]:
+        """Run a command that lists with `--json`, and answer the documents, one of each line."""
+        result = self.run(*arguments, "--json", **environment)
+        assert result.code == code, result
+        return [json.loads(line) for line in result.out.splitlines()]
+
 
 def _echoes(terminal: int) -> bool:
     """Whether a terminal shows what is typed."""

@@ -1,13 +1,49 @@
 """Alerts of one kind: the first at once, the others together when their window is over."""
 
+import json
+import threading
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from typing import Any
+
 from infra.local.stack import Item, Stack
 from infra.local.stand_in import StandIn
 from infra.local.watch import Watch
 from tests.batches import given_up, handled
+from tests.cli import Cli
 from tests.test_reconcile import expectations
 from tests.waiting import stays, wait_until
 
 FAILURES = 4
+
+
+class Posts:
+    """Endpoint that takes what SNS posts."""
+
+    def __init__(self) -> None:
+        got: list[dict[str, Any]] = []
+        self._got = got
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_POST(self) -> None:
+                got.append(json.loads(self.rfile.read(int(self.headers["content-length"]))))
+                self.send_response(200)
+                self.end_headers()
+
+            def log_message(self, *_: object) -> None:
+                pass
+
+        self._server = HTTPServer(("127.0.0.1", 0), Handler)
+        self.url = f"http://127.0.0.1:{self._server.server_port}/"
+        threading.Thread(target=self._server.serve_forever, daemon=True).start()
+
+    def bodies(self) -> list[dict[str, Any]]:
+        """What came so far."""
+        return list(self._got)
+
+    def stop(self) -> None:
+        """Take nothing any more."""
+        self._server.shutdown()
+        self._server.server_close()
 
 
 def waiting(stack: Stack) -> list[Item]:
@@ -53,6 +89,37 @@ def test_people_are_told_of_a_series_of_failures_twice_and_of_its_number(
     assert waiting(stack) == []
     expectations(stack)
     stays("they are told once", lambda: len(watch.alerts()) == 2, seconds=0.5)
+
+
+def test_a_chat_gets_what_it_renders_and_a_mailbox_gets_text(stack: Stack, openai: StandIn, watch: Watch) -> None:
+    topic, sns = stack.outputs["AlertsTopicArn"], stack.emulator.client("sns")
+    posts = Posts()
+    # As Amazon Q Developer in chat applications subscribes; here without TLS.
+    sns.subscribe(TopicArn=topic, Protocol="https", Endpoint=posts.url)
+    (asked,) = wait_until("it is asked to confirm", posts.bodies)
+    sns.confirm_subscription(TopicArn=topic, Token=asked["Token"])
+
+    openai.fault("GET /v1/files/{id}", "status", status=401)
+    (delivery,) = openai.deliver("file.processed", {"id": "file-1"}, wait=True)
+    event = given_up(stack, delivery)
+
+    (mail,) = wait_until("people are told", watch.alerts)
+    (_, post) = wait_until("the chat is told", lambda: len(got := posts.bodies()) == 2 and got)
+    posts.stop()
+    assert mail.message.startswith("file.processed could not be handled")
+    chat = json.loads(post["Message"])
+    assert (chat["version"], chat["source"]) == ("1.0", "custom")
+    content, metadata = chat["content"], chat["metadata"]
+    assert (content["title"], content["textType"]) == (mail.subject, "client-markdown")
+    assert "What   " in content["description"]
+    (step,) = content["nextSteps"]
+    assert step.startswith("Remove the cause, then redrive")
+    assert content["keywords"] == ["critical", "file", "unauthorized"]
+    assert metadata["threadId"] == "file/unauthorized/critical"
+    assert metadata["relatedResources"] == [event["event_id"]]
+
+    sent = Cli(stack).ok("alerts", "test", "--severity", "warning", "--yes")
+    assert sent["subscribers"] == 2
 
 
 def test_an_event_without_an_alert_leaves_none(stack: Stack, openai: StandIn, watch: Watch) -> None:

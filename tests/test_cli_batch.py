@@ -213,7 +213,7 @@ def test_without_a_stack_the_results_come_from_openai(good: Path, tmp_path: Path
     batch_id = submitted["batch_id"]
     openai.advance(batch_id, "completed", plan={"lines": {"request-1": 429}})
 
-    result = cli.run("batch", "watch", batch_id, "--no-stack", "--json", cwd=tmp_path)
+    result = cli.run("batch", "watch", batch_id[:-2], "--no-stack", "--json", cwd=tmp_path)
 
     assert result.code == 1, "a line has failed"
     assert result.json()["request_counts"] == {"total": 3, "completed": 2, "failed": 1}

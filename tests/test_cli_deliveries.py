@@ -123,13 +123,13 @@ def test_bad_input_to_sign_is_2_and_shows_no_secret(
 
 @pytest.mark.stack(**unhandled())
 def test_samples_and_files_reach_the_stack(stack: Stack, body_file: Path) -> None:
-    sent = Cli(stack).ok("send", "batch.completed", "--url", stack.url(), "--count", "2")
-    assert [delivery["status"] for delivery in sent["deliveries"]] == [200, 200]
+    sent = Cli(stack).lines("send", "batch.completed", "--url", stack.url(), "--count", "2")
+    assert [(delivery["status"], delivery["url"]) for delivery in sent] == [(200, stack.url())] * 2
     wait_until("both are queued", lambda: len(stack.messages("batch")) == 2)
     assert len({message.json()["id"] for message in stack.messages("batch")}) == 2
 
-    sent = Cli(stack).ok("send", body_file, "--url", stack.url(), "--id", "wh_mine")
-    assert [delivery["webhook_id"] for delivery in sent["deliveries"]] == ["wh_mine"]
+    sent = Cli(stack).lines("send", body_file, "--url", stack.url(), "--id", "wh_mine")
+    assert [delivery["webhook_id"] for delivery in sent] == ["wh_mine"]
     wait_until("it is queued", lambda: [m.body.encode() for m in stack.messages("response")] == [BODY])
 
     # To the organization's endpoint with the organization's secret.
@@ -157,7 +157,7 @@ def test_an_additional_endpoint_has_its_own_secret_and_scheme(emulator: Emulator
     assert (unset.code, "openai-webhooks secret set relay" in unset.err) == (1, True)
 
     assert cli.ok("secret", "set", "relay", stdin="the secret of a relay")["changed"] is True
-    (sent,) = cli.ok("send", "batch.completed", "--endpoint", "relay")["deliveries"]
+    (sent,) = cli.lines("send", "batch.completed", "--endpoint", "relay")
 
     assert (sent["status"], sent["webhook_id"]) == (200, None)
     (message,) = wait_until("it is queued", lambda: stack.messages("batch"))

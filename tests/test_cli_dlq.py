@@ -83,7 +83,7 @@ def test_letters_are_listed_with_their_reasons_and_stay(stack: Stack, cli: Cli) 
     dead_letter(stack, "batch", "quota_exhausted")
     dead_letter(stack, "batch", None, event_type="batch.expired")
 
-    found = cli.ok("dlq", "list")["letters"]
+    found = cli.lines("dlq", "list")
 
     assert [(letter["category"], letter["reason"], letter["type"], letter["object_id"]) for letter in found] == [
         ("file", "unauthorized", "file.processed", "file-1"),
@@ -91,11 +91,11 @@ def test_letters_are_listed_with_their_reasons_and_stay(stack: Stack, cli: Cli) 
         ("batch", None, "batch.expired", "file-1"),
     ]
     assert found[0]["message"] == "OpenAI refused the API key"
-    assert len(cli.ok("dlq", "list", "--category", "batch")["letters"]) == 2
-    assert [letter["type"] for letter in cli.ok("dlq", "list", "--reason", "none")["letters"]] == ["batch.expired"]
-    assert [letter["type"] for letter in cli.ok("dlq", "list", "--type", "batch.e*")["letters"]] == ["batch.expired"]
-    limited = cli.ok("dlq", "list", "--limit", "2")
-    assert (len(limited["letters"]), limited["more"]) == (2, True)
+    assert len(cli.lines("dlq", "list", "--category", "batch")) == 2
+    assert [letter["type"] for letter in cli.lines("dlq", "list", "--reason", "none")] == ["batch.expired"]
+    assert [letter["type"] for letter in cli.lines("dlq", "list", "--type", "batch.e*")] == ["batch.expired"]
+    limited = cli.run("dlq", "list", "--limit", "2", "--json")
+    assert (len(limited.out.splitlines()), limited.error()["more"]) == (2, True)
     # Nobody who comes next has to wait for them.
     letters = [letter for category in ("file", "batch") for letter in stack.dead_letters(category)]
     assert len(letters) == 3
@@ -104,7 +104,7 @@ def test_letters_are_listed_with_their_reasons_and_stay(stack: Stack, cli: Cli) 
 
 def test_one_letter_is_shown_with_its_body(stack: Stack, cli: Cli) -> None:
     webhook_id = dead_letter(stack)
-    (listed,) = cli.ok("dlq", "list")["letters"]
+    (listed,) = cli.lines("dlq", "list")
 
     shown = cli.ok("dlq", "show", listed["id"])
 
@@ -154,7 +154,7 @@ def test_a_letter_that_sqs_moved_because_its_function_kept_dying_is_redriven_too
     wait_until("it is killed", lambda: stack.kill("file"))
     wait_until("SQS moves its message", lambda: stack.dead_letters("file"), timeout=60)
 
-    (listed,) = cli.ok("dlq", "list")["letters"]
+    (listed,) = cli.lines("dlq", "list")
     assert (listed["reason"], listed["webhook_id"]) == (None, delivery["webhook_id"])
     assert "died again and again" in cli.run("dlq", "show", listed["id"]).out
     assert stack.event(delivery["webhook_id"])["state"] == "in_progress"
@@ -236,7 +236,7 @@ def test_letters_are_purged_by_those_who_mean_it(stack: Stack, cli: Cli) -> None
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (("list", "--category", "files"), "the categories are"),
+        (("list", "--category", "files"), "possible values: batch, response"),
         (("list", "--type", "*.completed"), "not at its end"),
         (("list", "--limit", "0"), "--limit"),
         (("show",), "MESSAGE_ID"),

@@ -37,6 +37,7 @@ def set_up(stack: Stack, cli: Cli) -> None:
     stack.set_secret("api-key", API_KEY)
     stack.set_secret("organization", new_signing_secret())
     cli.ok("endpoints", "create", "--event-types", TYPES)
+    cli.ok("alerts", "subscribe", "oncall@example.com", "--yes")
 
 
 def restrict(openai: StandIn, *readable: str) -> None:
@@ -67,12 +68,14 @@ def test_a_stack_as_deployed_is_told_step_by_step_what_is_left(stack: Stack, cli
         ("secret project", "error"),
         ("secret organization", "warning"),
         ("secret api-key", "error"),
+        ("alerts", "warning"),
     ]
     assert found[2]["fix"] == "openai-webhooks secret set api-key"
+    assert "nobody is told" in found[3]["detail"]
 
     stack.set_secret("api-key", API_KEY)
     code, found = findings(cli)
-    assert [finding["check"] for finding in found] == ["secret project", "secret organization", "endpoint"]
+    assert [finding["check"] for finding in found] == ["secret project", "secret organization", "endpoint", "alerts"]
     assert found[2]["fix"] == "openai-webhooks endpoints create"
 
     set_up(stack, cli)
@@ -106,7 +109,7 @@ def test_each_fault_is_found(stack: Stack, openai: StandIn, cli: Cli) -> None:
     assert ["batch.failed" in found[0]["detail"], "agent.session.failed" in found[1]["detail"]] == [True, True]
     cli.ok("endpoints", "update", "--event-types", TYPES)
 
-    [endpoint] = cli.ok("endpoints", "list")["endpoints"]
+    [endpoint] = cli.lines("endpoints", "list")
     cli.ok("endpoints", "update", endpoint["id"], "--url", f"{stack.url()}/")
     code, found = findings(cli)
     assert code == 1
@@ -117,7 +120,7 @@ def test_each_fault_is_found(stack: Stack, openai: StandIn, cli: Cli) -> None:
     code, found = findings(cli)
     assert code == 1
     assert "both deliver" in found[0]["detail"]
-    cli.ok("endpoints", "delete", cli.ok("endpoints", "list")["endpoints"][0]["id"], "--yes")
+    cli.ok("endpoints", "delete", cli.lines("endpoints", "list")[0]["id"], "--yes")
 
     stack.emulator.client("sqs").send_message(QueueUrl=stack.dead_letter_queue_url("batch"), MessageBody="{}")
     stack.send("agent", "{}", {})
@@ -139,6 +142,28 @@ def test_each_fault_is_found(stack: Stack, openai: StandIn, cli: Cli) -> None:
     code, found = findings(cli)
     assert (code, found[0]["check"]) == (1, "secret project")
     assert "pasted" not in cli.run("doctor").out
+
+
+def test_nobody_who_is_told_and_what_is_overdue_are_warnings(stack: Stack, cli: Cli) -> None:
+    set_up(stack, cli)
+    stack.expect("batch", "batch_in_time", due_in=3600)
+    assert findings(cli) == (0, [])
+
+    for number in range(7):
+        stack.expect("response", f"resp_{number}", due_in=-60 - number)
+    stack.expect("batch", "batch_late", due_in=-60)
+    sns = stack.emulator.client("sns")
+    (subscription,) = sns.list_subscriptions_by_topic(TopicArn=stack.outputs["AlertsTopicArn"])["Subscriptions"]
+    sns.unsubscribe(SubscriptionArn=subscription["SubscriptionArn"])
+    code, found = findings(cli)
+    assert (code, [(one["check"], one["level"]) for one in found]) == (
+        0,
+        [("alerts", "warning"), ("expectations", "warning")],
+    )
+    assert "openai-webhooks alerts subscribe ADDRESS" in found[0]["fix"]
+    named = [word for word in found[1]["detail"].split() if word.startswith(("resp_", "batch_"))]
+    assert named == ["resp_6", "resp_5", "resp_4", "resp_3", "resp_2", "batch_late"]
+    assert "more of response" in found[1]["detail"]
 
 
 def test_a_delivery_that_the_stack_refuses_is_an_error(stack: Stack, cli: Cli) -> None:

@@ -77,7 +77,7 @@ def test_an_endpoint_lives_from_create_to_delete(stack: Stack, openai: StandIn, 
     assert secrets_of(openai) == [stored(stack)]
     secret_free(created, stored(stack))
 
-    [listed] = cli.ok("endpoints", "list")["endpoints"]
+    [listed] = cli.lines("endpoints", "list")
     assert (listed["id"], listed["url"]) == (endpoint["id"], endpoint["url"])
     assert endpoint["id"] in cli.run("endpoints", "list").out
 
@@ -254,19 +254,36 @@ def test_bad_input_to_endpoints(cli: Cli, arguments: tuple[str, ...], code: int,
     assert said in result.err
 
 
+def test_the_key_of_the_stack_goes_to_its_own_address_alone(stack: Stack, openai: StandIn, cli: Cli) -> None:
+    # Whoever sets a variable of somebody's shell would get the key of production.
+    with StandIn(openai.log.parent / "other") as other:
+        for command in (("endpoints", "list"), ("endpoints", "types"), ("batch", "list"), ("doctor",)):
+            before = sum(request["count"] for request in openai.requests())
+            result = cli.run(*command, OPENAI_BASE_URL=other.base_url)
+            assert other.requests() == [], command
+            assert sum(request["count"] for request in openai.requests()) > before, command
+            assert f"the stack's key goes to {openai.base_url} alone" in result.err, command
+
+        assert cli.run("endpoints", "list", OPENAI_API_KEY=API_KEY, OPENAI_BASE_URL=other.base_url).code == 0
+        assert sum(request["count"] for request in other.requests()) == 1
+
+
+@pytest.mark.parametrize("command", [("test", "{}"), ("update", "{}", "--name", "b"), ("delete", "{}", "--yes")])
+def test_an_endpoint_is_found_by_the_beginning_of_its_id(openai: StandIn, cli: Cli, command: tuple[str, ...]) -> None:
+    cli.ok("endpoints", "create")
+    (endpoint,) = managed(openai)
+    whole = endpoint["id"]
+    assert cli.run("endpoints", *(word.format(whole[:7]) for word in command)).code == 1, "too short"
+    result = cli.run("endpoints", *(word.format(whole[:12]) for word in command))
+    assert (result.code, whole in result.out) == (0, True), result
+
+
 def test_openai_down_is_3_and_with_json_the_error_is_a_document(cli: Cli) -> None:
     nowhere = {"OPENAI_API_KEY": API_KEY, "OPENAI_BASE_URL": "http://127.0.0.1:1/v1"}
     result = cli.run("endpoints", "list", "--json", **nowhere)
     assert (result.code, result.out) == (3, "")
     assert "no answer" in result.error()["error"]
     assert result.error()["hint"] == "Try again in a moment."
-
-
-def test_the_stack_s_key_goes_to_the_stack_s_address_alone(stack: Stack, tmp_path: Path) -> None:
-    result = Cli(stack, home=tmp_path).run("endpoints", "list", OPENAI_BASE_URL="http://127.0.0.1:1/v1")
-
-    assert result.code == 0
-    assert "OPENAI_BASE_URL is not used" in result.err
 
 
 # secret set -----------------------------------------------------------------------------------------------------------

@@ -5,6 +5,7 @@ import hashlib
 import hmac
 import json
 import signal
+import socket
 import subprocess
 import threading
 from collections.abc import Iterator
@@ -149,9 +150,11 @@ def test_a_tail_begins_with_what_came_before_if_that_is_asked_for(stack: Stack, 
 
 
 def test_nobody_there_is_told_and_the_listening_goes_on(stack: Stack, openai: StandIn, cli: Cli) -> None:
-    nobody = Receiver()
-    nobody.stop()
-    with running(cli, "listen", "--forward-to", nobody.url) as said:
+    # A port that is taken, so that nobody else can listen there, and that nobody listens on.
+    nobody = socket.socket()
+    nobody.bind(("127.0.0.1", 0))
+    url = f"http://127.0.0.1:{nobody.getsockname()[1]}/webhook"
+    with nobody, running(cli, "listen", "--forward-to", url) as said:
         wait_until("the secret is printed", lambda: said)
         for _ in range(2):
             (delivery,) = openai.deliver("file.processed", {"id": openai.put_file(text="four")["id"]}, wait=True)

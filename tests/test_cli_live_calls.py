@@ -100,7 +100,9 @@ def test_a_call_is_watched_and_steered_until_it_is_hung_up(openai: StandIn, cli:
     assert "Transcript" in text
     assert "update  by anna  confirmed" in text
 
-    assert succeeded(cli.run("calls", "hangup", call_id, "--dry-run", "--json"))["dry_run"] is True
+    beginning = call_id[:-2]
+    assert succeeded(cli.run("calls", "show", beginning, "--json"))["id"] == call_id
+    assert succeeded(cli.run("calls", "hangup", beginning, "--dry-run", "--json"))["id"] == call_id
     assert openai.call(call_id)["state"] == "accepted"
     assert succeeded(cli.run("calls", "hangup", call_id, "--yes", "--json"))["dry_run"] is False
     assert openai.call(call_id)["ended"] == "close_requested"

@@ -20,13 +20,6 @@ def cli(stack: Stack) -> Cli:
     return Cli(stack)
 
 
-def lines(cli: Cli, *arguments: str, code: int = 0) -> list[dict]:
-    """The documents that a command prints, one on each line."""
-    result = cli.run(*arguments, "--json")
-    assert result.code == code, result
-    return [json.loads(line) for line in result.out.splitlines()]
-
-
 def put_model(stack: Stack, alias: str, model: str, description: str = "") -> None:
     name = f"/{stack.name}/models/{alias}"
     stack.emulator.client("ssm").put_parameter(
@@ -39,12 +32,12 @@ def model_of(stack: Stack, alias: str) -> str:
 
 
 def test_a_model_is_listed_and_rolled_back_with_consent_alone(stack: Stack, openai: StandIn, cli: Cli) -> None:
-    assert lines(cli, "models", "list") == []
+    assert cli.lines("models", "list") == []
     known = [tuned(openai) for _ in range(2)]
     put_model(stack, "support", known[0], "Fine-tuned model: job=a finished_at=1 shutdown_date=2027-01-14")
     put_model(stack, "support", known[1], "Fine-tuned model: job=b finished_at=2")
 
-    (line,) = lines(cli, "models", "list", "--history")
+    (line,) = cli.lines("models", "list", "--history")
     assert (line["alias"], line["model"], line["version"], line["previous"]) == ("support", known[1], 2, known[0])
     assert [entry["model"] for entry in line["history"]] == [known[1], known[0]]
     assert known[0] in cli.run("models", "list").out
@@ -72,11 +65,11 @@ def tuned(openai: StandIn) -> str:
 
 def test_people_are_subscribed_listed_and_tested(stack: Stack, watch: Watch) -> None:
     cli = Cli(stack)
-    assert [line["protocol"] for line in lines(cli, "alerts", "list")] == ["sqs"], "the watch of this test"
+    assert [line["protocol"] for line in cli.lines("alerts", "list")] == ["sqs"], "the watch of this test"
     assert cli.ok("alerts", "subscribe", "oncall@example.com", "--dry-run")["protocol"] == "email"
-    assert len(lines(cli, "alerts", "list")) == 1
+    assert len(cli.lines("alerts", "list")) == 1
     cli.ok("alerts", "subscribe", "oncall@example.com", "--severity", "critical", "--category", "batch", "--yes")
-    found = {line["protocol"]: line for line in lines(cli, "alerts", "list")}
+    found = {line["protocol"]: line for line in cli.lines("alerts", "list")}
     assert found["email"]["endpoint"] == "oncall@example.com"
 
     assert cli.run("alerts", "test").code == 2
@@ -95,13 +88,13 @@ def test_nobody_subscribed_is_said_aloud(stack: Stack, cli: Cli) -> None:
 
 
 def test_expectations_are_listed_shown_and_deleted(stack: Stack, openai: StandIn, cli: Cli) -> None:
-    assert lines(cli, "expect", "list") == []
+    assert cli.lines("expect", "list") == []
     cli.ok("expect", "response", "resp_1", "--by", "2h", "--context", '{"order": 7}')
     stack.expect("batch", "batch_1", due_in=-60)
-    found = wait_until("both are in the index", lambda: len(got := lines(cli, "expect", "list")) == 2 and got)
+    found = wait_until("both are in the index", lambda: len(got := cli.lines("expect", "list")) == 2 and got)
     assert [(line["object_id"], line["overdue"]) for line in found] == [("batch_1", True), ("resp_1", False)]
-    assert [line["object_id"] for line in lines(cli, "expect", "list", "--overdue")] == ["batch_1"]
-    assert [line["object_id"] for line in lines(cli, "expect", "list", "--kind", "response")] == ["resp_1"]
+    assert [line["object_id"] for line in cli.lines("expect", "list", "--overdue")] == ["batch_1"]
+    assert [line["object_id"] for line in cli.lines("expect", "list", "--kind", "response")] == ["resp_1"]
     assert "overdue" in cli.run("expect", "list").out
 
     shown = cli.ok("expect", "show", "response", "resp_1")
@@ -109,14 +102,27 @@ def test_expectations_are_listed_shown_and_deleted(stack: Stack, openai: StandIn
     assert "order" in cli.run("expect", "show", "response", "resp_1").out
     assert cli.run("expect", "delete", "response", "resp_1").code == 2
     cli.ok("expect", "delete", "response", "resp_1", "--dry-run")
-    assert len(lines(cli, "expect", "list")) == 2
+    assert len(cli.lines("expect", "list")) == 2
     cli.ok("expect", "delete", "response", "resp_1", "--yes")
-    wait_until("it is expected no more", lambda: len(lines(cli, "expect", "list")) == 1)
+    wait_until("it is expected no more", lambda: len(cli.lines("expect", "list")) == 1)
     # Its context stays for its outcome.
     assert "context" in cli.ok("expect", "show", "response", "resp_1")
     again = cli.run("expect", "delete", "response", "resp_1", "--yes")
     assert (again.code, "not expected" in again.err) == (1, True)
     assert cli.run("expect", "show", "batch", "batch_nobody").code == 1
+
+
+def test_an_object_that_is_expected_is_found_by_the_beginning_of_its_id(stack: Stack, cli: Cli) -> None:
+    for object_id in ("batch_one1", "batch_one2", "batch_two"):
+        stack.expect("batch", object_id, due_in=3600)
+    wait_until("all are in the index", lambda: len(cli.lines("expect", "list")) == 3)
+    assert cli.ok("expect", "show", "batch", "batch_tw")["object_id"] == "batch_two"
+    assert cli.ok("expect", "delete", "batch", "batch_tw", "--yes")["object_id"] == "batch_two"
+    assert "waiting" not in (stack.job("batch", "batch_two") or {"waiting": "no item"})
+    several = cli.run("expect", "show", "batch", "batch_one")
+    assert (several.code, "batch_one1, batch_one2" in several.err) == (2, True)
+    assert cli.ok("expect", "show", "batch", "batch_one1")["object_id"] == "batch_one1"
+    assert cli.run("expect", "show", "batch", "batch_t").code == 1, "too short"
 
 
 @pytest.mark.stack(EventRetentionDays="100")

@@ -81,8 +81,14 @@ COMPLETED = [
     ("openai-webhooks --stack prod endpoints rot", "ate"),
     ("openai-webhooks events replay --dry", "-run"),
     ("openai-webhooks completions fi", "sh"),
+    ("openai-webhooks pause fine", "-tuning"),
+    ("openai-webhooks logs verif", "ier"),
+    ("openai-webhooks secret set api", "-key"),
+    ("openai-webhooks expect fine", "-tuning"),
+    ("openai-webhooks send batch.can", "celled"),
+    ("openai-webhooks expect show resp", "onse"),
 ]
-"""What is typed, and what Tab adds: at each depth, and after an option with a value."""
+"""What is typed, and what Tab adds: at each depth, after an option with a value, and of the values of arguments."""
 
 
 @pytest.mark.parametrize(("typed", "added"), COMPLETED)
@@ -108,7 +114,7 @@ def test_zsh_completes_at_each_depth(tmp_path: Path, typed: str, added: str) -> 
         shell.close()
 
 
-@pytest.mark.parametrize(("typed", "added"), COMPLETED[:-1])
+@pytest.mark.parametrize(("typed", "added"), COMPLETED)
 def test_fish_completes_at_each_depth(tmp_path: Path, typed: str, added: str) -> None:
     (tmp_path / "completions.fish").write_text(Cli().run("completions", "fish").out)
     (tmp_path / "empty").mkdir()

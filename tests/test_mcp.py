@@ -50,12 +50,16 @@ def test_an_agent_finds_out_why_a_batch_failed(stack: Stack, openai: StandIn) ->
             status = await called(session, "status")
             assert status["stack"]["name"] == stack.name
             events = await called(session, "events_list", object=batch_id, since="1h")
-            (event,) = events["events"]
+            (event,) = events["items"]
             shown = await called(session, "events_show", id=event["webhook_id"])
             assert "unauthorized" in json.dumps(shown)
-            (letter,) = (await called(session, "dlq_list", category="batch"))["letters"]
+            (letter,) = (await called(session, "dlq_list", category="batch"))["items"]
             assert letter["reason"] == "unauthorized"
             assert (await called(session, "audit"))["closed"] is True
+            batches = await called(session, "batch_list")
+            assert [(one["batch_id"], one["status"]) for one in batches["items"]] == [(batch_id, "completed")]
+            assert batches["more"] is False
+            assert (await called(session, "expect_list", overdue=True))["items"] == []
             doctor = await called(session, "doctor")
             assert doctor["healthy"] is False
 
@@ -68,7 +72,10 @@ def test_nothing_that_writes_is_served_unless_it_is_allowed(stack: Stack) -> Non
         async with served(stack) as session:
             tools = (await session.list_tools()).tools
             assert all(tool.annotations.read_only_hint for tool in tools)
-            assert {"status", "doctor", "audit", "events_list", "events_show", "dlq_list"} <= {t.name for t in tools}
+            assert {tool.name for tool in tools} == {
+                *("status", "doctor", "audit", "events_list", "events_show", "dlq_list", "dlq_show"),
+                *("batch_list", "expect_list"),
+            }
             with pytest.raises(Exception, match="no tool dlq_redrive"):
                 await session.call_tool("dlq_redrive", {"dry_run": False})
         async with served(stack, "--allow-writes") as session:

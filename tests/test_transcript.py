@@ -154,8 +154,7 @@ def _names(beside: Beside) -> dict[str, str]:
     assert signed.returncode == 0, signed.stdout
     submitted = beside.run("openai-webhooks batch submit requests.jsonl --json 2>/dev/null")
     listed = beside.run("openai-webhooks events list --state completed --type batch.completed --json")
-    events = listed.stdout.splitlines() if listed.stdout.startswith('{"') else [listed.stdout]
-    (event, *_) = [one for line in events for one in json.loads(line).get("events", [json.loads(line)])]
+    (event, *_) = [json.loads(line) for line in listed.stdout.splitlines()]
     return {
         "event": event["webhook_id"],
         "batch": event["object_id"],

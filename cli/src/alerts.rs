@@ -7,6 +7,7 @@ use serde_json::json;
 use crate::context::Context;
 use crate::error::{CliError, Exit, Result};
 use crate::output::{ConfirmArgs, Decision, printable, table};
+use crate::values::category;
 
 /// List who is told of failures, subscribe somebody, or send a test
 #[derive(Subcommand, Debug)]
@@ -18,9 +19,9 @@ pub(crate) enum AlertsCommand {
     Test(TestArgs),
 }
 
-/// Send the alerts to an e-mail address, or to an HTTPS endpoint such as that of `PagerDuty`
+/// Send the alerts to an e-mail address, or to an HTTPS endpoint
 ///
-/// AWS asks the subscriber to confirm. Slack and Teams: see docs/operations.md.
+/// AWS asks the subscriber to confirm. Slack, Teams and `PagerDuty`: see docs/operations.md.
 #[derive(Args, Debug)]
 #[command(after_help = "Example: openai-webhooks alerts subscribe oncall@example.com --severity critical")]
 pub(crate) struct SubscribeArgs {
@@ -31,7 +32,7 @@ pub(crate) struct SubscribeArgs {
     #[arg(long, value_name = "SEVERITY")]
     severity: Vec<Severity>,
     /// Only alerts of this category; may be repeated [default: all]
-    #[arg(long, value_name = "CATEGORY")]
+    #[arg(long, value_name = "CATEGORY", value_parser = category())]
     category: Vec<hooks_webhook::Category>,
     #[command(flatten)]
     confirm: ConfirmArgs,
@@ -146,6 +147,13 @@ async fn test(args: &TestArgs, context: &Context) -> Result {
             "A test {verb} to the topic, with {told} confirmed subscriptions; those with a filter get it if it fits."
         )
     })
+}
+
+/// Numbers of confirmed subscriptions, and of those that wait for confirmation.
+pub(crate) async fn subscribers(context: &Context) -> Result<(usize, usize)> {
+    let (confirmed, waiting): (Vec<_>, Vec<_>) =
+        topic(context).await?.subscriptions().await?.into_iter().partition(|one| one.is_confirmed);
+    Ok((confirmed.len(), waiting.len()))
 }
 
 async fn topic(context: &Context) -> Result<Topic> {

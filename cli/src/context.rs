@@ -36,7 +36,7 @@ pub(crate) struct GlobalArgs {
     /// AWS profile [default: the environment's]
     #[arg(long, global = true, value_name = "PROFILE")]
     pub(crate) profile: Option<String>,
-    /// Print one JSON document instead of text
+    /// Print JSON instead of text: one document, or one on each line where there are many
     #[arg(long, global = true)]
     pub(crate) json: bool,
 }
@@ -137,8 +137,8 @@ impl Context {
         Ok(Store::patient(self.aws().await?))
     }
 
-    /// OpenAI: with the key in `OPENAI_API_KEY`, at `OPENAI_BASE_URL` or else the stack's address; without one, with the
-    /// stack's key, which goes to the stack's address alone.
+    /// OpenAI: with the key in `OPENAI_API_KEY`, at `OPENAI_BASE_URL` or else the stack's address; or else with the stack's
+    /// key, at the stack's address alone, since who sets a variable may not be meant to see that key.
     pub(crate) async fn openai(&self) -> Result<&Client> {
         self.openai
             .get_or_try_init(|| async {
@@ -159,10 +159,14 @@ impl Context {
     /// The stack's API key, for calls to the address that the stack's functions use.
     pub(crate) async fn api_key_secret(&self) -> Result<ApiKeySecret> {
         let stack = self.stack().await?;
-        if variable("OPENAI_BASE_URL").is_some() {
-            self.out.note("OPENAI_BASE_URL is not used: the stack's API key goes to the stack's OpenAIBaseUrl alone.");
+        let url = base_url_of(Some(stack));
+        if variable("OPENAI_BASE_URL").is_some_and(|other| other != url) && !self.out.json {
+            self.out.note(&format!(
+                "OPENAI_BASE_URL is not used: the stack's key goes to {url} alone. Set OPENAI_API_KEY, too, to call another \
+                 address."
+            ));
         }
-        let client = openai_client(&base_url_of(Some(stack)))?;
+        let client = openai_client(&url)?;
         let id = stack.output("OpenAIApiKeySecretArn")?.to_owned();
         Ok(ApiKeySecret::new(client, self.secrets().await?, id))
     }

@@ -15,6 +15,7 @@ use crate::event_type::EventTypePattern;
 use crate::events::check_reason;
 use crate::output::{display, key_values, or_dash, printable, table};
 use crate::timestamp::Timestamp;
+use crate::values::category;
 use hooks_operate::parallel::all;
 
 /// Stands for the reason of a message that has none.
@@ -66,7 +67,7 @@ pub(crate) struct ShowArgs {
 #[derive(Args, Debug)]
 struct FilterArgs {
     /// Category, such as fine-tuning
-    #[arg(long, value_name = "CATEGORY")]
+    #[arg(long, value_name = "CATEGORY", value_parser = category())]
     category: Option<Category>,
     /// Failure reason, such as unauthorized; `none` for messages without one
     #[arg(long, value_name = "REASON")]
@@ -106,9 +107,9 @@ async fn list(args: &ListArgs, context: &Context) -> Result {
     if summaries.is_empty() {
         args.filter.check_reason()?;
     }
-    context.out.result(&json!({"letters": summaries, "more": more}), || list_text(&summaries))?;
-    if more && !context.out.json {
-        context.out.note("There are more: raise --limit, or narrow the filter.");
+    context.out.lines(&summaries, || list_text(&summaries))?;
+    if more {
+        context.out.more("raise --limit, or narrow the filter.");
     }
     Ok(Exit::Success)
 }

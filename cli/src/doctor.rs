@@ -2,6 +2,7 @@
 
 mod identity;
 mod openai;
+mod people;
 mod stack;
 
 use clap::Args;
@@ -12,7 +13,7 @@ use crate::context::Context;
 use crate::error::{CliError, Exit, Result};
 use crate::output::checklist;
 
-/// Check the whole set-up: stack, secrets, API key, endpoint, policy for calls, queues
+/// Check the whole set-up: stack, secrets, API key, endpoint, policy for calls, alerts, expectations, queues
 #[derive(Args, Debug)]
 pub(crate) struct DoctorArgs {
     /// Also make a signed delivery to the stack, which its archive stores as doctor.delivery, and have OpenAI deliver a
@@ -83,6 +84,9 @@ pub(crate) async fn run(args: &DoctorArgs, context: &Context) -> Result {
         }
         progress.set_message("Checking the policy for calls");
         stack::call_policy(context, &mut findings).await;
+        progress.set_message("Checking the alerts and what is expected");
+        people::alerts(context, &mut findings).await;
+        people::expectations(context, &mut findings).await;
         progress.set_message("Checking the queues");
         stack::queues(context, &mut findings).await;
         if args.deliver {

@@ -6,6 +6,7 @@ mod write;
 
 use clap::{Args, Subcommand};
 use hooks_openai::{Client, WebhookEndpoint};
+use hooks_operate::beginning::{SHORTEST, only};
 use serde_json::{Value, json};
 
 use crate::context::{Context, deadline};
@@ -48,7 +49,7 @@ pub(crate) struct ListArgs {
 /// Have OpenAI deliver a sample event, and show the answer
 #[derive(Args, Debug)]
 pub(crate) struct TestArgs {
-    /// Id of the endpoint [default: the one that delivers to the stack]
+    /// Id of the endpoint, or its beginning [default: the one that delivers to the stack]
     id: Option<String>,
     /// Type of the sample
     #[arg(long, default_value = "response.completed", value_name = "TYPE")]
@@ -72,7 +73,7 @@ async fn list(args: &ListArgs, context: &Context) -> Result {
     let found = all_endpoints(context.openai().await?, args.limit.into()).await?;
     drop(spinner);
     let documents: Vec<Value> = found.iter().map(document).collect();
-    context.out.result(&json!({ "endpoints": documents }), || {
+    context.out.lines(&documents, || {
         if found.is_empty() {
             return "The project has no webhook endpoints. Create one: openai-webhooks endpoints create".to_owned();
         }
@@ -109,7 +110,8 @@ async fn test(args: TestArgs, context: &Context) -> Result {
 
 async fn types(context: &Context) -> Result {
     let types = context.openai().await?.webhook_event_types(deadline()).await?;
-    context.out.result(&json!({ "event_types": types }), || types.join("\n"))?;
+    let documents: Vec<Value> = types.iter().map(|name| json!({ "type": name })).collect();
+    context.out.lines(&documents, || types.join("\n"))?;
     if !context.out.json {
         context.out.note(&format!("\n{DASHBOARD}"));
     }
@@ -151,9 +153,18 @@ async fn of_stack(name: &str, context: &Context) -> Result<WebhookEndpoint> {
 
 async fn id_or_of_stack(id: Option<String>, context: &Context) -> Result<String> {
     match id {
-        Some(id) => Ok(id),
+        Some(id) => whole_id(id, context).await,
         None => Ok(of_stack(PROJECT, context).await?.id),
     }
+}
+
+/// The id of the endpoint whose id begins so; the text itself if there is none, for OpenAI to refuse.
+async fn whole_id(id: String, context: &Context) -> Result<String> {
+    if !id.starts_with("whe_") || id.len() < SHORTEST {
+        return Ok(id);
+    }
+    let ids = all_endpoints(context.openai().await?, usize::MAX).await?.into_iter().map(|endpoint| endpoint.id);
+    Ok(only(&id, ids)?.unwrap_or(id))
 }
 
 /// An endpoint as JSON. OpenAI's masked hint is the only part of the secret.

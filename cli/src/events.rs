@@ -7,7 +7,6 @@ pub(crate) use replay::asked_by;
 
 use clap::{Args, Subcommand, ValueEnum};
 use hooks_webhook::Category;
-use serde_json::json;
 
 use crate::aws::{Entry, EventFilter, EventLog, Field};
 use crate::context::Context;
@@ -15,6 +14,7 @@ use crate::error::{CliError, Exit, Result};
 use crate::event_type::EventTypePattern;
 use crate::output::{or_dash, printable, table};
 use crate::timestamp::{self, Timestamp};
+use crate::values::category;
 
 /// Default of `--since`, in seconds: a day.
 const DEFAULT_SINCE: i64 = 86_400;
@@ -69,7 +69,7 @@ pub(crate) struct FilterArgs {
     #[arg(long, value_name = "TIME", value_parser = timestamp::past)]
     until: Option<Timestamp>,
     /// Category, such as fine-tuning
-    #[arg(long, value_name = "CATEGORY")]
+    #[arg(long, value_name = "CATEGORY", value_parser = category())]
     category: Option<Category>,
     /// Event type, such as batch.completed, or a prefix, such as `batch.*`
     #[arg(long = "type", value_name = "TYPE")]
@@ -224,7 +224,7 @@ async fn list(args: &ListArgs, context: &Context) -> Result {
     if found.is_empty() {
         args.filter.check_reason()?;
     }
-    context.out.result(&json!({"events": found, "more": more}), || {
+    context.out.lines(&found, || {
         let row = |entry: &Entry| {
             [
                 entry.received_at.text(),
@@ -239,10 +239,10 @@ async fn list(args: &ListArgs, context: &Context) -> Result {
         let headings = ["RECEIVED (UTC)", "STATE", "TYPE", "OBJECT", "ATTEMPTS", "RESULT", "ID"];
         table(headings, &found.iter().map(row).collect::<Vec<_>>())
     })?;
-    match (context.out.json, found.is_empty(), more) {
-        (false, true, _) => context.out.note("No event matches. The default of --since is 24 hours ago."),
-        (false, _, true) => context.out.note("There are more: raise --limit, or narrow the filter."),
-        _ => {}
+    if more {
+        context.out.more("raise --limit, or narrow the filter.");
+    } else if found.is_empty() && !context.out.json {
+        context.out.note("No event matches. The default of --since is 24 hours ago.");
     }
     Ok(Exit::Success)
 }

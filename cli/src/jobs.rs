@@ -43,7 +43,7 @@ pub(crate) struct ListArgs {
 #[derive(Args, Debug)]
 #[command(after_help = "Example: openai-webhooks jobs resume replay-20261121-0315-9f3a")]
 pub(crate) struct ShowArgs {
-    /// Name of the job
+    /// Name of the job, or its beginning
     name: String,
 }
 
@@ -105,7 +105,7 @@ async fn list(args: &ListArgs, context: &Context) -> Result {
 
 async fn job(name: &str, context: &Context) -> Result<Job> {
     check_name(name)?;
-    let found = Jobs::new(context.ledger().await?).get(name).await?;
+    let found = Jobs::new(context.ledger().await?).find(name).await?;
     found.ok_or_else(|| {
         CliError::failed(format!("{} has no job {name}", context.options.stack))
             .hint("See `openai-webhooks jobs list`.")

@@ -24,6 +24,7 @@ use crate::input;
 use crate::output::{or_dash, printable};
 use crate::send::{Delivery, Sender};
 use crate::timestamp::{self, Timestamp};
+use crate::values::category;
 
 /// Pause between two polls.
 const INTERVAL: Duration = Duration::from_millis(250);
@@ -52,7 +53,7 @@ pub(crate) struct ListenArgs {
     #[arg(long = "type", value_name = "TYPE")]
     event_type: Option<EventTypePattern>,
     /// Category, such as fine-tuning
-    #[arg(long, value_name = "CATEGORY")]
+    #[arg(long, value_name = "CATEGORY", value_parser = category())]
     category: Option<Category>,
     /// Begin with what came since then: a span (30m, 24h), a date or a time in UTC [default: now]
     #[arg(long, value_name = "TIME", value_parser = timestamp::past)]

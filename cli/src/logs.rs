@@ -4,6 +4,7 @@ use std::collections::HashSet;
 use std::time::Duration;
 
 use clap::Args;
+use clap::builder::PossibleValuesParser;
 use hooks_aws::clock::now_ms;
 use hooks_operate::log_lines::{FUNCTIONS, FunctionLog, LogLine};
 use serde_json::{Value, json};
@@ -11,7 +12,7 @@ use tokio::signal::ctrl_c;
 use tokio::time::sleep;
 
 use crate::context::Context;
-use crate::error::{CliError, Exit, Result};
+use crate::error::{Exit, Result};
 use crate::events::find;
 use crate::output::printable;
 use crate::timestamp::{self, Timestamp};
@@ -29,7 +30,8 @@ const LATE: i64 = 30_000;
 #[derive(Args, Debug)]
 #[command(after_help = "Example: openai-webhooks logs batch --follow")]
 pub(crate) struct LogsArgs {
-    /// verifier, a category, supervisor, reconcile, register, rotate, console, or api for the HTTP API's own
+    /// Function, or `api` for the log of the HTTP API itself
+    #[arg(value_parser = PossibleValuesParser::new(FUNCTIONS))]
     function: String,
     /// Go on with the lines that come
     #[arg(long, short)]
@@ -46,10 +48,6 @@ pub(crate) struct LogsArgs {
 }
 
 pub(crate) async fn run(args: &LogsArgs, context: &Context) -> Result {
-    if !FUNCTIONS.contains(&args.function.as_str()) {
-        return Err(CliError::usage(format!("{} is no function of the stack", printable(&args.function)))
-            .hint(format!("The functions are {}.", FUNCTIONS.join(", "))));
-    }
     let log = FunctionLog::new(context.aws().await?, &context.stack().await?.name, &args.function);
     let event = match &args.event {
         Some(id) => Some(find(context, &context.event_log().await?, id).await?),

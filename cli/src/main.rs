@@ -38,6 +38,7 @@ mod send;
 mod shell;
 mod sign;
 mod status;
+mod values;
 mod verify;
 
 use std::env;

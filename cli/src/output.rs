@@ -13,7 +13,7 @@ use crate::error::{CliError, Exit, Result};
 use crate::paint::{Paint, paint, shown};
 use crate::{capture, hints};
 
-/// Output of a command. With `json`, results are one JSON document.
+/// Output of a command. With `json`, results are one JSON document, or one on each line where there are many.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Output {
     pub(crate) json: bool,
@@ -63,10 +63,23 @@ impl Output {
         if !self.json {
             return self.result(&(), text);
         }
+        capture::take(|captured| captured.is_lines = true);
         for document in documents {
             self.line(document)?;
         }
         Ok(Exit::Success)
+    }
+
+    /// Says that there are more results than were printed.
+    pub(crate) fn more(self, hint: &str) {
+        if capture::take(|captured| captured.more = true) {
+            return;
+        }
+        if self.json {
+            self.note(&serde_json::json!({"more": true, "hint": hint}).to_string());
+        } else {
+            self.note(&format!("There are more: {hint}"));
+        }
     }
 
     /// Prints one document of many, as JSON on one line.
@@ -84,7 +97,7 @@ impl Output {
 
     /// Writes bytes to stdout unchanged. A reader that stops early (`| head`) is not an error.
     pub(crate) fn raw(self, bytes: &[u8]) -> Result {
-        if capture::take(bytes) {
+        if capture::take(|captured| captured.bytes.extend_from_slice(bytes)) {
             return Ok(Exit::Success);
         }
         let mut out = io::stdout().lock();

@@ -11,6 +11,7 @@ use crate::context::Context;
 use crate::error::{Exit, Result};
 use crate::output::{ConfirmArgs, Decision, counted};
 use crate::timestamp::duration;
+use crate::values::category;
 
 /// Stop handling the events of a category: they wait in their queue, for 14 days at most
 ///
@@ -18,7 +19,8 @@ use crate::timestamp::duration;
 #[derive(Args, Debug)]
 #[command(after_help = "Example: openai-webhooks pause batch")]
 pub(crate) struct PauseArgs {
-    /// Category, such as fine-tuning
+    /// Category
+    #[arg(value_parser = category())]
     category: Category,
     #[command(flatten)]
     confirm: ConfirmArgs,
@@ -28,7 +30,8 @@ pub(crate) struct PauseArgs {
 #[derive(Args, Debug)]
 #[command(after_help = "Example: openai-webhooks resume batch")]
 pub(crate) struct ResumeArgs {
-    /// Category, such as fine-tuning
+    /// Category
+    #[arg(value_parser = category())]
     category: Category,
     /// Show what waits, and change nothing
     #[arg(long)]

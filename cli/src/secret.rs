@@ -10,7 +10,9 @@ use serde_json::json;
 use crate::context::Context;
 use crate::error::{CliError, Result};
 use crate::input;
+use crate::output::printable;
 use crate::stack_endpoints::{ORGANIZATION, PROJECT, endpoint_name};
+use crate::values::Suggested;
 
 /// Store the stack's secrets
 #[derive(Subcommand, Debug)]
@@ -18,7 +20,7 @@ pub(crate) enum SecretCommand {
     /// Check a secret and store it; it is typed without echo, piped in, or read from a file
     Set {
         /// `api-key`, or the endpoint whose signing secret it is: project, organization or an additional one
-        #[arg(value_parser = endpoint_name)]
+        #[arg(value_parser = Suggested::new([API_KEY, PROJECT, ORGANIZATION], endpoint_name), hide_possible_values = true)]
         name: String,
         /// File with the secret (`-` for stdin) [default: ask on a terminal, else stdin]
         #[arg(long, value_name = "FILE")]
@@ -92,5 +94,38 @@ fn check_api_key(text: &str) -> Result<()> {
     if !text.starts_with("sk-") {
         return Err(CliError::usage("an API key begins with `sk-`").hint(format!("Copy it unchanged from {KEYS}.")));
     }
+    if let Some(other) = text.chars().find(|other| !other.is_ascii_alphanumeric() && !"-_".contains(*other)) {
+        let what = format!(
+            "no API key has the character {}: this one is masked, shortened or not alone",
+            printable(&other.to_string())
+        );
+        return Err(CliError::usage(what).hint(format!("OpenAI shows a key once. Create a new one at {KEYS}.")));
+    }
     text.parse::<ApiKey>().map(drop).map_err(|error| CliError::usage(error.to_string()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_cannot_be_a_key_replaces_none() {
+        for key in ["sk-proj-0aZ_9-b", "sk-local"] {
+            assert!(check_api_key(key).is_ok(), "{key}");
+        }
+        for text in [
+            "sk-proj-****abcd",
+            "sk-...AbCd",
+            "sk-…AbCd",
+            "sk-abc\",\"name\":\"x\"}",
+            "sk-abc,",
+            "sk-a b",
+            "key",
+            "whsec_a",
+            "sk-admin-1",
+        ] {
+            let error = check_api_key(text).unwrap_err();
+            assert!(error.hint.is_some() && !error.message.contains("AbCd"), "{text}");
+        }
+    }
 }

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use clap::Args;
+use clap::builder::StringValueParser;
 use hooks_webhook::Secret;
 use reqwest::Url;
 use serde::Serialize;
@@ -17,6 +18,7 @@ use crate::output::{or_dash, printable, table};
 use crate::samples;
 use crate::sign::{SecretArgs, headers, parse_webhook_id, webhook_id_for};
 use crate::timestamp::now;
+use crate::values::Suggested;
 
 /// Time limit of a delivery. OpenAI waits a few seconds.
 const TIMEOUT: Duration = Duration::from_secs(30);
@@ -28,7 +30,12 @@ const MAX_ANSWER: usize = 4096;
 #[derive(Args, Debug)]
 pub(crate) struct SendArgs {
     /// Type of a sample event, such as batch.completed, or a file with a body (`-` for stdin)
-    #[arg(default_value = "response.completed", value_name = "TYPE|FILE")]
+    #[arg(
+        default_value = "response.completed",
+        value_name = "TYPE|FILE",
+        value_parser = Suggested::new(samples::types(), StringValueParser::new()),
+        hide_possible_values = true
+    )]
     event: String,
     /// URL to deliver to [default: the stack's endpoint]
     #[arg(long)]
@@ -72,17 +79,25 @@ pub(crate) async fn run(args: SendArgs, context: &Context) -> Result {
             Body::Sample(event_type) => samples::sample(event_type).unwrap_or_default().into_bytes(),
             Body::File(body) => body.clone(),
         };
-        deliveries.push(sender.deliver(&secret, args.id.as_deref(), body).await?);
+        let delivery = sender.deliver(&secret, args.id.as_deref(), body).await?;
+        if context.out.json {
+            // At once: those before one that fails were made.
+            let mut line = json!(delivery);
+            line["url"] = sender.url.as_str().into();
+            context.out.line(&line)?;
+        }
+        deliveries.push(delivery);
         progress.set_position(number.into());
     }
     drop(progress);
-    context.out.result(&json!({ "url": sender.url.as_str(), "deliveries": deliveries }), || {
+    if !context.out.json {
         let row = |delivery: &Delivery| {
             let Delivery { webhook_id, status, answer, milliseconds } = delivery;
             [or_dash(webhook_id.as_deref()), status.to_string(), format!("{milliseconds} ms"), answer.clone()]
         };
-        table(["WEBHOOK ID", "STATUS", "TIME", "ANSWER"], &deliveries.iter().map(row).collect::<Vec<_>>())
-    })?;
+        let rows: Vec<_> = deliveries.iter().map(row).collect();
+        context.out.result(&(), || table(["WEBHOOK ID", "STATUS", "TIME", "ANSWER"], &rows))?;
+    }
     Ok(Exit::success_if(deliveries.iter().all(|delivery| delivery.status == 200)))
 }
 

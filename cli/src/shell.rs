@@ -1,5 +1,6 @@
 //! `completions` and `man`, generated from the definitions of the help.
 
+use std::fmt::Write as _;
 use std::fs;
 use std::path::PathBuf;
 
@@ -27,11 +28,39 @@ pub(crate) fn completions(shell: Shell, context: &Context) -> Result {
     let mut script = Vec::new();
     clap_complete::generate(shell, &mut Cli::command(), NAME, &mut script);
     let mut script = String::from_utf8_lossy(&script).into_owned();
-    if shell == Shell::Bash {
+    match shell {
         // clap issue 6421: states below the first word have a name that none leads to.
-        script = script.replace("openai__subcmd__webhooks", "openai__webhooks");
+        Shell::Bash => script = script.replace("openai__subcmd__webhooks", "openai__webhooks"),
+        // clap's script completes options alone.
+        Shell::Fish => positionals(&Cli::command(), &mut Vec::new(), &mut script),
+        _ => {}
     }
     text(&script, "script", context)
+}
+
+/// Adds the values of positional arguments to a script for fish, of this command and those below it.
+fn positionals<'a>(command: &'a clap::Command, path: &mut Vec<&'a str>, script: &mut String) {
+    const USING: &str = "__fish_openai_webhooks_using_subcommand";
+    let below: Vec<&str> = command.get_subcommands().map(clap::Command::get_name).collect();
+    let condition = match path.as_slice() {
+        [first] if below.is_empty() => format!("{USING} {first}"),
+        [first] => format!("{USING} {first}; and not __fish_seen_subcommand_from {}", below.join(" ")),
+        [first, second, ..] => format!("{USING} {first}; and __fish_seen_subcommand_from {second}"),
+        [] => String::new(),
+    };
+    for one in command.get_positionals().filter(|_| !path.is_empty()) {
+        let values = one.get_value_parser().possible_values().into_iter().flatten();
+        let names: Vec<String> = values.map(|value| value.get_name().to_owned()).collect();
+        if !names.is_empty() {
+            // Writing into a text cannot fail.
+            let _ = writeln!(script, "complete -c {NAME} -n \"{condition}\" -f -a \"{}\"", names.join(" "));
+        }
+    }
+    for subcommand in command.get_subcommands() {
+        path.push(subcommand.get_name());
+        positionals(subcommand, path, script);
+        path.pop();
+    }
 }
 
 pub(crate) fn man(args: &ManArgs, context: &Context) -> Result {

@@ -75,8 +75,8 @@ pub(crate) async fn run(args: &ListArgs, context: &Context) -> Result {
             table(["CREATED (UTC)", "STATUS", "PROGRESS", "FAILED", "MODEL", "RETRY OF", "ID"], &rows)
         }
     })?;
-    if more && !context.out.json {
-        context.out.note("There are more: raise --limit, or give a --status.");
+    if more {
+        context.out.more("raise --limit, or give a --status.");
     }
     Ok(crate::error::Exit::Success)
 }

@@ -7,6 +7,8 @@ use std::time::Duration;
 
 use clap::Args;
 use hooks_openai::{Batch, BatchStatus, Client, ErrorClass};
+use hooks_operate::ErrorKind;
+use hooks_operate::batch::resolve;
 use serde_json::{Value, json};
 use tokio::signal::ctrl_c;
 use tokio::time::sleep;
@@ -31,7 +33,7 @@ const MAX_ERRORS: usize = 20;
 /// Exits with 0 if it has completed and every request has a result that did not fail. Ctrl-C stops watching, not the batch.
 #[derive(Args, Debug)]
 pub(crate) struct WatchArgs {
-    /// Id of the batch, such as `batch_123`
+    /// Id of the batch, such as `batch_123`, or its beginning
     id: String,
     /// Folder for output.jsonl, errors.jsonl and summary.json [default: the batch's id]
     #[arg(long, value_name = "DIR")]
@@ -51,14 +53,19 @@ impl WatchArgs {
 }
 
 pub(crate) async fn run(args: &WatchArgs, context: &Context) -> Result {
-    let id = &args.id;
-    check_id(id)?;
-    let results = Results::new(id.clone(), args.out.clone().unwrap_or_else(|| PathBuf::from(id)));
+    check_id(&args.id)?;
+    let openai = context.openai().await?;
+    let id = match resolve(openai, &args.id).await {
+        Ok(batch) => batch.id,
+        // What passes is waited for below.
+        Err(error) if error.kind == ErrorKind::Service => args.id.clone(),
+        Err(error) => return Err(error.into()),
+    };
+    let results = Results::new(id.clone(), args.out.clone().unwrap_or_else(|| PathBuf::from(&id)));
     let watched = async {
-        let openai = context.openai().await?;
         // Find the bucket before waiting for hours.
         let bucket = if args.no_stack { None } else { Some(context.output("BucketName").await?) };
-        let batch = follow(openai, args, context).await?;
+        let batch = follow(openai, &id, args.interval, context).await?;
         let fetched = match bucket {
             Some(bucket) => results.fetch_from_stack(bucket, context).await?,
             None => results.fetch_from_openai(openai, &batch, context).await?,
@@ -76,23 +83,23 @@ pub(crate) async fn run(args: &WatchArgs, context: &Context) -> Result {
 }
 
 /// Requests the batch until it has ended.
-async fn follow(openai: &Client, args: &WatchArgs, context: &Context) -> Result<Batch> {
-    let (first, longest) = args.interval.map_or(INTERVALS, |seconds| (Duration::from_secs(seconds), Duration::ZERO));
+async fn follow(openai: &Client, id: &str, interval: Option<u64>, context: &Context) -> Result<Batch> {
+    let (first, longest) = interval.map_or(INTERVALS, |seconds| (Duration::from_secs(seconds), Duration::ZERO));
     let (mut pause, mut failures, mut seen) = (first, 0, None);
-    let bar = context.out.bar(args.id.as_str(), 0);
+    let bar = context.out.bar(id, 0);
     loop {
-        match openai.batch(&args.id, deadline()).await {
+        match openai.batch(id, deadline()).await {
             Ok(batch) if batch.status.is_terminal() => return Ok(batch),
             Ok(batch) => {
                 failures = 0;
-                bar.set_message(printable(&format!("{} {}", args.id, batch.status)));
+                bar.set_message(printable(&format!("{id} {}", batch.status)));
                 if let Some(counts) = batch.request_counts {
                     bar.set_length(counts.total);
                     bar.set_position(counts.completed + counts.failed);
                 }
                 if seen.as_ref() != Some(&batch.status) {
                     if !stderr().is_terminal() {
-                        context.out.note(&format!("{} is {}: {}", args.id, batch.status, counts_text(&batch)));
+                        context.out.note(&format!("{id} is {}: {}", batch.status, counts_text(&batch)));
                     }
                     seen = Some(batch.status);
                     pause = first;
@@ -100,7 +107,7 @@ async fn follow(openai: &Client, args: &WatchArgs, context: &Context) -> Result<
             }
             Err(error) if error.class() == ErrorClass::Retry && failures < MAX_FAILURES => {
                 failures += 1;
-                bar.set_message(format!("{} (failed requests: {failures} of at most {MAX_FAILURES})", args.id));
+                bar.set_message(format!("{id} (failed requests: {failures} of at most {MAX_FAILURES})"));
             }
             Err(error) => return Err(error.into()),
         }

@@ -26,7 +26,7 @@ const MAX_CHANGE: u64 = 128 * 1024;
 #[derive(Args, Debug)]
 #[command(after_help = "Example: openai-webhooks calls say live_123 'A colleague takes over in a minute.'")]
 pub(crate) struct SayArgs {
-    /// Id of the call: `live_...` or `rtc_...`
+    /// Id of the call, `live_...` or `rtc_...`, or its beginning
     #[arg(value_parser = id)]
     id: String,
     /// What to say, up to 2000 bytes
@@ -103,7 +103,7 @@ pub(crate) struct BroadcastArgs {
 #[derive(Args, Debug)]
 #[command(after_help = "Example: echo '{\"instructions\": \"Be brief.\"}' | openai-webhooks calls update rtc_123 -")]
 pub(crate) struct UpdateArgs {
-    /// Id of the call: `live_...` or `rtc_...`
+    /// Id of the call, `live_...` or `rtc_...`, or its beginning
     #[arg(value_parser = id)]
     id: String,
     /// What to change, a JSON object, or - for stdin
@@ -195,6 +195,7 @@ pub(super) async fn broadcast(args: &BroadcastArgs, context: &Context) -> Result
 
 async fn ask(id: &str, kind: &str, argument: &Value, context: &Context) -> Result {
     let (ledger, session) = session(id, context).await?;
+    let id = session.id.as_str();
     if !calls::is_open(&session) {
         let reason = session.reason.as_deref().unwrap_or("for an unknown reason");
         return Err(CliError::failed(format!("the call {id} has ended: {reason}"))

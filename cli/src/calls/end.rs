@@ -6,7 +6,7 @@ use hooks_operate::calls::{self, EndAction, check_target};
 use hooks_webhook::CallApi;
 use serde_json::json;
 
-use super::show::id;
+use super::show::{find, id};
 use crate::context::{Context, deadline};
 use crate::error::{CliError, Exit, Result};
 use crate::events::asked_by;
@@ -16,7 +16,7 @@ use crate::output::{ConfirmArgs, Decision};
 #[derive(Args, Debug)]
 #[command(after_help = "Example: openai-webhooks calls hangup live_123")]
 pub(crate) struct HangupArgs {
-    /// Id of the call: `live_...` or `rtc_...`
+    /// Id of the call, `live_...` or `rtc_...`, or its beginning
     #[arg(value_parser = id)]
     id: String,
     #[command(flatten)]
@@ -29,7 +29,7 @@ pub(crate) struct HangupArgs {
 #[derive(Args, Debug)]
 #[command(after_help = "Example: openai-webhooks calls transfer live_123 tel:+4930123456")]
 pub(crate) struct TransferArgs {
-    /// Id of the call: `live_...` or `rtc_...`
+    /// Id of the call, `live_...` or `rtc_...`, or its beginning
     #[arg(value_parser = id)]
     id: String,
     /// Where to: `tel:+4930123456` or `sip:desk@example.com`
@@ -45,28 +45,27 @@ fn target(text: &str) -> std::result::Result<String, &'static str> {
 
 pub(super) async fn hang_up(args: &HangupArgs, context: &Context) -> Result {
     let call = call(&args.id, context).await?;
-    match context.out.confirm(args.confirm, &format!("Hang up the call {}?", args.id))? {
+    match context.out.confirm(args.confirm, &format!("Hang up the call {}?", call.id))? {
         Decision::Declined => return Ok(Exit::Failure),
         Decision::DryRun => {}
         Decision::Proceed => {
-            end(&call, &args.id, EndAction::HangUp, context).await?;
+            end(&call, EndAction::HangUp, context).await?;
         }
     }
     let dry_run = args.confirm.dry_run;
-    let document = json!({"id": args.id, "api": call.api.as_str(), "dry_run": dry_run});
-    context
-        .out
-        .result(&document, || format!("{} the call {}.", if dry_run { "Would hang up" } else { "Hung up" }, args.id))
+    let document = json!({"id": call.id, "api": call.api.as_str(), "dry_run": dry_run});
+    let done = if dry_run { "Would hang up" } else { "Hung up" };
+    context.out.result(&document, || format!("{done} the call {}.", call.id))
 }
 
 pub(super) async fn transfer(args: &TransferArgs, context: &Context) -> Result {
     let call = call(&args.id, context).await?;
-    let TransferArgs { id, target, confirm } = args;
+    let (TransferArgs { target, confirm, .. }, id) = (args, &call.id);
     match context.out.confirm(*confirm, &format!("Transfer the caller of {id} to {target}?"))? {
         Decision::Declined => return Ok(Exit::Failure),
         Decision::DryRun => {}
         Decision::Proceed => {
-            end(&call, id, EndAction::Transfer(target), context).await?;
+            end(&call, EndAction::Transfer(target), context).await?;
         }
     }
     let document = json!({"id": id, "api": call.api.as_str(), "target_uri": target, "dry_run": confirm.dry_run});
@@ -83,6 +82,8 @@ pub(super) async fn transfer(args: &TransferArgs, context: &Context) -> Result {
 
 /// A call that goes on, as far as the stack knows.
 struct Going {
+    /// Its whole id.
+    id: String,
     api: CallApi,
     /// The stack's ledger, if there is a stack.
     ledger: Option<Ledger>,
@@ -95,9 +96,10 @@ async fn call(id: &str, context: &Context) -> Result<Going> {
         _ => None,
     };
     let known = match &ledger {
-        Some(ledger) => calls::find(ledger, id).await?,
+        Some(_) => find(id, context).await?,
         None => None,
     };
+    let id = known.as_ref().map_or_else(|| id.to_owned(), |session| session.id.clone());
     let api = match known {
         Some(session) if !calls::is_open(&session) => {
             let reason = session.reason.as_deref().unwrap_or("for an unknown reason");
@@ -105,13 +107,13 @@ async fn call(id: &str, context: &Context) -> Result<Going> {
         }
         Some(session) if session.api == CallApi::Realtime.as_str() => CallApi::Realtime,
         Some(_) => CallApi::Live,
-        None => calls::api_of(id),
+        None => calls::api_of(&id),
     };
-    Ok(Going { api, ledger })
+    Ok(Going { id, api, ledger })
 }
 
-async fn end(call: &Going, id: &str, action: EndAction<'_>, context: &Context) -> Result<()> {
+async fn end(call: &Going, action: EndAction<'_>, context: &Context) -> Result<()> {
     let who = asked_by().unwrap_or_else(|| "somebody".to_owned());
     let openai = context.openai().await?;
-    Ok(calls::end((call.ledger.as_ref(), &who), openai, (call.api, id), action, deadline()).await?)
+    Ok(calls::end((call.ledger.as_ref(), &who), openai, (call.api, &call.id), action, deadline()).await?)
 }

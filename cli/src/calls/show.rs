@@ -39,7 +39,7 @@ pub(crate) struct ListArgs {
 #[derive(Args, Debug)]
 #[command(after_help = "Example: openai-webhooks calls show live_123")]
 pub(crate) struct ShowArgs {
-    /// Id of the call: `live_...` or `rtc_...`
+    /// Id of the call, `live_...` or `rtc_...`, or its beginning
     #[arg(value_parser = id)]
     id: String,
 }
@@ -48,7 +48,7 @@ pub(crate) struct ShowArgs {
 #[derive(Args, Debug)]
 #[command(after_help = "Example: openai-webhooks calls follow live_123")]
 pub(crate) struct FollowArgs {
-    /// Id of the call: `live_...` or `rtc_...`
+    /// Id of the call, `live_...` or `rtc_...`, or its beginning
     #[arg(value_parser = id)]
     id: String,
 }
@@ -61,11 +61,22 @@ pub(super) fn id(text: &str) -> std::result::Result<String, String> {
     Ok(text.to_owned())
 }
 
-/// The session of a call.
-pub(super) async fn session(id: &str, context: &Context) -> Result<(Ledger, SessionRecord)> {
+/// The session of a call, by its id or a beginning of it.
+pub(super) async fn find(id: &str, context: &Context) -> Result<Option<SessionRecord>> {
     let ledger = context.ledger().await?;
-    match calls::find(&ledger, id).await? {
-        Some(session) => Ok((ledger, session)),
+    if let Some(session) = calls::find(&ledger, id).await? {
+        return Ok(Some(session));
+    }
+    match calls::whole_id(&context.event_log().await?, id).await? {
+        Some(whole) => Ok(calls::find(&ledger, &whole).await?),
+        None => Ok(None),
+    }
+}
+
+/// The session of a call that is supervised.
+pub(super) async fn session(id: &str, context: &Context) -> Result<(Ledger, SessionRecord)> {
+    match find(id, context).await? {
+        Some(session) => Ok((context.ledger().await?, session)),
         None => Err(CliError::failed(format!("{} supervises no call {id}", context.options.stack)).hint(
             "See `openai-webhooks calls list`. Calls whose rule has no `supervise` are in `openai-webhooks events list \
              --category realtime`.",

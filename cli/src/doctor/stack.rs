@@ -150,6 +150,7 @@ async fn signing_secret(endpoint: &StackEndpoint, context: &Context, findings: &
     let check = format!("secret {name}");
     let set = format!("openai-webhooks secret set {name}");
     match secret(context, &endpoint.secret_id).await {
+        Err(error) if error.message.contains("is binary") => findings.error(check, error.message, set),
         Err(error) => findings.failed(check, error),
         Ok(text) if text == PLACEHOLDER && name == ORGANIZATION => findings.warn(
             check,

@@ -8,7 +8,7 @@ use hooks_openai::{Client, EndpointChange, WebhookEndpoint};
 use serde_json::json;
 
 use super::secret_sink::SecretSink;
-use super::{DASHBOARD, all_endpoints, document, id_or_of_stack, not_done, of_stack};
+use super::{DASHBOARD, all_endpoints, document, id_or_of_stack, not_done, of_stack, whole_id};
 use crate::context::{Context, deadline};
 use crate::error::{CliError, Result};
 use crate::interrupt;
@@ -47,7 +47,7 @@ pub(crate) struct CreateArgs {
 #[derive(Args, Debug)]
 #[command(group = clap::ArgGroup::new("change").required(true).multiple(true))]
 pub(crate) struct UpdateArgs {
-    /// Id of the endpoint [default: the one that delivers to the stack]
+    /// Id of the endpoint, or its beginning [default: the one that delivers to the stack]
     id: Option<String>,
     /// New display name
     #[arg(long, group = "change")]
@@ -66,7 +66,7 @@ pub(crate) struct UpdateArgs {
 /// Delete an endpoint: OpenAI stops delivering to it
 #[derive(Args, Debug)]
 pub(crate) struct DeleteArgs {
-    /// Id of the endpoint
+    /// Id of the endpoint, or its beginning
     id: String,
     #[command(flatten)]
     confirm: ConfirmArgs,
@@ -75,7 +75,7 @@ pub(crate) struct DeleteArgs {
 /// Have OpenAI create a new secret, and store it; the old one is valid for another 24 hours
 #[derive(Args, Debug)]
 pub(crate) struct RotateArgs {
-    /// Id of the endpoint [default: the one that delivers to the stack]
+    /// Id of the endpoint, or its beginning [default: the one that delivers to the stack]
     id: Option<String>,
     /// Endpoint of the stack that it delivers to
     #[arg(long, value_name = "NAME", default_value = PROJECT, value_parser = endpoint_name)]
@@ -166,7 +166,7 @@ pub(super) async fn update(args: UpdateArgs, context: &Context) -> Result {
 
 pub(super) async fn delete(args: DeleteArgs, context: &Context) -> Result {
     let openai = context.openai().await?;
-    let endpoint = openai.webhook_endpoint(&args.id, deadline()).await?;
+    let endpoint = openai.webhook_endpoint(&whole_id(args.id, context).await?, deadline()).await?;
     let WebhookEndpoint { id, name, url, .. } = &endpoint;
     let decision = context.out.confirm(args.confirm, &format!("Delete {id} ({name}), which delivers to {url}?"))?;
     if decision != Decision::Proceed {
@@ -181,8 +181,8 @@ pub(super) async fn delete(args: DeleteArgs, context: &Context) -> Result {
 
 pub(super) async fn rotate(args: RotateArgs, context: &Context) -> Result {
     let openai = context.openai().await?;
-    let endpoint = match &args.id {
-        Some(id) => openai.webhook_endpoint(id, deadline()).await?,
+    let endpoint = match args.id {
+        Some(id) => openai.webhook_endpoint(&whole_id(id, context).await?, deadline()).await?,
         None => of_stack(&args.endpoint, context).await?,
     };
     let of_stack = match args.secret_out {

@@ -1,10 +1,12 @@
 //! `expect list`, `expect show`, `expect delete`: expectations that were recorded.
 
 use clap::Args;
+use hooks_operate::beginning::only;
 use serde::Serialize;
 use serde_json::{Map, Value, json};
 
 use super::{CATEGORIES, Kind, check_id};
+use crate::aws::{EventFilter, Field};
 use crate::context::Context;
 use crate::error::{CliError, Exit, Result};
 use crate::output::{ConfirmArgs, Decision, key_values, or_dash, table};
@@ -34,7 +36,7 @@ pub(super) struct ListArgs {
 pub(super) struct ShowArgs {
     /// Kind of the object
     kind: Kind,
-    /// Id of the object
+    /// Id of the object, or its beginning
     id: String,
 }
 
@@ -103,14 +105,14 @@ pub(super) async fn list(args: &ListArgs, context: &Context) -> Result {
             table(["DUE (UTC)", "", "KIND", "OBJECT", "RECORDED (UTC)"], &found.iter().map(row).collect::<Vec<_>>())
         }
     })?;
-    if more && !context.out.json {
-        context.out.note("There are more: raise --limit, or give a --kind.");
+    if more {
+        context.out.more("raise --limit, or give a --kind.");
     }
     Ok(Exit::Success)
 }
 
 pub(super) async fn show(args: &ShowArgs, context: &Context) -> Result {
-    let job = job(args, context).await?;
+    let (_, job) = job(args, context).await?;
     context.out.result(&job, || {
         let said = |name: &str| job.get(name).filter(|value| !value.is_null());
         let plain = |value: &Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
@@ -126,8 +128,8 @@ pub(super) async fn show(args: &ShowArgs, context: &Context) -> Result {
 }
 
 pub(super) async fn delete(args: &DeleteArgs, context: &Context) -> Result {
-    let ShowArgs { kind, id } = &args.object;
-    let job = job(&args.object, context).await?;
+    let kind = args.object.kind;
+    let (id, job) = job(&args.object, context).await?;
     if !job.contains_key("waiting") {
         return Err(CliError::failed(format!("the end of {id} is not expected, or not any more")));
     }
@@ -136,7 +138,7 @@ pub(super) async fn delete(args: &DeleteArgs, context: &Context) -> Result {
         Decision::Declined => return Ok(Exit::Failure),
         Decision::DryRun => {}
         Decision::Proceed => {
-            if !context.ledger().await?.expect_no_more(kind.category(), id).await? {
+            if !context.ledger().await?.expect_no_more(kind.category(), &id).await? {
                 return Err(CliError::failed(format!("{id} has ended meanwhile")));
             }
         }
@@ -149,12 +151,39 @@ pub(super) async fn delete(args: &DeleteArgs, context: &Context) -> Result {
     })
 }
 
-/// What the ledger says of an object.
-async fn job(args: &ShowArgs, context: &Context) -> Result<Map<String, Value>> {
+/// What the ledger says of an object, with its whole id.
+async fn job(args: &ShowArgs, context: &Context) -> Result<(String, Map<String, Value>)> {
     check_id(&args.id)?;
-    let job = context.event_log().await?.job_record(args.kind.category(), &args.id).await?;
-    job.ok_or_else(|| {
-        CliError::failed(format!("the ledger of {} does not know {}", context.options.stack, args.id))
-            .hint("See `openai-webhooks expect list`.")
-    })
+    let (log, category) = (context.event_log().await?, args.kind.category());
+    if let Some(job) = log.job_record(category, &args.id).await? {
+        return Ok((args.id.clone(), job));
+    }
+    if let Some(id) = whole_id(category, &args.id, context).await?
+        && let Some(job) = log.job_record(category, &id).await?
+    {
+        return Ok((id, job));
+    }
+    Err(CliError::failed(format!("the ledger of {} does not know {}", context.options.stack, args.id))
+        .hint("See `openai-webhooks expect list`."))
+}
+
+/// The id that begins so, of what is expected and of what there are events about.
+async fn whole_id(category: &str, beginning: &str, context: &Context) -> Result<Option<String>> {
+    let ledger = context.ledger().await?;
+    let (mut ids, mut after) = (Vec::new(), None);
+    loop {
+        let page = ledger.waiting(category, i64::MAX, after.as_ref(), PAGE).await?;
+        ids.extend(page.items.into_iter().map(|item| item.object_id));
+        after = page.next;
+        if after.is_none() {
+            break;
+        }
+    }
+    let include = vec![(Field::Category, category.to_owned())];
+    let mut entries =
+        context.event_log().await?.entries(EventFilter { until: i64::MAX, include, ..EventFilter::default() });
+    while let Some(entry) = entries.next().await? {
+        ids.extend(entry.object_id.filter(|id| id.starts_with(beginning)));
+    }
+    Ok(only(beginning, ids)?)
 }

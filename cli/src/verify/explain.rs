@@ -2,8 +2,8 @@
 
 use std::fmt::Write as _;
 
-use hooks_webhook::{MAX_BODY, Scheme, Secret, TOLERANCE, VerifyError, verify};
-use http::HeaderMap;
+use hooks_webhook::{MAX_BODY, Scheme, Secret, TOLERANCE, VerifyError, reject_joined_headers, verify};
+use http::{HeaderMap, HeaderValue};
 use serde::Serialize;
 use serde_json::{Value, json};
 
@@ -13,6 +13,9 @@ use crate::sign::NamedSecret;
 
 /// The steps, in order.
 const STEPS: [&str; 5] = ["size", "headers", "timestamp", "signature", "json"];
+
+/// Last second of the year 9999: what is later is in another unit.
+const LATEST: u64 = 253_402_300_799;
 
 /// Outcome of a step.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -61,7 +64,7 @@ pub(super) fn explain(capture: &Capture, secrets: &Secrets, at: u64) -> Report {
         .collect();
     // A capture is usually too old by now. The later steps are explained as of its own time.
     if let (Some(VerifyError::TimestampTooOld | VerifyError::TimestampTooNew), Some(own)) =
-        (refusal, timestamp(secrets.scheme, &capture.headers))
+        (refusal, timestamp(secrets.scheme, &capture.headers).filter(|own| *own <= LATEST))
     {
         for (row, then) in rows.iter_mut().zip(explain(capture, secrets, own).rows).skip(3) {
             let detail = if then.detail.is_empty() { "not reached" } else { &then.detail };
@@ -72,8 +75,11 @@ pub(super) fn explain(capture: &Capture, secrets: &Secrets, at: u64) -> Report {
     Report { refusal, rows, event }
 }
 
-/// The verifier's check.
+/// The verifier's check, which also finds what API Gateway has joined.
 fn check(capture: &Capture, secrets: &Secrets, at: u64) -> Result<Value, VerifyError> {
+    if capture.body.len() <= MAX_BODY {
+        reject_joined_headers(secrets.scheme, &capture.headers)?;
+    }
     let accepted: Vec<Secret> = secrets.accepted.iter().map(|named| named.secret.clone()).collect();
     let event = verify(secrets.scheme, &accepted, &capture.headers, &capture.body, at)?.parse()?;
     Ok(json!({
@@ -122,7 +128,11 @@ fn failure(refusal: VerifyError, capture: &Capture, secrets: &Secrets, at: u64) 
             "The sender signs with it. Did a proxy remove it, or does the capture lack it?",
         ),
         VerifyError::DuplicateHeader(name) => (
-            format!("{name} is present more than once"),
+            if capture.headers.get_all(name).iter().count() > 1 {
+                format!("{name} is present more than once")
+            } else {
+                format!("{name} was sent more than once: its values are joined by a comma, as API Gateway does")
+            },
             "OpenAI sends it once. Configure the proxy that adds its own to pass the header on unchanged.",
         ),
         VerifyError::MalformedTimestamp => (
@@ -145,7 +155,14 @@ fn size(capture: &Capture) -> String {
 }
 
 fn time(capture: &Capture, scheme: Scheme, at: u64) -> (String, String) {
-    let own = timestamp(scheme, &capture.headers).unwrap_or_default();
+    let Some(own) = timestamp(scheme, &capture.headers).filter(|own| *own <= LATEST) else {
+        let sent = capture.headers.get(header_names(scheme, &capture.headers).timestamp).map(HeaderValue::as_bytes);
+        let sent = hooks_text::for_display(&String::from_utf8_lossy(sent.unwrap_or_default()));
+        return (
+            format!("{sent} is no time in Unix seconds, which have ten digits"),
+            "Is it in milliseconds? Whoever signs has to send seconds.".to_owned(),
+        );
+    };
     let side = if own < at { "before" } else { "after" };
     (
         format!("{}, {} s {side} {}; the tolerance is {TOLERANCE} s", rfc3339(own), own.abs_diff(at), rfc3339(at)),
@@ -245,4 +262,45 @@ fn header_names(scheme: Scheme, headers: &HeaderMap) -> HeaderNames {
 /// The delivery's own time.
 fn timestamp(scheme: Scheme, headers: &HeaderMap) -> Option<u64> {
     headers.get(header_names(scheme, headers).timestamp)?.to_str().ok()?.parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SECRET: &str = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
+    const NOW: u64 = 1_795_272_793;
+
+    fn explained(timestamp: &str, joined: bool) -> Report {
+        let secret: Secret = Secret::parse(SECRET).unwrap();
+        let body = br#"{"id":"evt_1","type":"batch.completed","data":{"id":"batch_1"}}"#;
+        let signature = secret.sign("wh_1", timestamp.parse().unwrap_or_default(), body);
+        let signature = if joined { format!("{signature},{signature}") } else { signature };
+        let mut capture = Capture { body: body.to_vec(), ..Capture::default() };
+        for (name, value) in
+            [("webhook-id", "wh_1"), ("webhook-timestamp", timestamp), ("webhook-signature", signature.as_str())]
+        {
+            capture.add(name, value.as_bytes()).unwrap();
+        }
+        let named = NamedSecret { secret, name: "the secret".to_owned() };
+        explain(&capture, &Secrets { scheme: Scheme::StandardWebhooks, accepted: vec![named], others: Vec::new() }, NOW)
+    }
+
+    #[test]
+    fn headers_that_api_gateway_joins_get_the_verifier_s_verdict() {
+        assert_eq!(explained("1795272792", false).refusal, None);
+        let report = explained("1795272792", true);
+        assert_eq!(report.refusal.map(VerifyError::reason), Some("duplicate_header"));
+        assert!(report.rows[1].detail.contains("joined by a comma"), "{}", report.rows[1].detail);
+    }
+
+    #[test]
+    fn a_timestamp_in_another_unit_is_shown_as_it_was_sent() {
+        for sent in ["1795272792123", "1795272792123456", "1795272792123456789", "18446744073709551615"] {
+            let report = explained(sent, false);
+            let row = &report.rows[2];
+            assert!(row.detail.starts_with(&format!("{sent} is no time")), "{}", row.detail);
+            assert!(row.fix.as_deref().unwrap_or_default().contains("milliseconds?"), "{sent}");
+        }
+    }
 }

@@ -9,6 +9,8 @@
 //!
 //! `events:PutEvents` on the bus, `sns:Publish` on the topic.
 
+mod chat;
+
 use std::collections::BTreeMap;
 use std::time::Duration;
 
@@ -31,6 +33,10 @@ const MAX_SUBJECT: usize = 99;
 
 /// Maximum length of a message in bytes. SNS accepts 256 KB, mailboxes less. A longer message is truncated.
 const MAX_MESSAGE: usize = 16 * 1024;
+
+/// Maximum length of what SNS takes, in bytes: the messages for all protocols together.
+#[cfg(test)]
+const MAX_PUBLISHED: usize = 256 * 1024;
 
 /// Time limit of one attempt.
 const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(3);
@@ -216,13 +222,11 @@ impl Outcomes {
         Err(AwsError::new(ACTION, format!("{code}: {message}")))
     }
 
-    /// Publishes an alert.
+    /// Publishes an alert: as text for a mailbox, and as a notification for a chat, which comes by HTTPS.
     pub async fn alert(&self, notice: &Notice<'_>) -> Result<(), AwsError> {
         const ACTION: &str = "publish the alert";
         let mut request = self.sns.publish().topic_arn(&self.topic).subject(subject(notice.subject));
-        // What somebody outside wrote is shown to people by a mail program or a terminal.
-        let text = hooks_text::lines(notice.message);
-        request = request.message(message(&text));
+        request = request.message_structure("json").message(by_protocol(notice));
         let attributes =
             [("category", notice.category), ("event-type", notice.event_type), ("severity", notice.severity)];
         // SNS rejects an attribute without a value.
@@ -281,6 +285,15 @@ fn subject(text: &str) -> String {
     let ascii = text.chars().map(|c| if c.is_ascii_graphic() || c == ' ' { c } else { '?' });
     let subject: String = ascii.skip_while(|c| *c == ' ').take(MAX_SUBJECT).collect();
     if subject.is_empty() { "OpenAI webhooks".to_owned() } else { subject }
+}
+
+/// The message of an alert by the protocol of its subscribers.
+fn by_protocol(notice: &Notice<'_>) -> String {
+    // What somebody outside wrote is shown to people by a mail program or a terminal.
+    let text = hooks_text::lines(notice.message);
+    let text = message(&text);
+    let chat = chat::notification(notice, &subject(notice.subject), text);
+    json!({"default": text, "https": chat.to_string()}).to_string()
 }
 
 /// A message valid for SNS: not empty and not too long.
@@ -370,6 +383,23 @@ mod tests {
         assert_eq!(subject("  two\nlines \u{e4}\u{1f600}"), "two?lines ??");
         assert_eq!(subject(""), "OpenAI webhooks");
         assert_eq!(subject(&"x".repeat(500)).len(), MAX_SUBJECT);
+    }
+
+    #[test]
+    fn the_longest_alert_fits_into_a_message_of_sns() {
+        for piece in ["\"", "\\", "\n", "\u{1b}", "\u{20ac}"] {
+            let long = piece.repeat(MAX_MESSAGE);
+            let notice = Notice {
+                category: &long,
+                event_type: &long,
+                reason: &long,
+                id: &long,
+                severity: "critical",
+                subject: &long,
+                message: &long,
+            };
+            assert!(by_protocol(&notice).len() < MAX_PUBLISHED, "{}", by_protocol(&notice).len());
+        }
     }
 
     #[test]

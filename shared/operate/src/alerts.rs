@@ -1,8 +1,8 @@
 //! Who is told of failures: the subscriptions of the stack's topic, and a test.
 
 use aws_sdk_sns::Client;
-use aws_sdk_sns::types::MessageAttributeValue;
 use hooks_aws::Config;
+use hooks_aws::outcomes::{Notice, Outcomes};
 use serde_json::{Map, Value, json};
 
 use crate::error::{OperateError, Result, failed};
@@ -33,6 +33,8 @@ pub struct Subscription {
 #[derive(Clone)]
 pub struct Topic {
     client: Client,
+    /// The way to the subscribers alone: nothing is sent to a bus.
+    people: Outcomes,
     arn: String,
 }
 
@@ -40,7 +42,7 @@ impl Topic {
     /// The topic of this ARN.
     #[must_use]
     pub fn new(aws: &Config, arn: &str) -> Self {
-        Self { client: Client::new(aws.sdk()), arn: arn.to_owned() }
+        Self { client: Client::new(aws.sdk()), people: Outcomes::new(aws, "", arn), arn: arn.to_owned() }
     }
 
     /// All subscriptions. Needs `sns:ListSubscriptionsByTopic` and, for filters, `sns:GetSubscriptionAttributes`.
@@ -87,19 +89,16 @@ impl Topic {
             "A test of the alerts of {stack}.\n\nWhat   nothing happened\nTo do  nothing: you are told of failures\n\
              Where  `openai-webhooks alerts list`\n"
         );
-        let attributes = [("category", "test"), ("event-type", "alerts.test"), ("severity", severity)];
-        let mut request = self
-            .client
-            .publish()
-            .topic_arn(&self.arn)
-            .subject(format!("Test of the alerts of {stack}"))
-            .message(message);
-        for (name, value) in attributes {
-            let value = MessageAttributeValue::builder().data_type("String").string_value(value).build();
-            let value = value.map_err(|error| OperateError::failed(error.to_string()))?;
-            request = request.message_attributes(name, value);
-        }
-        request.send().await.map(drop).map_err(|error| failed("send the test", &error, PERMISSIONS))
+        let notice = Notice {
+            category: "test",
+            event_type: "alerts.test",
+            reason: "alerts.test",
+            id: "",
+            severity,
+            subject: &format!("Test of the alerts of {stack}"),
+            message: &message,
+        };
+        self.people.alert(&notice).await.map_err(|error| OperateError::service(error.to_string()).hint(PERMISSIONS))
     }
 }
 

@@ -15,6 +15,7 @@ use hooks_webhook::CallApi;
 use serde_json::{Value, json};
 
 use crate::Result;
+use crate::beginning::only;
 use crate::event_log::{EventFilter, EventLog, Field};
 use crate::parallel::each;
 use crate::timestamp::Timestamp;
@@ -103,6 +104,22 @@ async fn open_keys(ledger: &Ledger) -> Result<Vec<(String, String)>> {
             return Ok(keys);
         }
     }
+}
+
+/// The call that was announced with an id that begins so and no other does; `None` if there is none. Needs
+/// `dynamodb:Query` on the index `by-day`.
+///
+/// # Errors
+///
+/// Several ids begin so.
+pub async fn whole_id(log: &EventLog, beginning: &str) -> Result<Option<String>> {
+    let include = vec![(Field::Category, "realtime".to_owned())];
+    let mut entries = log.entries(EventFilter { until: i64::MAX, include, ..EventFilter::default() });
+    let mut ids = Vec::new();
+    while let Some(entry) = entries.next().await? {
+        ids.extend(entry.object_id.filter(|id| id.starts_with(beginning)));
+    }
+    only(beginning, ids)
 }
 
 /// The session with this id, whichever API it is of. Needs `dynamodb:GetItem`.

@@ -7,6 +7,7 @@
 //! |---|---|
 //! | [`stack`], [`endpoints`], [`metrics`] | the stack as CloudFormation and CloudWatch describe it |
 //! | [`batch_input`] | check of a batch's input file before it is uploaded |
+//! | [`beginning`] | an id by a beginning that no other id has |
 //! | [`calls`] | live sessions of calls: list, find, create, ask something of one or of all, end |
 //! | [`call_policy`] | the policy for calls, and what it decides |
 //! | [`event_log`] | events in the ledger: list, look up by id or its beginning |
@@ -22,6 +23,7 @@
 pub mod alerts;
 pub mod batch;
 pub mod batch_input;
+pub mod beginning;
 pub mod call_policy;
 pub mod calls;
 pub mod dead_letters;

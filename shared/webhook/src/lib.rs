@@ -24,6 +24,6 @@ pub use event::{Event, EventError};
 pub use idempotency::IdempotencyKey;
 pub use json::Json;
 pub use mask::{PERSONAL, masked};
-pub use request::Request;
+pub use request::{Request, reject_joined_headers};
 pub use secret::{Scheme, SchemeError, Secret, SecretError};
 pub use sip::{MAX_SIP_ADDRESSES, MAX_SIP_HEADERS, MAX_SIP_NAME, MAX_SIP_VALUE, SipHeader, SipInvite};

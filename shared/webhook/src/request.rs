@@ -85,31 +85,40 @@ impl<'a> Request<'a> {
         })
     }
 
-    /// Rejects a request with a repeated signature header.
+    /// Rejects a request with a repeated signature header: [`reject_joined_headers`].
     ///
-    /// An HTTP API joins the lines of a repeated header with commas, so the signature check, which counts lines, sees
-    /// only one. Joined lines are detected by their commas:
+    /// # Errors
     ///
-    /// - An id is `wh_` and hexadecimal digits, a timestamp is digits, a hexadecimal signature is hexadecimal digits.
-    ///   None has a comma.
-    /// - Every item of `webhook-signature` has one comma, `v1,<base64>`, and base64 has none. A second comma in an item
-    ///   that begins with `v1,` is therefore a joint, and so is `,v1,` in any item. Items of future versions are accepted.
-    ///
-    /// The reasons are in `docs/decisions/joined-headers.md`.
+    /// The header that is there twice.
     pub fn reject_joined_headers(&self, scheme: Scheme) -> Result<(), VerifyError> {
-        let [id, timestamp, signature, legacy @ ..] = SIGNATURE_HEADERS;
-        let reject = |name: &'static str, is_joined: fn(&[u8]) -> bool| {
-            let joined = self.headers.get(name).is_some_and(|value| is_joined(value.as_bytes()));
-            if joined { Err(VerifyError::DuplicateHeader(name)) } else { Ok(()) }
-        };
-        match scheme {
-            Scheme::StandardWebhooks => {
-                reject(id, has_comma)?;
-                reject(timestamp, has_comma)?;
-                reject(signature, is_joined_signature)
-            }
-            Scheme::TimestampedHex => legacy.iter().try_for_each(|name| reject(name, has_comma)),
+        reject_joined_headers(scheme, &self.headers)
+    }
+}
+
+/// Rejects a repeated signature header whose lines were joined into one.
+///
+/// An HTTP API joins the lines of a repeated header with commas, so the signature check, which counts lines, sees
+/// only one. Joined lines are detected by their commas:
+///
+/// - An id is `wh_` and hexadecimal digits, a timestamp is digits, a hexadecimal signature is hexadecimal digits.
+///   None has a comma.
+/// - Every item of `webhook-signature` has one comma, `v1,<base64>`, and base64 has none. A second comma in an item
+///   that begins with `v1,` is therefore a joint, and so is `,v1,` in any item. Items of future versions are accepted.
+///
+/// The reasons are in `docs/decisions/joined-headers.md`.
+pub fn reject_joined_headers(scheme: Scheme, headers: &HeaderMap) -> Result<(), VerifyError> {
+    let [id, timestamp, signature, legacy @ ..] = SIGNATURE_HEADERS;
+    let reject = |name: &'static str, is_joined: fn(&[u8]) -> bool| {
+        let joined = headers.get(name).is_some_and(|value| is_joined(value.as_bytes()));
+        if joined { Err(VerifyError::DuplicateHeader(name)) } else { Ok(()) }
+    };
+    match scheme {
+        Scheme::StandardWebhooks => {
+            reject(id, has_comma)?;
+            reject(timestamp, has_comma)?;
+            reject(signature, is_joined_signature)
         }
+        Scheme::TimestampedHex => legacy.iter().try_for_each(|name| reject(name, has_comma)),
     }
 }
 

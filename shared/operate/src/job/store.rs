@@ -11,6 +11,7 @@ use hooks_aws::ledger::{Item, Ledger};
 use serde_json::Value;
 
 use super::{Job, JobKind, NewJob, Step, StepState, check_name};
+use crate::beginning::only;
 use crate::error::{LEDGER_PERMISSIONS, OperateError, Result, failed};
 use crate::parallel::each;
 use crate::timestamp::Timestamp;
@@ -26,6 +27,9 @@ const BATCH: usize = 25;
 
 /// Number of times that a call is repeated for what `DynamoDB` did not write.
 const ROUNDS: usize = 20;
+
+/// Number of jobs among which a beginning of a name is searched for.
+const SEARCHED: usize = 1000;
 
 /// Number of calls at a time.
 const PARALLEL: usize = 8;
@@ -106,6 +110,22 @@ impl Jobs {
     pub async fn get(&self, name: &str) -> Result<Option<Job>> {
         let item = self.0.item("read the job", &pk(name), SK).await?;
         Ok(item.as_ref().and_then(Job::read))
+    }
+
+    /// The job whose name begins so and no other's does, among the newest thousand.
+    ///
+    /// # Errors
+    ///
+    /// Several names begin so.
+    pub async fn find(&self, beginning: &str) -> Result<Option<Job>> {
+        if let Some(job) = self.get(beginning).await? {
+            return Ok(Some(job));
+        }
+        let names = self.list(SEARCHED).await?.into_iter().map(|job| job.name);
+        match only(beginning, names)? {
+            Some(name) => self.get(&name).await,
+            None => Ok(None),
+        }
     }
 
     /// The newest jobs, at most `limit`.
