@@ -176,9 +176,9 @@ permissions: local ## Take each permission of each function away, one at a time,
 
 .PHONY: simulate
 simulate: SIMULATION := $(if $(filter local,$(PROFILE)),local,simulation)
-simulate: need-cargo ## Play SEEDS runs of the consumers with failures of all kinds (SEED=7: one of them, step by step)
+simulate: need-cargo ## Play SEEDS runs of the consumers with failures of all kinds (OF=calls: of calls; SEED=7: one, step by step)
 	cargo build --profile $(SIMULATION) $(or $(ALL_IF_LOCAL),--package simulation)
-	target/$(SIMULATION)/simulate $(if $(SEED),--seed $(SEED),$(SEEDS) >/dev/null)
+	target/$(SIMULATION)/simulate $(or $(OF),consumers) $(if $(SEED),--seed $(SEED),$(SEEDS) >/dev/null)
 
 .PHONY: fuzz
 fuzz: $(TOOLS)/bin/cargo-fuzz ## Fuzz deliveries, SIP headers and events of calls, each for FUZZ_SECONDS (needs a nightly toolchain)
