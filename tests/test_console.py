@@ -145,6 +145,7 @@ def test_the_keyboard_alone_leads_through_the_pages_and_to_a_replay(console: Ope
         page.keyboard.press("b")
         page.wait_for_timeout(200)
         assert page.url.endswith("/help"), "they are off"
+        page.goto(f"{console.base}/events")
         page.keyboard.press("Tab")
         assert page.evaluate("document.activeElement.matches(':focus-visible')")
 

@@ -23,7 +23,7 @@ mod timeline;
 use std::sync::Arc;
 
 use axum::Router;
-use axum::extract::{FromRequestParts, Query};
+use axum::extract::{FromRequestParts, OriginalUri, Query};
 use axum::http::StatusCode;
 use axum::http::request::Parts;
 use axum::response::{IntoResponse as _, Redirect, Response};
@@ -56,7 +56,9 @@ impl FromRequestParts<Arc<App>> for Seen {
             caller.ok_or_else(|| Problem::new(StatusCode::UNAUTHORIZED, "not_signed_in", "You are not signed in."))?;
         let parameters = Query::<Vec<(String, String)>>::try_from_uri(&parts.uri)
             .map_err(|_| Problem::bad_request("malformed_query", "The address's parameters are not readable."))?;
-        let address = parts.uri.path_and_query().map(ToString::to_string).unwrap_or_default();
+        // The routers of pages see the address without what they are nested below.
+        let whole = parts.extensions.get::<OriginalUri>().map_or(&parts.uri, |whole| &whole.0);
+        let address = whole.path_and_query().map(ToString::to_string).unwrap_or_default();
         Ok(Self { app: Arc::clone(app), caller, address, parameters: parameters.0 })
     }
 }

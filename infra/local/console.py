@@ -141,8 +141,8 @@ def calls(stack: Stack, openai: StandIn) -> tuple[str, str]:
         "default": {"accept": {"session": session, "supervise": {"greeting": "Welcome.", "built_in": built_in}}},
     }
     stack.set_call_policy(json.dumps(policy))
-    # A policy is used for half a minute.
-    stack.kill("realtime")
+    # A running process keeps the policy that it has read for half a minute.
+    stack.set_environment("realtime")
     script: list[Json | str] = [
         {"await": "attach"},
         {"caller": "Hi, I would like to know where my order is. It is number 4711."},
