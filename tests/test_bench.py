@@ -54,7 +54,9 @@ def test_the_measured_functions_are_built_with_the_deployed_features() -> None:
 
 
 def test_the_benchmarks_need_no_aws_sdk() -> None:
-    crates = _features([package for package in _built("bench") if package not in ("verifier", "batch", "console-function")])
+    crates = _features(
+        [package for package in _built("bench") if package not in ("verifier", "batch", "console-function")]
+    )
     assert [crate for crate in crates if crate.startswith("aws-sdk-")] == []
 
 

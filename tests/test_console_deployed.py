@@ -285,7 +285,7 @@ def test_in_a_browser_behind_another_domain_a_link_becomes_a_session(
         assert "45/100 complete" in page.locator("main").inner_text()
         page.goto(f"{front.url}/console/alerts")
         page.get_by_role("button", name=re.compile("test", re.IGNORECASE)).first.click()
-        assert "A test alert was sent" in page.locator("main").inner_text()
+        assert "A test is sent to the topic" in page.locator("main").inner_text()
         page.get_by_role("button", name="Sign out").click()
         assert "signed out" in page.locator("main").inner_text()
         answer = page.goto(f"{front.url}/console")
