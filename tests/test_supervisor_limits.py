@@ -15,11 +15,27 @@ from tests.test_supervisor import BOTH, Call, Tools, deploy, tools  # noqa: F401
 CLOSED = [["mon", "tue", "wed", "thu", "fri", "sat", "sun"][(datetime.datetime.now(datetime.UTC).weekday() + 3) % 7]]
 """A day that is neither today nor one beside it, in any zone."""
 
+SPOKEN = {
+    "type": "response.done",
+    "response": {
+        "id": "resp_spoken",
+        "status": "completed",
+        "output": [],
+        "usage": {
+            "input_tokens": 400,
+            "output_tokens": 0,
+            "total_tokens": 400,
+            "input_token_details": {"text_tokens": 0, "audio_tokens": 400},
+        },
+    },
+}
+"""400 tokens of audio, for 0.0128 dollars."""
+
 LIMITS: dict[str, tuple[Json, list[Any]]] = {
-    "maximum_duration": ({"max_duration_seconds": 2}, []),
+    "maximum_duration": ({"max_duration_seconds": 10}, []),
     "working_hours": ({"hours": {"zone": "UTC", "open": [{"days": CLOSED, "from": "10:00", "to": "11:00"}]}}, []),
-    # Of a Realtime call each response costs tokens, of a Live call each second.
-    "cost_limit": ({"cost_usd": 0.004}, [{"usage": 6}, {"model": "One two three."}, {"model": "Four five six."}]),
+    # Of a Realtime call each token costs, of a Live call each second.
+    "cost_limit": ({"cost_usd": 0.01}, [{"usage": 15}, {"event": SPOKEN}]),
 }
 
 
@@ -35,7 +51,7 @@ def test_a_limit_ends_a_call_after_a_farewell(
     limits, script = LIMITS[reason]
     stack = deploy(make_stack, tools, api, {"limits": {**limits, "farewell": "It is time to stop."}})
     watch = Watch(stack)
-    call = Call(stack, openai, api, {"script": [{"await": "attach"}, *script, {"model": "More."}], "audio": False})
+    call = Call(stack, openai, api, {"script": [{"await": "attach"}, *script], "audio": False})
 
     job = call.ended()
 

@@ -12,7 +12,7 @@ use tokio::signal::ctrl_c;
 use tokio::time::sleep;
 
 use crate::context::Context;
-use crate::error::{CliError, Exit, Result};
+use crate::error::{Exit, Result};
 use crate::events::find;
 use crate::output::printable;
 use crate::timestamp::{self, Timestamp};

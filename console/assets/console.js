@@ -60,8 +60,9 @@
   setInterval(() => {
     const live = document.querySelector("main[data-every]");
     if (!live || document.visibilityState !== "visible") return;
-    const busy = live.querySelector("input:focus, textarea:focus, select:focus, tbody tr:hover, input:checked");
-    if (busy) return;
+    const busy = live.querySelector("input:focus, textarea:focus, select:focus, tbody tr:hover, input:checked, details[open] form");
+    const entered = [...live.querySelectorAll("input, textarea")].some((field) => field.value !== field.defaultValue);
+    if (busy || entered) return;
     const seconds = Number(live.dataset.every);
     live.dataset.waited = String(Number(live.dataset.waited ?? 0) + 1);
     if (Number(live.dataset.waited) >= seconds) refresh();

@@ -52,6 +52,15 @@ impl Chance {
         Self { random, rates, calm: false }
     }
 
+    /// Leaves no trouble but deaths.
+    pub(crate) fn kills_alone(&mut self) {
+        for (trouble, rate) in self.rates.iter_mut().enumerate() {
+            if trouble != Trouble::CrashBefore as usize && trouble != Trouble::CrashAfter as usize {
+                *rate = 0;
+            }
+        }
+    }
+
     /// Whether this trouble comes now.
     pub(crate) fn has(&mut self, trouble: Trouble) -> bool {
         !self.calm && self.random.u32(..1000) < self.rates[trouble as usize]

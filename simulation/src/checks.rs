@@ -86,6 +86,9 @@ impl State {
 
     /// Checks a request when it is sent: what takes effect on others is sent by the holder of the record alone.
     pub(crate) fn check_sent(&self, life: Life, call: &Call) -> Result<(), String> {
+        if self.calls.is_some() {
+            return Ok(());
+        }
         let json = &call.json;
         let key = match call.service {
             Service::EventBridge => {

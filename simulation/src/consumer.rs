@@ -7,6 +7,7 @@ use std::time::Duration;
 use aws_config::{Region, SdkConfig};
 use aws_credential_types::Credentials;
 use aws_lambda_events::sqs::{SqsBatchResponse, SqsEvent};
+use aws_smithy_runtime_api::client::http::SharedHttpConnector;
 use futures::future::{Either, LocalBoxFuture, select};
 use hooks_aws::Http;
 use hooks_consumer::{Category, Handler, Harness, Setup};
@@ -46,7 +47,8 @@ static HTTP: LazyLock<Http> = LazyLock::new(Http::new);
 static OPENAI: LazyLock<Client> =
     LazyLock::new(|| Client::without_key("https://openai.local/v1").unwrap_or_else(|_| unreachable!("the URL is one")));
 
-fn environment(max_receives: u32) -> Environment {
+/// The environment of every function.
+pub(crate) fn environment(max_receives: u32) -> Environment {
     let max_receives = max_receives.to_string();
     Environment::of([
         ("AWS_ENDPOINT_URL", "http://aws.local"),
@@ -67,6 +69,7 @@ fn environment(max_receives: u32) -> Environment {
         ("PROMOTE_MODELS", "true"),
         ("MODELS_PATH", "/sim/models"),
         ("CALL_POLICY", "ssm:/sim/policy"),
+        ("AWS_LAMBDA_FUNCTION_NAME", "supervisor"),
         ("SUPERVISOR_FUNCTION", "supervisor"),
         ("SUPERVISOR_QUEUE_URL", "https://sqs/supervisor"),
         ("CALL_MAXIMUM_AGE", "60"),
@@ -93,18 +96,28 @@ fn made<H: Handler>(
     handler: impl FnOnce(&mut Setup<'_>) -> Option<H>,
 ) -> Box<dyn Invoke> {
     let settings = world.lock().settings;
-    let aws = Aws { world: Arc::clone(world), process: Arc::clone(process) };
-    // The SDK keeps one budget of retries for each region in the whole program. No process may see another one's.
-    let region = Region::new(format!("process-{}", PROCESSES.fetch_add(1, Ordering::Relaxed)));
-    let sdk = SDK.clone().into_builder().region(region).http_client(aws).build();
-    let credentials = Credentials::new("simulation", "simulation", None, None, "simulation");
-    let config = Config::new(sdk, HTTP.clone(), credentials);
-    let client = OPENAI.clone().answered_by(openai(world, process));
+    let client = client().answered_by(openai(world, process));
     let environment = environment(settings.max_receives);
-    match Harness::over(Some(config), Some(client), settings.category, environment, handler) {
+    match Harness::over(Some(config(world, process)), Some(client), settings.category, environment, handler) {
         Ok(harness) => Box::new(harness),
         Err(faults) => unreachable!("{faults}"),
     }
+}
+
+/// A process's way to AWS.
+pub(crate) fn config(world: &Arc<World>, process: &Arc<Process>) -> Config {
+    let aws = Aws { world: Arc::clone(world), process: Arc::clone(process) };
+    // The SDK keeps one budget of retries for each region in the whole program. No process may see another one's.
+    let region = Region::new(format!("process-{}", PROCESSES.fetch_add(1, Ordering::Relaxed)));
+    let http = HTTP.answered_by(SharedHttpConnector::new(aws.clone()));
+    let sdk = SDK.clone().into_builder().region(region).http_client(aws).build();
+    let credentials = Credentials::new("simulation", "simulation", None, None, "simulation");
+    Config::new(sdk, http, credentials)
+}
+
+/// OpenAI's client before its way there is replaced.
+pub(crate) fn client() -> Client {
+    OPENAI.clone()
 }
 
 /// Runs one consumer for ever: a process, and another one when it has died.

@@ -1,4 +1,4 @@
-//! `DynamoDB`, as far as the ledger needs it: `UpdateItem` with its expressions.
+//! `DynamoDB`, as far as the ledger needs it: `UpdateItem` with its expressions, `GetItem`, and `Query` of a range.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -26,6 +26,28 @@ impl Table {
         items.last().map(|(_, item)| item)
     }
 
+    /// Carries out a `GetItem`.
+    pub(crate) fn item(&self, request: &Value) -> Option<&Item> {
+        self.0.get(&place(request).ok()?)
+    }
+
+    /// Carries out a `Query` of one partition between two sort keys, as the ledger asks it.
+    ///
+    /// # Errors
+    ///
+    /// The request has another condition.
+    pub(crate) fn query(&self, request: &Value) -> Result<Vec<&Item>, String> {
+        if request["KeyConditionExpression"] != "pk = :pk AND sk BETWEEN :from AND :to" {
+            return Err(format!("{} is not a condition that is known here", request["KeyConditionExpression"]));
+        }
+        let value = |name: &str| request["ExpressionAttributeValues"][name]["S"].as_str().map(str::to_owned);
+        let [pk, from, to] = [":pk", ":from", ":to"].map(value).map(|value| value.ok_or("a value is missing"));
+        let pk = pk?;
+        let limit = request["Limit"].as_u64().map_or(usize::MAX, |limit| usize::try_from(limit).unwrap_or(usize::MAX));
+        let range = self.0.range((pk.clone(), from?)..=(pk, to?));
+        Ok(range.map(|(_, item)| item).take(limit).collect())
+    }
+
     /// Carries out an `UpdateItem`.
     ///
     /// # Errors
@@ -33,8 +55,7 @@ impl Table {
     /// What `DynamoDB` calls a `ValidationException`.
     pub(crate) fn update(&mut self, request: &Value) -> Result<Update, String> {
         let key = request["Key"].as_object().ok_or("no key")?;
-        let [pk, sk] = ["pk", "sk"].map(|name| key.get(name)?["S"].as_str().map(str::to_owned));
-        let place = (pk.ok_or("no pk")?, sk.ok_or("no sk")?);
+        let place = place(request)?;
         let before = self.0.get(&place).cloned();
         let empty = Item::new();
         let mut words = Expression::of(request, "ConditionExpression", before.as_ref().unwrap_or(&empty));
@@ -57,6 +78,12 @@ impl Table {
         self.0.insert(place, after.clone());
         Ok(Update::Written { before, after })
     }
+}
+
+/// Where the item of a request is.
+fn place(request: &Value) -> Result<(String, String), &'static str> {
+    let [pk, sk] = ["pk", "sk"].map(|name| request["Key"][name]["S"].as_str().map(str::to_owned));
+    Ok((pk.ok_or("no pk")?, sk.ok_or("no sk")?))
 }
 
 /// The text of an attribute.

@@ -1,10 +1,13 @@
-//! Deterministic simulation of the consumers.
+//! Deterministic simulation of the consumers, and of the supervisors of a live session.
 //!
-//! A run is the real harness, the real handler of one category and the real code of the ledger, several processes of
+//! A run of the consumers is the real harness, the real handler of one category and the real code of the ledger, several processes of
 //! it at once, against services that are played in this process. It is a function of its seed: the time is tokio's
 //! paused clock, and every request is a choice of the seed, which may answer, wait, lose the answer, fail before or after
 //! the effect, let it take effect minutes later, throttle, refuse, be out of reach for a while, or let the process die.
 //! Beside that, OpenAI delivers again, reconciliation copies, and a person redrives and replays at random times.
+//!
+//! A run of a call is the real supervisor as Lambda runs it, with its watchdog, its tools and its sideband over a real
+//! WebSocket. It is killed between any two moments, handed over while it works, cut off, and refused a second connection.
 //!
 //! | module | plays |
 //! |---|---|
@@ -16,7 +19,9 @@
 //! | `consumer` | Lambda around the function |
 //! | `people` | OpenAI's deliveries, reconciliation, and a person |
 //! | `checks` | what must hold, at every step and at rest |
+//! | `calls` | a live session: its script, the invocations of its supervisors, and what must hold of it |
 
+mod calls;
 mod chance;
 mod checks;
 mod clock;
@@ -64,15 +69,27 @@ fn watch_panics() {
     PANICKED.set(false);
 }
 
+/// What is played.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Play {
+    /// The consumers of events.
+    Consumers,
+    /// The supervisors of a live session.
+    Calls,
+}
+
 /// Plays the run of a seed. With `show`, every step is written to standard error.
 #[must_use]
-pub fn run(seed: u64, show: bool) -> Run {
+pub fn run(play: Play, seed: u64, show: bool) -> Run {
     watch_panics();
     // The SDK's pauses, the harness's pauses and the tokens come from here.
     fastrand::seed(seed);
     let played = catch_unwind(AssertUnwindSafe(|| {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build();
-        runtime.map(|runtime| runtime.block_on(people::play(seed, show)))
+        runtime.map(|runtime| match play {
+            Play::Consumers => runtime.block_on(people::play(seed, show)),
+            Play::Calls => runtime.block_on(calls::play(seed, show)),
+        })
     }));
     match played {
         Ok(Ok(run)) if !PANICKED.get() => run,
@@ -87,10 +104,12 @@ mod tests {
 
     #[test]
     fn a_run_is_a_function_of_its_seed() {
-        for seed in 0..40 {
-            let first = run(seed, false);
-            assert_eq!(first, run(seed, false), "seed {seed}");
-            assert_eq!(first.violation, None, "seed {seed}");
+        for (play, seeds) in [(Play::Consumers, 40), (Play::Calls, 25)] {
+            for seed in 0..seeds {
+                let first = run(play, seed, false);
+                assert_eq!(first, run(play, seed, false), "{play:?}, seed {seed}");
+                assert_eq!(first.violation, None, "{play:?}, seed {seed}");
+            }
         }
     }
 }

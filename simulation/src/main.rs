@@ -1,5 +1,5 @@
-//! Plays runs: `simulate SEEDS` the first so many, `simulate FIRST SEEDS` so many from one on, `simulate --seed SEED` one
-//! of them step by step.
+//! Plays runs: `simulate consumers SEEDS` the first so many, `simulate consumers FIRST SEEDS` so many from one on,
+//! `simulate consumers --seed SEED` one of them step by step; `simulate calls` those of a live session.
 
 use std::collections::BTreeMap;
 use std::io::Write;
@@ -9,23 +9,38 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use simulation::Play;
+
 /// How many runs one process plays. The SDK keeps something of every client for ever, about 10 KB of a run.
 const MOST: u64 = 20_000;
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     match arguments.iter().map(String::as_str).collect::<Vec<_>>().as_slice() {
-        ["--seed", seed] => seed.parse().map_or_else(|_| usage(), one),
-        [seeds] => seeds.parse().map_or_else(|_| usage(), |seeds| all(0, seeds)),
-        [first, seeds] => {
-            first.parse().ok().zip(seeds.parse().ok()).map_or_else(usage, |(first, seeds)| all(first, seeds))
-        }
-        _ => usage(),
+        [play, rest @ ..] => match (named(play), rest) {
+            (Some(play), ["--seed", seed]) => seed.parse().map_or_else(|_| usage(), |seed| one(play, seed)),
+            (Some(play), [seeds]) => seeds.parse().map_or_else(|_| usage(), |seeds| all(play, 0, seeds)),
+            (Some(play), [first, seeds]) => {
+                first.parse().ok().zip(seeds.parse().ok()).map_or_else(usage, |(first, seeds)| all(play, first, seeds))
+            }
+            _ => usage(),
+        },
+        [] => usage(),
     }
 }
 
+const PLAYS: [(&str, Play); 2] = [("consumers", Play::Consumers), ("calls", Play::Calls)];
+
+fn named(text: &str) -> Option<Play> {
+    PLAYS.iter().find(|(name, _)| *name == text).map(|(_, play)| *play)
+}
+
+fn name(play: Play) -> &'static str {
+    PLAYS.iter().find(|(_, known)| *known == play).map_or("", |(name, _)| name)
+}
+
 fn usage() -> ExitCode {
-    say("Usage: simulate [FIRST] SEEDS | simulate --seed SEED\n");
+    say("Usage: simulate consumers|calls [FIRST] SEEDS | simulate consumers|calls --seed SEED\n");
     ExitCode::from(2)
 }
 
@@ -34,8 +49,8 @@ fn say(text: &str) {
 }
 
 /// Plays one run, step by step.
-fn one(seed: u64) -> ExitCode {
-    let run = simulation::run(seed, true);
+fn one(play: Play, seed: u64) -> ExitCode {
+    let run = simulation::run(play, seed, true);
     match run.violation {
         None => {
             say(&format!("Seed {seed}: all is well after {} requests.\n", run.requests));
@@ -49,16 +64,16 @@ fn one(seed: u64) -> ExitCode {
 }
 
 /// Plays runs, until one fails.
-fn all(first: u64, seeds: u64) -> ExitCode {
+fn all(play: Play, first: u64, seeds: u64) -> ExitCode {
     let end = first + seeds;
     if seeds <= MOST {
-        return part(first, end);
+        return part(play, first, end);
     }
     let mut from = first;
     while from < end {
         let count = MOST.min(end - from);
         let program = std::env::current_exe().unwrap_or_else(|_| "simulate".into());
-        let played = Command::new(program).args([from.to_string(), count.to_string()]).status();
+        let played = Command::new(program).args([name(play), &from.to_string(), &count.to_string()]).status();
         if !played.is_ok_and(|status| status.success()) {
             return ExitCode::FAILURE;
         }
@@ -69,7 +84,7 @@ fn all(first: u64, seeds: u64) -> ExitCode {
 }
 
 /// Plays runs on every core, until one fails.
-fn part(first: u64, end: u64) -> ExitCode {
+fn part(play: Play, first: u64, end: u64) -> ExitCode {
     let began = Instant::now();
     let (next, failed) = (AtomicU64::new(first), AtomicBool::new(false));
     let totals = Mutex::new((0_u64, BTreeMap::<&str, u64>::new()));
@@ -81,7 +96,7 @@ fn part(first: u64, end: u64) -> ExitCode {
             if seed >= end {
                 break;
             }
-            let run = simulation::run(seed, false);
+            let run = simulation::run(play, seed, false);
             if let Some(violation) = run.violation {
                 failed.store(true, Ordering::Relaxed);
                 failures.lock().unwrap_or_else(std::sync::PoisonError::into_inner).push((seed, violation));
@@ -113,7 +128,7 @@ fn part(first: u64, end: u64) -> ExitCode {
     let mut failures = failures.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner);
     failures.sort_unstable();
     for (seed, violation) in &failures {
-        say(&format!("Seed {seed} fails: {violation}\nStep by step: make simulate SEED={seed}\n"));
+        say(&format!("Seed {seed} fails: {violation}\nStep by step: make simulate OF={} SEED={seed}\n", name(play)));
     }
     if failures.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }

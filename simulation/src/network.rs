@@ -54,8 +54,12 @@ impl Process {
         self.died.notify_one();
     }
 
+    pub(crate) fn is_dead(&self) -> bool {
+        self.is_dead.load(Ordering::Relaxed)
+    }
+
     pub(crate) async fn death(&self) {
-        if !self.is_dead.load(Ordering::Relaxed) {
+        if !self.is_dead() {
             self.died.notified().await;
         }
     }
@@ -71,6 +75,7 @@ pub(crate) enum Service {
     S3,
     Ssm,
     Secrets,
+    Lambda,
     OpenAi,
 }
 
@@ -102,7 +107,7 @@ impl fmt::Display for Call {
             }
             Service::EventBridge | Service::Sns | Service::Secrets => String::new(),
             Service::Ssm => self.json["Name"].as_str().unwrap_or_default().to_owned(),
-            Service::S3 | Service::OpenAi => self.path.clone(),
+            Service::S3 | Service::Lambda | Service::OpenAi => self.path.clone(),
         };
         write!(f, "{:?} {} {about}", self.service, self.operation)
     }
@@ -178,6 +183,10 @@ pub(crate) struct Plan {
 impl World {
     /// Carries out a request as the seed chooses. `None`: the connection broke.
     async fn exchange(self: Arc<Self>, process: Arc<Process>, call: Call) -> Option<Reply> {
+        if process.is_dead() {
+            // Tasks that the process has spawned.
+            return pending().await;
+        }
         let Plan { before, after, fate, hangs } = self.lock().plan(process.life, &call);
         sleep(before).await;
         let reply = match fate {
@@ -238,17 +247,22 @@ impl HttpConnector for Aws {
         let Self { world, process } = self.clone();
         HttpConnectorFuture::new(async move {
             let target = request.headers().get("x-amz-target").map(str::to_owned);
+            let invocation = request.headers().get("x-amz-invocation-type").map(str::to_owned);
             let request = request.try_into_http1x().map_err(|error| ConnectorError::user(error.into()))?;
             let (head, body) = request.into_parts();
             let body = body.collect().await.map_err(|error| ConnectorError::user(error.to_string().into()))?.to_bytes();
-            let (service, operation) = match target.as_deref().and_then(|target| target.split_once('.')) {
-                Some(("DynamoDB_20120810", operation)) => (Service::DynamoDb, operation),
-                Some(("AmazonSQS", operation)) => (Service::Sqs, operation),
-                Some(("AWSEvents", operation)) => (Service::EventBridge, operation),
-                Some(("AmazonSSM", operation)) => (Service::Ssm, operation),
-                Some(("secretsmanager", operation)) => (Service::Secrets, operation),
-                _ if head.uri.path() == "/" => (Service::Sns, "Publish"),
-                _ => (Service::S3, head.method.as_str()),
+            let (service, operation) = if let Some(invocation) = &invocation {
+                (Service::Lambda, invocation.as_str())
+            } else {
+                match target.as_deref().and_then(|target| target.split_once('.')) {
+                    Some(("DynamoDB_20120810", operation)) => (Service::DynamoDb, operation),
+                    Some(("AmazonSQS", operation)) => (Service::Sqs, operation),
+                    Some(("AWSEvents", operation)) => (Service::EventBridge, operation),
+                    Some(("AmazonSSM", operation)) => (Service::Ssm, operation),
+                    Some(("secretsmanager", operation)) => (Service::Secrets, operation),
+                    _ if head.uri.path() == "/" => (Service::Sns, "Publish"),
+                    _ => (Service::S3, head.method.as_str()),
+                }
             };
             let call = Call {
                 service,
@@ -273,7 +287,7 @@ pub(crate) fn openai(world: &Arc<World>, process: &Arc<Process>) -> hooks_openai
             service: Service::OpenAi,
             operation: request.method().to_string(),
             path: request.url().path().to_owned(),
-            json: Value::Null,
+            json: request.body().and_then(|body| serde_json::from_slice(body.as_bytes()?).ok()).unwrap_or_default(),
             body: Bytes::new(),
         };
         let exchange = Arc::clone(&world).exchange(Arc::clone(&process), call);

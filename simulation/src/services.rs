@@ -15,6 +15,23 @@ impl State {
         let json = &call.json;
         match (call.service, call.operation.as_str()) {
             (Service::DynamoDb, "UpdateItem") => self.update_item(life, json),
+            (Service::DynamoDb, "GetItem") => match self.table.item(json) {
+                Some(item) => Reply::json(200, &json!({ "Item": item })),
+                None => Reply::json(200, &json!({})),
+            },
+            (Service::DynamoDb, "Query") => match self.table.query(json) {
+                Ok(items) => Reply::json(200, &json!({"Items": items, "Count": items.len()})),
+                Err(why) => {
+                    self.violated(why);
+                    Reply::error(call.service, 400, "ValidationException")
+                }
+            },
+            (Service::Lambda, kind) => self.invoke(life, kind, &call.path, json),
+            (Service::OpenAi, _) if self.calls.is_some() => self.session_asked(life, &call.path, json),
+            (Service::EventBridge, "PutEvents") if self.calls.is_some() => {
+                self.call_told(&json["Entries"][0]);
+                Reply::json(200, &json!({"FailedEntryCount": 0, "Entries": [{"EventId": "1"}]}))
+            }
             (Service::Sqs, "SendMessage") => {
                 let attributes = json["MessageAttributes"].as_object().into_iter().flatten();
                 let value = |value: &Value| value["StringValue"].as_str().unwrap_or_default().to_owned();
@@ -112,6 +129,11 @@ impl State {
                     let result = self.check_record(life, key, before.as_ref(), &after);
                     self.check(result);
                     let result = self.check_nowhere();
+                    self.check(result);
+                }
+                if pk.starts_with("session#") {
+                    let sk = request["Key"]["sk"]["S"].as_str().unwrap_or_default();
+                    let result = self.check_call_item(life, sk, before.as_ref(), &after);
                     self.check(result);
                 }
                 let attributes = match request["ReturnValues"].as_str() {

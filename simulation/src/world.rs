@@ -10,6 +10,7 @@ use serde_json::json;
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
+use crate::calls::Calls;
 use crate::chance::{Chance, Trouble};
 use crate::checks::Checks;
 use crate::dynamodb::Table;
@@ -50,6 +51,8 @@ pub(crate) struct State {
     pub(crate) bucket: BTreeMap<String, Bytes>,
     pub(crate) parameters: BTreeMap<String, Vec<(String, String)>>,
     pub(crate) openai: OpenAi,
+    /// The live session of the run, if it plays one.
+    pub(crate) calls: Option<Calls>,
     outages: BTreeMap<Service, Instant>,
     pub(crate) checks: Checks,
     /// Requests that will take effect late.
@@ -78,6 +81,7 @@ impl World {
             bucket: BTreeMap::new(),
             parameters: BTreeMap::from([("/sim/policy".to_owned(), vec![(policy.to_string(), String::new())])]),
             openai: OpenAi::default(),
+            calls: None,
             outages: BTreeMap::new(),
             checks: Checks::default(),
             late: 0,
@@ -201,7 +205,10 @@ impl State {
         let result = self.check_sent(life, call);
         self.check(result);
         let slowest = if self.chance.has(Trouble::Slow) { 8_000 } else { 40 };
-        let (before, after) = (self.chance.millis(1, slowest), self.chance.millis(1, slowest));
+        let (before, mut after) = (self.chance.millis(1, slowest), self.chance.millis(1, slowest));
+        if call.service == Service::Lambda && call.operation == "RequestResponse" {
+            after += self.chance.within(Duration::from_secs(8));
+        }
         let (fate, hangs) = (self.fate(call), self.chance.one_in(2));
         self.digest = self.digest.wrapping_add(u64::from(life.life) + call.path.len() as u64);
         self.note(|| match &fate {

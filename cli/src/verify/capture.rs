@@ -33,7 +33,7 @@ impl Capture {
             match (line.is_empty(), capture.headers.is_empty()) {
                 (true, false) => break,
                 (true, true) => {}
-                _ if is_curl && !line.starts_with(b"> ") && line != b">" => {}
+                _ if is_curl && !line.starts_with(b"> ") => {}
                 _ => capture.add_line(line)?,
             }
             if is_curl && line == b">" {
@@ -62,7 +62,7 @@ impl Capture {
         while !rest.is_empty() {
             let (line, after) = first_line(rest).unwrap_or((rest, b""));
             rest = after;
-            if !line.is_empty() && line != b">" && (!is_curl || line.starts_with(b"> ")) {
+            if !line.is_empty() && (!is_curl || line.starts_with(b"> ")) {
                 self.add_line(line)?;
             }
         }

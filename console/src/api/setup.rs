@@ -123,6 +123,9 @@ pub(crate) async fn endpoints(seen: Seen) -> Result<Json<ListPage<EndpointView>>
     Ok(Json(ListPage { items: found.into_iter().map(view).collect(), next: None }))
 }
 
+/// Longest type of an event, in characters.
+const MAX_TYPE: usize = 128;
+
 /// A sample to deliver.
 #[derive(Deserialize, ToSchema)]
 pub(crate) struct Sample {
@@ -152,6 +155,10 @@ pub(crate) async fn test(
     body: Result<Json<Sample>, JsonRejection>,
 ) -> Result<Json<Tested>, Problem> {
     let Json(Sample { event_type }) = super::json(body)?;
+    if event_type.chars().count() > MAX_TYPE {
+        let detail = format!("A type has at most {MAX_TYPE} characters.");
+        return Err(Problem::bad_request("unusable_type", detail));
+    }
     let openai = seen.app.console.openai().await?;
     let status = openai.test_webhook_endpoint(&id, &event_type, Console::deadline()).await.map_err(Failure::from)?;
     Ok(Json(Tested { status }))

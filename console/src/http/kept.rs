@@ -74,7 +74,7 @@ impl Kept {
         let request =
             self.update(&format!("console#link#{}", hash(token)), "link").update_expression("SET used = :now");
         let request =
-            request.condition_expression("attribute_exists(pk) AND attribute_not_exists(used) AND until > :now");
+            request.condition_expression("attribute_exists(pk) AND attribute_not_exists(used) AND valid_until > :now");
         let request = request.expression_attribute_values(":now", number(now_ms()));
         match request.return_values(ReturnValue::AllNew).send().await {
             Ok(answer) => Ok(answer.attributes().and_then(Person::of)),
@@ -92,8 +92,9 @@ impl Kept {
     pub(crate) async fn session(&self, hashed: &str) -> Result<Option<Person>> {
         let found = self.0.item("read the session", &format!("console#session#{hashed}"), "session").await;
         let found = found.map_err(|error| Failure::service(error.to_string()).hint(LEDGER_PERMISSIONS))?;
-        let live =
-            |item: &Item| !item.contains_key("ended") && read_number(item, "until").is_some_and(|at| at > now_ms());
+        let live = |item: &Item| {
+            !item.contains_key("ended") && read_number(item, "valid_until").is_some_and(|at| at > now_ms())
+        };
         Ok(found.filter(live).as_ref().and_then(Person::of))
     }
 
@@ -126,8 +127,8 @@ impl Kept {
     async fn keep(&self, pk: &str, sk: &str, person: &Person, life: i64) -> Result<()> {
         let until = now_ms() + life;
         let request = self.update(pk, sk);
-        let request =
-            request.update_expression("SET #name = :name, #role = :role, until = :until, expires_at = :expires_at");
+        let request = request
+            .update_expression("SET #name = :name, #role = :role, valid_until = :until, expires_at = :expires_at");
         let request = request.expression_attribute_names("#name", "name").expression_attribute_names("#role", "role");
         let request = request.expression_attribute_values(":name", text(&person.name));
         let request = request.expression_attribute_values(":role", text(person.role.word()));

@@ -13,7 +13,7 @@ use hooks_aws::queue::QueueSender;
 use hooks_aws::secrets::Store;
 use hooks_aws::{AwsError, Config};
 use hooks_function::{ApiKeySecret, Deadline, Environment, EnvironmentError, OpenAi};
-use hooks_openai::CallApi;
+use hooks_openai::{CallApi, Client};
 use serde::Deserialize;
 use serde_json::{Value, json};
 use tokio::sync::{mpsc, watch};
@@ -128,7 +128,21 @@ impl Host {
         } else {
             Config::from_env(&mut environment)
         };
-        let openai = ApiKeySecret::from_env(&mut environment, config.as_ref()).map(OpenAi::from);
+        let client = environment.parsed("OPENAI_BASE_URL", Client::without_key);
+        Self::over(config, client, environment)
+    }
+
+    /// Over these ways to AWS and to OpenAI, with the rest from the environment.
+    ///
+    /// # Errors
+    ///
+    /// As [`new`](Self::new).
+    pub fn over(
+        config: Option<Config>,
+        client: Option<Client>,
+        mut environment: Environment,
+    ) -> Result<Self, EnvironmentError> {
+        let openai = ApiKeySecret::with_client(client, &mut environment, config.as_ref()).map(OpenAi::from);
         let ledger = Ledger::from_env(&mut environment, config.as_ref());
         let bucket = environment.required("BUCKET_NAME");
         let bus = environment.required("BUS_NAME");

@@ -36,6 +36,13 @@ const NOT_YET_VISIBLE: Duration = Duration::from_secs(3);
 /// Time after a session was recorded in which its call may be accepted yet, in milliseconds.
 const MAY_BE_ACCEPTED_MS: i64 = 60_000;
 
+/// Time after a session was recorded in which its first supervisor has missed nothing: the caller waits for the greeting.
+const AT_ONCE_MS: i64 = 2_000;
+
+/// Looks at whether a predecessor goes on until its successor is attached, and the pause between them.
+const KEPT_LOOKS: u32 = 6;
+const KEPT_PAUSE: Duration = Duration::from_millis(250);
+
 /// Pause between attempts to attach.
 const ATTACH_PAUSE: Duration = Duration::from_millis(100);
 
@@ -89,20 +96,26 @@ pub(crate) async fn supervise(services: &Services, start: &Start, shift: Shift) 
     };
     // Attaching comes first for a successor: the predecessor goes on until it is there.
     let mut attached = None;
+    // Whether the predecessor was there until we were.
+    let mut seamless = false;
     if start.generation > 1 {
         match client.attach(start.api, &start.id, Instant::now() + ATTACH_TIME).await {
-            Ok(sideband) => attached = Some(Ok(sideband)),
+            Ok(sideband) => {
+                attached = Some(Ok(sideband));
+                seamless = is_kept(services, start).await;
+            }
             // It takes one connection alone, or is gone: decided once the session is ours.
             Err(error) => tracing::info!("attaching before taking the session: {error}"),
         }
     }
     let take = take(services, start);
-    let (taken, attached) = if let Some(attached) = attached {
-        (take.await?, attached)
+    let (taken, attached, attached_at) = if let Some(attached) = attached {
+        (take.await?, attached, now_ms())
     } else {
         let patience = if start.generation == 1 { NOT_YET_VISIBLE } else { Duration::ZERO };
-        let (taken, attached) = tokio::join!(take, attach(&client, start, patience));
-        (taken?, attached)
+        let attach = async { (attach(&client, start, patience).await, now_ms()) };
+        let (taken, (attached, at)) = tokio::join!(take, attach);
+        (taken?, attached, at)
     };
     let Some((hold, record)) = taken else {
         if let Ok(sideband) = attached {
@@ -140,8 +153,29 @@ pub(crate) async fn supervise(services: &Services, start: &Start, shift: Shift) 
             return Ok(Leave::Left);
         }
     };
+    let gap = match record.active_at {
+        None if attached_at - record.opened_at > AT_ONCE_MS => Some("until the first supervisor came"),
+        Some(_) if !seamless => Some("until a new supervisor came"),
+        _ => None,
+    };
     let live = Live::new(services, &client, start, settings, hold, *record, sideband, shift);
-    Box::pin(live.run()).await
+    Box::pin(live.run(gap)).await
+}
+
+/// Whether a predecessor that hands over is still there: it keeps the session anew, twice a second.
+async fn is_kept(services: &Services, start: &Start) -> bool {
+    let mut first = None;
+    for _ in 0..KEPT_LOOKS {
+        let Ok(Some(record)) = services.ledger.session(start.api.as_str(), &start.id).await else { return false };
+        if record.progress.get("handing_over").and_then(serde_json::Value::as_bool) != Some(true) {
+            return false;
+        }
+        if record.lease_until > *first.get_or_insert(record.lease_until) {
+            return true;
+        }
+        sleep(KEPT_PAUSE).await;
+    }
+    false
 }
 
 async fn take(services: &Services, start: &Start) -> Result<Option<(SessionHold, Box<SessionRecord>)>, AwsError> {

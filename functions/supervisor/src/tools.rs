@@ -61,9 +61,11 @@ struct Failure {
 }
 
 impl Tools {
-    /// Runs a tool within its time. A failure is a result as well: the model is told what happened.
-    pub(crate) async fn run(&self, job: &Job, time: Duration) -> ToolResult {
-        let until = Instant::now() + time;
+    /// Runs a tool until then. A failure is a result as well: the model is told what happened.
+    pub(crate) async fn run(&self, job: &Job, until: Instant) -> ToolResult {
+        if Instant::now() >= until {
+            return failed("The tool could not be started in time. Nothing was done.");
+        }
         let mut attempts = 0;
         loop {
             attempts += 1;
@@ -308,8 +310,9 @@ mod tests {
     #[tokio::test]
     async fn an_endpoint_gets_a_signed_call_and_its_answer_is_the_result() {
         let server = server(|_| Reply::new(200, r#"{"state":"sent"}"#)).await;
-        let result =
-            tools(&server).run(&job(&json!({"name": "orders", "url": format!("{}/tool", server.url())})), TIME).await;
+        let result = tools(&server)
+            .run(&job(&json!({"name": "orders", "url": format!("{}/tool", server.url())})), Instant::now() + TIME)
+            .await;
         assert!(result.is_success);
         assert_eq!(result.output, r#"{"state":"sent"}"#);
         let requests = server.requests();
@@ -326,7 +329,7 @@ mod tests {
         for (status, retries, calls) in [(503, 0, 2), (429, 0, 2), (500, 0, 1), (500, 2, 3)] {
             let server = server(move |_| Reply::status(status)).await;
             let tool = json!({"name": "orders", "url": format!("{}/tool", server.url()), "retries": retries});
-            let result = tools(&server).run(&job(&tool), TIME).await;
+            let result = tools(&server).run(&job(&tool), Instant::now() + TIME).await;
             assert!(!result.is_success);
             let found = server.requests().iter().filter(|request| is_tool(request)).count();
             assert_eq!(found, calls, "{status} {retries}");
@@ -343,7 +346,7 @@ mod tests {
         ] {
             let server = server(move |_| reply.clone()).await;
             let tool = json!({"name": "orders", "url": format!("{}/tool", server.url()), "timeout_seconds": 1});
-            let result = tools(&server).run(&job(&tool), TIME).await;
+            let result = tools(&server).run(&job(&tool), Instant::now() + TIME).await;
             assert!(!result.is_success && result.output.contains(expected), "{}", result.output);
         }
     }
@@ -357,8 +360,11 @@ mod tests {
         })
         .await;
         let tools = tools(&server);
-        assert_eq!(tools.run(&job(&json!({"name": "orders", "lambda": "orders"})), TIME).await.output, r#""done""#);
-        let broken = tools.run(&job(&json!({"name": "orders", "lambda": "broken"})), TIME).await;
+        assert_eq!(
+            tools.run(&job(&json!({"name": "orders", "lambda": "orders"})), Instant::now() + TIME).await.output,
+            r#""done""#
+        );
+        let broken = tools.run(&job(&json!({"name": "orders", "lambda": "broken"})), Instant::now() + TIME).await;
         assert!(!broken.is_success && broken.output.contains("The function failed: Unhandled"));
     }
 }

@@ -46,6 +46,7 @@ type Stream = MaybeHttpsStream<TokioIo<TcpStream>>;
 pub struct Http {
     client: Client<Connector, SdkBody>,
     connector: Connector,
+    in_process: Option<SharedHttpConnector>,
 }
 
 impl Http {
@@ -76,7 +77,13 @@ impl Http {
         let connector = Connector { https: https.wrap_connector(tcp), proxies, opened: Arc::default() };
         // Idle connections stay as long as the server keeps them: no timer runs while Lambda has frozen the process.
         let client = Client::builder(TokioExecutor::new()).pool_idle_timeout(None).build(connector.clone());
-        Self { client, connector }
+        Self { client, connector, in_process: None }
+    }
+
+    /// The same client, whose requests without the SDK this connector answers in this process, for simulations.
+    #[must_use]
+    pub fn answered_by(&self, connector: SharedHttpConnector) -> Self {
+        Self { in_process: Some(connector), ..self.clone() }
     }
 
     /// Opens a connection to a URL's host ahead of the first request. A failure is only logged: the request opens one.
@@ -89,7 +96,11 @@ impl Http {
 
     /// Sends a request and reads the response, unless its body has more than `limit` bytes. The caller limits the time.
     pub(crate) async fn exchange_within(&self, request: Request<SdkBody>, limit: usize) -> Result<Limited, BoxError> {
-        let (head, body) = self.client.request(request).await?.into_parts();
+        let response = match &self.in_process {
+            None => self.client.request(request).await?.map(SdkBody::from_body_1_x),
+            Some(connector) => connector.call(HttpRequest::try_from(request)?).await?.try_into_http1x()?,
+        };
+        let (head, body) = response.into_parts();
         match http_body_util::Limited::new(body, limit).collect().await {
             Ok(body) => Ok(Limited { head, body: Some(body.to_bytes()) }),
             Err(error) if error.is::<http_body_util::LengthLimitError>() => Ok(Limited { head, body: None }),

@@ -18,6 +18,7 @@ use tokio::time::{Instant, timeout_at};
 
 use crate::error::OpenAiError;
 use crate::key::ApiKey;
+use crate::sideband::Dial;
 
 /// Value of OpenAI's own clients.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
@@ -79,6 +80,7 @@ pub type InProcess = Arc<dyn Fn(reqwest::Request) -> BoxFuture<'static, reqwest:
 pub struct Client {
     http: reqwest::Client,
     in_process: Option<InProcess>,
+    dial: Option<Dial>,
     tls: Arc<rustls::ClientConfig>,
     base_url: Url,
     api_key: ApiKey,
@@ -93,7 +95,14 @@ impl Client {
             return Err(ClientConfigError::BaseUrl);
         }
         let tls = tls()?;
-        Ok(Self { http: http_client_with(tls.clone())?, in_process: None, tls: Arc::new(tls), base_url, api_key })
+        Ok(Self {
+            http: http_client_with(tls.clone())?,
+            in_process: None,
+            dial: None,
+            tls: Arc::new(tls),
+            base_url,
+            api_key,
+        })
     }
 
     /// A client at this URL whose key is set later by [`with_api_key`](Self::with_api_key).
@@ -117,6 +126,12 @@ impl Client {
     #[must_use]
     pub fn answered_by(self, answer: InProcess) -> Self {
         Self { in_process: Some(answer), ..self }
+    }
+
+    /// The same client, whose sidebands connect in this process, for simulations.
+    #[must_use]
+    pub fn dialled_by(self, dial: Dial) -> Self {
+        Self { dial: Some(dial), ..self }
     }
 
     /// `GET`.
@@ -217,6 +232,10 @@ impl Client {
             None => request.send().await,
             Some(answer) => Ok(answer(request.build()?).await),
         }
+    }
+
+    pub(crate) const fn dial(&self) -> Option<&Dial> {
+        self.dial.as_ref()
     }
 
     pub(crate) fn authorization(&self) -> HeaderValue {

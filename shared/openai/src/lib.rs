@@ -74,9 +74,9 @@ pub use reqwest::Url;
 pub use response::{NewResponse, Response, ResponseStatus};
 pub use safety::{SafetyAlert, SafetyCase};
 pub use sideband::{
-    AttachError, CallText, CloseReason, Command, Confirmation, Delegation, Disconnect, EventKind, Gap, Item,
+    AttachError, CallText, CloseReason, Command, Confirmation, Delegation, Dial, Disconnect, EventKind, Gap, Item,
     MAX_COMMAND_BYTES, MAX_EVENT_BYTES, Refusal, ResponseDone, ServerEvent, ServerMessage, SessionState, Side,
-    Sideband, SidebandError, SkippedAudio, TokenUsage, ToolCall, Transcript,
+    Sideband, SidebandError, SkippedAudio, TokenUsage, ToolCall, Transcript, Transport,
 };
 pub use submit::{NewBatch, Upload};
 pub use token::{AUDIENCE, AccessToken, TokenError, WorkloadIdentity};

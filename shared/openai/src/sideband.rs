@@ -51,7 +51,7 @@ use tokio::time::{Instant, sleep_until, timeout, timeout_at};
 use tokio_tungstenite::tungstenite::{Bytes, Error as WebSocketError, Message};
 
 pub use command::{Command, Item, MAX_COMMAND_BYTES};
-pub use connect::MAX_EVENT_BYTES;
+pub use connect::{Dial, MAX_EVENT_BYTES, Transport};
 pub use error::{AttachError, Disconnect, Refusal, SidebandError};
 pub use event::{
     CloseReason, Delegation, EventKind, ResponseDone, ServerEvent, SessionState, Side, TokenUsage, ToolCall, Transcript,

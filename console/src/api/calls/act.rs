@@ -7,7 +7,7 @@ use axum::http::StatusCode;
 use hooks_operate::calls::{self, ANSWER_TIME, Asked, EndAction, check_target};
 use hooks_webhook::CallApi;
 use serde::{Deserialize, Serialize};
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 use utoipa::ToSchema;
 
 use super::types::CallProblem;
@@ -72,11 +72,11 @@ pub(crate) struct UpdateRequest {
     /// The tools that the model may call, in place of those that it has.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<Vec<Object>>)]
-    tools: Option<Vec<Value>>,
+    tools: Option<Vec<Map<String, Value>>>,
     /// Other changes, in the form of the session's API.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<Object>)]
-    session: Option<serde_json::Map<String, Value>>,
+    session: Option<Map<String, Value>>,
 }
 
 /// A change of all calls.
@@ -92,7 +92,7 @@ pub(crate) struct BroadcastRequest {
     /// The tools that the model may call, in place of those that it has.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<Vec<Object>>)]
-    tools: Option<Vec<Value>>,
+    tools: Option<Vec<Map<String, Value>>>,
 }
 
 /// A response that is to be cancelled.
@@ -221,7 +221,7 @@ fn bounded(name: &str, text: &str, limit: usize) -> Result<(), Problem> {
 
 fn change(request: &impl Serialize) -> Result<Value, Problem> {
     let change = json!(request);
-    if change.as_object().is_none_or(serde_json::Map::is_empty) {
+    if change.as_object().is_none_or(Map::is_empty) {
         let detail = "Nothing is to be changed: name instructions, voice or tools.";
         return Err(Problem::bad_request("nothing_to_change", detail));
     }

@@ -36,6 +36,7 @@ impl Live<'_> {
             return;
         }
         self.reason = Some(reason.to_owned());
+        self.progress.insert("hang_up".to_owned(), reason.into());
         if let Some(farewell) = farewell {
             self.say(farewell);
         }
@@ -135,8 +136,11 @@ impl Live<'_> {
         let until = now_ms() + i64::try_from(time.as_millis()).unwrap_or_default();
         let begun = json!({"call_id": transfer.call_id, "until": until, "fallback": transfer.tried_fallback});
         self.progress.insert("transfer".to_owned(), begun);
-        self.keep().await;
-        if self.superseded {
+        // What is not noted is not sent: a successor would send it again.
+        if !self.keep().await {
+            if let Some(transfer) = &mut self.transfer {
+                transfer.until = Instant::now();
+            }
             return;
         }
         let request = self.client.refer_call(self.start.api, &self.start.id, target, Instant::now() + REQUEST_TIME);

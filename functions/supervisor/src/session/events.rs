@@ -5,14 +5,15 @@ use hooks_aws::clock::now_ms;
 use hooks_aws::ledger::HoldResult;
 use hooks_aws::outcomes::Outcome;
 use hooks_openai::{CallApi, EventKind, ServerEvent, Side, Transcript};
-use serde_json::json;
+use serde_json::{Value, json};
 use tokio::time::Instant;
 
 use super::live::{Live, Next};
 
 impl Live<'_> {
-    /// Greets, notes that the session is active, and takes over what a predecessor has left.
-    pub(super) async fn begin(&mut self) -> Result<Next, AwsError> {
+    /// Greets, notes that the session is active, and takes over what a predecessor has left. `gap` tells for how long nobody
+    /// was attached.
+    pub(super) async fn begin(&mut self, gap: Option<&str>) -> Result<Next, AwsError> {
         let is_first = self.record.active_at.is_none();
         if !self.is_ringing() {
             self.greet().await;
@@ -24,16 +25,19 @@ impl Live<'_> {
             self.superseded = true;
             return Ok(Next::GoOn);
         }
-        let planned = self.progress.get("handing_over").and_then(serde_json::Value::as_bool).unwrap_or_default();
         self.keep().await;
         if is_first {
             self.record_active().await;
             self.publish("call.started", "active", json!(self.record.facts)).await;
         } else {
             self.take_over_tools().await?;
-            if !planned {
-                self.missed("until a new supervisor came").await;
-            }
+        }
+        self.resume_asking();
+        if let Some(gap) = gap {
+            self.missed(gap).await;
+        }
+        if let Some(reason) = self.progress.get("hang_up").and_then(Value::as_str).map(str::to_owned) {
+            self.hang_up(&reason, None);
         }
         Ok(Next::GoOn)
     }

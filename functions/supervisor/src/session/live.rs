@@ -1,6 +1,6 @@
 //! The loop of a session that is attached.
 
-use std::collections::{HashMap, HashSet, VecDeque};
+use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
 use std::time::Duration;
 
 use hooks_aws::AwsError;
@@ -28,6 +28,9 @@ const TICKS_OF_RENEWAL: u32 = 6;
 
 /// Time after which a successor that has not come is started again.
 const SUCCESSOR_TIME: Duration = Duration::from_secs(20);
+
+/// Time in which everything is read that came over a new connection.
+const READ_TIME: Duration = Duration::from_millis(1_500);
 
 /// Time for which a lost connection is tried to be opened again, at a time and in all.
 const RECONNECT_TIME: Duration = Duration::from_secs(6);
@@ -60,7 +63,7 @@ pub(super) struct Live<'a> {
     /// Results that the model is to be given, and how often that was tried.
     pub(super) results: VecDeque<(String, ToolResult, u8)>,
     /// Calls of tools that the policy does not have, for which people may give a result.
-    pub(super) for_people: HashMap<String, (ToolClaim, Instant)>,
+    pub(super) for_people: BTreeMap<String, (ToolClaim, Instant)>,
     pub(super) collecting: Option<Collecting>,
     pub(super) transfer: Option<Transferring>,
     /// When the caller hears that a tool is slow, and in which words.
@@ -76,6 +79,8 @@ pub(super) struct Live<'a> {
     /// Why the session ends, if that is known before it does.
     pub(super) reason: Option<String>,
     pub(super) superseded: bool,
+    /// When the model is asked to call again what it waits for.
+    ask_again_at: Option<Instant>,
     ticks: u32,
     successor_started: Option<Instant>,
     pub(super) progress: Json,
@@ -130,7 +135,7 @@ impl<'a> Live<'a> {
             elsewhere: HashSet::new(),
             adopt_until: None,
             results: VecDeque::new(),
-            for_people: HashMap::new(),
+            for_people: BTreeMap::new(),
             collecting: None,
             transfer: None,
             wait_message: None,
@@ -141,6 +146,7 @@ impl<'a> Live<'a> {
             hang_ups: 0,
             reason: None,
             superseded: false,
+            ask_again_at: None,
             ticks: 0,
             successor_started: None,
             progress,
@@ -152,19 +158,21 @@ impl<'a> Live<'a> {
     }
 
     /// Supervises until the end.
-    pub(super) async fn run(mut self) -> Result<Leave, AwsError> {
-        if let Next::Ended(reason) = self.begin().await? {
+    pub(super) async fn run(mut self, gap: Option<&str>) -> Result<Leave, AwsError> {
+        if let Next::Ended(reason) = self.begin(gap).await? {
             return self.ended(reason).await;
         }
         let mut tick = interval(TICK);
         tick.set_missed_tick_behavior(MissedTickBehavior::Skip);
         loop {
             let next = tokio::select! {
-                event = self.sideband.next() => match event {
-                    Some(Ok(event)) => self.event(event).await?,
-                    Some(Err(error)) => self.disconnected(&error).await?,
-                    None => Next::Ended("closed".to_owned()),
-                },
+                // What comes seldom comes first: no flood of events delays it.
+                biased;
+                _ = tick.tick() => self.tick().await?,
+                () = at(self.wait_message.as_ref().map(|(at, _)| *at)) => {
+                    self.tell_to_wait();
+                    Next::GoOn
+                }
                 Some(ended) = self.running.join_next() => {
                     match ended {
                         Ok(ended) => self.tool_ended(ended).await?,
@@ -172,11 +180,11 @@ impl<'a> Live<'a> {
                     }
                     Next::GoOn
                 }
-                _ = tick.tick() => self.tick().await?,
-                () = at(self.wait_message.as_ref().map(|(at, _)| *at)) => {
-                    self.tell_to_wait();
-                    Next::GoOn
-                }
+                event = self.sideband.next() => match event {
+                    Some(Ok(event)) => self.event(event).await?,
+                    Some(Err(error)) => self.disconnected(&error).await?,
+                    None => Next::Ended("closed".to_owned()),
+                },
             };
             if let Next::Ended(reason) = next {
                 return self.ended(reason).await;
@@ -219,6 +227,7 @@ impl<'a> Live<'a> {
             self.controls().await;
         }
         self.look_after_tools().await?;
+        self.ask_again().await;
         if self.start.api == CallApi::Realtime {
             let seconds = now_ms().saturating_sub(self.record.active_at.unwrap_or_else(now_ms)) / 1000;
             self.usage.seconds(seconds.unsigned_abs());
@@ -227,18 +236,19 @@ impl<'a> Live<'a> {
         self.hang_up_if_due().await
     }
 
-    /// Renews the lease and writes what a successor has to know.
-    pub(super) async fn keep(&mut self) {
+    /// Renews the lease and writes what a successor has to know. `false`: it is not written.
+    pub(super) async fn keep(&mut self) -> bool {
         self.progress.insert("heard_at".to_owned(), self.limits.active_at().into());
         self.progress.insert("warned".to_owned(), self.limits.warned().into());
         self.progress.insert("handing_over".to_owned(), self.successor_started.is_some().into());
         let usage = self.usage_record();
         let kept = self.services.ledger.keep_session(&self.hold, now_ms() + LEASE_MS, &usage, &self.progress);
         match kept.await {
-            Ok(HoldResult::Held) => {}
+            Ok(HoldResult::Held) => return true,
             Ok(HoldResult::Superseded) => self.superseded = true,
             Err(error) => tracing::warn!("{error}; it is tried again"),
         }
+        false
     }
 
     fn usage_record(&self) -> Json {
@@ -303,12 +313,30 @@ impl<'a> Live<'a> {
         Ok(Next::GoOn)
     }
 
-    /// Notes that something may have been missed, and has the model ask again for what it waits for.
+    /// Notes that something may have been missed, and has the model call again what it waits for: once what has come is
+    /// read, and no call that is known waits.
     pub(super) async fn missed(&mut self, how_long: &str) {
-        let note = format!("The connection was lost {how_long}. What was said meanwhile is missing here.");
+        let note = format!("There was no connection {how_long}. What was said meanwhile is missing here.");
         self.transcript.write("supervisor", &note, format!("gap/{}/{}", self.hold.generation, now_ms())).await;
         let has_tools = !self.settings.tools.is_empty() || !self.settings.built_in.is_empty();
-        if self.outstanding.is_empty() && has_tools {
+        if has_tools {
+            // A successor asks, if this one does not come to it.
+            self.progress.insert("ask_again".to_owned(), true.into());
+            self.ask_again_at = Some(Instant::now() + READ_TIME);
+        }
+    }
+
+    /// Goes on with what a predecessor did not come to.
+    pub(super) fn resume_asking(&mut self) {
+        if self.progress.contains_key("ask_again") {
+            self.ask_again_at = Some(Instant::now() + READ_TIME);
+        }
+    }
+
+    async fn ask_again(&mut self) {
+        if self.outstanding.is_empty() && self.ask_again_at.is_some_and(|at| Instant::now() >= at) {
+            self.ask_again_at = None;
+            self.progress.remove("ask_again");
             let text = "The connection to your tools was interrupted for a moment. If you are waiting for the result of a \
                         tool that you called, call it again.";
             self.instruct(text).await;

@@ -52,6 +52,8 @@ pub(super) enum ToolEnd {
     Finished { call_id: String, name: String, result: ToolResult },
     /// It was claimed before.
     Known(ToolCall),
+    /// It was run here, and another supervisor has answered for it.
+    Elsewhere(String),
     /// It is claimed, and the session itself does it. `resumed` after another supervisor.
     Own { claim: ToolClaim, call_id: String, name: String, arguments: String, resumed: bool },
 }
@@ -112,6 +114,9 @@ impl Live<'_> {
                 self.results.push_back((call_id, result, 0));
             }
             ToolEnd::Known(call) => self.known(call),
+            ToolEnd::Elsewhere(call_id) => {
+                self.elsewhere.insert(call_id);
+            }
             ToolEnd::Own { claim, call_id, name, arguments, resumed } => {
                 self.own_tool(claim, call_id, &name, &arguments, resumed).await?;
             }
@@ -224,6 +229,11 @@ impl Live<'_> {
             match self.request(Command::Add(item)).await {
                 Ok(()) => {}
                 Err(SidebandError::Refused(refusal)) => tracing::warn!("the result of a tool was refused: {refusal}"),
+                Err(SidebandError::Disconnected(error)) => {
+                    tracing::warn!("{error}; the result of the tool is given again");
+                    self.results.push_front((call_id, result, attempts));
+                    return Ok(());
+                }
                 Err(error) if attempts + 1 < MAX_GIVEN => {
                     tracing::warn!("{error}; the result of the tool is given again");
                     self.results.push_back((call_id, result, attempts + 1));
@@ -254,9 +264,12 @@ impl Live<'_> {
             Some(ToolKind::HangUp) => {
                 keep_result(self.services, &claim, &ToolResult { is_success: true, output: "{}".to_owned() }).await;
                 publish_run(self.services, self.start, &call_id, name, true).await;
-                self.services.ledger.tool_given(self.key(), &call_id).await?;
-                self.outstanding.remove(&call_id);
                 self.hang_up("hung_up", None);
+                // A successor hangs up as well; where it cannot know of it, it gives the result.
+                if self.keep().await {
+                    self.services.ledger.tool_given(self.key(), &call_id).await?;
+                }
+                self.outstanding.remove(&call_id);
             }
             Some(ToolKind::CollectDigits) if self.collecting.is_some() => {
                 self.finish_own(&claim, call_id, failed("Digits are being collected already.")).await;
@@ -276,7 +289,8 @@ impl Live<'_> {
 
     /// Gives back what only the holder of the session can do.
     pub(super) async fn stop_here(&mut self) {
-        let mut claims: Vec<ToolClaim> = self.for_people.drain().map(|(_, (claim, _))| claim).collect();
+        let mut claims: Vec<ToolClaim> =
+            std::mem::take(&mut self.for_people).into_values().map(|(claim, _)| claim).collect();
         claims.extend(self.collecting.take().map(|collecting| collecting.claim));
         claims.extend(self.transfer.take().map(|transfer| transfer.claim));
         for claim in claims {
@@ -318,32 +332,35 @@ struct Running {
 impl Running {
     /// Claims the call, and runs it if the claim is granted: once, whoever else may see it.
     async fn run(self) -> ToolEnd {
-        let claim = match self.claim().await {
-            ToolClaimResult::Granted(claim) => claim,
-            ToolClaimResult::Known(known) => return ToolEnd::Known(known),
+        let (claim, until) = match self.claim().await {
+            (ToolClaimResult::Granted(claim), until) => (claim, until),
+            (ToolClaimResult::Known(known), _) => return ToolEnd::Known(known),
         };
-        let Self { services, start, caller, call: Called { call_id, name, arguments }, tool, time, found } = self;
+        let Self { services, start, caller, call: Called { call_id, name, arguments }, tool, found, .. } = self;
         let Some(tool) = tool.filter(|tool| !tool.is_of_session()) else {
             return ToolEnd::Own { claim, call_id, name, arguments, resumed: found.is_some() };
         };
         let result = if found.is_none() || tool.may_repeat() {
             let (api, session) = (start.api.as_str().to_owned(), start.id.clone());
             let job = Job { api, session, call_id: call_id.clone(), arguments, caller, name: name.clone(), tool };
-            services.tools.run(&job, time).await
+            services.tools.run(&job, until).await
         } else {
             failed(LOST)
         };
         if !keep_result(&services, &claim, &result).await {
             tracing::warn!("another supervisor has answered for a tool that ran here");
+            return ToolEnd::Elsewhere(call_id);
         }
         publish_run(&services, &start, &call_id, &name, result.is_success).await;
         ToolEnd::Finished { call_id, name, result }
     }
 
-    async fn claim(&self) -> ToolClaimResult {
+    /// Claims it. The tool must have ended by the time that is returned.
+    async fn claim(&self) -> (ToolClaimResult, Instant) {
         let Self { services, start, call, found, .. } = self;
         let session = key(start.api, &start.id);
         loop {
+            let until = Instant::now() + self.time;
             let time = i64::try_from(self.time.as_millis()).unwrap_or(i64::MAX);
             let run_until = now_ms().saturating_add(time).saturating_add(CLAIM_MARGIN_MS);
             let claimed = match found {
@@ -353,7 +370,7 @@ impl Running {
                 }
             };
             match claimed {
-                Ok(result) => return result,
+                Ok(result) => return (result, until),
                 Err(error) => tracing::warn!("{error}; it is tried again"),
             }
             sleep(LEDGER_PAUSE).await;

@@ -1,8 +1,10 @@
 //! Opening the connection.
 
+use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures::future::BoxFuture;
 use hooks_webhook::CallApi;
 use reqwest::header::{AUTHORIZATION, HeaderValue, USER_AGENT};
 use rustls::pki_types::ServerName;
@@ -33,10 +35,14 @@ const READ_BUFFER_BYTES: usize = 32 * 1024;
 
 const CALL: &str = "attach to session";
 
-/// A connection below the WebSocket: plain, or TLS.
-pub(super) trait Transport: AsyncRead + AsyncWrite + Send + Sync + Unpin {}
+/// A connection below the WebSocket: plain, TLS, or in this process.
+pub trait Transport: AsyncRead + AsyncWrite + Send + Sync + Unpin {}
 
 impl<T: AsyncRead + AsyncWrite + Send + Sync + Unpin> Transport for T {}
+
+/// Opens the connections of sidebands in this process instead of the network. A future that never ends is a network that
+/// does not answer.
+pub type Dial = Arc<dyn Fn() -> BoxFuture<'static, io::Result<Box<dyn Transport>>> + Send + Sync>;
 
 pub(super) type WebSocket = WebSocketStream<Box<dyn Transport>>;
 
@@ -102,6 +108,9 @@ impl Client {
 
     async fn transport(&self, request: &Request) -> Result<Box<dyn Transport>, OpenAiError> {
         let no_answer = |error: &dyn std::fmt::Display| OpenAiError::no_answer(CALL, error);
+        if let Some(dial) = self.dial() {
+            return dial().await.map_err(|error| no_answer(&error));
+        }
         let uri = request.uri();
         let is_tls = uri.scheme_str() == Some("wss");
         // The brackets of an IPv6 address belong to the URL.
