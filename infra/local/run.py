@@ -75,9 +75,7 @@ def _run(options: argparse.Namespace, reporter: Reporter, directory: Path, runni
             (directory / f"{function}.log").write_text("\n".join(stack.logs(function)))
     if options.once:
         return 0 if right else 1
-    with reporter.step("For the pages of the console: failures, what is under way, what is overdue"):
-        console.fill(stack, openai, played)
-        link = running.enter_context(console.served(stack))
+    link = running.enter_context(console.served(stack))
     running.callback(_forget, options.environment, _offer(options.environment, stack))
     report.show_where_to_look(reporter, stack, openai, options.environment, results[0], link)
     return _stay_up(reporter, emulator, openai)
