@@ -240,7 +240,7 @@ def test_every_page_and_every_act_works_with_the_functions_role(stack: Stack, op
         ("/console/act", {"action": "replay", "key": failed}),
         ("/console/alerts/test", {}),
         ("/console/alerts/subscribe", {"address": "ada@example.com"}),
-        ("/console/consumers/file", {"running": "false"}),
+        ("/console/consumers/file", {"run": "false"}),
         ("/console/batches/new", {"requests": requests(3)}),
     ]
     for path, form in acts:

@@ -61,7 +61,7 @@
     const live = document.querySelector("main[data-every]");
     if (!live || document.visibilityState !== "visible") return;
     const busy = live.querySelector("input:focus, textarea:focus, select:focus, tbody tr:hover, input:checked, details[open] form");
-    const entered = [...live.querySelectorAll("input, textarea")].some((field) => field.value !== field.defaultValue);
+    const entered = [...live.querySelectorAll("input:not([type=checkbox]), textarea")].some((field) => field.value !== field.defaultValue);
     if (busy || entered) return;
     const seconds = Number(live.dataset.every);
     live.dataset.waited = String(Number(live.dataset.waited ?? 0) + 1);

@@ -46,10 +46,10 @@ pub(crate) fn cost(model: &str, tokens: &TokenUsage) -> Option<u64> {
         // What is written into the cache costs a quarter more.
         let read = of(plain, input)
             .saturating_add(of(tokens.cached, cached))
-            .saturating_add(of(tokens.cache_write, input) / 4 * 5);
+            .saturating_add((of(tokens.cache_write, input) / 4).saturating_mul(5));
         let written = of(tokens.output, output);
         return Some(if tokens.input > LONG {
-            read.saturating_mul(2).saturating_add(written / 2 * 3)
+            read.saturating_mul(2).saturating_add((written / 2).saturating_mul(3))
         } else {
             read.saturating_add(written)
         });

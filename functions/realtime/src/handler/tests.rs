@@ -327,7 +327,8 @@ async fn an_event_without_a_call_is_recorded() {
 
 fn supervised() -> Value {
     let supervise = json!({"greeting": "Hello", "built_in": ["hang_up"]});
-    json!({"accept": {"session": {"model": "gpt-realtime-2.1"}, "supervise": supervise}})
+    let delegation = json!({"type": "responses", "responses": {"model": "gpt-6-luna"}});
+    json!({"accept": {"session": {"model": "gpt-realtime-2.1", "delegation": delegation}, "supervise": supervise}})
 }
 
 const ACCEPT: &str = "POST /v1/realtime/calls/rtc_1/accept";
