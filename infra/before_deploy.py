@@ -27,7 +27,7 @@ ROOT = Path(__file__).resolve().parents[1]
 COSTS = """\
 About {idle} USD a month while nothing happens. CloudWatch metrics in use: {first} USD for the first
 category, {further} for each further one. An event costs 0.001 to 0.005 cent. docs/costs.md has the list."""
-IDLE_USD, FIRST_CATEGORY_USD, FURTHER_CATEGORY_USD = "3.61", "2.10", "1.20"
+IDLE_USD, FIRST_CATEGORY_USD, FURTHER_CATEGORY_USD = "3.81", "2.10", "1.20"
 LONGEST_NAME = 51
 """EventBridge Scheduler allows 64 characters, and names of its schedules begin with the stack's."""
 LOW_QUOTA = 100

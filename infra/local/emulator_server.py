@@ -11,6 +11,7 @@
 - An alarm on an expression is kept, with its metrics. Nobody evaluates it.
 - A request for one item of a table carries the condition key `dynamodb:LeadingKeys`.
 - A function that is invoked by an alias is told so, by the ARN in its context.
+- A function that CloudFormation deletes takes its processes along. Hundreds of them would wait for work.
 - A wildcard of a policy stands for any characters, line breaks among them.
 - An origin of CloudFront that is a domain before an HTTP API is reached here, without TLS.
 """
@@ -44,6 +45,8 @@ def main() -> None:
     resource = iam_actions.extract_resource_arn
     iam_actions.extract_resource_arn = lambda *request: _parameters(*request) or resource(*request)
 
+    functions = provisioners._RESOURCE_HANDLERS["AWS::Lambda::Function"]
+    functions["delete"] = _with_its_processes(functions["delete"])
     apis = provisioners._RESOURCE_HANDLERS["AWS::ApiGatewayV2::Api"]
     apis["create"] = _reachable(apis["create"])
     alarm = provisioners._cw_metric_alarm_record
@@ -80,6 +83,17 @@ def main() -> None:
     cloudfront._origin_connect_target = reached_here
 
     app.main()
+
+
+def _with_its_processes(delete: Any) -> Any:
+    """The function that deletes functions, with their processes."""
+
+    def deleted(name: str, *rest: Any) -> Any:
+        answer = delete(name, *rest)
+        lambda_svc.invalidate_worker(name)
+        return answer
+
+    return deleted
 
 
 def _reachable(create: Any) -> Any:
