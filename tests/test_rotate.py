@@ -4,6 +4,7 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import pytest
 
@@ -280,12 +281,15 @@ def test_a_failed_step_alerts(registering: Registering) -> None:
     with pytest.raises(StepError):
         it.step("noStep", it.begin())
 
-    # The emulator counts the error, and looks at its alarms when somebody sends a value.
     cloudwatch = stack.emulator.client("cloudwatch")
-    cloudwatch.put_metric_data(Namespace="Test", MetricData=[{"MetricName": "Any", "Value": 1.0}])
-    (alarm,) = cloudwatch.describe_alarms(AlarmNames=[f"{stack.name}-rotation-errors"])["MetricAlarms"]
 
-    assert alarm["StateValue"] == "ALARM"
+    def ringing() -> Any:
+        # The emulator counts the error, and looks at its alarms when somebody sends a value.
+        cloudwatch.put_metric_data(Namespace="Test", MetricData=[{"MetricName": "Any", "Value": 1.0}])
+        (alarm,) = cloudwatch.describe_alarms(AlarmNames=[f"{stack.name}-rotation-errors"])["MetricAlarms"]
+        return alarm["StateValue"] == "ALARM" and alarm
+
+    alarm = wait_until("the alarm rings", ringing)
     wait_until("people are told", lambda: [it for it in watch.alerts() if "rotation-errors" in it.message])
     assert (alarm["Namespace"], alarm["MetricName"], alarm["Statistic"]) == ("AWS/Lambda", "Errors", "Sum")
     assert alarm["Dimensions"] == [{"Name": "FunctionName", "Value": f"{stack.name}-rotate"}]

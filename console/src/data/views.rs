@@ -44,7 +44,9 @@ pub(crate) async fn save(console: &Console, name: &str, query: &str) -> Result<(
     let parameters: Vec<_> = form_urlencoded::parse(query.as_bytes()).into_owned().collect();
     let filter = Filter::read(&parameters)?;
     if name.is_empty() || name.chars().count() > MAX_NAME || !name.chars().all(hooks_text::is_shown) {
-        return Err(Failure::usage(format!("the name of a view has 1 to {MAX_NAME} characters, all of which can be shown")));
+        return Err(Failure::usage(format!(
+            "the name of a view has 1 to {MAX_NAME} characters, all of which can be shown"
+        )));
     }
     let views = list(console).await?;
     if views.len() >= MAX_VIEWS && !views.iter().any(|view| view.name == name) {
