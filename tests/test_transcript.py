@@ -38,7 +38,7 @@ SAYS = {
     "openai-webhooks status": "CREATE_COMPLETE",
     "openai-webhooks events list   #": "brand.new",
     "openai-webhooks events show": "completed",
-    "openai-webhooks events replay": "Replayed 1 event",
+    "openai-webhooks events replay": "replay-of-today is done.",
     "openai-webhooks endpoints test": "answered 200",
     "openai-webhooks batch submit requests.jsonl": "Created batch_",
     "openai-webhooks batch cancel": "cancelling",
