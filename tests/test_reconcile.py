@@ -258,8 +258,8 @@ def test_people_are_told_of_a_list_that_keeps_failing(stack: Stack, openai: Stan
     stays("people are told once", lambda: len(watch.alerts()) == 2, seconds=0.3)
 
 
-def promoted(stack: Stack, alias: str, model: str, days: float) -> str:
-    """A promoted model that ends in so many days. Answers the parameter's name."""
+def promoted(stack: Stack, alias: str, model: str, days: int) -> str:
+    """A promoted model that ends at midnight, so many days after the last one. Answers the parameter's name."""
     name, date = f"/{stack.name}/models/{alias}", time.strftime("%Y-%m-%d", time.gmtime(time.time() + days * 24 * HOUR))
     description = f"Fine-tuned model, promoted by openai-webhooks: job=ftjob-1 finished_at=1 shutdown_date={date}"
     stack.emulator.client("ssm").put_parameter(
@@ -269,7 +269,7 @@ def promoted(stack: Stack, alias: str, model: str, days: float) -> str:
 
 
 def test_people_are_told_before_a_model_that_production_uses_ends(stack: Stack, watch: Watch) -> None:
-    soon = promoted(stack, "soon", "ft:gpt-4.1-mini:acme:soon:B1", 25.5)
+    soon = promoted(stack, "soon", "ft:gpt-4.1-mini:acme:soon:B1", 25)
     promoted(stack, "later", "ft:gpt-4.1-mini:acme:later:B1", 40)
     for _ in range(2):
         reconcile(stack)
@@ -279,7 +279,7 @@ def test_people_are_told_before_a_model_that_production_uses_ends(stack: Stack, 
     assert soon in alert.message
     assert alert.attributes["event-type"] == "model.shutdown"
 
-    promoted(stack, "soon", "ft:gpt-4.1-mini:acme:soon:B1", 6.5)
+    promoted(stack, "soon", "ft:gpt-4.1-mini:acme:soon:B1", 6)
     for _ in range(2):
         reconcile(stack)
     wait_until("people are told again", lambda: len(watch.alerts()) == 2)
