@@ -48,7 +48,7 @@ run: local ## Deploy the stack on this machine, do the main job on sample events
 .PHONY: test
 test: local ## Run every test: unit, conformance, properties, and end to end on the deployed stack
 	$(PY) -m infra.local.with_ministack -- cargo test --workspace --profile local
-	$(PY) -m pytest -n 3 shared/webhook/conformance tests
+	$(PY) -m pytest -n 2 shared/webhook/conformance tests
 
 .PHONY: pictures
 pictures: local ## Take a picture of every page of the console into docs/console

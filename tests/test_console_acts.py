@@ -69,7 +69,7 @@ def _lines(count: int) -> list[dict[str, Any]]:
 def _rung(console: Opened) -> int:
     """How often something about batches rang, what waits because its kind rang minutes ago included."""
     waiting = [int(item.get("count", 0)) for item in console.stack.ledger("alerts")]
-    return sum(waiting) + sum(alert.attributes["category"] == "batch" for alert in console.watch.alerts())
+    return sum(waiting) + sum(alert.attributes.get("category") == "batch" for alert in console.watch.alerts())
 
 
 def test_ten_requests_are_submitted_followed_and_told_of(console: Opened, chromium: Browser, api: Api) -> None:
