@@ -13,7 +13,7 @@ use super::agenda::{Act, Beat, Lane};
 use super::conversation::{Conversation, Refused};
 use super::plan::{Plan, SecondAttach, Step};
 use super::{live, realtime, steps};
-use crate::ids::{hex_id, now};
+use crate::ids::{hex_id, now, now_ms};
 use crate::store::lock;
 
 /// Shortest time between two pieces of reflected audio, however fast call time runs.
@@ -299,8 +299,8 @@ impl Session {
     fn command(&mut self, connection: u32, text: &str) {
         let parsed = serde_json::from_str::<Map<String, Value>>(text);
         lock(&self.record).commands.push(match &parsed {
-            Ok(event) => json!({"connection": connection, "event": event}),
-            Err(_) => json!({"connection": connection, "text": text}),
+            Ok(event) => json!({"connection": connection, "at_ms": now_ms(), "event": event}),
+            Err(_) => json!({"connection": connection, "at_ms": now_ms(), "text": text}),
         });
         let member = if self.api == Api::Live { "client_event_id" } else { "event_id" };
         let Ok(event) = parsed else {
