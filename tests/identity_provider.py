@@ -4,22 +4,22 @@ import base64
 import hashlib
 import json
 import secrets
-import threading
 import time
 from collections.abc import Callable
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import Any, Self
+from typing import Any
 from urllib.parse import parse_qs, urlencode, urlsplit
 
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import padding, rsa
+
+from infra.local.web_server import Answer, Request, WebServer
 
 Claims = dict[str, Any]
 
 CLIENT_ID = "console"
 
 
-class IdentityProvider:
+class IdentityProvider(WebServer):
     """The provider. It lets everybody in at once who comes to its page, as `claims` says."""
 
     def __init__(self) -> None:
@@ -34,19 +34,23 @@ class IdentityProvider:
         self.asked: list[dict[str, str]] = []
         """What the sign-in pages were asked for."""
         self._codes: dict[str, dict[str, str]] = {}
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), _handler(self))
-        self.issuer = f"http://127.0.0.1:{self._server.server_port}"
-        threading.Thread(target=self._server.serve_forever, daemon=True).start()
+        super().__init__(self._answer)
+        self.issuer = self.url
 
     def parameters(self) -> dict[str, str]:
         """Parameters of a stack whose console trusts it."""
         groups = {"OidcOperatorGroup": "oncall", "OidcViewerGroup": "developers"}
         return {"OidcIssuer": self.issuer, "OidcClientId": CLIENT_ID, **groups}
 
-    def answer(self, method: str, path: str, body: str, authorization: str | None) -> tuple[int, dict[str, str], Any]:
-        """Status, headers and body of an answer."""
-        place, fields = urlsplit(path), {name: values[0] for name, values in parse_qs(body).items()}
-        match method, place.path:
+    def _answer(self, request: Request) -> Answer:
+        status, headers, content = self._decide(request)
+        return status, {"Content-Type": "application/json", **headers}.items(), json.dumps(content).encode()
+
+    def _decide(self, request: Request) -> tuple[int, dict[str, str], Any]:
+        """Status, headers and content of an answer."""
+        place = urlsplit(request.path)
+        fields = {name: values[0] for name, values in parse_qs(request.body.decode()).items()}
+        match request.method, place.path:
             case "GET", "/.well-known/openid-configuration":
                 return 200, {}, self._metadata()
             case "GET", "/keys":
@@ -59,20 +63,9 @@ class IdentityProvider:
                 back = urlencode({"code": code, "state": asked["state"]})
                 return 302, {"Location": f"{asked['redirect_uri']}?{back}"}, None
             case "POST", "/token":
-                return self._token(fields, authorization)
+                return self._token(fields, request.headers["Authorization"])
             case _:
                 return 404, {}, None
-
-    def stop(self) -> None:
-        """End it."""
-        self._server.shutdown()
-        self._server.server_close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.stop()
 
     def _metadata(self) -> Claims:
         return {
@@ -117,26 +110,3 @@ def _public(key: rsa.RSAPrivateKey) -> dict[str, str]:
 
 def _text(content: bytes) -> str:
     return base64.urlsafe_b64encode(content).rstrip(b"=").decode()
-
-
-def _handler(provider: IdentityProvider) -> type[BaseHTTPRequestHandler]:
-    class Handler(BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
-            self._answer()
-
-        def do_POST(self) -> None:
-            self._answer()
-
-        def log_message(self, *_: object) -> None:
-            """Say nothing."""
-
-        def _answer(self) -> None:
-            body = self.rfile.read(int(self.headers.get("Content-Length", 0))).decode()
-            status, headers, content = provider.answer(self.command, self.path, body, self.headers["Authorization"])
-            self.send_response(status)
-            for name, value in {"Content-Type": "application/json", **headers}.items():
-                self.send_header(name, value)
-            self.end_headers()
-            self.wfile.write(json.dumps(content).encode())
-
-    return Handler

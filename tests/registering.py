@@ -1,16 +1,15 @@
 """A stack that registers its endpoint at OpenAI."""
 
 import json
-import threading
 import uuid
 from collections.abc import Callable
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import Any, Self
+from typing import Any
 
 from infra.local.deploy import template
 from infra.local.emulator import Emulator
 from infra.local.stack import Stack, create
 from infra.local.stand_in import API_KEY, Json, StandIn
+from infra.local.web_server import DONE, Answer, Request, WebServer
 from tests.waiting import wait_until
 
 
@@ -66,33 +65,24 @@ def _exists(stack: Stack) -> bool:
     return any(one["StackName"] == stack.name and one["StackStatus"] != "DELETE_COMPLETE" for one in found)
 
 
-class CloudFormation:
+class CloudFormation(WebServer):
     """Sends requests to the function as CloudFormation does, and takes the answers."""
 
     def __init__(self) -> None:
         """Listen for answers."""
-        answers: list[Json] = []
+        self._answers: list[Json] = []
+        super().__init__(self._take)
 
-        class Handler(BaseHTTPRequestHandler):
-            def do_PUT(self) -> None:
-                answers.append(json.loads(self.rfile.read(int(self.headers["content-length"]))))
-                self.send_response(200)
-                self.send_header("content-length", "0")
-                self.end_headers()
-
-            def log_message(self, *_: object) -> None:
-                pass
-
-        self._answers = answers
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        threading.Thread(target=self._server.serve_forever, daemon=True).start()
+    def _take(self, request: Request) -> Answer:
+        self._answers.append(json.loads(request.body))
+        return DONE
 
     def ask(self, stack: Stack, kind: str, properties: Json, physical_id: str | None = None) -> Json:
         """Send a request and answer what it was answered."""
         event: dict[str, Any] = {
             "RequestType": kind,
             "RequestId": "c0ffee",
-            "ResponseURL": f"http://127.0.0.1:{self._server.server_port}/answer",
+            "ResponseURL": f"{self.url}/answer",
             "StackId": f"arn:aws:cloudformation:us-east-1:000000000000:stack/{stack.name}/1",
             "LogicalResourceId": "ProjectEndpoint",
             "ResourceType": "Custom::OpenAIWebhookEndpoint",
@@ -107,13 +97,6 @@ class CloudFormation:
         same = ("RequestId", "StackId", "LogicalResourceId")
         assert {name: answer[name] for name in same} == {name: event[name] for name in same}
         return answer
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._server.shutdown()
-        self._server.server_close()
 
 
 def properties(stack: Stack) -> Json:

@@ -1,49 +1,18 @@
 """Alerts of one kind: the first at once, the others together when their window is over."""
 
 import json
-import threading
-from http.server import BaseHTTPRequestHandler, HTTPServer
 from typing import Any
 
 from infra.local.stack import Item, Stack
 from infra.local.stand_in import StandIn
 from infra.local.watch import Watch
+from infra.local.web_server import DONE, Answer, Request, WebServer
 from tests.batches import given_up, handled
 from tests.cli import Cli
 from tests.test_reconcile import expectations
 from tests.waiting import stays, wait_until
 
 FAILURES = 4
-
-
-class Posts:
-    """Endpoint that takes what SNS posts."""
-
-    def __init__(self) -> None:
-        got: list[dict[str, Any]] = []
-        self._got = got
-
-        class Handler(BaseHTTPRequestHandler):
-            def do_POST(self) -> None:
-                got.append(json.loads(self.rfile.read(int(self.headers["content-length"]))))
-                self.send_response(200)
-                self.end_headers()
-
-            def log_message(self, *_: object) -> None:
-                pass
-
-        self._server = HTTPServer(("127.0.0.1", 0), Handler)
-        self.url = f"http://127.0.0.1:{self._server.server_port}/"
-        threading.Thread(target=self._server.serve_forever, daemon=True).start()
-
-    def bodies(self) -> list[dict[str, Any]]:
-        """What came so far."""
-        return list(self._got)
-
-    def stop(self) -> None:
-        """Take nothing any more."""
-        self._server.shutdown()
-        self._server.server_close()
 
 
 def waiting(stack: Stack) -> list[Item]:
@@ -93,10 +62,16 @@ def test_people_are_told_of_a_series_of_failures_twice_and_of_its_number(
 
 def test_a_chat_gets_what_it_renders_and_a_mailbox_gets_text(stack: Stack, openai: StandIn, watch: Watch) -> None:
     topic, sns = stack.outputs["AlertsTopicArn"], stack.emulator.client("sns")
-    posts = Posts()
+    posts: list[dict[str, Any]] = []
+
+    def take(request: Request) -> Answer:
+        posts.append(json.loads(request.body))
+        return DONE
+
+    chat_endpoint = WebServer(take)
     # As Amazon Q Developer in chat applications subscribes; here without TLS.
-    sns.subscribe(TopicArn=topic, Protocol="https", Endpoint=posts.url)
-    (asked,) = wait_until("it is asked to confirm", posts.bodies)
+    sns.subscribe(TopicArn=topic, Protocol="https", Endpoint=f"{chat_endpoint.url}/")
+    (asked,) = wait_until("it is asked to confirm", lambda: posts)
     sns.confirm_subscription(TopicArn=topic, Token=asked["Token"])
 
     openai.fault("GET /v1/files/{id}", "status", status=401)
@@ -104,8 +79,8 @@ def test_a_chat_gets_what_it_renders_and_a_mailbox_gets_text(stack: Stack, opena
     event = given_up(stack, delivery)
 
     (mail,) = wait_until("people are told", watch.alerts)
-    (_, post) = wait_until("the chat is told", lambda: len(got := posts.bodies()) == 2 and got)
-    posts.stop()
+    (_, post) = wait_until("the chat is told", lambda: len(posts) == 2 and posts)
+    chat_endpoint.stop()
     assert mail.message.startswith("file.processed could not be handled")
     chat = json.loads(post["Message"])
     assert (chat["version"], chat["source"]) == ("1.0", "custom")

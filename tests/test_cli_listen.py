@@ -10,50 +10,38 @@ import subprocess
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, HTTPServer
 from typing import Any
 
 import pytest
 
 from infra.local.stack import Stack
 from infra.local.stand_in import StandIn
+from infra.local.web_server import Answer, Request, WebServer
 from tests.batches import given_up, handled
 from tests.cli import BINARY, Cli
 from tests.waiting import stays, wait_until
 
 
-class Receiver:
+class Receiver(WebServer):
     """A program on this machine that takes webhooks."""
 
     def __init__(self, status: int = 200) -> None:
+        """Start it. It answers with the status."""
         self.requests: list[tuple[dict[str, str], bytes]] = []
-        receiver = self
+        self._status = status
+        super().__init__(self._take)
+        self.url += "/webhook"
 
-        class Handler(BaseHTTPRequestHandler):
-            def do_POST(self) -> None:
-                body = self.rfile.read(int(self.headers["content-length"]))
-                receiver.requests.append(({name.lower(): value for name, value in self.headers.items()}, body))
-                self.send_response(status)
-                self.end_headers()
-
-            def log_message(self, *_: object) -> None:
-                pass
-
-        self._server = HTTPServer(("127.0.0.1", 0), Handler)
-        self.url = f"http://127.0.0.1:{self._server.server_port}/webhook"
-        threading.Thread(target=self._server.serve_forever, daemon=True).start()
-
-    def stop(self) -> None:
-        self._server.shutdown()
-        self._server.server_close()
+    def _take(self, request: Request) -> Answer:
+        self.requests.append(({name.lower(): value for name, value in request.headers.items()}, request.body))
+        return self._status, (), b""
 
 
 @pytest.fixture
 def receiver() -> Iterator[Receiver]:
     """A receiver that answers 200."""
-    receiver = Receiver()
-    yield receiver
-    receiver.stop()
+    with Receiver() as receiver:
+        yield receiver
 
 
 @pytest.fixture

@@ -3,11 +3,8 @@
 import datetime
 import json
 import subprocess
-import threading
 from collections.abc import Callable, Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import ClassVar
 
 import pytest
 
@@ -15,6 +12,7 @@ from infra.local.deploy import BINARIES
 from infra.local.emulator import ACCESS_KEY, REGION
 from infra.local.stack import Stack
 from infra.local.stand_in import StandIn
+from infra.local.web_server import Answer, Request, WebServer
 from tests.test_supervisor import Call
 from tests.waiting import wait_until
 
@@ -84,39 +82,27 @@ def test_a_container_takes_calls_and_hands_them_over_when_it_stops(
     assert second.poll() is None
 
 
-class Credentials(BaseHTTPRequestHandler):
-    """The host of a container, which gives it credentials that soon expire."""
+@pytest.mark.stack(SupervisorHost="container")
+def test_a_container_takes_the_credentials_of_its_host(
+    stack: Stack, openai: StandIn, run: Callable[..., subprocess.Popen[bytes]]
+) -> None:
+    asked = []
 
-    given: ClassVar[list[str]] = []
-
-    def do_GET(self) -> None:
+    def give(request: Request) -> Answer:
         """Give credentials for some minutes."""
+        asked.append(request.path)
         expires = datetime.datetime.now(datetime.UTC) + datetime.timedelta(minutes=6)
-        self.given.append(self.path)
         body = {
             "AccessKeyId": ACCESS_KEY,
             "SecretAccessKey": ACCESS_KEY,
             "Token": "session",
             "Expiration": expires.strftime("%Y-%m-%dT%H:%M:%SZ"),
         }
-        self.send_response(200)
-        self.send_header("Content-Type", "application/json")
-        self.end_headers()
-        self.wfile.write(json.dumps(body).encode())
+        return 200, [("Content-Type", "application/json")], json.dumps(body).encode()
 
-    def log_message(self, format: str, *args: object) -> None:
-        """Say nothing."""
-
-
-@pytest.mark.stack(SupervisorHost="container")
-def test_a_container_takes_the_credentials_of_its_host(
-    stack: Stack, openai: StandIn, run: Callable[..., subprocess.Popen[bytes]]
-) -> None:
-    with ThreadingHTTPServer(("127.0.0.1", 0), Credentials) as host:
-        threading.Thread(target=host.serve_forever, daemon=True).start()
-        run(stack, openai, f"http://127.0.0.1:{host.server_port}/credentials")
+    with WebServer(give) as host:
+        run(stack, openai, f"{host.url}/credentials")
         stack.set_call_policy(json.dumps(POLICY))
         call = Call(stack, openai, "realtime", {"script": [{"await": "attach"}, {"wait": 2000}, "hang_up"]})
         assert call.ended()["summary"]["reason"] == "remote_hangup"
-        host.shutdown()
-    assert "/credentials" in Credentials.given
+    assert "/credentials" in asked

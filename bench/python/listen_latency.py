@@ -16,13 +16,13 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 
 from infra.local.deploy import BINARIES
 from infra.local.emulator import Emulator
 from infra.local.stack import Stack, create
 from infra.local.stand_in import StandIn
+from infra.local.web_server import DONE, Answer, Request, WebServer
 
 EVENTS, WARM_UP = 50, 3
 TARGET_MILLISECONDS = 1000
@@ -46,28 +46,20 @@ def main() -> int:
     return 0 if median < TARGET_MILLISECONDS else 1
 
 
-class _Program:
+class _Program(WebServer):
     """Program on this machine that takes webhooks, and notes when each came."""
 
     def __init__(self) -> None:
         self._came: dict[str, float] = {}
         self._new = threading.Condition()
-        program = self
+        super().__init__(self._take)
+        self.url += "/webhook"
 
-        class Handler(BaseHTTPRequestHandler):
-            def do_POST(self) -> None:
-                self.rfile.read(int(self.headers["content-length"]))
-                with program._new:
-                    program._came[self.headers["webhook-id"]] = time.perf_counter()
-                    program._new.notify_all()
-                self.send_response(200)
-                self.end_headers()
-
-            def log_message(self, *_: object) -> None:
-                pass
-
-        self._server = HTTPServer(("127.0.0.1", 0), Handler)
-        self.url = f"http://127.0.0.1:{self._server.server_port}/webhook"
+    def _take(self, request: Request) -> Answer:
+        with self._new:
+            self._came[request.headers["webhook-id"]] = time.perf_counter()
+            self._new.notify_all()
+        return DONE
 
     def wait(self, webhook_id: str) -> float:
         """When the delivery came. Raises `TimeoutError`."""
@@ -75,14 +67,6 @@ class _Program:
             if not self._new.wait_for(lambda: webhook_id in self._came, _TIMEOUT_SECONDS):
                 raise TimeoutError(f"{webhook_id} did not come within {_TIMEOUT_SECONDS:.0f} s")
             return self._came[webhook_id]
-
-    def __enter__(self) -> "_Program":
-        threading.Thread(target=self._server.serve_forever, daemon=True).start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._server.shutdown()
-        self._server.server_close()
 
 
 @contextmanager

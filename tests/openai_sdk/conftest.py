@@ -1,14 +1,13 @@
 """The official SDK as the stand-in's client, and a receiver for its deliveries."""
 
-import threading
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 from openai import OpenAI
 
 from infra.local.stand_in import StandIn
+from infra.local.web_server import Answer, Request, WebServer
 from tests.waiting import wait_until
 
 
@@ -45,22 +44,10 @@ def receiver() -> Iterator[Receiver]:
     """A receiver on a port of its own."""
     taken: Receiver
 
-    class Handler(BaseHTTPRequestHandler):
-        def do_POST(self) -> None:
-            body = self.rfile.read(int(self.headers["content-length"]))
-            taken.deliveries.append(Delivery(dict(self.headers.items()), body))
-            self.send_response(taken.statuses.pop(0) if taken.statuses else 200)
-            self.send_header("content-length", "0")
-            self.end_headers()
+    def take(request: Request) -> Answer:
+        taken.deliveries.append(Delivery(dict(request.headers.items()), request.body))
+        return taken.statuses.pop(0) if taken.statuses else 200, (), b""
 
-        def log_message(self, *_: object) -> None:
-            pass
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    taken = Receiver(f"http://127.0.0.1:{server.server_port}/webhooks/project")
-    thread = threading.Thread(target=server.serve_forever, daemon=True)
-    thread.start()
-    yield taken
-    server.shutdown()
-    server.server_close()
-    thread.join()
+    with WebServer(take) as server:
+        taken = Receiver(f"{server.url}/webhooks/project")
+        yield taken
