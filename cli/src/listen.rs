@@ -73,6 +73,8 @@ struct Target {
 }
 
 pub(crate) async fn run(args: &ListenArgs, context: &Context) -> Result {
+    // Before the secret is printed: what is sent from then on is told, however long the look at the stack takes.
+    let since = args.since.map_or_else(now_ms, |since| since.0);
     let target = args.forward_to.clone().map(|url| Target::new(url, args, context)).transpose()?;
     let log = context.event_log().await?;
     let include = [
@@ -81,7 +83,6 @@ pub(crate) async fn run(args: &ListenArgs, context: &Context) -> Result {
     ];
     let include = include.into_iter().filter_map(|(field, value)| Some((field, value?))).collect();
     let of = if args.outcomes { TailOf::Outcomes } else { TailOf::Events };
-    let since = args.since.map_or_else(now_ms, |since| since.0);
     let tail = Tail::new(log.clone(), EventFilter { include, ..EventFilter::default() }, of, since);
     if !context.out.json {
         let what = if args.outcomes { "outcomes" } else { "events" };
