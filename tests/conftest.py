@@ -11,6 +11,9 @@
 - `watch`: the outcomes and the alerts of `stack`. Every outcome is checked against its schema.
 - `registering`: a stack that registers its endpoint at `openai` by itself, deployed when the test says so.
 - `make_stack`: further stacks, or one without secrets.
+- `chromium`: the system's browser, one per file.
+- `console`: a stack that is filled, and its console, one per file: a test acts on something of its own, or changes
+  nothing that another one counts.
 
 When a test fails, its report has the logs of its stacks' functions and of its stand-in.
 """
@@ -22,13 +25,16 @@ from pathlib import Path
 from typing import Any, Protocol
 
 import pytest
+from playwright.sync_api import Browser
 
 from infra.local.deploy import functions
 from infra.local.emulator import Emulator
+from infra.local.pictures import browser
 from infra.local.stack import Stack, create
 from infra.local.stand_in import StandIn
 from infra.local.watch import Watch
 from tests import schemas
+from tests.consoles import Opened, opened
 from tests.registering import Registering
 
 _LOG_TAIL_LINES = 200
@@ -119,6 +125,20 @@ def watch(stack: Stack) -> Iterator[Watch]:
     watch = Watch(stack)
     yield watch
     assert [fault for outcome in watch.outcomes() for fault in schemas.faults(outcome)] == []
+
+
+@pytest.fixture(scope="module")
+def chromium() -> Iterator[Browser]:
+    """The system's browser."""
+    with browser() as started:
+        yield started
+
+
+@pytest.fixture(scope="module")
+def console(emulator: Emulator, tmp_path_factory: pytest.TempPathFactory, chromium: Browser) -> Iterator[Opened]:
+    """A console that all tests of a file share."""
+    with opened(emulator, tmp_path_factory.mktemp("console"), chromium) as found:
+        yield found
 
 
 # What a failing test shows ------------------------------------------------------------------------------------------

@@ -3,34 +3,18 @@
 import http.client
 import json
 import re
-from collections.abc import Iterator
 from urllib.parse import quote, urlsplit
 
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
 from infra.local.console import served
-from infra.local.emulator import Emulator
-from infra.local.pictures import browser, pages
+from infra.local.pictures import pages
 from infra.local.proxy import Proxy, Request, Treatment
-from tests.consoles import Opened, opened, person, serious, too_wide
+from tests.consoles import Opened, person, serious, too_wide
 
 HOSTILE = '<img src=x onerror="hacked=1"><script>hacked=1</script>\u202egnp.exe\u202c\x1b[2J\x07"\'&amp;'
 """Tags, a turn of the direction, control characters, quotes."""
-
-
-@pytest.fixture(scope="module")
-def chromium() -> Iterator[Browser]:
-    """The system's browser."""
-    with browser() as started:
-        yield started
-
-
-@pytest.fixture(scope="module")
-def console(emulator: Emulator, tmp_path_factory: pytest.TempPathFactory, chromium: Browser) -> Iterator[Opened]:
-    """A console that all tests of this file look at. They change nothing that another one counts."""
-    with opened(emulator, tmp_path_factory.mktemp("console"), chromium) as found:
-        yield found
 
 
 def test_every_page_is_shown_in_full_on_a_desk_and_a_phone(console: Opened, chromium: Browser) -> None:

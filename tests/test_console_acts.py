@@ -1,7 +1,6 @@
 """What people do in the console, in a browser and by its API, and what comes of it."""
 
 import re
-from collections.abc import Iterator
 from typing import Any
 from urllib.parse import quote
 
@@ -9,24 +8,8 @@ import pytest
 from playwright.sync_api import Browser, expect
 
 from infra.local.console import requests
-from infra.local.emulator import Emulator
-from infra.local.pictures import browser
-from tests.consoles import Opened, opened, person
+from tests.consoles import Opened, person
 from tests.waiting import wait_until
-
-
-@pytest.fixture(scope="module")
-def chromium() -> Iterator[Browser]:
-    """The system's browser."""
-    with browser() as started:
-        yield started
-
-
-@pytest.fixture(scope="module")
-def console(emulator: Emulator, tmp_path_factory: pytest.TempPathFactory, chromium: Browser) -> Iterator[Opened]:
-    """A console for all tests of this file. Each acts on something of its own."""
-    with opened(emulator, tmp_path_factory.mktemp("console"), chromium) as found:
-        yield found
 
 
 class Api:

@@ -5,7 +5,7 @@ import re
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -13,7 +13,6 @@ from playwright.sync_api import Browser, expect
 
 from infra.local.console import served
 from infra.local.emulator import Emulator
-from infra.local.pictures import browser
 from infra.local.stack import Stack
 from infra.local.stand_in import Json, StandIn
 from tests.conftest import MakeStack
@@ -54,13 +53,6 @@ class Api:
         answer = self.ask(f"/api/calls/{call}/{what}", body, method="POST")
         assert time.monotonic() - began < ANSWER_SECONDS, what
         return answer
-
-
-@pytest.fixture(scope="module")
-def chromium() -> Iterator[Browser]:
-    """The system's browser."""
-    with browser() as started:
-        yield started
 
 
 def active(call: Call) -> None:
