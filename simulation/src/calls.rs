@@ -158,13 +158,7 @@ pub(crate) async fn play(seed: u64, show: bool) -> Run {
     if let Either::Right(_) = select(playing, working).await {
         world.lock().violated("Lambda ended".to_owned());
     }
-    let mut state = world.lock();
-    Run {
-        violation: state.violation.take(),
-        requests: state.requests,
-        counts: std::mem::take(&mut state.counts),
-        digest: state.digest,
-    }
+    world.lock().run()
 }
 
 /// What the realtime function does with a call: records the session, sends the watchdog off, accepts, starts a supervisor.

@@ -215,13 +215,7 @@ pub(crate) async fn play(seed: u64, show: bool) -> Run {
     if let Either::Right(_) = select(playing, working).await {
         world.lock().violated("a consumer ended".to_owned());
     }
-    let mut state = world.lock();
-    Run {
-        violation: state.violation.take(),
-        requests: state.requests,
-        counts: std::mem::take(&mut state.counts),
-        digest: state.digest,
-    }
+    world.lock().run()
 }
 
 /// Lets everything happen, ends the trouble, and waits until all is quiet.

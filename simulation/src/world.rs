@@ -10,6 +10,7 @@ use serde_json::json;
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
+use crate::Run;
 use crate::calls::Calls;
 use crate::chance::{Chance, Trouble};
 use crate::checks::Checks;
@@ -123,6 +124,16 @@ impl State {
 
     pub(crate) fn count(&mut self, what: &'static str) {
         *self.counts.entry(what).or_default() += 1;
+    }
+
+    /// What became of the run, which is over.
+    pub(crate) fn run(&mut self) -> Run {
+        Run {
+            violation: self.violation.take(),
+            requests: self.requests,
+            counts: std::mem::take(&mut self.counts),
+            digest: self.digest,
+        }
     }
 
     /// Notes what must not be. The first one counts.
