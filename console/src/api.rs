@@ -36,6 +36,7 @@ use crate::http::problem::Problem;
                        `next` is the `before` of the next page.",
         version = "1"
     ),
+    components(schemas(Problem, calls::types::CallProblem)),
     security(("session" = []))
 )]
 struct Frame;

@@ -70,8 +70,7 @@ pub(crate) struct Running {
 /// Handle events again
 #[utoipa::path(post, path = "/api/replays", request_body = ReplayRequest, responses(
     (status = 200, description = "What was done", body = Acted),
-    (status = "4XX", description = "A problem", body = Problem, content_type = "application/problem+json"),
-    (status = "5XX", description = "A problem", body = Problem, content_type = "application/problem+json"),
+    Problem,
 ))]
 pub(crate) async fn replay(
     seen: Seen,
@@ -110,8 +109,7 @@ async fn begin(
 /// Put dead letters back into their queue
 #[utoipa::path(post, path = "/api/dead-letters/redrive", request_body = LettersRequest, responses(
     (status = 200, description = "What was done", body = Acted),
-    (status = "4XX", description = "A problem", body = Problem, content_type = "application/problem+json"),
-    (status = "5XX", description = "A problem", body = Problem, content_type = "application/problem+json"),
+    Problem,
 ))]
 pub(crate) async fn redrive(
     seen: Seen,
@@ -123,8 +121,7 @@ pub(crate) async fn redrive(
 /// Delete dead letters
 #[utoipa::path(post, path = "/api/dead-letters/purge", request_body = LettersRequest, responses(
     (status = 200, description = "What was done", body = Acted),
-    (status = "4XX", description = "A problem", body = Problem, content_type = "application/problem+json"),
-    (status = "5XX", description = "A problem", body = Problem, content_type = "application/problem+json"),
+    Problem,
 ))]
 pub(crate) async fn purge(
     seen: Seen,
@@ -160,8 +157,7 @@ async fn act(seen: &Seen, action: DlqAction, request: LettersRequest) -> Result<
 #[utoipa::path(post, path = "/api/consumers/{category}", params(("category" = String, Path, description = "Category")),
     request_body = Running, responses(
     (status = 200, description = "What was asked for", body = Running),
-    (status = "4XX", description = "A problem", body = Problem, content_type = "application/problem+json"),
-    (status = "5XX", description = "A problem", body = Problem, content_type = "application/problem+json"),
+    Problem,
 ))]
 pub(crate) async fn consumer(
     seen: Seen,

@@ -37,8 +37,7 @@ pub(crate) struct NewBatch {
     ("before" = Option<i64>, Query, description = "`next` of the page before"),
 ), responses(
     (status = 200, description = "A page of batches", body = ListPage<BatchView>),
-    (status = "4XX", description = "A problem", body = Problem, content_type = "application/problem+json"),
-    (status = "5XX", description = "A problem", body = Problem, content_type = "application/problem+json"),
+    Problem,
 ))]
 pub(crate) async fn list(seen: Seen) -> Result<Json<ListPage<BatchView>>, Problem> {
     let (console, before) = (&seen.app.console, before(&seen.parameters)?);
@@ -54,8 +53,7 @@ pub(crate) async fn list(seen: Seen) -> Result<Json<ListPage<BatchView>>, Proble
 /// Show one batch with its progress
 #[utoipa::path(get, path = "/api/batches/{id}", params(("id" = String, Path, description = "Batch id")), responses(
     (status = 200, description = "The batch", body = BatchView),
-    (status = "4XX", description = "A problem", body = Problem, content_type = "application/problem+json"),
-    (status = "5XX", description = "A problem", body = Problem, content_type = "application/problem+json"),
+    Problem,
 ))]
 pub(crate) async fn one(seen: Seen, Path(id): Path<String>) -> Result<Json<BatchView>, Problem> {
     Ok(Json(batches::one(&seen.app.console, &id).await?.0))
@@ -64,8 +62,7 @@ pub(crate) async fn one(seen: Seen, Path(id): Path<String>) -> Result<Json<Batch
 /// Check every request, then submit them as a batch and expect its end
 #[utoipa::path(post, path = "/api/batches", request_body = NewBatch, responses(
     (status = 201, description = "The batch", body = BatchView),
-    (status = "4XX", description = "A problem", body = Problem, content_type = "application/problem+json"),
-    (status = "5XX", description = "A problem", body = Problem, content_type = "application/problem+json"),
+    Problem,
 ))]
 pub(crate) async fn submit(
     seen: Seen,
@@ -90,8 +87,7 @@ pub(crate) async fn submit(
 /// Cancel a batch
 #[utoipa::path(post, path = "/api/batches/{id}/cancel", params(("id" = String, Path, description = "Batch id")), responses(
     (status = 200, description = "The batch", body = BatchView),
-    (status = "4XX", description = "A problem", body = Problem, content_type = "application/problem+json"),
-    (status = "5XX", description = "A problem", body = Problem, content_type = "application/problem+json"),
+    Problem,
 ))]
 pub(crate) async fn cancel(seen: Seen, Path(id): Path<String>) -> Result<Json<BatchView>, Problem> {
     let console = &seen.app.console;
@@ -130,8 +126,7 @@ pub(crate) struct Retried {
 #[utoipa::path(post, path = "/api/batches/{id}/retry", params(("id" = String, Path, description = "Batch id")),
     request_body = RetryRequest, responses(
     (status = 200, description = "What was submitted, or would be", body = Retried),
-    (status = "4XX", description = "A problem", body = Problem, content_type = "application/problem+json"),
-    (status = "5XX", description = "A problem", body = Problem, content_type = "application/problem+json"),
+    Problem,
 ))]
 pub(crate) async fn retry(
     seen: Seen,

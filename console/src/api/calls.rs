@@ -51,8 +51,7 @@ pub(super) fn router() -> OpenApiRouter<Arc<App>> {
     ("before" = Option<i64>, Query, description = "`next` of the page before"),
 ), responses(
     (status = 200, description = "Calls", body = CallPage),
-    (status = "4XX", description = "A problem", body = CallProblem, content_type = "application/problem+json"),
-    (status = "5XX", description = "A problem", body = CallProblem, content_type = "application/problem+json"),
+    CallProblem,
 ))]
 pub(super) async fn list(seen: Seen) -> Result<Json<CallPage>, CallProblem> {
     let console = &seen.app.console;
@@ -74,8 +73,7 @@ pub(super) async fn list(seen: Seen) -> Result<Json<CallPage>, CallProblem> {
     ("after" = Option<String>, Query, description = "`cursor` of an earlier answer"),
 ), responses(
     (status = 200, description = "The call", body = WholeCall),
-    (status = "4XX", description = "A problem", body = CallProblem, content_type = "application/problem+json"),
-    (status = "5XX", description = "A problem", body = CallProblem, content_type = "application/problem+json"),
+    CallProblem,
 ))]
 pub(super) async fn one(seen: Seen, Path(id): Path<String>) -> Result<Json<WholeCall>, CallProblem> {
     let record = known(&seen, &id).await?;

@@ -71,8 +71,7 @@ pub(crate) struct RequestTotals {
 /// Show the overview in figures
 #[utoipa::path(get, path = "/api/dashboard", responses(
     (status = 200, description = "The figures", body = Dashboard),
-    (status = "4XX", description = "A problem", body = Problem, content_type = "application/problem+json"),
-    (status = "5XX", description = "A problem", body = Problem, content_type = "application/problem+json"),
+    Problem,
 ))]
 pub(crate) async fn dashboard(seen: Seen) -> std::result::Result<Json<Dashboard>, Problem> {
     let console = &seen.app.console;

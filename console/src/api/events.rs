@@ -109,8 +109,7 @@ impl From<Entry> for EventView {
     ("before" = Option<i64>, Query, description = "`next` of the page before"),
 ), responses(
     (status = 200, description = "A page of events", body = ListPage<EventView>),
-    (status = "4XX", description = "A problem", body = Problem, content_type = "application/problem+json"),
-    (status = "5XX", description = "A problem", body = Problem, content_type = "application/problem+json"),
+    Problem,
 ))]
 pub(crate) async fn list(seen: Seen) -> Result<Json<ListPage<EventView>>, Problem> {
     let (filter, before) = (Filter::read(&seen.parameters)?, before(&seen.parameters)?);
@@ -124,8 +123,7 @@ pub(crate) async fn list(seen: Seen) -> Result<Json<ListPage<EventView>>, Proble
     ("webhook_id" = String, Path, description = "Webhook id"),
 ), responses(
     (status = 200, description = "The event", body = WholeEvent),
-    (status = "4XX", description = "A problem", body = Problem, content_type = "application/problem+json"),
-    (status = "5XX", description = "A problem", body = Problem, content_type = "application/problem+json"),
+    Problem,
 ))]
 pub(crate) async fn one(
     seen: Seen,

@@ -69,8 +69,7 @@ async fn find(seen: &Seen, name: &str) -> Result<Job, Problem> {
 /// List the jobs, newest first
 #[utoipa::path(get, path = "/api/jobs", responses(
     (status = 200, description = "The newest jobs, at most 100", body = ListPage<JobView>),
-    (status = "4XX", description = "A problem", body = Problem, content_type = "application/problem+json"),
-    (status = "5XX", description = "A problem", body = Problem, content_type = "application/problem+json"),
+    Problem,
 ))]
 pub(crate) async fn list(seen: Seen) -> Result<Json<ListPage<JobView>>, Problem> {
     let jobs = Jobs::new(seen.app.console.ledger.clone()).list(SHOWN).await?;
@@ -80,8 +79,7 @@ pub(crate) async fn list(seen: Seen) -> Result<Json<ListPage<JobView>>, Problem>
 /// Show one job
 #[utoipa::path(get, path = "/api/jobs/{name}", params(("name" = String, Path, description = "Name")), responses(
     (status = 200, description = "The job", body = JobView),
-    (status = "4XX", description = "A problem", body = Problem, content_type = "application/problem+json"),
-    (status = "5XX", description = "A problem", body = Problem, content_type = "application/problem+json"),
+    Problem,
 ))]
 pub(crate) async fn one(seen: Seen, Path(name): Path<String>) -> Result<Json<JobView>, Problem> {
     Ok(Json(JobView::from(&find(&seen, &name).await?)))
@@ -90,8 +88,7 @@ pub(crate) async fn one(seen: Seen, Path(name): Path<String>) -> Result<Json<Job
 /// Go on with a job for two seconds
 #[utoipa::path(post, path = "/api/jobs/{name}/resume", params(("name" = String, Path, description = "Name")), responses(
     (status = 200, description = "The job; some may be open", body = JobView),
-    (status = "4XX", description = "A problem", body = Problem, content_type = "application/problem+json"),
-    (status = "5XX", description = "A problem", body = Problem, content_type = "application/problem+json"),
+    Problem,
 ))]
 pub(crate) async fn resume(seen: Seen, Path(name): Path<String>) -> Result<Json<JobView>, Problem> {
     let job = find(&seen, &name).await?;

@@ -108,8 +108,7 @@ fn category(name: &str) -> Result<Category, Problem> {
     ("before" = Option<i64>, Query, description = "`next` of the page before"),
 ), responses(
     (status = 200, description = "A page of objects", body = ListPage<ObjectView>),
-    (status = "4XX", description = "A problem", body = Problem, content_type = "application/problem+json"),
-    (status = "5XX", description = "A problem", body = Problem, content_type = "application/problem+json"),
+    Problem,
 ))]
 pub(crate) async fn list(seen: Seen, Path(name): Path<String>) -> Result<Json<ListPage<ObjectView>>, Problem> {
     let found = objects::list(&seen.app.console, category(&name)?, before(&seen.parameters)?).await?;
@@ -122,8 +121,7 @@ pub(crate) async fn list(seen: Seen, Path(name): Path<String>) -> Result<Json<Li
     ("id" = String, Path, description = "Object id"),
 ), responses(
     (status = 200, description = "The object", body = ObjectView),
-    (status = "4XX", description = "A problem", body = Problem, content_type = "application/problem+json"),
-    (status = "5XX", description = "A problem", body = Problem, content_type = "application/problem+json"),
+    Problem,
 ))]
 pub(crate) async fn one(seen: Seen, Path((name, id)): Path<(String, String)>) -> Result<Json<ObjectView>, Problem> {
     let found = objects::one(&seen.app.console, category(&name)?, &id).await?;
@@ -134,8 +132,7 @@ pub(crate) async fn one(seen: Seen, Path((name, id)): Path<(String, String)>) ->
 /// List what is expected, due first
 #[utoipa::path(get, path = "/api/expectations", responses(
     (status = 200, description = "What is expected", body = ListPage<ExpectationView>),
-    (status = "4XX", description = "A problem", body = Problem, content_type = "application/problem+json"),
-    (status = "5XX", description = "A problem", body = Problem, content_type = "application/problem+json"),
+    Problem,
 ))]
 pub(crate) async fn expectations(seen: Seen) -> Result<Json<ListPage<ExpectationView>>, Problem> {
     let mut items = Vec::new();
@@ -160,8 +157,7 @@ pub(crate) async fn expectations(seen: Seen) -> Result<Json<ListPage<Expectation
     ("reason" = Option<String>, Query, description = "Reason"),
 ), responses(
     (status = 200, description = "Dead letters, at most 500 of a category", body = ListPage<Letter>),
-    (status = "4XX", description = "A problem", body = Problem, content_type = "application/problem+json"),
-    (status = "5XX", description = "A problem", body = Problem, content_type = "application/problem+json"),
+    Problem,
 ))]
 pub(crate) async fn dead_letters(seen: Seen) -> Result<Json<ListPage<Letter>>, Problem> {
     let category = seen.get("category").map(category).transpose();
@@ -173,8 +169,7 @@ pub(crate) async fn dead_letters(seen: Seen) -> Result<Json<ListPage<Letter>>, P
 /// Show who gets the alerts, and which alarms are raised
 #[utoipa::path(get, path = "/api/alerts", responses(
     (status = 200, description = "Subscribers and alarms", body = Alerts),
-    (status = "4XX", description = "A problem", body = Problem, content_type = "application/problem+json"),
-    (status = "5XX", description = "A problem", body = Problem, content_type = "application/problem+json"),
+    Problem,
 ))]
 pub(crate) async fn alerts(seen: Seen) -> Result<Json<Alerts>, Problem> {
     let console = &seen.app.console;

@@ -35,8 +35,7 @@ pub(crate) struct Session {
 /// Sign in by the token of a link
 #[utoipa::path(post, path = "/api/session", request_body = SignIn, security(()), responses(
     (status = 200, description = "A session", body = Session),
-    (status = "4XX", description = "A problem", body = Problem, content_type = "application/problem+json"),
-    (status = "5XX", description = "A problem", body = Problem, content_type = "application/problem+json"),
+    Problem,
 ))]
 pub(crate) async fn sign_in(
     State(app): State<Arc<App>>,

@@ -55,8 +55,7 @@ impl From<&Alias> for ModelView {
 /// List the models in production with their history
 #[utoipa::path(get, path = "/api/models", responses(
     (status = 200, description = "The models", body = ListPage<ModelView>),
-    (status = "4XX", description = "A problem", body = Problem, content_type = "application/problem+json"),
-    (status = "5XX", description = "A problem", body = Problem, content_type = "application/problem+json"),
+    Problem,
 ))]
 pub(crate) async fn models(seen: Seen) -> Result<Json<ListPage<ModelView>>, Problem> {
     let found = setup::models(&seen.app.console).await?;
@@ -83,8 +82,7 @@ pub(crate) struct RolledBack {
 #[utoipa::path(post, path = "/api/models/{alias}/rollback", params(("alias" = String, Path, description = "Alias")),
     request_body = Rollback, responses(
     (status = 200, description = "The model now", body = RolledBack),
-    (status = "4XX", description = "A problem", body = Problem, content_type = "application/problem+json"),
-    (status = "5XX", description = "A problem", body = Problem, content_type = "application/problem+json"),
+    Problem,
 ))]
 pub(crate) async fn roll_back(
     seen: Seen,
@@ -110,8 +108,7 @@ pub(crate) struct EndpointView {
 /// List the endpoints of the stack
 #[utoipa::path(get, path = "/api/endpoints", responses(
     (status = 200, description = "The endpoints", body = ListPage<EndpointView>),
-    (status = "4XX", description = "A problem", body = Problem, content_type = "application/problem+json"),
-    (status = "5XX", description = "A problem", body = Problem, content_type = "application/problem+json"),
+    Problem,
 ))]
 pub(crate) async fn endpoints(seen: Seen) -> Result<Json<ListPage<EndpointView>>, Problem> {
     let found = setup::endpoints(&seen.app.console).await?;
@@ -146,8 +143,7 @@ pub(crate) struct Tested {
 #[utoipa::path(post, path = "/api/endpoints/{id}/test", params(("id" = String, Path, description = "OpenAI's id of the endpoint")),
     request_body = Sample, responses(
     (status = 200, description = "What was answered", body = Tested),
-    (status = "4XX", description = "A problem", body = Problem, content_type = "application/problem+json"),
-    (status = "5XX", description = "A problem", body = Problem, content_type = "application/problem+json"),
+    Problem,
 ))]
 pub(crate) async fn test(
     seen: Seen,
@@ -167,8 +163,7 @@ pub(crate) async fn test(
 /// Have OpenAI make a new signing secret, and store it; the old one is valid for another 24 hours
 #[utoipa::path(post, path = "/api/endpoints/{id}/rotate", params(("id" = String, Path, description = "OpenAI's id of the endpoint")), responses(
     (status = 204, description = "The new secret is stored"),
-    (status = "4XX", description = "A problem", body = Problem, content_type = "application/problem+json"),
-    (status = "5XX", description = "A problem", body = Problem, content_type = "application/problem+json"),
+    Problem,
 ))]
 pub(crate) async fn rotate(seen: Seen, Path(id): Path<String>) -> Result<axum::http::StatusCode, Problem> {
     setup::rotate(&seen.app.console, &id).await?;
@@ -221,8 +216,7 @@ pub(crate) struct Subscribed {
 /// Subscribe an e-mail address or an https URL to the alerts
 #[utoipa::path(post, path = "/api/alerts/subscriptions", request_body = NewSubscription, responses(
     (status = 200, description = "The subscription", body = Subscribed),
-    (status = "4XX", description = "A problem", body = Problem, content_type = "application/problem+json"),
-    (status = "5XX", description = "A problem", body = Problem, content_type = "application/problem+json"),
+    Problem,
 ))]
 pub(crate) async fn subscribe(
     seen: Seen,
@@ -250,8 +244,7 @@ pub(crate) struct AlertTest {
 /// Send a test alert
 #[utoipa::path(post, path = "/api/alerts/test", request_body = AlertTest, responses(
     (status = 204, description = "It is sent to the topic"),
-    (status = "4XX", description = "A problem", body = Problem, content_type = "application/problem+json"),
-    (status = "5XX", description = "A problem", body = Problem, content_type = "application/problem+json"),
+    Problem,
 ))]
 pub(crate) async fn test_alert(
     seen: Seen,
@@ -275,8 +268,7 @@ pub(crate) struct ConsumerView {
 /// List the consumers, and which are paused
 #[utoipa::path(get, path = "/api/consumers", responses(
     (status = 200, description = "The consumers", body = ListPage<ConsumerView>),
-    (status = "4XX", description = "A problem", body = Problem, content_type = "application/problem+json"),
-    (status = "5XX", description = "A problem", body = Problem, content_type = "application/problem+json"),
+    Problem,
 ))]
 pub(crate) async fn consumers(seen: Seen) -> Result<Json<ListPage<ConsumerView>>, Problem> {
     let app: &App = &seen.app;

@@ -1,11 +1,21 @@
 //! Refusals: problem details (RFC 9457) for programs, a page for people.
 
+use std::collections::BTreeMap;
+
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
-use utoipa::ToSchema;
+use utoipa::openapi::{Content, Ref, RefOr, Response as Described, ResponseBuilder};
+use utoipa::{IntoResponses, ToSchema};
 
 use crate::{Failure, FailureKind};
+
+/// What an operation answers that fails, for the API's document.
+pub(crate) fn problem_responses<T: ToSchema>() -> BTreeMap<String, RefOr<Described>> {
+    let content = Content::new(Some(Ref::from_schema_name(T::name())));
+    let problem = ResponseBuilder::new().description("A problem").content("application/problem+json", content).build();
+    ["4XX", "5XX"].map(|statuses| (statuses.to_owned(), problem.clone().into())).into()
+}
 
 /// Problem details (RFC 9457).
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
@@ -50,6 +60,12 @@ impl Problem {
 
     pub(crate) fn code(&self) -> StatusCode {
         StatusCode::from_u16(self.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR)
+    }
+}
+
+impl IntoResponses for Problem {
+    fn responses() -> BTreeMap<String, RefOr<Described>> {
+        problem_responses::<Self>()
     }
 }
 

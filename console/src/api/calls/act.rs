@@ -235,8 +235,7 @@ fn change(request: &impl Serialize) -> Result<Value, Problem> {
 #[utoipa::path(post, path = "/api/calls/{id}/message", params(("id" = String, Path, description = "Id of the call")),
     request_body = MessageRequest, responses(
     (status = 200, description = "It is done", body = Done),
-    (status = "4XX", description = "A problem", body = CallProblem, content_type = "application/problem+json"),
-    (status = "5XX", description = "A problem", body = CallProblem, content_type = "application/problem+json"),
+    CallProblem,
 ))]
 pub(super) async fn message(seen: Seen, Path(id): Path<String>, body: Body<MessageRequest>) -> Answer {
     let Json(MessageRequest { text, kind, respond }) = api::json(body)?;
@@ -253,8 +252,7 @@ pub(super) async fn message(seen: Seen, Path(id): Path<String>, body: Body<Messa
 #[utoipa::path(post, path = "/api/calls/{id}/update", params(("id" = String, Path, description = "Id of the call")),
     request_body = UpdateRequest, responses(
     (status = 200, description = "It is done", body = Done),
-    (status = "4XX", description = "A problem", body = CallProblem, content_type = "application/problem+json"),
-    (status = "5XX", description = "A problem", body = CallProblem, content_type = "application/problem+json"),
+    CallProblem,
 ))]
 pub(super) async fn update(seen: Seen, Path(id): Path<String>, body: Body<UpdateRequest>) -> Answer {
     let Json(request) = api::json(body)?;
@@ -265,8 +263,7 @@ pub(super) async fn update(seen: Seen, Path(id): Path<String>, body: Body<Update
 #[utoipa::path(post, path = "/api/calls/{id}/cancel", params(("id" = String, Path, description = "Id of the call")),
     request_body = CancelRequest, responses(
     (status = 200, description = "It is done", body = Done),
-    (status = "4XX", description = "A problem", body = CallProblem, content_type = "application/problem+json"),
-    (status = "5XX", description = "A problem", body = CallProblem, content_type = "application/problem+json"),
+    CallProblem,
 ))]
 pub(super) async fn cancel(seen: Seen, Path(id): Path<String>, body: MaybeBody<CancelRequest>) -> Answer {
     let CancelRequest { response_id } = optional(body)?;
@@ -287,8 +284,7 @@ fn optional<T: Default>(body: MaybeBody<T>) -> Result<T, Problem> {
 #[utoipa::path(post, path = "/api/calls/{id}/function-result", params(("id" = String, Path, description = "Id of the call")),
     request_body = FunctionResultRequest, responses(
     (status = 200, description = "It is done", body = Done),
-    (status = "4XX", description = "A problem", body = CallProblem, content_type = "application/problem+json"),
-    (status = "5XX", description = "A problem", body = CallProblem, content_type = "application/problem+json"),
+    CallProblem,
 ))]
 pub(super) async fn function_result(seen: Seen, Path(id): Path<String>, body: Body<FunctionResultRequest>) -> Answer {
     let Json(FunctionResultRequest { call_id, output }) = api::json(body)?;
@@ -301,8 +297,7 @@ pub(super) async fn function_result(seen: Seen, Path(id): Path<String>, body: Bo
 #[utoipa::path(post, path = "/api/calls/{id}/audio/commit", params(("id" = String, Path, description = "Id of the call")),
     responses(
     (status = 200, description = "It is done", body = Done),
-    (status = "4XX", description = "A problem", body = CallProblem, content_type = "application/problem+json"),
-    (status = "5XX", description = "A problem", body = CallProblem, content_type = "application/problem+json"),
+    CallProblem,
 ))]
 pub(super) async fn commit_audio(seen: Seen, Path(id): Path<String>) -> Answer {
     ask(&seen, &id, "commit_audio", &json!({})).await
@@ -312,8 +307,7 @@ pub(super) async fn commit_audio(seen: Seen, Path(id): Path<String>) -> Answer {
 #[utoipa::path(post, path = "/api/calls/{id}/audio/clear", params(("id" = String, Path, description = "Id of the call")),
     responses(
     (status = 200, description = "It is done", body = Done),
-    (status = "4XX", description = "A problem", body = CallProblem, content_type = "application/problem+json"),
-    (status = "5XX", description = "A problem", body = CallProblem, content_type = "application/problem+json"),
+    CallProblem,
 ))]
 pub(super) async fn clear_audio(seen: Seen, Path(id): Path<String>) -> Answer {
     ask(&seen, &id, "clear_audio", &json!({})).await
@@ -323,8 +317,7 @@ pub(super) async fn clear_audio(seen: Seen, Path(id): Path<String>) -> Answer {
 #[utoipa::path(post, path = "/api/calls/{id}/mute", params(("id" = String, Path, description = "Id of the call")),
     request_body = MuteRequest, responses(
     (status = 200, description = "It is done", body = Done),
-    (status = "4XX", description = "A problem", body = CallProblem, content_type = "application/problem+json"),
-    (status = "5XX", description = "A problem", body = CallProblem, content_type = "application/problem+json"),
+    CallProblem,
 ))]
 pub(super) async fn mute(seen: Seen, Path(id): Path<String>, body: MaybeBody<MuteRequest>) -> Answer {
     let MuteRequest { muted } = optional(body)?;
@@ -335,8 +328,7 @@ pub(super) async fn mute(seen: Seen, Path(id): Path<String>, body: MaybeBody<Mut
 #[utoipa::path(post, path = "/api/calls/{id}/hangup", params(("id" = String, Path, description = "Id of the call")),
     responses(
     (status = 200, description = "It is done", body = Done),
-    (status = "4XX", description = "A problem", body = CallProblem, content_type = "application/problem+json"),
-    (status = "5XX", description = "A problem", body = CallProblem, content_type = "application/problem+json"),
+    CallProblem,
 ))]
 pub(super) async fn hangup(seen: Seen, Path(id): Path<String>) -> Answer {
     end(&seen, &id, "hang_up", EndAction::HangUp).await
@@ -346,8 +338,7 @@ pub(super) async fn hangup(seen: Seen, Path(id): Path<String>) -> Answer {
 #[utoipa::path(post, path = "/api/calls/{id}/refer", params(("id" = String, Path, description = "Id of the call")),
     request_body = ReferRequest, responses(
     (status = 200, description = "It is done", body = Done),
-    (status = "4XX", description = "A problem", body = CallProblem, content_type = "application/problem+json"),
-    (status = "5XX", description = "A problem", body = CallProblem, content_type = "application/problem+json"),
+    CallProblem,
 ))]
 pub(super) async fn refer(seen: Seen, Path(id): Path<String>, body: Body<ReferRequest>) -> Answer {
     let Json(ReferRequest { target_uri }) = api::json(body)?;
@@ -358,8 +349,7 @@ pub(super) async fn refer(seen: Seen, Path(id): Path<String>, body: Body<ReferRe
 /// Change all calls that go on
 #[utoipa::path(post, path = "/api/calls/broadcast", request_body = BroadcastRequest, responses(
     (status = 200, description = "What became of it", body = Broadcast),
-    (status = "4XX", description = "A problem", body = CallProblem, content_type = "application/problem+json"),
-    (status = "5XX", description = "A problem", body = CallProblem, content_type = "application/problem+json"),
+    CallProblem,
 ))]
 pub(super) async fn broadcast(seen: Seen, body: Body<BroadcastRequest>) -> Result<Json<Broadcast>, CallProblem> {
     let Json(request) = api::json(body)?;
@@ -367,16 +357,12 @@ pub(super) async fn broadcast(seen: Seen, body: Body<BroadcastRequest>) -> Resul
     let asked = calls::broadcast(&seen.app.console.ledger, "update", &change, &seen.caller.name).await?;
     let mut result = Broadcast { confirmed: 0, refused: 0, unanswered: 0, calls: Vec::with_capacity(asked.len()) };
     for (id, asked) in asked {
-        let (answer, reason) = match asked {
-            Asked::Confirmed => ("confirmed", None),
-            Asked::Refused(reason) => ("refused", Some(reason)),
-            Asked::Unanswered => ("unanswered", None),
+        let (answer, reason, count) = match asked {
+            Asked::Confirmed => ("confirmed", None, &mut result.confirmed),
+            Asked::Refused(reason) => ("refused", Some(reason), &mut result.refused),
+            Asked::Unanswered => ("unanswered", None, &mut result.unanswered),
         };
-        match answer {
-            "confirmed" => result.confirmed += 1,
-            "refused" => result.refused += 1,
-            _ => result.unanswered += 1,
-        }
+        *count += 1;
         result.calls.push(BroadcastAnswer { id, answer: answer.to_owned(), reason });
     }
     Ok(Json(result))

@@ -64,8 +64,7 @@ pub(crate) struct CreatedCall {
 /// Create a session: a call that OpenAI makes, or one of a browser
 #[utoipa::path(post, path = "/api/calls", request_body = CreateRequest, responses(
     (status = 201, description = "The session", body = CreatedCall),
-    (status = "4XX", description = "A problem", body = CallProblem, content_type = "application/problem+json"),
-    (status = "5XX", description = "A problem", body = CallProblem, content_type = "application/problem+json"),
+    CallProblem,
 ))]
 pub(in crate::api) async fn create(
     seen: Seen,

@@ -1,16 +1,19 @@
 //! What the operations on calls answer.
 
+use std::collections::BTreeMap;
+
 use axum::http::{HeaderValue, header};
 use axum::response::{IntoResponse, Response};
 use hooks_aws::ledger::SessionRecord;
 use hooks_operate::calls::document;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
-use utoipa::ToSchema;
+use utoipa::openapi::{RefOr, Response as Described};
+use utoipa::{IntoResponses, ToSchema};
 
 use crate::Failure;
 use crate::data::calls::{Detail, detail_document};
-use crate::http::problem::Problem;
+use crate::http::problem::{Problem, problem_responses};
 
 /// A call.
 #[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
@@ -134,6 +137,12 @@ pub(crate) struct CallProblem {
     /// The call, if it was supervised and has ended.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) call: Option<CallView>,
+}
+
+impl IntoResponses for CallProblem {
+    fn responses() -> BTreeMap<String, RefOr<Described>> {
+        problem_responses::<Self>()
+    }
 }
 
 impl From<Problem> for CallProblem {
