@@ -1,14 +1,33 @@
-//! The JSON body of a request to `/v1`, and OpenAI's checks of its parameters.
+//! The body of a request to `/v1`: read in time, as JSON, and with OpenAI's checks of its parameters.
 
+use axum::body::{Body, to_bytes};
 use axum::extract::{FromRequest, Request};
+use axum::http::header::CONTENT_LENGTH;
+use axum::middleware::Next;
+use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 use serde_json::{Map, Value};
 
 use crate::errors::ApiError;
 
+const READ_FIRST_BYTES: usize = 1 << 20;
 const MAX_METADATA: usize = 16;
 const MAX_METADATA_KEY: usize = 64;
 const MAX_METADATA_VALUE: usize = 512;
+
+/// Reads a body of up to 1 MiB before anybody answers. A server that answers before a body has come closes the connection
+/// after it, and the client's next request fails.
+pub(crate) async fn read_first(request: Request, next: Next) -> Response {
+    let length = request.headers().get(CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse().ok());
+    if !length.is_some_and(|length: usize| length <= READ_FIRST_BYTES) {
+        return next.run(request).await;
+    }
+    let (head, body) = request.into_parts();
+    match to_bytes(body, READ_FIRST_BYTES).await {
+        Ok(bytes) => next.run(Request::from_parts(head, Body::from(bytes))).await,
+        Err(error) => ApiError::invalid(error.to_string()).into_response(),
+    }
+}
 
 /// A request's JSON object; an empty body is an empty object. A parameter that is `null` counts as not given.
 pub(crate) struct RequestBody(pub(crate) Map<String, Value>);
@@ -65,5 +84,31 @@ impl RequestBody {
             }
         }
         Ok(Some(metadata))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+    use tokio::net::TcpStream;
+
+    use crate::testing::Server;
+
+    #[tokio::test]
+    async fn a_connection_outlives_a_refusal_whose_body_comes_late() {
+        let server = Server::start().await;
+        let mut connection = TcpStream::connect(server.address).await.unwrap();
+        for _ in 0..2 {
+            let head = "POST /v1/webhook_endpoints HTTP/1.1\r\nHost: stand-in\r\nAuthorization: Bearer sk-unknown\r\n\
+                        Content-Length: 2\r\n\r\n";
+            connection.write_all(head.as_bytes()).await.unwrap();
+            tokio::time::sleep(Duration::from_millis(50)).await;
+            connection.write_all(b"{}").await.unwrap();
+            let mut buffer = [0; 4096];
+            let length = connection.read(&mut buffer).await.unwrap();
+            assert!(buffer[..length].starts_with(b"HTTP/1.1 401"));
+        }
     }
 }

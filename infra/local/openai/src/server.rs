@@ -19,7 +19,7 @@ use crate::responses::Responses;
 use crate::safety::Safety;
 use crate::tokens::Tokens;
 use crate::webhooks::Webhooks;
-use crate::{api_keys, errors, faults, files, request_log, webhooks};
+use crate::{api_keys, errors, faults, files, request, request_log, webhooks};
 
 /// All routes. Each part gets the parts that it uses, and no others.
 pub(crate) fn router(api_key: String, retry_factor: f64) -> Router {
@@ -64,6 +64,7 @@ pub(crate) fn router(api_key: String, retry_factor: f64) -> Router {
         .layer(from_fn_with_state(keys, api_keys::check_key))
         .layer(from_fn(api_keys::add_headers))
         .layer(from_fn_with_state(log, request_log::record))
+        .layer(from_fn(request::read_first))
         .merge(tokens.oauth().layer(from_fn_with_state(played, request_log::record)))
         .nest("/_control", control)
 }
