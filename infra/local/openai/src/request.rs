@@ -19,7 +19,7 @@ const MAX_METADATA_VALUE: usize = 512;
 /// after it, and the client's next request fails.
 pub(crate) async fn read_first(request: Request, next: Next) -> Response {
     let length = request.headers().get(CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse().ok());
-    if !length.is_some_and(|length: usize| length <= READ_FIRST_BYTES) {
+    if length.is_none_or(|length: usize| length > READ_FIRST_BYTES) {
         return next.run(request).await;
     }
     let (head, body) = request.into_parts();
