@@ -164,14 +164,12 @@ sbom: $(TOOLS)/bin/cargo-cyclonedx ## List what each function and the command li
 	mv cli/openai-webhooks.cdx.json target/sbom/
 	git ls-files --others --exclude-standard '*.cdx.json' | xargs --no-run-if-empty rm
 
-# Two builds in folders of their own, from the same path: the path is in what panics say.
 .PHONY: reproducible
-reproducible: need-cargo ## Build one function twice and compare the bytes of its zip (FUNCTION=batch)
-	for build in 1 2; do \
-		cargo build --release --package $(or $(FUNCTION),verifier) --target-dir target/reproducible-$$build; \
-	done
-	$(PYTHON) -m infra.checks.zips target/reproducible-1/release/$(or $(FUNCTION),verifier) \
-		target/reproducible-2/release/$(or $(FUNCTION),verifier)
+reproducible: FUNCTION ?= verifier
+reproducible: ## Build one function as it is deployed, twice from nothing, and compare the bytes of its zip (FUNCTION=batch)
+	$(MAKE) build FUNCTIONS=$(FUNCTION)
+	CARGO_TARGET_DIR=$(CURDIR)/target/reproducible $(MAKE) build FUNCTIONS=$(FUNCTION)
+	$(PYTHON) -m infra.checks.zips target/lambda/$(FUNCTION)/bootstrap target/reproducible/lambda/$(FUNCTION)/bootstrap
 
 .PHONY: permissions
 permissions: local ## Take each permission of each function away, one at a time, and see the function refused

@@ -200,7 +200,7 @@ impl Sideband {
         let id = result_id(&command).unwrap_or_else(|| self.command_ids.next());
         let by = By::of(self.api, &command);
         let event = command.event(self.api, &id)?;
-        let Some(socket) = &mut self.socket else { return Err(disconnected(None, "there is no connection")) };
+        let Some(socket) = &mut self.socket else { return Err(disconnected(None, NO_CONNECTION)) };
         self.awaited.push(id.clone(), by);
         match timeout(SEND_TIMEOUT, socket.send(Message::text(event))).await {
             Ok(Ok(())) => Ok(id),
@@ -243,7 +243,8 @@ impl Sideband {
         Err(SidebandError::Unconfirmed(within))
     }
 
-    /// The next event, in order. `None` after the session has ended, and after an error until it is reconnected.
+    /// The next event, in order. `None` after the session has ended, and then alone: without a connection, whoever noticed
+    /// that it was lost, each call is an error until it is reconnected.
     ///
     /// # Errors
     ///
@@ -299,7 +300,7 @@ impl Sideband {
 
     async fn receive(&mut self) -> Option<Result<Received, SidebandError>> {
         loop {
-            let socket = self.socket.as_mut()?;
+            let Some(socket) = &mut self.socket else { return self.over(None, NO_CONNECTION) };
             let message = match timeout_at(self.pinged_at + PING_EVERY, socket.next()).await {
                 Ok(Some(Ok(message))) => message,
                 Ok(Some(Err(error))) => return self.over(None, &reason(&error)),
@@ -368,6 +369,8 @@ impl fmt::Debug for Sideband {
         f.debug_struct("Sideband").field("api", &self.api).field("id", &self.id).finish_non_exhaustive()
     }
 }
+
+const NO_CONNECTION: &str = "there is no connection";
 
 struct Received {
     event: ServerEvent,

@@ -26,6 +26,9 @@ pub(super) const ID: &str = "session_1";
 /// What is on its way over a connection, in bytes.
 const IN_FLIGHT: usize = 64 * 1024;
 
+/// Longest time for which an event is on its way.
+const ON_ITS_WAY: Duration = Duration::from_secs(1);
+
 /// A part of the words with which a supervisor asks the model to call again.
 const AGAIN: &str = "call it again";
 
@@ -50,6 +53,10 @@ pub(crate) struct Wanted {
     pub(super) ids: Vec<String>,
     /// What the model was told, by id.
     pub(super) answers: BTreeMap<String, Vec<String>>,
+    /// When the call was last sent to a supervisor.
+    told_at: Option<Instant>,
+    /// Whether the call and the question to call again met on their way: then the supervisor has two calls to run.
+    pub(super) crossed: bool,
 }
 
 /// What a connection is told to do.
@@ -60,7 +67,7 @@ enum Sent {
 
 impl Wanted {
     pub(super) fn new(tool: &'static str) -> Self {
-        Self { tool, ids: Vec::new(), answers: BTreeMap::new() }
+        Self { tool, ids: Vec::new(), answers: BTreeMap::new(), told_at: None, crossed: false }
     }
 }
 
@@ -140,6 +147,7 @@ impl State {
         for number in 0..self.calls().session.wanted.len() {
             let wanted = &mut self.calls().session.wanted[number];
             if !wanted.ids.is_empty() && wanted.answers.is_empty() {
+                wanted.crossed |= wanted.told_at.is_some_and(|at| at.elapsed() < ON_ITS_WAY);
                 wanted.ids.push(format!("call_{number}_{}", wanted.ids.len()));
                 self.tell_call(number);
             }
@@ -158,6 +166,9 @@ impl State {
         let id = ids.last().cloned().unwrap_or_default();
         let item = json!({"type": "function_call", "status": "completed", "call_id": id, "name": tool, "arguments": arguments});
         let attached = calls.session.connections.len();
+        if attached > 0 {
+            calls.session.wanted[number].told_at = Some(Instant::now());
+        }
         let response = format!("resp_{}", calls.session.next());
         calls.send_response(json!({"type": "response.created", "response": {"id": response}}));
         for _ in 0..copies {
@@ -303,6 +314,10 @@ impl State {
         let before = answers.first().cloned();
         answers.push(output.clone());
         match before {
+            // The ledger was out of reach for 20 s: the result was given and could not be kept, and then its supervisor died.
+            Some(before) if before != output && !self.call_checks().was_kept(&id, &before) => {
+                self.count("results that were given and not kept");
+            }
             Some(before) if before != output => {
                 self.violated(format!("{id} is answered twice, and not the same: {before} and {output}"));
             }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use hooks_aws::AwsError;
 use hooks_aws::clock::now_ms;
 use hooks_aws::ledger::{ToolClaim, ToolResult};
-use hooks_openai::{ErrorClass, OpenAiError};
+use hooks_openai::OpenAiError;
 use hooks_policy::Fallback;
 use serde_json::{Value, json};
 use tokio::time::Instant;
@@ -49,10 +49,9 @@ impl Live<'_> {
         }
         self.hang_ups += 1;
         let request = self.client.hangup_call(self.start.api, &self.start.id, Instant::now() + REQUEST_TIME);
-        match request.await {
-            Err(error) if error.class() == ErrorClass::NotFound => return Ok(Next::Ended("hung_up".to_owned())),
-            Err(error) => tracing::warn!("{error}; it is tried again"),
-            Ok(()) => {}
+        // Not even a 404 ends the session: its connection says when it is over.
+        if let Err(error) = request.await {
+            tracing::warn!("{error}; it is tried again");
         }
         if self.hang_ups >= MAX_HANG_UPS {
             tracing::error!("the call was hung up, and its session does not end");

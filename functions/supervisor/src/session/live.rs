@@ -62,6 +62,8 @@ pub(super) struct Live<'a> {
     pub(super) adopt_until: Option<Instant>,
     /// Results that the model is to be given, and how often that was tried.
     pub(super) results: VecDeque<(String, ToolResult, u8)>,
+    /// Calls whose result the model has, which could not be noted yet.
+    pub(super) given: Vec<String>,
     /// Calls of tools that the policy does not have, for which people may give a result.
     pub(super) for_people: BTreeMap<String, (ToolClaim, Instant)>,
     pub(super) collecting: Option<Collecting>,
@@ -135,6 +137,7 @@ impl<'a> Live<'a> {
             elsewhere: HashSet::new(),
             adopt_until: None,
             results: VecDeque::new(),
+            given: Vec::new(),
             for_people: BTreeMap::new(),
             collecting: None,
             transfer: None,

@@ -25,15 +25,26 @@ impl Live<'_> {
     /// Says what waits, and asks for a response that waits. A Realtime session takes one response at a time.
     pub(super) async fn speak(&mut self) {
         while !self.must_wait() {
-            let command = match self.to_say.pop_front() {
+            let text = self.to_say.front().cloned();
+            let is_said = text.is_some();
+            let command = match text {
                 Some(text) => Command::Say(text.into()),
-                None if std::mem::take(&mut self.respond) => Command::Respond,
+                None if self.respond => Command::Respond,
                 None => return,
             };
             self.response_active |= self.start.api == CallApi::Realtime;
-            if let Err(error) = self.sideband.send(command).await {
-                tracing::warn!("{error}");
-                return;
+            match self.sideband.send(command).await {
+                Ok(_) => {}
+                Err(error @ SidebandError::Disconnected(_)) => {
+                    tracing::warn!("{error}; it is said over the next connection");
+                    return;
+                }
+                Err(error) => tracing::warn!("{error}"),
+            }
+            if is_said {
+                self.to_say.pop_front();
+            } else {
+                self.respond = false;
             }
         }
     }

@@ -165,6 +165,7 @@ impl Live<'_> {
         if self.adopt_until.is_some_and(|until| now >= until) {
             self.adopt_until = None;
         }
+        self.note_all_given().await;
         if (self.adopt_until.is_some() || !self.elsewhere.is_empty())
             && let Err(error) = self.adopt_tools().await
         {
@@ -241,15 +242,27 @@ impl Live<'_> {
                 }
                 Err(error) => tracing::error!("{error}; the model may lack the result of a tool"),
             }
-            if let Err(error) = self.services.ledger.tool_given(self.key(), &call_id).await {
-                tracing::warn!("{error}; a successor gives the result again");
-            }
             self.outstanding.remove(&call_id);
+            self.note_given(call_id).await;
             if self.outstanding.is_empty() {
                 (self.respond, self.wait_message) = (true, None);
             }
         }
         Ok(())
+    }
+
+    /// Notes that the model has a result. A successor would give it again, or, where it was not kept, call it lost.
+    async fn note_given(&mut self, call_id: String) {
+        if let Err(error) = self.services.ledger.tool_given(self.key(), &call_id).await {
+            tracing::warn!("{error}; it is tried again");
+            self.given.push(call_id);
+        }
+    }
+
+    async fn note_all_given(&mut self) {
+        for call_id in std::mem::take(&mut self.given) {
+            self.note_given(call_id).await;
+        }
     }
 
     async fn own_tool(
@@ -289,6 +302,7 @@ impl Live<'_> {
 
     /// Gives back what only the holder of the session can do.
     pub(super) async fn stop_here(&mut self) {
+        self.note_all_given().await;
         let mut claims: Vec<ToolClaim> =
             std::mem::take(&mut self.for_people).into_values().map(|(claim, _)| claim).collect();
         claims.extend(self.collecting.take().map(|collecting| collecting.claim));

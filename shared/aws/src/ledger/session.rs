@@ -4,6 +4,9 @@
 //! session over comes with a higher generation; from then on every write of the earlier holder is refused, however late it
 //! comes (fencing). A planned hand-over takes the session while the lease still runs; the watchdog waits until it is over.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
+
 use serde_json::{Map, Value};
 
 use super::change::{Change, Item, WriteResult};
@@ -99,11 +102,13 @@ pub struct SessionRecord {
     token: String,
 }
 
-/// The hold of a session. Every later write names its token.
+/// The hold of a session. Every later write names its token, and has a number: one that takes effect late is refused when a
+/// later one of the same holder has.
 #[derive(Clone, Debug)]
 pub struct SessionHold {
     pk: String,
     token: String,
+    writes: Arc<AtomicI64>,
     /// Generation of the holder.
     pub generation: u32,
 }
@@ -182,10 +187,11 @@ impl Ledger {
         generation: u32,
         lease_until: i64,
     ) -> Result<TakeResult, AwsError> {
-        let hold = SessionHold { pk: pk(api, id), token: random_token(), generation };
+        let hold = SessionHold { pk: pk(api, id), token: random_token(), writes: Arc::default(), generation };
         let change = Change::default()
             .set("generation", number(generation.into()))
             .set("token", text(&hold.token))
+            .set("write", number(0))
             .set("lease_until", number(lease_until))
             .set("expires_at", number(self.expires_at()))
             .compare("state")
@@ -274,8 +280,9 @@ impl Ledger {
         change: Change,
         action: &'static str,
     ) -> Result<HoldResult, AwsError> {
-        let change = change.compare("token").value("holder", text(&hold.token));
-        Ok(match self.change(action, &hold.pk, SK, change, "#token = :holder").await? {
+        let write = hold.writes.fetch_add(1, Ordering::Relaxed) + 1;
+        let change = change.set("write", number(write)).compare("token").value("holder", text(&hold.token));
+        Ok(match self.change(action, &hold.pk, SK, change, "#token = :holder AND #write <= :write").await? {
             WriteResult::Yes(_) => HoldResult::Held,
             WriteResult::No(_) => HoldResult::Superseded,
         })

@@ -306,12 +306,25 @@ async fn what_makes_a_connection_unusable_is_an_error_and_the_next_connection_go
         });
         let error = sideband.next().await.unwrap().unwrap_err();
         assert!(error.to_string().contains(reason), "{error}");
-        assert!(sideband.next().await.is_none(), "an error is told once");
+        assert!(sideband.next().await.unwrap().is_err(), "the session goes on");
         server.await.unwrap();
         let (gap, mut control) = tokio::join!(sideband.reconnect(soon()), session.accept());
         gap.unwrap();
         control.send(said("on")).await;
         assert_eq!(words(&sideband.next().await.unwrap().unwrap()), "on");
+    }
+}
+
+#[tokio::test]
+async fn a_loss_that_a_command_noticed_does_not_end_the_session() {
+    for api in [CallApi::Live, CallApi::Realtime] {
+        let (session, mut sideband, mut control) = attached(api).await;
+        control.socket.close(None).await.unwrap();
+        let refused = sideband.request(Command::Say("Hello".into()), Duration::from_secs(3)).await;
+        assert!(matches!(refused, Err(SidebandError::Disconnected(_))), "{refused:?}");
+        assert!(matches!(sideband.next().await, Some(Err(SidebandError::Disconnected(_)))));
+        let (gap, _control) = tokio::join!(sideband.reconnect(soon()), session.accept());
+        gap.unwrap();
     }
 }
 
