@@ -1,6 +1,6 @@
 //! What must hold of a supervised session, from what the services see.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use serde_json::{Value, json};
@@ -30,8 +30,8 @@ pub(crate) struct CallChecks {
     holder: Option<(Life, Instant)>,
     /// Since when nobody has the session.
     pub(super) alone_since: Option<Instant>,
-    /// Who made the latest claim on a tool call.
-    claimers: BTreeMap<String, Life>,
+    /// Who has claimed a tool call. A request of whoever has lost the claim may take effect late.
+    claimers: BTreeSet<(String, Life)>,
     /// The result of each tool call that has one.
     kept: BTreeMap<String, String>,
     /// Whether whoever gets the next event dies of it.
@@ -112,7 +112,7 @@ impl State {
     fn check_tool_item(&mut self, life: Life, call: &str, before: Option<&Item>, after: &Item) -> Result<(), String> {
         if before.and_then(|before| text(before, "token")) != text(after, "token") {
             self.note(|| format!("{life}  claims {call}"));
-            self.call_checks().claimers.insert(call.to_owned(), life);
+            self.call_checks().claimers.insert((call.to_owned(), life));
         }
         let result = |item| text(item, "result").map(str::to_owned);
         if let Some(kept) = result(after) {
@@ -143,7 +143,7 @@ impl State {
         if times > 1 && !may_repeat {
             self.violated(format!("{call} is run by {function} {times} times"));
         }
-        if self.calls().checks.claimers.get(&call) != Some(&life) {
+        if !self.calls().checks.claimers.contains(&(call.clone(), life)) {
             self.violated(format!("{life} has {call} run without a claim"));
         }
         Reply::json(200, &json!({"run": times, "of": call}))
