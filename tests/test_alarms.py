@@ -72,6 +72,22 @@ def test_every_alarm_on_a_metric_is_set_off_by_that_metric(stack: Stack) -> None
 
 
 @pytest.mark.stack(**ALL)
+def test_no_alarm_is_set_off_by_what_another_stack_sends(stack: Stack) -> None:
+    cloudwatch, before = stack.emulator.client("cloudwatch"), described(stack)
+    of_one = {name: alarm for name, alarm in before.items() if alarm["Dimensions"]}
+    assert of_one
+
+    for alarm in of_one.values():
+        others = [{"Name": it["Name"], "Value": "other"} for it in alarm["Dimensions"]]
+        datum = {"MetricName": alarm["MetricName"], "Dimensions": others, "Value": 1000.0}
+        cloudwatch.put_metric_data(Namespace=alarm["Namespace"], MetricData=[datum])
+
+    assert {name: it["StateValue"] for name, it in described(stack).items()} == {
+        name: it["StateValue"] for name, it in before.items()
+    }
+
+
+@pytest.mark.stack(**ALL)
 def test_an_alarm_watches_what_this_stack_sends(stack: Stack) -> None:
     api, verifier = stack.outputs["ApiId"], f"{stack.name}-verifier"
     of_stack = [{"Name": "stack", "Value": stack.name}]

@@ -99,10 +99,11 @@ def test_of_many_errors_the_first_twenty_are_shown_and_all_are_counted(tmp_path:
     result = cli.run("batch", "submit", file, "--no-stack", "--json")
 
     assert (result.code, result.out) == (2, "")
-    error = result.error()["error"]
-    assert "has 30 errors" in error
-    assert error.count("line ") == 20
-    assert error.endswith("and 10 more")
+    error = result.error()
+    assert error["error"].endswith("has 30 errors; nothing was sent")
+    assert (error["count"], [fault["line"] for fault in error["lines"]]) == (30, list(range(1, 21)))
+    assert {fault["reason"] for fault in error["lines"]} == {"invalid_json"}
+    assert cli.run("batch", "submit", file, "--no-stack").err.endswith("and 10 more\n")
 
 
 def test_an_endpoint_that_is_given_is_that_of_every_line(good: Path, cli: Cli, openai: StandIn) -> None:

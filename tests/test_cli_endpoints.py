@@ -291,7 +291,8 @@ def test_openai_down_is_3_and_with_json_the_error_is_a_document(cli: Cli) -> Non
 
 def test_a_secret_is_stored_from_stdin_or_a_file_and_never_shown(stack: Stack, cli: Cli, tmp_path: Path) -> None:
     first, second = new_signing_secret(), new_signing_secret()
-    result = cli.run("secret", "set", "project", stdin=f"  {first}\n")
+    # A byte order mark is what some editors write before a text.
+    result = cli.run("secret", "set", "project", stdin=f"\ufeff  {first}\n")
     assert result.code == 0
     assert "24 hours" in result.out
     assert stored(stack) == first

@@ -44,7 +44,7 @@ def test_a_replay_that_is_stopped_goes_on_under_its_name_and_sends_each_event_on
         record(stack, now() - number, body=body(number), object_id=f"file-{number}")
     replay = ("events", "replay", "--since", "1h", "--limit", "1000", "--name", "night-shift")
     assert len(cli.ok(*replay, "--dry-run")["events"]) == EVENTS
-    assert lines(cli, "jobs", "list") == [], "a dry run is no job"
+    assert lines(cli, "jobs", "list") == [], "a dry run is not a job"
 
     command = [str(word) for word in (BINARY, *replay, "--yes")]
     with subprocess.Popen(command, env=cli.environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:

@@ -138,8 +138,8 @@ def test_events_are_kept_for_as_long_as_the_stack_says(stack: Stack, openai: Sta
 @pytest.mark.parametrize(
     ("arguments", "code", "said"),
     [
-        (("models", "promote", "a/b", "ft:x", "--yes"), 2, "is no alias"),
-        (("models", "promote", "a", "ft:x y", "--yes"), 2, "no name of a model"),
+        (("models", "promote", "a/b", "ft:x", "--yes"), 2, "is not an alias"),
+        (("models", "promote", "a", "ft:x y", "--yes"), 2, "is not the name of a model"),
         (("models", "rollback", "nobody", "--yes"), 1, "models list"),
         (("alerts", "subscribe", "nonsense", "--yes"), 2, "neither an e-mail address"),
         (("alerts", "subscribe", "http://example.com", "--yes"), 2, "neither an e-mail address"),

@@ -19,9 +19,6 @@ from tests.conftest import MakeStack
 from tests.test_supervisor import BOTH, Call, Tools, deploy, tools  # noqa: F401
 from tests.waiting import wait_until
 
-ANSWER_SECONDS = 3.5
-"""Three seconds, and the way there and back on a busy machine."""
-
 _OPENER = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
 
@@ -48,11 +45,10 @@ class Api:
             return error.code, json.load(error)
 
     def act(self, call: str, what: str, body: Any = None) -> tuple[int, Json]:
-        """Ask something of a call; the answer comes in time."""
-        began = time.monotonic()
-        answer = self.ask(f"/api/calls/{call}/{what}", body, method="POST")
-        assert time.monotonic() - began < ANSWER_SECONDS, what
-        return answer
+        """Ask something of a call; somebody answers it."""
+        status, answer = self.ask(f"/api/calls/{call}/{what}", body, method="POST")
+        assert answer.get("confirmed") or answer["reason"] != "unanswered", (what, answer)
+        return status, answer
 
 
 def active(call: Call) -> None:
@@ -170,9 +166,7 @@ def test_a_change_reaches_all_calls_that_go_on(
     over.ended()
     with served(stack) as link:
         console = Api(link)
-        began = time.monotonic()
         status, answer = console.ask("/api/calls/broadcast", {"instructions": "We close in ten minutes."})
-        assert time.monotonic() - began < ANSWER_SECONDS
         counts = {name: answer[name] for name in ("confirmed", "refused", "unanswered")}
         assert (status, counts) == (200, {"confirmed": 3, "refused": 1, "unanswered": 0}), answer
         assert {it["id"] for it in answer["calls"]} == {call.id for call in [*calls, deaf]}

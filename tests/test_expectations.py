@@ -280,7 +280,7 @@ def test_what_other_programs_write_never_stops_the_others(stack: Stack, openai: 
 
     result = expectations(stack)
 
-    assert result["overdue"] == len(odd) + 1, "an item that is no expectation is left alone"
+    assert result["overdue"] == len(odd) + 1, "an item that is not an expectation is left alone"
     alerts = wait_until("people are alerted", lambda: len(watch.alerts()) == len(odd) + 1 and watch.alerts())
     assert not any("secretsecret" in alert.message + alert.subject or "\n" in alert.subject for alert in alerts)
     assert expectations(stack)["overdue"] == 0

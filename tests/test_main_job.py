@@ -93,7 +93,7 @@ def test_a_finished_batch_becomes_artifacts_a_job_and_an_outcome(stack: Stack, o
     assert outcome.detail["artifacts"] == artifacts
     assert outcome.detail["summary"]["status_codes"] == found["status_codes"]
     assert outcome.detail["note"] == found["note"] == outcome.detail["summary"]["disagreement"]
-    assert "of the lines 34 succeeded, 5 failed, 1 are unreadable" in found["note"]
+    assert "of the lines 34 succeeded, 5 failed, 1 unreadable" in found["note"]
     wait_until("the queue is empty", lambda: stack.messages("batch") == [])
     stays("nothing else is published", lambda: len(watch.outcomes()) == 1 and watch.alerts() == [], seconds=0.5)
     assert stack.dead_letters("batch") == []

@@ -45,8 +45,10 @@ def test_a_stopped_process_takes_along_what_it_started(tmp_path: Path) -> None:
 def test_when_the_starter_dies_nothing_survives(tmp_path: Path, how: signal.Signals) -> None:
     pids = tmp_path / "pids"
     program = f"""
-import os, time
+import os, signal, time
 from pathlib import Path
+# Whoever starts the tests in the background has it ignored, and so has this process.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 from infra.local.processes import Process
 Process("sh", ["sh", "-c", {_PARENT.format(pids=pids)!r}], Path({str(tmp_path / "log")!r}), dict(os.environ))
 time.sleep(600)

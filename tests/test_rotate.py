@@ -1,8 +1,7 @@
 """Rotations of the signing secret, whole, repeated and cut off, while OpenAI goes on delivering."""
 
 import threading
-import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -22,25 +21,27 @@ ROTATE = "POST /v1/webhook_endpoints/{id}/rotate_secret"
 
 
 @contextmanager
-def steady_deliveries(openai: StandIn) -> Iterator[None]:
-    """Deliver twenty events per second meanwhile."""
-    ended = threading.Event()
+def steady_deliveries(openai: StandIn) -> Iterator[Callable[[], None]]:
+    """Deliver twenty events per second meanwhile. The answer waits until twenty more were sent."""
+    ended, count = threading.Event(), [0]
     failures: list[Exception] = []
 
     def deliver() -> None:
-        started, sent = time.monotonic(), 0
         try:
-            while not ended.is_set():
-                openai.deliver(EVENT_TYPE, {"id": f"batch_{sent}"})
-                sent += 1
-                ended.wait(max(0.0, started + sent / PER_SECOND - time.monotonic()))
+            while not ended.wait(1 / PER_SECOND):
+                openai.deliver(EVENT_TYPE, {"id": f"batch_{count[0]}"})
+                count[0] += 1
         except Exception as failure:
             failures.append(failure)
+
+    def twenty_more() -> None:
+        enough = count[0] + PER_SECOND
+        wait_until("twenty more were sent", lambda: count[0] >= enough or failures)
 
     thread = threading.Thread(target=deliver)
     thread.start()
     try:
-        yield
+        yield twenty_more
     finally:
         ended.set()
         thread.join()
@@ -66,22 +67,20 @@ def test_no_delivery_of_a_steady_stream_is_refused_while_the_secret_is_rotated(
 ) -> None:
     it = rotated(registering)
     (old,) = it.openai_signs_with()
-    started = time.monotonic()
 
-    with steady_deliveries(openai):
-        time.sleep(2)
+    with steady_deliveries(openai) as twenty_more:
+        twenty_more()
         version = it.begin()
         for step in STEPS:
             it.step(step, version)
-            time.sleep(1)
+            twenty_more()
         assert it.openai_signs_with()[1] == old
         it.let_a_day_pass()
-        time.sleep(2)
+        twenty_more()
 
-    seconds = time.monotonic() - started
     attempts = it.attempts()
     assert set(attempts) == {200}
-    assert len(attempts) >= 0.9 * PER_SECOND * seconds
+    assert len(attempts) >= (2 + len(STEPS)) * PER_SECOND
     assert it.openai_signs_with() == [it.in_use()]
     assert it.in_use() != old
 

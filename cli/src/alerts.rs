@@ -1,13 +1,15 @@
 //! `alerts`: who is told of failures.
 
-use clap::{Args, Subcommand, ValueEnum};
+use clap::{Args, Subcommand};
+use hooks_aws::outcomes::Severity;
 use hooks_operate::alerts::{Subscription, Topic, filter, is_endpoint, protocol};
+use hooks_webhook::Category;
 use serde_json::json;
 
 use crate::context::Context;
 use crate::error::{CliError, Exit, Result};
 use crate::output::{ConfirmArgs, Decision, printable, table};
-use crate::values::category;
+use crate::values::{category, severity};
 
 /// List who is told of failures, subscribe somebody, or send a test
 #[derive(Subcommand, Debug)]
@@ -29,11 +31,11 @@ pub(crate) struct SubscribeArgs {
     #[arg(value_parser = endpoint)]
     endpoint: String,
     /// Only alerts of this severity; may be repeated [default: all]
-    #[arg(long, value_name = "SEVERITY")]
+    #[arg(long, value_name = "SEVERITY", value_parser = severity())]
     severity: Vec<Severity>,
     /// Only alerts of this category; may be repeated [default: all]
     #[arg(long, value_name = "CATEGORY", value_parser = category())]
-    category: Vec<hooks_webhook::Category>,
+    category: Vec<Category>,
     #[command(flatten)]
     confirm: ConfirmArgs,
 }
@@ -43,30 +45,10 @@ pub(crate) struct SubscribeArgs {
 #[command(after_help = "Example: openai-webhooks alerts test --severity critical")]
 pub(crate) struct TestArgs {
     /// Severity of the test
-    #[arg(long, value_enum, default_value_t = Severity::Info)]
+    #[arg(long, value_parser = severity(), default_value = "info")]
     severity: Severity,
     #[command(flatten)]
     confirm: ConfirmArgs,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-enum Severity {
-    /// Worth knowing, nothing to do
-    Info,
-    /// Something is lost or incomplete
-    Warning,
-    /// Somebody must act
-    Critical,
-}
-
-impl Severity {
-    const fn as_str(self) -> &'static str {
-        match self {
-            Self::Info => "info",
-            Self::Warning => "warning",
-            Self::Critical => "critical",
-        }
-    }
 }
 
 pub(crate) async fn run(command: &AlertsCommand, context: &Context) -> Result {
@@ -101,9 +83,7 @@ async fn list(context: &Context) -> Result {
 async fn subscribe(args: &SubscribeArgs, context: &Context) -> Result {
     let topic = topic(context).await?;
     let protocol = protocol(&args.endpoint);
-    let severities: Vec<_> = args.severity.iter().map(|severity| severity.as_str()).collect();
-    let categories: Vec<_> = args.category.iter().map(|category| category.as_str()).collect();
-    let filter = filter(&severities, &categories);
+    let filter = filter(&args.severity, &args.category);
     let question = format!("Send the alerts of {} to {}?", context.options.stack, args.endpoint);
     let decision = context.out.confirm(args.confirm, &question)?;
     let mut is_confirmed = false;
@@ -137,7 +117,7 @@ async fn test(args: &TestArgs, context: &Context) -> Result {
         return Ok(Exit::Failure);
     }
     if decision == Decision::Proceed {
-        topic.test(&context.options.stack, args.severity.as_str()).await?;
+        topic.test(&context.options.stack, args.severity).await?;
     }
     let dry_run = decision == Decision::DryRun;
     let document = json!({"dry_run": dry_run, "subscribers": told, "severity": args.severity.as_str()});

@@ -92,7 +92,11 @@ fn no_credentials(cause: &str, profile: Option<&str>) -> CliError {
             "Choose a --profile, sign in (`aws sso login`), or set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY.",
         );
     }
-    CliError::service(format!("no AWS credentials: {cause}")).hint(sign_in)
+    let error = CliError::service(format!("no AWS credentials: {cause}"));
+    if cause.contains("external process") {
+        return error.hint("Run the profile's credential_process by hand.");
+    }
+    error.hint(sign_in)
 }
 
 /// The number of Lambda executions that all functions of the account and region may have at the same time. Needs
@@ -115,5 +119,7 @@ mod tests {
         assert!(!error.message.contains("IMDS"), "{error}");
         let error = no_credentials("the SSO session has expired or is invalid", Some("prod"));
         assert_eq!(error.hint.as_deref(), Some("Sign in again: aws sso login --profile prod"));
+        let error = no_credentials("external process exited with code exit status: 1", Some("prod"));
+        assert_eq!(error.hint.as_deref(), Some("Run the profile's credential_process by hand."));
     }
 }

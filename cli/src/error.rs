@@ -4,6 +4,7 @@ use std::error::Error;
 use std::fmt;
 use std::process::ExitCode;
 
+use hooks_operate::batch_input::InputErrors;
 use hooks_operate::{ErrorKind, OperateError};
 use serde_json::{Value, json};
 
@@ -42,12 +43,14 @@ pub(crate) struct CliError {
     code: u8,
     pub(crate) message: String,
     pub(crate) hint: Option<String>,
+    /// What is wrong with the lines of an input file.
+    lines: Option<InputErrors>,
 }
 
 impl CliError {
     /// Exit code 1: something is missing, or is not in the expected state.
     pub(crate) fn failed(message: impl Into<String>) -> Self {
-        Self { code: 1, message: message.into(), hint: None }
+        Self { code: 1, message: message.into(), hint: None, lines: None }
     }
 
     /// Exit code 2: arguments or input are not usable.
@@ -67,9 +70,20 @@ impl CliError {
         self
     }
 
+    /// Adds what is wrong with the lines of an input file.
+    #[must_use]
+    pub(crate) fn lines(mut self, lines: InputErrors) -> Self {
+        self.lines = Some(lines);
+        self
+    }
+
     /// The error as JSON.
     pub(crate) fn document(&self) -> Value {
         let mut document = json!({ "error": self.message, "hint": self.hint });
+        if let Some(InputErrors { shown, count }) = &self.lines {
+            document["lines"] = json!(shown);
+            document["count"] = json!(count);
+        }
         hints::complete_json(&mut document);
         document
     }
@@ -83,6 +97,9 @@ impl CliError {
 impl fmt::Display for CliError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.message)?;
+        if let Some(lines) = &self.lines {
+            write!(f, ":\n{}", lines.to_string().trim_end())?;
+        }
         self.hint.as_ref().map_or(Ok(()), |hint| write!(f, "\n  {hint}"))
     }
 }
@@ -97,7 +114,7 @@ impl From<OperateError> for CliError {
             ErrorKind::Usage => 2,
             ErrorKind::Service => 3,
         };
-        Self { code, message, hint }
+        Self { code, message, hint, lines: None }
     }
 }
 

@@ -131,7 +131,11 @@ impl FilterArgs {
         // Include events received within the current second.
         let until = self.until.map_or(now.0 + 999, |until| until.0);
         if until < since.0 {
-            return Err(CliError::usage("--until is before --since").hint("The default of --since is 24 hours ago."));
+            let error = CliError::usage("--until is before --since");
+            return Err(match self.since {
+                Some(_) => error,
+                None => error.hint("The default of --since is 24 hours ago."),
+            });
         }
         let state = if self.failed { Some(State::Failed) } else { self.state };
         let include = [
@@ -177,7 +181,7 @@ pub(crate) fn check_reason(reason: &str) -> Result<()> {
     if REASONS.contains(&reason) {
         return Ok(());
     }
-    Err(CliError::usage(format!("nothing failed for the reason {}, and it is none that is known", printable(reason)))
+    Err(CliError::usage(format!("{} is not a known reason, and nothing failed for it", printable(reason)))
         .hint(format!("The reasons are {}.", REASONS.join(", "))))
 }
 
@@ -201,7 +205,7 @@ fn excluded(text: &str) -> std::result::Result<(Field, String), String> {
     let (name, value) =
         text.split_once('=').ok_or_else(|| format!("what is left out is FIELD=VALUE; the fields are {names}"))?;
     let field = Field::NAMED.into_iter().find(|(known, _)| *known == name);
-    let (_, field) = field.ok_or_else(|| format!("{} is no field; the fields are {names}", printable(name)))?;
+    let (_, field) = field.ok_or_else(|| format!("{} is not a field; the fields are {names}", printable(name)))?;
     if field == Field::Type {
         value.parse::<EventTypePattern>()?;
     }
@@ -242,7 +246,8 @@ async fn list(args: &ListArgs, context: &Context) -> Result {
     if more {
         context.out.more("raise --limit, or narrow the filter.");
     } else if found.is_empty() && !context.out.json {
-        context.out.note("No event matches. The default of --since is 24 hours ago.");
+        let default = if args.filter.since.is_none() { " The default of --since is 24 hours ago." } else { "" };
+        context.out.note(&format!("No event matches.{default}"));
     }
     Ok(Exit::Success)
 }

@@ -40,7 +40,8 @@ pub(crate) fn is_stdin(path: &Path) -> bool {
 pub(crate) fn secret(path: &Path) -> Result<String> {
     let text = String::from_utf8(bytes(path, MAX_SECRET)?);
     let text = text.map_err(|_| CliError::usage(format!("{} does not contain text", path.display())))?;
-    let text = text.trim();
+    // An editor may have written a byte order mark.
+    let text = text.trim_start_matches('\u{feff}').trim();
     if text.is_empty() {
         return Err(CliError::usage("no secret was given").hint("Pipe it in, or name a file that contains it."));
     }

@@ -150,12 +150,12 @@ fn alias(text: &str) -> std::result::Result<String, String> {
     if fits {
         Ok(text.to_owned())
     } else {
-        Err(format!("{} is no alias: letters, digits, `-`, `_` and `.`", printable(text)))
+        Err(format!("{} is not an alias: letters, digits, `-`, `_` and `.`", printable(text)))
     }
 }
 
 fn model(text: &str) -> std::result::Result<String, String> {
     let fits = (1..=MAX_NAME.0).contains(&text.len())
         && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_.:".contains(&byte));
-    if fits { Ok(text.to_owned()) } else { Err(format!("{} is no name of a model", printable(text))) }
+    if fits { Ok(text.to_owned()) } else { Err(format!("{} is not the name of a model", printable(text))) }
 }

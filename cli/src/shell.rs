@@ -4,13 +4,14 @@ use std::fmt::Write as _;
 use std::fs;
 use std::path::PathBuf;
 
-use clap::{Args, CommandFactory as _};
+use clap::{Arg, Args, Command, CommandFactory as _};
 use clap_complete::Shell;
 use serde_json::json;
 
 use crate::Cli;
 use crate::context::Context;
 use crate::error::{CliError, Result};
+use crate::expect;
 
 const NAME: &str = "openai-webhooks";
 
@@ -25,8 +26,11 @@ pub(crate) struct ManArgs {
 }
 
 pub(crate) fn completions(shell: Shell, context: &Context) -> Result {
-    let mut script = Vec::new();
-    clap_complete::generate(shell, &mut Cli::command(), NAME, &mut script);
+    let (mut command, mut script) = (Cli::command(), Vec::new());
+    if shell == Shell::Zsh {
+        command = command.mut_subcommand("expect", kinds_as_commands);
+    }
+    clap_complete::generate(shell, &mut command, NAME, &mut script);
     let mut script = String::from_utf8_lossy(&script).into_owned();
     match shell {
         // clap issue 6421: states below the first word have a name that none leads to.
@@ -38,10 +42,25 @@ pub(crate) fn completions(shell: Shell, context: &Context) -> Result {
     text(&script, "script", context)
 }
 
+/// `expect` with the kinds of objects as commands beside its own: clap's script for zsh reads a command as the kind.
+fn kinds_as_commands(expect: Command) -> Command {
+    let (positional, options): (Vec<_>, Vec<_>) = expect.get_arguments().cloned().partition(Arg::is_positional);
+    let kinds = expect::CATEGORIES.map(|category| {
+        Command::new(category.as_str())
+            .about(format!("Record that a {category} will end"))
+            .args(positional.iter().filter(|arg| arg.get_id() == "id"))
+            .args(&options)
+    });
+    Command::new("expect")
+        .about(expect.get_about().cloned().unwrap_or_default())
+        .subcommands(kinds)
+        .subcommands(expect.get_subcommands())
+}
+
 /// Adds the values of positional arguments to a script for fish, of this command and those below it.
-fn positionals<'a>(command: &'a clap::Command, path: &mut Vec<&'a str>, script: &mut String) {
+fn positionals<'a>(command: &'a Command, path: &mut Vec<&'a str>, script: &mut String) {
     const USING: &str = "__fish_openai_webhooks_using_subcommand";
-    let below: Vec<&str> = command.get_subcommands().map(clap::Command::get_name).collect();
+    let below: Vec<&str> = command.get_subcommands().map(Command::get_name).collect();
     let condition = match path.as_slice() {
         [first] if below.is_empty() => format!("{USING} {first}"),
         [first] => format!("{USING} {first}; and not __fish_seen_subcommand_from {}", below.join(" ")),
@@ -82,7 +101,7 @@ pub(crate) fn man(args: &ManArgs, context: &Context) -> Result {
     text(&page, "page", context)
 }
 
-fn page(command: &clap::Command) -> std::io::Result<String> {
+fn page(command: &Command) -> std::io::Result<String> {
     let mut page = Vec::new();
     clap_mangen::Man::new(command.clone()).render(&mut page)?;
     Ok(String::from_utf8_lossy(&page).into_owned())

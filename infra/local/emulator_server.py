@@ -9,6 +9,7 @@
 - The URL of an HTTP API is one that this machine reaches. Its own names the API in the host's name, before an address.
 - Parameters below a path are read by permission for that path, as at AWS, and not for everything.
 - An alarm on an expression is kept, with its metrics. Nobody evaluates it.
+- An alarm on a metric heeds its dimensions. An error of any function would set off the alarm of each.
 - A request for one item of a table carries the condition key `dynamodb:LeadingKeys`.
 - A function that is invoked by an alias is told so, by the ARN in its context.
 - A function that CloudFormation deletes takes its processes along. Hundreds of them would wait for work.
@@ -21,11 +22,13 @@ import json
 import os
 import re
 import socketserver
+from collections.abc import Callable
+from types import FunctionType
 from typing import Any
 
 from ministack import app
 from ministack.core import iam_actions, iam_evaluator
-from ministack.services import apigateway_v1, cloudfront, lambda_svc
+from ministack.services import apigateway_v1, cloudfront, cloudwatch, lambda_svc
 from ministack.services.cloudformation import provisioners
 
 _EXPRESSION = {"Namespace": "expression", "MetricName": "expression"}
@@ -55,6 +58,8 @@ def main() -> None:
         if properties.get("Metrics")
         else alarm(name, properties)
     )
+
+    cloudwatch._evaluate_alarm = _by_dimensions(cloudwatch._evaluate_alarm)
 
     context = iam_actions.dynamodb_service_context
     iam_actions.dynamodb_service_context = lambda body: {**context(body), **_leading_keys(body)}
@@ -94,6 +99,17 @@ def _with_its_processes(delete: Any) -> Any:
         return answer
 
     return deleted
+
+
+def _by_dimensions(evaluate: FunctionType) -> Callable[[Any], None]:
+    """The function that evaluates an alarm, for which there are the metrics of the alarm's own dimensions alone."""
+
+    def evaluated(alarm: Any) -> None:
+        wanted = cloudwatch._dims_key({it["Name"]: it["Value"] for it in alarm.get("Dimensions", [])})
+        own = {key: points for key, points in cloudwatch._metrics.items() if key[2] == wanted}
+        FunctionType(evaluate.__code__, {**evaluate.__globals__, "_metrics": own})(alarm)
+
+    return evaluated
 
 
 def _reachable(create: Any) -> Any:

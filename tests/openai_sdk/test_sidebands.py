@@ -15,6 +15,8 @@ from tests.openai_sdk.conftest import Receiver
 SECRET = "whsec_RdvaYFYUXuIFuEbvZHwMfYFhUf7aMYjYcmM24+Aj40c="
 BACKEND = {"type": "responses", "responses": {"model": "gpt-6-luna"}}
 LIVE = {"type": "live", "model": "gpt-live-1", "store": True, "delegation": BACKEND}
+PLAN = {"speed": 50, "replay_ms": 3_000_000, "expires_ms": 30_000_000}
+"""Fast calls that lose nothing until the client is connected, and that last, however slow the machine is."""
 TOOL = {"tool": {"name": "look_up", "arguments": {"id": 7}, "call_id": "call_7", "then": "It is blue."}}
 
 
@@ -25,13 +27,13 @@ def script() -> list[Json | str]:
 
 
 def accept_live(openai: StandIn, client: OpenAI, **plan: Any) -> str:
-    call_id: str = openai.call_in(plan={"speed": 50, **plan})["call"]["session_id"]
+    call_id: str = openai.call_in(plan={**PLAN, **plan})["call"]["session_id"]
     client.live.sessions.accept(call_id, session=LIVE)  # type: ignore[arg-type]
     return call_id
 
 
 def accept_realtime(openai: StandIn, client: OpenAI, **plan: Any) -> str:
-    call_id: str = openai.call_in(plan={"speed": 50, **plan})["call"]["call_id"]
+    call_id: str = openai.call_in(plan={**PLAN, **plan})["call"]["call_id"]
     client.realtime.calls.accept(call_id, type="realtime", model="gpt-realtime-2.1")
     return call_id
 
@@ -138,7 +140,7 @@ def test_refused_events_are_told_by_the_id_of_the_client_s(openai: StandIn, clie
 
 def test_sessions_and_secrets_are_created(openai: StandIn, client: OpenAI, receiver: Receiver) -> None:
     openai.register(receiver.url, SECRET)
-    openai.plan_next(script=[{"await": "attach"}, {"model": "Hello"}], speed=50)
+    openai.plan_next(script=[{"await": "attach"}, {"model": "Hello"}], **PLAN)
     created = client.live.create(session={"model": "gpt-live-1"}, transport={"type": "webrtc", "sdp": "v=0"})
     assert created.transport.sdp.startswith("v=0")
     [delivery] = receiver.wait_for(1)
@@ -164,7 +166,7 @@ def test_an_outbound_call_rings_or_is_not_enabled(openai: StandIn, client: OpenA
         client.live.create(session={"model": "gpt-live-1"}, transport=transport)
     assert refused.value.code == "outbound_sip_not_enabled"
     states = [{"transport": {"state": "ringing"}}, {"transport": {"state": "answered"}}, {"close": "remote_hangup"}]
-    openai.plan_next(outbound_sip=True, script=[{"await": "attach"}, *states], speed=50)
+    openai.plan_next(outbound_sip=True, script=[{"await": "attach"}, *states], **PLAN)
     created = client.live.create(session={"model": "gpt-live-1"}, transport=transport)
     with client.live.sideband.connect(session_id=created.session.id) as connection:
         events = list(types(up_to(connection, "session.closed")))

@@ -130,7 +130,8 @@ pub(super) async fn submit(wanted: &Wanted<'_>, context: &Context) -> Result<Sub
     context.out.note(&format!("Uploaded {} as {file_id}", wanted.file.display()));
     let created = async {
         let batch = create(openai, &input.endpoint, &file_id, wanted.metadata).await?;
-        context.out.note(&format!("Created {} of {} requests to {}", batch.id, input.lines, input.endpoint));
+        let requests = counted(input.lines, "request");
+        context.out.note(&format!("Created {} of {requests} to {}", batch.id, input.endpoint));
         let expected = match &ledger {
             Some(ledger) => expect(ledger, &batch, wanted.due, wanted.outcome_context, context).await,
             None => true,
@@ -178,7 +179,7 @@ fn check_file(
     let checked = checked.map_err(|error| CliError::usage(format!("cannot read {}: {error}", path.display())))?;
     checked.map_err(|errors| {
         let count = counted(errors.count, "error");
-        CliError::usage(format!("{} has {count}; nothing was sent:\n{errors}", path.display()).trim_end())
+        CliError::usage(format!("{} has {count}; nothing was sent", path.display())).lines(errors)
     })
 }
 

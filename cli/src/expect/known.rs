@@ -94,6 +94,7 @@ pub(super) async fn list(args: &ListArgs, context: &Context) -> Result {
     let more = found.len() > limit;
     found.truncate(limit);
     context.out.lines(&found, || match found.as_slice() {
+        [] if args.overdue => "Nothing is overdue.".to_owned(),
         [] => "Nothing is expected.".to_owned(),
         found => {
             let row = |line: &Line| {

@@ -96,7 +96,7 @@ impl Capture {
     }
 }
 
-/// The first line, without its end, and the rest. White space behind curl's mark of an empty line is no part of it.
+/// The first line, without its end, and the rest. White space behind curl's mark of an empty line is not part of it.
 fn first_line(text: &[u8]) -> Option<(&[u8], &[u8])> {
     let end = text.iter().position(|byte| *byte == b'\n')?;
     let line = &text[..end];

@@ -159,7 +159,7 @@ fn time(capture: &Capture, scheme: Scheme, at: u64) -> (String, String) {
         let sent = capture.headers.get(header_names(scheme, &capture.headers).timestamp).map(HeaderValue::as_bytes);
         let sent = hooks_text::for_display(&String::from_utf8_lossy(sent.unwrap_or_default()));
         return (
-            format!("{sent} is no time in Unix seconds, which have ten digits"),
+            format!("{sent} is not a time in Unix seconds, which have ten digits"),
             "Is it in milliseconds? Whoever signs has to send seconds.".to_owned(),
         );
     };
@@ -299,7 +299,7 @@ mod tests {
         for sent in ["1795272792123", "1795272792123456", "1795272792123456789", "18446744073709551615"] {
             let report = explained(sent, false);
             let row = &report.rows[2];
-            assert!(row.detail.starts_with(&format!("{sent} is no time")), "{}", row.detail);
+            assert!(row.detail.starts_with(&format!("{sent} is not a time")), "{}", row.detail);
             assert!(row.fix.as_deref().unwrap_or_default().contains("milliseconds?"), "{sent}");
         }
     }

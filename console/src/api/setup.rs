@@ -1,15 +1,20 @@
 //! Models, endpoints, alerts, consumers.
 
+use std::borrow::Cow;
+
 use axum::Json;
 use axum::extract::Path;
 use axum::extract::rejection::JsonRejection;
 use futures::FutureExt as _;
+use hooks_aws::outcomes::Severity;
 use hooks_operate::alerts::{filter, is_endpoint};
 use hooks_operate::models::{Alias, shutdown_date};
 use hooks_operate::timestamp::Timestamp;
 use hooks_webhook::Category;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
+use utoipa::openapi::RefOr;
+use utoipa::openapi::schema::{ObjectBuilder, Schema, Type};
 
 use super::ListPage;
 use crate::Failure;
@@ -178,31 +183,37 @@ pub(crate) struct NewSubscription {
     endpoint: String,
     /// `info`, `warning`, `critical`; all without it.
     #[serde(default)]
-    severities: Vec<Severity>,
+    severities: Vec<SeverityName>,
     /// Categories; all without it.
     #[serde(default)]
     categories: Vec<String>,
 }
 
-/// Severity of an alert.
-#[derive(Clone, Copy, Deserialize, ToSchema)]
-#[serde(rename_all = "lowercase")]
-pub(crate) enum Severity {
-    /// Worth knowing, nothing to do.
-    Info,
-    /// Something is lost or incomplete.
-    Warning,
-    /// Somebody must act.
-    Critical,
+/// Severity of an alert, by its name.
+#[derive(Clone, Deserialize)]
+#[serde(try_from = "String")]
+pub(crate) struct SeverityName(Severity);
+
+impl TryFrom<String> for SeverityName {
+    type Error = &'static str;
+
+    fn try_from(name: String) -> Result<Self, Self::Error> {
+        Severity::named(&name).map(Self).ok_or("there is no such severity")
+    }
 }
 
-impl Severity {
-    const fn as_str(self) -> &'static str {
-        match self {
-            Self::Info => "info",
-            Self::Warning => "warning",
-            Self::Critical => "critical",
-        }
+impl utoipa::PartialSchema for SeverityName {
+    fn schema() -> RefOr<Schema> {
+        let names = Severity::ALL.map(Severity::as_str);
+        let description = "Worth knowing, nothing to do; something is lost or incomplete; somebody must act.";
+        let object = ObjectBuilder::new().schema_type(Type::String).enum_values(Some(names));
+        object.description(Some(description)).into()
+    }
+}
+
+impl ToSchema for SeverityName {
+    fn name() -> Cow<'static, str> {
+        Cow::Borrowed("Severity")
     }
 }
 
@@ -223,12 +234,12 @@ pub(crate) async fn subscribe(
     body: Result<Json<NewSubscription>, JsonRejection>,
 ) -> Result<Json<Subscribed>, Problem> {
     let Json(NewSubscription { endpoint, severities, categories }) = super::json(body)?;
-    if !is_endpoint(&endpoint) || categories.iter().any(|one| one.parse::<Category>().is_err()) {
+    let categories = categories.iter().map(|one| one.parse::<Category>()).collect::<Result<Vec<_>, _>>();
+    let (true, Ok(categories)) = (is_endpoint(&endpoint), categories) else {
         let detail = "The endpoint is an e-mail address or an https URL, and the categories are known ones.";
         return Err(Problem::bad_request("no_endpoint", detail));
-    }
-    let severities: Vec<_> = severities.into_iter().map(Severity::as_str).collect();
-    let categories: Vec<_> = categories.iter().map(String::as_str).collect();
+    };
+    let severities: Vec<_> = severities.into_iter().map(|SeverityName(one)| one).collect();
     let filter = filter(&severities, &categories);
     let confirmed = setup::topic(&seen.app.console)?.subscribe(&endpoint, filter.as_deref()).await?;
     Ok(Json(Subscribed { confirmed }))
@@ -238,7 +249,7 @@ pub(crate) async fn subscribe(
 #[derive(Deserialize, ToSchema)]
 pub(crate) struct AlertTest {
     /// Severity.
-    severity: Severity,
+    severity: SeverityName,
 }
 
 /// Send a test alert
@@ -252,7 +263,7 @@ pub(crate) async fn test_alert(
 ) -> Result<axum::http::StatusCode, Problem> {
     let Json(AlertTest { severity }) = super::json(body)?;
     let console = &seen.app.console;
-    setup::topic(console)?.test(&console.stack.name, severity.as_str()).await?;
+    setup::topic(console)?.test(&console.stack.name, severity.0).await?;
     Ok(axum::http::StatusCode::NO_CONTENT)
 }
 

@@ -121,7 +121,7 @@ pub(crate) async fn list(console: &Console, category: Category, before: Option<i
 /// An object, with its events of the last 35 days, newest first.
 pub(crate) async fn one(console: &Console, category: Category, id: &str) -> Result<Option<(Object, Vec<Entry>)>> {
     if id.is_empty() || id.len() > MAX_ID {
-        return Err(Failure::usage("this is no id of an object"));
+        return Err(Failure::usage("this is not the id of an object"));
     }
     let filter = EventFilter {
         since: Timestamp::now().0 - DAYS * DAY_MILLIS,

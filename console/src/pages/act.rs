@@ -171,7 +171,7 @@ async fn plan_letters(seen: &Seen, form: &Posted, action: DlqAction) -> Result<M
     let more = html! {
         @match action {
             DlqAction::Redrive => p { "What was handled meanwhile is recognised, and not handled twice. The job is " code { (name) } "." },
-            DlqAction::Purge => p { "Their events stay in the ledger for 35 days and can be replayed." @if undecodable > 0 { " " b.alarm { (counted(undecodable, "message")) " that are no events would be lost for good." } } },
+            DlqAction::Purge => p { "Their events stay in the ledger for 35 days and can be replayed." @if undecodable > 0 { " " b.alarm { (counted(undecodable, "message")) " that are not events would be lost for good." } } },
         }
         form.note method="post" action={ (BASE) "/act" } {
             (page.csrf())

@@ -12,11 +12,9 @@ use crate::view::layout::BASE;
 use crate::view::parts::{commands, labelled, say, unreadable};
 use crate::view::{Page, Place};
 use crate::{Failure, Result};
+use hooks_aws::outcomes::Severity;
 use hooks_operate::alerts::{Subscription, filter, is_endpoint};
 use hooks_webhook::Category;
-
-/// What an alert can be: worth knowing, incomplete, to be acted upon.
-const SEVERITIES: [&str; 3] = ["info", "warning", "critical"];
 
 pub(super) async fn page(seen: Seen) -> Response {
     show(&seen, &html! {}).await
@@ -50,7 +48,7 @@ fn content(
                 input.short #address name="address" required maxlength="2048" placeholder="oncall@example.com";
                 label { span.unseen { "Severity" } select name="severity" {
                     option value="" { "every severity" }
-                    @for severity in SEVERITIES { option value=(severity) { "only " (severity) } }
+                    @for severity in Severity::ALL.map(Severity::as_str) { option value=(severity) { "only " (severity) } }
                 } }
                 label { span.unseen { "Category" } select name="category" {
                     option value="" { "every category" }
@@ -61,7 +59,7 @@ fn content(
             }
             form.line.note method="post" action={ (BASE) "/alerts/test" } {
                 (page.csrf())
-                label { span.unseen { "Severity of the test" } select name="severity" { @for severity in SEVERITIES { option value=(severity) { (severity) } } } }
+                label { span.unseen { "Severity of the test" } select name="severity" { @for severity in Severity::ALL.map(Severity::as_str) { option value=(severity) { (severity) } } } }
                 (page.act("", "Send a test alert"))
             }
         }
@@ -92,14 +90,13 @@ fn subscriber_list(all: &[Subscription]) -> Markup {
 }
 
 pub(super) async fn subscribe(seen: Seen, Extension(form): Extension<Posted>) -> Response {
-    let (address, one) = (form.get("address").unwrap_or_default().trim(), |name| form.get(name).into_iter().collect());
-    let (severities, categories): (Vec<_>, Vec<_>) = (one("severity"), one("category"));
-    let is_known = severities.iter().all(|one| SEVERITIES.contains(one))
-        && categories.iter().all(|one| one.parse::<Category>().is_ok());
-    if !is_endpoint(address) || !is_known {
+    let address = form.get("address").unwrap_or_default().trim();
+    let severities = form.get("severity").into_iter().map(Severity::named).collect::<Option<Vec<_>>>();
+    let categories = form.get("category").into_iter().map(|name| name.parse().ok()).collect::<Option<Vec<Category>>>();
+    let (true, Some(severities), Some(categories)) = (is_endpoint(address), severities, categories) else {
         let failure = Failure::usage("this is neither an e-mail address nor an https URL, or there is no such filter");
         return seen.failed(Place::Alerts, &failure);
-    }
+    };
     let subscribed = async {
         setup::topic(&seen.app.console)?.subscribe(address, filter(&severities, &categories).as_deref()).await
     };
@@ -117,7 +114,7 @@ pub(super) async fn subscribe(seen: Seen, Extension(form): Extension<Posted>) ->
 }
 
 pub(super) async fn test(seen: Seen, Extension(form): Extension<Posted>) -> Response {
-    let severity = form.get("severity").filter(|one| SEVERITIES.contains(one)).unwrap_or(SEVERITIES[0]);
+    let severity = form.get("severity").and_then(Severity::named).unwrap_or(Severity::Info);
     let (console, sent) = (&seen.app.console, async {
         setup::topic(&seen.app.console)?.test(&seen.app.console.stack.name, severity).await
     });

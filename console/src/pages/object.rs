@@ -195,7 +195,7 @@ pub(super) async fn download(seen: Seen) -> Response {
     let key = seen.get("key").unwrap_or_default();
     let name: String = key.rsplit('/').next().unwrap_or_default().chars().map(plain).collect();
     if key.is_empty() || key.len() > MAX_KEY {
-        return seen.failed(Place::Events, &Failure::usage("this is no key of an artifact"));
+        return seen.failed(Place::Events, &Failure::usage("this is not the key of an artifact"));
     }
     match seen.app.console.artifacts.link(key, &name, LINK_LIFETIME).await {
         Ok(link) => Redirect::to(&link).into_response(),

@@ -262,7 +262,7 @@ pub(super) async fn roll_back(seen: Seen, Path(alias): Path<String>, Extension(f
     let place = place(Category::FineTuning);
     let done = async {
         let version = form.get("version").map(str::parse).transpose();
-        let version = version.map_err(|_| Failure::usage("this is no version of a model"))?;
+        let version = version.map_err(|_| Failure::usage("this is not a version of a model"))?;
         setup::roll_back(&seen.app.console, &alias, version, &seen.caller.name).await
     };
     match done.await {

@@ -235,7 +235,7 @@ pub(crate) fn remedy(reason: &str) -> &'static str {
         "unauthorized" => "The API key may not read them. Store a key that may.",
         "quota_exhausted" => "The account has no credit left. Add some.",
         "retries_exhausted" => "OpenAI or AWS failed twelve times. Wait until they answer again.",
-        "undecodable_message" => "The messages are no events. Find who sends to the queue.",
+        "undecodable_message" => "The messages are not events. Find who sends to the queue.",
         "panic" => "The handler stopped. Its log says where.",
         _ => "The newest one says why.",
     }

@@ -24,7 +24,7 @@ pub(super) async fn retry(seen: Seen, Path(id): Path<String>, Extension(form): E
     let done = async {
         let only: Vec<_> = form.all("only").map(str::to_owned).collect();
         if only.len() > MAX_CODES.0 || only.iter().any(|code| code.len() > MAX_CODES.1) {
-            return Err(Failure::usage("these are no error codes of a batch"));
+            return Err(Failure::usage("these are not error codes of a batch"));
         }
         match form.get("once") {
             None => {

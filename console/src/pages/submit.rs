@@ -130,7 +130,7 @@ fn summary(
         dl.list {
             dt { "Requests" } dd { (count(input.lines)) ", " (bytes(entered.requests.len() as u64)) }
             dt { "Path" } dd { code { bdi { (input.endpoint) } } }
-            dt { "Model" } dd { bdi { (input.model) } }
+            @if let Some(model) = &input.model { dt { "Model" } dd { bdi { (model) } } }
             @if !metadata.is_empty() { dt { "Metadata" } dd { @for (name, value) in metadata { code { bdi { (name) "=" (value) } } " " } } }
             dt { "Expected" } dd { "to end within " (submit::EXPECT_HOURS) " h; people are alerted if it does not" }
         }

@@ -54,7 +54,7 @@ impl Counts {
         }
         Some(format!(
             "OpenAI counts {} requests that succeeded and {} that failed; of the lines {succeeded} succeeded, {failed} \
-             failed, {unreadable} are unreadable, {missing} are missing",
+             failed, {unreadable} unreadable, {missing} missing",
             by_openai.completed, by_openai.failed
         ))
     }

@@ -1,6 +1,6 @@
 //! API Gateway's event (payload format 2.0) as a request, and the answer to it.
 //!
-//! It is read here and not by `lambda_http`, which panics on a host or a query that is no part of a URI: anybody could ring
+//! It is read here and not by `lambda_http`, which panics on a host or a query that is not part of a URI: anybody could ring
 //! the alarm on failed functions with one.
 
 use std::collections::BTreeMap;

@@ -199,7 +199,7 @@ fn idempotency_key(job: &Job) -> String {
     format!("call_{}_{}", job.session, job.call_id)
 }
 
-/// The event that a tool gets. Arguments that are no JSON are handed over as text.
+/// The event that a tool gets. Arguments that are not JSON are handed over as text.
 fn payload(job: &Job) -> String {
     let arguments = serde_json::from_str(&job.arguments).unwrap_or_else(|_| Value::from(job.arguments.as_str()));
     json!({

@@ -29,7 +29,7 @@ pub(crate) struct Report {
 impl Report {
     /// The line about an event that is about no HTTP request.
     pub(crate) fn emit_no_request(&self) {
-        let line = Line::error("event is no delivery").text("aws.request_id", &self.request_id);
+        let line = Line::error("event is not a delivery").text("aws.request_id", &self.request_id);
         line.text("endpoint", UNKNOWN_ENDPOINT).text("outcome", NO_REQUEST).metric(Metric::Deliveries, 1).emit();
     }
 

@@ -104,7 +104,7 @@ impl Alerts {
                 self.outcomes.alert(&notice).await
             }
         };
-        // A note that is not made is no reason to fail: people are told twice.
+        // A note that is not made does not fail anything: people are told twice.
         let noted = match &sent {
             Ok(()) => self.ledger.alerts_told(group).await,
             Err(_) => self.ledger.alerts_untold(group).await,

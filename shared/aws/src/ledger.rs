@@ -37,7 +37,7 @@
 //!
 //! An item holds 400 KB. Of a body up to 300 KiB are kept (a larger one is left out, and `body_omitted` says how large
 //! it was), of a message 1 KiB, of attempts the last twenty at least. A caller bounds outcomes at 32 KiB of JSON, which
-//! is no more than twice that in `DynamoDB`'s measure.
+//! is at most twice that in `DynamoDB`'s measure.
 //!
 //! Everything but the bookmarks expires after 35 days, or as many as [`Ledger::keeping`] says (alerts after 14), a job that
 //! has not ended after twice as long, or as long

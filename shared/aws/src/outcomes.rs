@@ -133,6 +133,15 @@ pub enum Severity {
 }
 
 impl Severity {
+    /// All, the least severe first.
+    pub const ALL: [Self; 3] = [Self::Info, Self::Warning, Self::Critical];
+
+    /// The severity of this name.
+    #[must_use]
+    pub fn named(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|one| one.as_str() == name)
+    }
+
     /// The value of the `severity` attribute of an alert.
     #[must_use]
     pub const fn as_str(self) -> &'static str {

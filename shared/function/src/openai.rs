@@ -162,7 +162,8 @@ impl<S: Source> ApiKeySecret<S> {
     }
 
     fn client_with(&self, text: &str) -> Result<Client, ApiKeySecretError> {
-        match text.trim() {
+        // An editor may have written a byte order mark.
+        match text.trim_start_matches('\u{feff}').trim() {
             PLACEHOLDER | "" => Err(ApiKeySecretError::Unset(self.name())),
             key => match key.parse::<ApiKey>() {
                 Ok(key) => Ok(self.client.with_api_key(key)),

@@ -23,7 +23,7 @@
 //! # }
 //! ```
 //!
-//! What the server sends never ends the reader. A message that is no event is [`EventKind::Unreadable`], an unknown one
+//! What the server sends never ends the reader. A message that is not an event is [`EventKind::Unreadable`], an unknown one
 //! [`EventKind::Other`]; reflected audio (7.7 MB a minute) is only counted. What makes the connection unusable (a message
 //! longer than [`MAX_EVENT_BYTES`], a breach of the protocol, text that is not UTF-8, silence) is
 //! [`SidebandError::Disconnected`], after which [`Sideband::reconnect`] goes on.

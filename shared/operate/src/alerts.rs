@@ -1,8 +1,10 @@
 //! Who is told of failures: the subscriptions of the stack's topic, and a test.
 
 use aws_sdk_sns::Client;
+use aws_sdk_sns::operation::get_subscription_attributes::GetSubscriptionAttributesError;
 use hooks_aws::Config;
-use hooks_aws::outcomes::{Notice, Outcomes};
+use hooks_aws::outcomes::{Notice, Outcomes, Severity};
+use hooks_webhook::Category;
 use serde_json::{Map, Value, json};
 
 use crate::error::{OperateError, Result, failed};
@@ -54,10 +56,7 @@ impl Topic {
             for one in page.subscriptions.unwrap_or_default() {
                 let arn = one.subscription_arn.filter(|arn| arn.starts_with("arn:"));
                 let filter = match &arn {
-                    Some(arn) => {
-                        let attributes = self.client.get_subscription_attributes().subscription_arn(arn).send().await;
-                        attributes.ok().and_then(|found| found.attributes?.get("FilterPolicy").cloned())
-                    }
+                    Some(arn) => self.filter(arn).await?,
                     None => None,
                 };
                 found.push(Subscription {
@@ -72,6 +71,20 @@ impl Topic {
         Ok(found)
     }
 
+    /// The filter of a subscription, also of one that has gone since it was listed.
+    async fn filter(&self, subscription: &str) -> Result<Option<String>> {
+        let asked = self.client.get_subscription_attributes().subscription_arn(subscription).send().await;
+        match asked {
+            Ok(found) => Ok(found.attributes.and_then(|mut found| found.remove("FilterPolicy"))),
+            Err(error)
+                if error.as_service_error().is_some_and(GetSubscriptionAttributesError::is_not_found_exception) =>
+            {
+                Ok(None)
+            }
+            Err(error) => Err(failed("read the filter of a subscription", &error, PERMISSIONS)),
+        }
+    }
+
     /// Subscribes an e-mail address or an https URL. `true` if it needs no confirmation. Needs `sns:Subscribe`.
     pub async fn subscribe(&self, endpoint: &str, filter: Option<&str>) -> Result<bool> {
         let request = self.client.subscribe().topic_arn(&self.arn).protocol(protocol(endpoint)).endpoint(endpoint);
@@ -84,7 +97,7 @@ impl Topic {
     }
 
     /// Sends a test of this severity to all who are subscribed and whose filter fits. Needs `sns:Publish`.
-    pub async fn test(&self, stack: &str, severity: &str) -> Result<()> {
+    pub async fn test(&self, stack: &str, severity: Severity) -> Result<()> {
         let message = format!(
             "A test of the alerts of {stack}.\n\nWhat   nothing happened\nTo do  nothing: you are told of failures\n\
              Where  `openai-webhooks alerts list`\n"
@@ -94,7 +107,7 @@ impl Topic {
             event_type: "alerts.test",
             reason: "alerts.test",
             id: "",
-            severity,
+            severity: severity.as_str(),
             subject: &format!("Test of the alerts of {stack}"),
             message: &message,
         };
@@ -110,11 +123,13 @@ pub fn protocol(endpoint: &str) -> &'static str {
 
 /// The filter of a subscription to these severities and categories; `None` for all alerts.
 #[must_use]
-pub fn filter(severities: &[&str], categories: &[&str]) -> Option<String> {
+pub fn filter(severities: &[Severity], categories: &[Category]) -> Option<String> {
+    let severities: Vec<_> = severities.iter().map(|one| one.as_str()).collect();
+    let categories: Vec<_> = categories.iter().map(|one| one.as_str()).collect();
     let mut filter = Map::new();
     for (name, values) in [("severity", severities), ("category", categories)] {
         if !values.is_empty() {
-            filter.insert(name.to_owned(), values.iter().copied().collect::<Value>());
+            filter.insert(name.to_owned(), values.into_iter().collect::<Value>());
         }
     }
     (!filter.is_empty()).then(|| json!(filter).to_string())
@@ -149,6 +164,6 @@ mod tests {
     #[test]
     fn a_filter_has_what_is_given_only() {
         assert_eq!(filter(&[], &[]), None);
-        assert_eq!(filter(&["critical"], &[]).unwrap(), r#"{"severity":["critical"]}"#);
+        assert_eq!(filter(&[Severity::Critical], &[]).unwrap(), r#"{"severity":["critical"]}"#);
     }
 }

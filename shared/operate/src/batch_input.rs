@@ -8,6 +8,7 @@ use std::hash::BuildHasher as _;
 use std::io::{self, BufRead};
 
 use hooks_openai::for_display;
+use serde::Serialize;
 use serde_json::{Map, Value};
 
 /// OpenAI's limit for an input file, in bytes.
@@ -15,6 +16,9 @@ pub const MAX_BYTES: u64 = 200 * 1024 * 1024;
 
 /// OpenAI's limit for the number of requests.
 const MAX_LINES: u64 = 50_000;
+
+/// Path whose requests need not name a model.
+const WITHOUT_MODEL: &str = "/v1/moderations";
 
 /// Maximum number of errors that are shown. A mistake of the program that writes the file is in every line.
 const MAX_SHOWN: usize = 20;
@@ -28,12 +32,12 @@ pub struct InputSummary {
     pub lines: u64,
     /// Path of all requests.
     pub endpoint: String,
-    /// Model of all requests.
-    pub model: String,
+    /// Model of all requests; `None` if they name none, where the path does without.
+    pub model: Option<String>,
 }
 
 /// Errors of a file.
-#[derive(Debug, Default, PartialEq, Eq)]
+#[derive(Debug, Default, PartialEq, Eq, Serialize)]
 pub struct InputErrors {
     /// The first errors.
     pub shown: Vec<LineError>,
@@ -42,7 +46,7 @@ pub struct InputErrors {
 }
 
 /// Error of a line.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Debug, PartialEq, Eq, Serialize)]
 pub struct LineError {
     /// Line number, from 1.
     pub line: u64,
@@ -77,8 +81,8 @@ pub fn check(
         check.error("empty", "the file has no requests");
     }
     let Check { line: lines, errors, endpoint, model, .. } = check;
-    Ok(match (endpoint, model) {
-        (Some(endpoint), Some(model)) if errors.count == 0 => Ok(InputSummary { lines, endpoint, model }),
+    Ok(match endpoint {
+        Some(endpoint) if errors.count == 0 => Ok(InputSummary { lines, endpoint, model }),
         _ => Err(errors),
     })
 }
@@ -161,6 +165,7 @@ impl Check {
                     self.error("other_model", message);
                 }
             }
+            None if text("url") == Some(WITHOUT_MODEL) => {}
             None => self.error("missing_model", "its body has no model"),
         }
     }
@@ -201,11 +206,19 @@ mod tests {
     #[test]
     fn a_file_without_errors_is_summarised() {
         let (one, two) = (line("a", "/v1/responses", "m"), line("b", "/v1/responses", "m"));
-        let good = InputSummary { lines: 2, endpoint: "/v1/responses".to_owned(), model: "m".to_owned() };
+        let good = InputSummary { lines: 2, endpoint: "/v1/responses".to_owned(), model: Some("m".to_owned()) };
         for content in [format!("{one}\n{two}\n"), format!("{one}\n{two}"), format!("{one}\r\n {two} \r\n")] {
             assert_eq!(checked(&content, None).as_ref(), Ok(&good), "{content}");
             assert_eq!(checked(&content, Some("/v1/responses")).as_ref(), Ok(&good), "{content}");
         }
+    }
+
+    #[test]
+    fn a_moderation_needs_no_model() {
+        let line = r#"{"custom_id":"a","method":"POST","url":"/v1/moderations","body":{"input":"Hello"}}"#;
+        assert_eq!(checked(line, None).unwrap().model, None);
+        let errors = checked(&line.replace("moderations", "embeddings"), None).unwrap_err();
+        assert_eq!(errors.shown.first().map(|error| error.reason), Some("missing_model"));
     }
 
     #[test]

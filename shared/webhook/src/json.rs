@@ -148,7 +148,7 @@ impl<'a> Json<'a> {
     /// A time in Unix seconds; a fraction is cut off. Absent when it is before 1970 or after the year 9999.
     #[must_use]
     pub fn seconds(self) -> Option<i64> {
-        #[expect(clippy::cast_possible_truncation, reason = "a number that is too large is no time, cut off or not")]
+        #[expect(clippy::cast_possible_truncation, reason = "a number that is too large is not a time, cut off or not")]
         let whole = self.word()?.parse::<f64>().ok()? as i64;
         Some(whole).filter(|seconds| (1..=LAST_SECOND).contains(seconds))
     }

@@ -23,7 +23,7 @@ const BASE64: GeneralPurpose = GeneralPurpose::new(
 ///
 /// It is read from the event of an HTTP API (payload versions 1 and 2), a REST API, a function URL or a load balancer.
 /// Only what a delivery is decided by is read, so nothing else in the event, however odd, changes the answer. Every JSON
-/// text is read or is no HTTP request; nothing else can happen.
+/// text is read or is not an HTTP request; nothing else can happen.
 ///
 /// | odd value | is read as |
 /// |---|---|

@@ -73,9 +73,9 @@ pub struct Secret {
 
 impl Secret {
     /// Parses a secret as OpenAI shows it: `whsec_` and the key in standard base64 with padding. Surrounding whitespace
-    /// is ignored.
+    /// is ignored, and a byte order mark before it.
     pub fn parse(text: &str) -> Result<Self, SecretError> {
-        let encoded = text.trim().strip_prefix(PREFIX).ok_or(SecretError::MissingPrefix)?;
+        let encoded = trimmed(text).strip_prefix(PREFIX).ok_or(SecretError::MissingPrefix)?;
         let key = STANDARD.decode(encoded).map_err(|_| SecretError::NotBase64)?;
         Self::from_key(&key, Scheme::StandardWebhooks)
     }
@@ -84,7 +84,7 @@ impl Secret {
     pub fn parse_for(scheme: Scheme, text: &str) -> Result<Self, SecretError> {
         match scheme {
             Scheme::StandardWebhooks => Self::parse(text),
-            Scheme::TimestampedHex => Self::from_key(text.trim().as_bytes(), scheme),
+            Scheme::TimestampedHex => Self::from_key(trimmed(text).as_bytes(), scheme),
         }
     }
 
@@ -123,6 +123,11 @@ impl Secret {
     }
 }
 
+/// The text without the byte order mark that an editor wrote before it, and without whitespace around it.
+fn trimmed(text: &str) -> &str {
+    text.trim_start_matches('\u{feff}').trim()
+}
+
 impl fmt::Debug for Secret {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.debug_struct("Secret").field("scheme", &self.scheme).finish_non_exhaustive()
@@ -142,4 +147,21 @@ pub enum SecretError {
     /// The key has fewer than 16 bytes.
     #[error("the signing secret is too short: a key of at least 16 bytes is needed")]
     TooShort,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_byte_order_mark_before_a_secret_is_no_part_of_it() {
+        let text = "whsec_AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=";
+        for scheme in [Scheme::StandardWebhooks, Scheme::TimestampedHex] {
+            let sign = |text: &str| {
+                let secret = Secret::parse_for(scheme, text).unwrap();
+                (secret.sign("wh_1", 1, b"{}"), secret.sign_timestamped(1, b"{}"))
+            };
+            assert_eq!(sign(&format!("\u{feff}{text}\r\n")), sign(text), "{scheme:?}");
+        }
+    }
 }

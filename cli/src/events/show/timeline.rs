@@ -4,6 +4,7 @@ use std::fmt::Write as _;
 
 use hooks_aws::ledger::IdempotencyRecord;
 use hooks_aws::ledger::value::{read_number, read_text};
+use hooks_aws::outcomes::Severity;
 use hooks_aws::queue::{ENDPOINT, WEBHOOK_ID};
 use hooks_webhook::Category;
 use serde::Serialize;
@@ -18,9 +19,6 @@ use crate::timestamp::{Timestamp, duration};
 
 /// Window of alerts of one kind, in seconds: those that follow the first one in it are told together when it is over.
 const ALERT_WINDOW: i64 = 15 * 60;
-
-/// Severities of alerts.
-const SEVERITIES: [&str; 3] = ["critical", "warning", "info"];
 
 /// What is known of an event beside its item.
 pub(super) struct Story<'a> {
@@ -223,7 +221,7 @@ fn expectation(job: &Map<String, Value>) -> Vec<Moment> {
 async fn alerts(category: &str, reason: &str, context: &Context) -> Result<Vec<AlertState>> {
     let ledger = context.ledger().await?;
     let mut found = Vec::new();
-    for severity in SEVERITIES {
+    for severity in Severity::ALL.map(Severity::as_str).into_iter().rev() {
         let item = ledger.item("read the alerts", &format!("alerts#{category}#{reason}#{severity}"), "alerts").await?;
         if let Some(item) = item {
             let waiting = read_number(&item, "count").unwrap_or_default();

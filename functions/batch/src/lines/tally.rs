@@ -261,13 +261,15 @@ mod tests {
             json!({"custom_id": "row-9", "response": null,
                 "error": {"code": "batch_expired", "message": "This request could not be executed in time."}}),
             json!({"custom_id": "row-9", "error": {}}),
+            json!({"custom_id": "row-10", "response": {"status_code": 0, "request_id": "", "body": {}}, "error": null}),
         ]);
-        assert_eq!((tally.lines, tally.succeeded, tally.failed), (6, 0, 6));
+        assert_eq!((tally.lines, tally.succeeded, tally.failed), (7, 0, 7));
         let counts: Vec<_> = tally.errors.iter().map(|(code, errors)| (code.as_str(), errors.count)).collect();
-        assert_eq!(counts, [("bad", 2), ("batch_expired", 1), ("http_500", 1), ("only_type", 1), ("unknown", 1)]);
+        let ones = ["batch_expired", "http_0", "http_500", "only_type", "unknown"].map(|code| (code, 1));
+        assert_eq!(counts, [&[("bad", 2)][..], &ones].concat());
         assert_eq!(tally.errors["bad"].first_message.as_deref(), Some("first"));
         assert_eq!(tally.errors["batch_expired"].first_custom_id.as_deref(), Some("row-9"));
-        assert_eq!(tally.status_codes, BTreeMap::from([(400, 3), (500, 1)]));
+        assert_eq!(tally.status_codes, BTreeMap::from([(0, 1), (400, 3), (500, 1)]));
     }
 
     #[test]

@@ -103,7 +103,7 @@ pub enum EventKind {
         /// Its type.
         name: String,
     },
-    /// A message that is no event: binary, not JSON, not an object, or without a type.
+    /// A message that is not an event: binary, not JSON, not an object, or without a type.
     Unreadable {
         /// Its length.
         bytes: usize,

@@ -105,7 +105,7 @@ impl Answers {
     }
 }
 
-/// The `custom_id` of a result line, and the error code of a request that failed. `None` if it is no result.
+/// The `custom_id` of a result line, and the error code of a request that failed. `None` if it is not a result.
 ///
 /// The rules are those of the batch consumer's counts.
 fn judge(line: &[u8]) -> Option<(String, Option<String>)> {

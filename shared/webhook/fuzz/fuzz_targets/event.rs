@@ -1,5 +1,5 @@
 //! Invariant: every event that Lambda may hand over is read or is about no HTTP request, and what is read is within its
-//! bounds. The input is the event's JSON; what is no JSON never reaches a function.
+//! bounds. The input is the event's JSON; what is not JSON never reaches a function.
 
 #![no_main]
 
