@@ -191,7 +191,11 @@ pub(crate) async fn admit(app: &App, effort: Effort, source: &str) -> Result<(),
     }
     tracing::warn!(from = source, ?effort, "console: too many tries");
     let detail = "Too many requests of this kind came from your address.";
-    Err(Problem::new(StatusCode::TOO_MANY_REQUESTS, "too_many", detail).next("Try it again in five minutes."))
+    let next = match effort {
+        Effort::SignIn => "Try it again in five minutes.",
+        Effort::Write => "Try it again in a minute. Nothing was done.",
+    };
+    Err(Problem::new(StatusCode::TOO_MANY_REQUESTS, "too_many", detail).next(next))
 }
 
 /// Signs in by the link.

@@ -163,7 +163,7 @@ impl Page<'_> {
     pub(crate) fn freshness(&self) -> Markup {
         html! {
             span.end.line.small.quiet {
-                span { "read at " (super::parts::clock(hooks_operate::timestamp::Timestamp::now())) " " span data-zone { "UTC" } }
+                span data-fresh { "read at " (super::parts::clock(hooks_operate::timestamp::Timestamp::now())) " " span data-zone { "UTC" } }
                 a.button href=(self.address) { "Refresh" }
             }
         }
