@@ -115,7 +115,7 @@ def test_a_session_that_is_over_leads_to_the_way_in(hosted: Hosted, how: str) ->
         hosted.stack.emulator.client("dynamodb").delete_item(TableName=table, Key=key)
         hosted.stack.kill("console")
         # The emulator may give a first request to the process that was killed.
-        stranger = Visitor(hosted.stack.base_url())
+        stranger = Visitor(hosted.url)
         wait_until("a new process answers", lambda: stranger.get("/console").status == 401)
 
     # What the open page sends is refused, and nothing is done.
