@@ -183,7 +183,7 @@ pub(crate) fn bare(title: &str, content: &Markup) -> Markup {
                 link rel="icon" href="data:,";
                 link rel="stylesheet" href=(assets::css().path);
             }
-            body { (sprite()) main #main { (content) } }
+            body.bare { (sprite()) main #main { p.quiet { "openai-webhooks, the console" } (content) } }
         }
     }
 }
