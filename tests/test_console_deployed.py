@@ -2,10 +2,15 @@
 
 import json
 import re
+import time
 from collections.abc import Iterator
 from typing import Any
 
+import boto3
 import pytest
+from botocore.auth import SigV4Auth
+from botocore.awsrequest import AWSRequest
+from botocore.credentials import Credentials
 
 from infra.local.console import batch, play, requests
 from infra.local.emulator import REGION
@@ -23,7 +28,6 @@ COOKIE = "__Host-openai-webhooks-console"
 
 def link(stack: Stack, *options: str, **environment: str) -> str:
     """A link for the stack's console, as the command line gives it."""
-    environment = {"USER": "ada", **environment}
     asked = Cli(stack).run("console", "--deployed", "--no-browser", "--json", *options, **environment)
     assert asked.code == 0, asked.err
     return asked.json()["link"]
@@ -71,7 +75,7 @@ def test_a_link_signs_in_once_and_a_wrong_used_or_old_one_is_refused_alike(stack
     page = visitor.get("/console")
     assert page.status == 200
     assert stack.name in page.text
-    assert "ada" in page.text
+    assert "<bdi>root</bdi>, operator" in page.text, "the account's root user, whose keys the emulator takes by default"
     headers = page.headers
     assert headers["Cache-Control"] == "no-store"
     assert headers["Strict-Transport-Security"]
@@ -115,7 +119,8 @@ def test_a_session_ends_by_time_by_signing_out_and_with_its_key(stack: Stack) ->
     [key] = kept(stack, "key")
     change(stack, key, "key", {"S": "1" * 64})
     stack.kill("console")
-    assert fresh.get("/console/help").status == 401, "another key ends every session"
+    # The emulator may give a first request to the process that was killed.
+    wait_until("another key ends every session", lambda: fresh.get("/console/help").status == 401)
 
 
 def test_a_viewer_looks_and_an_operator_acts_and_nobody_from_another_page(stack: Stack) -> None:
@@ -136,7 +141,7 @@ def test_a_viewer_looks_and_an_operator_acts_and_nobody_from_another_page(stack:
     lines = [line for line in stack.logs("console") if "console: " in line]
     for told in ("signed in by link", "acts", "may not act"):
         [line] = [line for line in lines if f"console: {told}" in line and "/leave" not in line][:1]
-        assert '"who":"ada"' in line
+        assert '"who":"root"' in line
         assert '"from":"127.0.0.1"' in line
     assert form["csrf"] not in "\n".join(lines)
 
@@ -154,9 +159,10 @@ def test_a_program_signs_in_with_the_token_of_a_link(stack: Stack) -> None:
     assert program.get("/api/openapi.json", **bearer).json()["openapi"].startswith("3.1")
 
 
-def test_iam_tells_the_two_roles_apart(stack: Stack) -> None:
+def user(stack: Stack, name: str, alias: str) -> dict[str, str]:
+    """A user who may invoke an alias of the console, by the environment with the keys."""
     iam, function = stack.emulator.client("iam"), stack.outputs["ConsoleFunctionName"]
-    iam.create_user(UserName=f"{stack.name}-viewer")
+    iam.create_user(UserName=f"{stack.name}-{name}")
     policy = {
         "Version": "2012-10-17",
         "Statement": [
@@ -164,19 +170,98 @@ def test_iam_tells_the_two_roles_apart(stack: Stack) -> None:
             {
                 "Effect": "Allow",
                 "Action": "lambda:InvokeFunction",
-                "Resource": f"arn:aws:lambda:{REGION}:*:function:{function}:viewer",
+                "Resource": f"arn:aws:lambda:{REGION}:*:function:{function}:{alias}",
             },
         ],
     }
-    iam.put_user_policy(UserName=f"{stack.name}-viewer", PolicyName="viewer", PolicyDocument=json.dumps(policy))
-    made = iam.create_access_key(UserName=f"{stack.name}-viewer")["AccessKey"]
-    keys = {"AWS_ACCESS_KEY_ID": made["AccessKeyId"], "AWS_SECRET_ACCESS_KEY": made["SecretAccessKey"]}
+    iam.put_user_policy(UserName=f"{stack.name}-{name}", PolicyName=alias, PolicyDocument=json.dumps(policy))
+    made = iam.create_access_key(UserName=f"{stack.name}-{name}")["AccessKey"]
+    return {"AWS_ACCESS_KEY_ID": made["AccessKeyId"], "AWS_SECRET_ACCESS_KEY": made["SecretAccessKey"]}
 
-    assert link(stack, "--read-only", **keys).startswith(f"{stack.outputs['ConsoleUrl']}/enter?link=")
+
+def test_iam_tells_the_two_roles_apart(stack: Stack) -> None:
+    function, keys = stack.outputs["ConsoleFunctionName"], user(stack, "ada", "viewer")
+
+    visitor = Visitor(stack.base_url())
+    assert visitor.get(link(stack, "--read-only", **keys, USER="root")).status == 200
+    name = f"user/{stack.name}-ada"
+    assert f"<bdi>{name}</bdi>, read-only" in visitor.get("/console/help").text, "the name is STS's"
+    assert [line for line in stack.logs("console") if "signed in by link" in line and f'"who":"{name}"' in line]
     refused = Cli(stack).run("console", "--deployed", "--json", **keys)
     assert refused.code == 3
     assert "lambda:InvokeFunction" in refused.error()["hint"]
     assert f"{function}:operator" in refused.error()["hint"]
+
+
+def proof(stack: Stack, keys: dict[str, str], alias: str, **changed: str) -> dict[str, str]:
+    """What the command line proves with: a signature of `sts:GetCallerIdentity` for an alias."""
+    account = stack.emulator.client("sts").get_caller_identity()["Account"]
+    arn = f"arn:aws:lambda:{REGION}:{account}:function:{stack.outputs['ConsoleFunctionName']}:{alias}"
+    headers = {
+        "Content-Type": "application/x-www-form-urlencoded",
+        "Host": f"127.0.0.1:{stack.emulator.port}",
+        "X-OpenAI-Webhooks-Audience": arn,
+    }
+    body = "Action=GetCallerIdentity&Version=2011-06-15"
+    request = AWSRequest("POST", f"{stack.emulator.endpoint_url}/", headers, body)
+    signer = SigV4Auth(Credentials(keys["AWS_ACCESS_KEY_ID"], keys["AWS_SECRET_ACCESS_KEY"]), "sts", REGION)
+    signer.add_auth(request)
+    signature = request.headers["Authorization"].rpartition("Signature=")[2]
+    made = {"access_key": keys["AWS_ACCESS_KEY_ID"], "date": request.headers["X-Amz-Date"], "signature": signature}
+    return made | changed
+
+
+def test_nobody_gets_a_link_under_the_name_of_another(stack: Stack) -> None:
+    ada, eve = user(stack, "ada", "operator"), user(stack, "eve", "viewer")
+    client = boto3.client(
+        "lambda",
+        endpoint_url=stack.emulator.endpoint_url,
+        region_name=REGION,
+        aws_access_key_id=eve["AWS_ACCESS_KEY_ID"],
+        aws_secret_access_key=eve["AWS_SECRET_ACCESS_KEY"],
+    )
+
+    def ask(event: dict[str, Any]) -> Any:
+        function = f"{stack.outputs['ConsoleFunctionName']}:viewer"
+        return json.load(client.invoke(FunctionName=function, Payload=json.dumps(event))["Payload"])
+
+    assert "link" in ask({"proof": proof(stack, eve, "viewer")})
+    mine = proof(stack, eve, "viewer")
+    for wrong in (
+        # A signature of Ada's that was made for something else.
+        proof(stack, ada, "operator"),
+        # Ada's key with a signature of one's own.
+        {**mine, "access_key": ada["AWS_ACCESS_KEY_ID"]},
+        {**mine, "date": "20200101T000000Z"},
+        {**mine, "signature": "0" * 64},
+        {**mine, "signature": f"{mine['signature']}, SignedHeaders=host"},
+    ):
+        refused = ask({"proof": wrong})
+        assert refused["errorType"] == "NoLink", wrong
+        assert "STS did not accept the proof" in refused["errorMessage"]
+    for event in ({"who": "ada"}, {"proof": mine, "who": "ada"}, {"proof": {**mine, "arn": "ada"}}, {}):
+        assert ask(event)["errorType"] == "UnusableEvent", event
+    assert {item["name"] for item in kept(stack, "link#")} == {f"user/{stack.name}-eve"}
+
+
+def test_an_address_acts_so_often_and_no_more(stack: Stack) -> None:
+    operator = come_in(stack)
+    # A window of a minute that has just begun.
+    wait_until("the minute is young", lambda: time.time() % 60 < 40)
+    assert operator.act("/console/alerts/test").status == 200
+    [tries] = kept(stack, "tries#write#")
+    change(stack, tries, "tries", {"N": "239"})
+
+    assert operator.act("/console/alerts/test").status == 200
+    refused = operator.act("/console/alerts/test")
+    assert (refused.status, refused.reason()) == (429, "too_many")
+    assert "Nothing was done" in refused.text
+    [sent] = [line for line in stack.logs("console") if "too many tries" in line]
+    assert "Write" in sent
+    again = operator.act("/console/alerts/test")
+    assert again.status == 429, "and what was refused is remembered"
+    assert int(kept(stack, "tries#write#")[0]["tries"]) == 240
+    assert operator.get("/console/alerts").status == 200, "whoever may not act may still look"
 
 
 def test_whoever_tries_too_often_waits(stack: Stack) -> None:

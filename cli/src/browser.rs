@@ -4,6 +4,7 @@ use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use clap::Args;
+use hooks_aws::caller::Callers;
 use hooks_aws::functions::{FunctionAnswer, Functions, InvokeError};
 use hooks_console::{Console, Invitation, Link, Role};
 use hooks_function::OpenAi;
@@ -41,10 +42,9 @@ pub(crate) struct ConsoleArgs {
 }
 
 pub(crate) async fn run(args: &ConsoleArgs, context: &Context) -> Result {
-    let name = asked_by().unwrap_or_else(|| "somebody".to_owned());
     let role = if args.read_only { Role::Viewer } else { Role::Operator };
     if args.deployed {
-        let link = invited(context, name, role).await?;
+        let link = invited(context, role).await?;
         show(args, context, &link)?;
         return Ok(Exit::Success);
     }
@@ -53,6 +53,7 @@ pub(crate) async fn run(args: &ConsoleArgs, context: &Context) -> Result {
         Some(_) => OpenAi::fixed(context.openai().await?.clone()),
         None => context.api_key_secret().await?.into(),
     };
+    let name = asked_by().unwrap_or_else(|| "somebody".to_owned());
     let server = Console::new(context.aws().await?, stack, openai)?.bind(args.port, &name, role).await?;
     show(args, context, server.link())?;
     if !context.out.json {
@@ -74,7 +75,9 @@ fn show(args: &ConsoleArgs, context: &Context, link: &str) -> Result<()> {
 }
 
 /// A link for the deployed console, by an alias of its function. Needs `lambda:InvokeFunction` on that alias.
-async fn invited(context: &Context, who: String, role: Role) -> Result<String> {
+///
+/// The event proves who asks: Lambda does not tell the function.
+async fn invited(context: &Context, role: Role) -> Result<String> {
     let stack = context.stack().await?;
     let function = stack.output("ConsoleFunctionName").map_err(|_| {
         CliError::failed(format!("the stack {} has no console of its own", stack.name))
@@ -82,7 +85,10 @@ async fn invited(context: &Context, who: String, role: Role) -> Result<String> {
     })?;
     let alias = if role == Role::Operator { "operator" } else { "viewer" };
     let target = format!("{function}:{alias}");
-    let event = serde_json::to_string(&Invitation { who }).unwrap_or_default();
+    let arn = stack.alias_arn(function, alias).ok_or_else(|| CliError::service("the stack has no ARN"))?;
+    let proof = Callers::new(context.aws().await?).prove(&arn).await;
+    let proof = proof.map_err(|error| CliError::service(error.to_string()))?;
+    let event = serde_json::to_string(&Invitation { proof }).unwrap_or_default();
     let functions = Functions::new(context.aws().await?);
     let lost = |why: &str| {
         CliError::service(format!("the console gave no link: {why}"))

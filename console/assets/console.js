@@ -56,7 +56,11 @@
   });
 
   // Refresh while somebody looks, and never under the reader's pointer.
-  const refresh = () => document.body.dispatchEvent(new CustomEvent("refresh"));
+  const refresh = () => {
+    const live = document.querySelector("main[data-every]");
+    if (live) live.dataset.waited = "0";
+    document.body.dispatchEvent(new CustomEvent("refresh"));
+  };
   setInterval(() => {
     const live = document.querySelector("main[data-every]");
     if (!live || document.visibilityState !== "visible") return;
@@ -67,6 +71,17 @@
     live.dataset.waited = String(Number(live.dataset.waited ?? 0) + 1);
     if (Number(live.dataset.waited) >= seconds) refresh();
   }, 1000);
+
+  // Who is no longer signed in is told so. What could not be read again says that it is old.
+  const old = (event) => {
+    if (event.detail.xhr?.status === 401) location.reload();
+    for (const told of document.querySelectorAll("[data-fresh]")) {
+      told.textContent = `could not be read again at ${clock.format(new Date())}`;
+      told.setAttribute("role", "status");
+    }
+  };
+  document.addEventListener("htmx:responseError", old);
+  document.addEventListener("htmx:sendError", old);
 
   // What has arrived gets the reader's times and buttons, and the keyboard keeps its row.
   let kept = null;

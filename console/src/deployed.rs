@@ -5,6 +5,7 @@ use std::sync::Arc;
 use axum::Router;
 use axum::extract::Request;
 use axum::response::{IntoResponse as _, Response};
+use hooks_aws::caller::{Callers, Proof};
 use hooks_aws::{Config, Environment, EnvironmentError};
 use hooks_function::ApiKeySecret;
 use hooks_operate::stack::Stack;
@@ -32,11 +33,12 @@ pub struct Deployed {
     router: OnceCell<Router>,
 }
 
-/// Who asks for a link.
-#[derive(Debug, Deserialize, Serialize)]
+/// What somebody asks for a link with.
+#[derive(Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
 pub struct Invitation {
-    /// Name.
-    pub who: String,
+    /// Proof of who it is, for the alias that is invoked.
+    pub proof: Proof,
 }
 
 /// A link to come in by.
@@ -61,11 +63,16 @@ impl Deployed {
         })
     }
 
-    /// A link for somebody whom IAM lets ask for this role.
-    pub async fn invite(&self, role: Role, invitation: Invitation) -> Result<Link> {
-        let person = Person { name: invitation.who, role };
+    /// A link for somebody whom IAM lets invoke the alias with the ARN `alias`, and so have this role.
+    pub async fn invite(&self, role: Role, alias: &str, invitation: Invitation) -> Result<Link> {
+        let caller = Callers::new(&self.aws).identify(&invitation.proof, alias).await;
+        let arn = caller.map_err(|error| {
+            tracing::warn!(%error, role = role.word(), "console: gave no link");
+            Failure::service(error.to_string())
+        })?;
+        let person = Person { name: name_of(&arn, alias).to_owned(), role };
         let link = Hosted::new(&self.aws, &self.url, &self.table, None)?.link(&person).await?;
-        tracing::info!(who = ?person.name, role = role.word(), "console: gave a link");
+        tracing::info!(who = %person.name, role = role.word(), "console: gave a link");
         Ok(Link { link })
     }
 
@@ -86,5 +93,28 @@ impl Deployed {
         let console = Console::new(&self.aws, stack, self.openai.clone().into())?;
         let door = Hosted::new(&self.aws, &self.url, &self.table, self.provider.clone())?;
         Ok(router(App { console, door: Door::Hosted(Box::new(door)) }))
+    }
+}
+
+/// Name of somebody by their ARN: what follows the account, such as `user/ada`, if it is the account of `ours`.
+fn name_of<'a>(arn: &'a str, ours: &str) -> &'a str {
+    match arn.splitn(6, ':').nth(5) {
+        Some(name) if arn.split(':').nth(4) == ours.split(':').nth(4) => name,
+        _ => arn,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn somebody_of_another_account_has_the_whole_arn_as_a_name() {
+        let ours = "arn:aws:lambda:eu-central-1:123456789012:function:a-console:viewer";
+        assert_eq!(name_of("arn:aws:iam::123456789012:user/ada", ours), "user/ada");
+        assert_eq!(name_of("arn:aws:iam::123456789012:root", ours), "root");
+        let other = "arn:aws:sts::210987654321:assumed-role/Ops/ada";
+        assert_eq!(name_of(other, ours), other);
+        assert_eq!(name_of("ada", ours), "ada");
     }
 }

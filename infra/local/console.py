@@ -108,6 +108,8 @@ def fill(stack: Stack, openai: StandIn, played: list[scenario.Played]) -> dict[s
         "job": by_category["fine-tuning"].object_id,
         "call": by_category["realtime"].object_id,
         "agent": by_category["agent"].object_id,
+        "file": by_category["file"].object_id,
+        "safety": by_category["safety"].object_id,
         "event": by_category["response"].webhook_id,
         "failed": failed[0],
         "live_call": live_call,
@@ -138,7 +140,12 @@ def calls(stack: Stack, openai: StandIn) -> tuple[str, str]:
                 "then": {"reject": {"status_code": 433}},
             }
         ],
-        "default": {"accept": {"session": session, "supervise": {"greeting": "Welcome.", "built_in": built_in}}},
+        "default": {
+            "accept": {
+                "session": session,
+                "supervise": {"greeting": "Welcome.", "built_in": built_in, "limits": {"idle_seconds": 600}},
+            }
+        },
     }
     stack.set_call_policy(json.dumps(policy))
     # A running process keeps the policy that it has read for half a minute.

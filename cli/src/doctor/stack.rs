@@ -297,7 +297,8 @@ mod tests {
             ("REVIEW_IN_PROGRESS", Level::Error, false),
         ] {
             let (parameters, outputs) = Default::default();
-            let stack = Stack { name: "prod".to_owned(), status: state.to_owned(), parameters, outputs };
+            let stack =
+                Stack { id: String::new(), name: "prod".to_owned(), status: state.to_owned(), parameters, outputs };
             let mut findings = Findings::default();
             assert_eq!((status(&stack, &mut findings), findings.0[0].level), (usable, level), "{state}");
             let fix = findings.0[0].fix.clone().unwrap_or_default();

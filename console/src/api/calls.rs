@@ -67,7 +67,7 @@ pub(super) async fn list(seen: Seen) -> Result<Json<CallPage>, CallProblem> {
     Ok(Json(CallPage { items, next: page.next }))
 }
 
-/// Show one call with its transcript so far; `after` a cursor only what came since
+/// Show one call with its transcript so far, or with what came after a cursor
 #[utoipa::path(get, path = "/api/calls/{id}", params(
     ("id" = String, Path, description = "Id of the call: `live_...` or `rtc_...`"),
     ("after" = Option<String>, Query, description = "`cursor` of an earlier answer"),

@@ -29,6 +29,9 @@ const MAX_BODY: usize = 5 * 1024 * 1024;
 const POLICY: &str = "default-src 'none'; style-src 'self'; script-src 'self'; connect-src 'self'; img-src data:; \
                       form-action 'self'; base-uri 'none'; frame-ancestors 'none'";
 
+/// Beginning of a command that ends what to do next.
+const COMMAND: &str = "openai-webhooks console";
+
 const NOT_SIGNED_IN: &str = "not_signed_in";
 
 /// Fields of a form that was posted with the session's token.
@@ -191,7 +194,11 @@ pub(crate) async fn admit(app: &App, effort: Effort, source: &str) -> Result<(),
     }
     tracing::warn!(from = source, ?effort, "console: too many tries");
     let detail = "Too many requests of this kind came from your address.";
-    Err(Problem::new(StatusCode::TOO_MANY_REQUESTS, "too_many", detail).next("Try it again in five minutes."))
+    let next = match effort {
+        Effort::SignIn => "Try it again in five minutes.",
+        Effort::Write => "Try it again in a minute. Nothing was done.",
+    };
+    Err(Problem::new(StatusCode::TOO_MANY_REQUESTS, "too_many", detail).next(next))
 }
 
 /// Signs in by the link.
@@ -275,7 +282,12 @@ fn refusal(app: &App, problem: &Problem) -> Response {
         && app.door.hosted().is_some_and(|door| door.provider.is_some());
     let more = html! {
         @if signs_in { p { a.button.main href=(sign_in_path()) { "Sign in" } } }
-        @if let Some(next) = &problem.next { p { (next) } }
+        @if let Some(next) = &problem.next { p {
+            @match next.split_once(COMMAND) {
+                Some((before, rest)) => { (before) code.id { (COMMAND) (rest) } }
+                None => (next),
+            }
+        } }
         p.quiet { code { (problem.reason) } }
     };
     let icon = if problem.status == 401 || problem.status == 403 { "lock" } else { "failed" };

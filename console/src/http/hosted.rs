@@ -31,7 +31,7 @@ const MAX_REFUSED: usize = 1000;
 const MAX_TOKEN: usize = 256;
 
 /// Longest name of a person, in characters.
-const MAX_NAME: usize = 128;
+const MAX_NAME: usize = 256;
 
 /// The way in of the deployed console.
 pub(crate) struct Hosted {

@@ -91,7 +91,7 @@ fn content(page: &Page<'_>, seen: &Seen, view: &BatchView, object: Option<&Objec
         }
         p { (whole(&view.id, "the batch's id")) }
         div.heading.note { b { (count(view.completed)) "/" (count(view.total)) " complete" @if view.failed > 0 { ", " span.alarm { (count(view.failed)) " failed" } } }
-            span.aside { @match object { Some(object) => (counted_lines(object)), None => "counted by OpenAI" } } }
+            span.aside { @match object.filter(|object| object.summary("lines").is_some()) { Some(object) => (counted_lines(object)), None => "counted by OpenAI" } } }
         (bar(view))
         (facts(view, object, more))
         @if let Some(error) = &view.error { (say("bad", "failed", &sentence(error), &html! {})) }
@@ -100,17 +100,22 @@ fn content(page: &Page<'_>, seen: &Seen, view: &BatchView, object: Option<&Objec
         @else if view.ended { p.note { "Its results are not kept yet: its event has not been handled." } }
         @else { (under_way(page, view)) }
         @if let Some(object) = object { (object::artifact_list(page.console, &object.artifacts())) }
-        (commands(&the_commands(page.console, &view.id)))
+        (commands(&the_commands(page.console, view)))
     }
 }
 
-fn the_commands(console: &Console, id: &str) -> Vec<String> {
+fn the_commands(console: &Console, view: &BatchView) -> Vec<String> {
+    let id = &view.id;
     let safe = id.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"_-".contains(&byte));
     if !safe {
         return Vec::new();
     }
+    let watch = console.command(format_args!("batch watch {id} --out results"));
+    if !view.ended {
+        return vec![watch, console.command(format_args!("batch cancel {id}"))];
+    }
     vec![
-        console.command(format_args!("batch watch {id} --out results")),
+        watch,
         console.command(format_args!("batch results {id}")),
         console.command(format_args!("batch retry {id} --dry-run")),
         console.command(format_args!("events list --since 35d --object {id}")),

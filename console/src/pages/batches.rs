@@ -54,7 +54,7 @@ fn content(
             }
         }
         section {
-            div.heading { h2 { "Known to the ledger" } span.aside { "newest event first, 35 days" } }
+            div.heading { h2 { "Known to the ledger" } span.aside { "newest event first" } }
             @match ended {
                 Err(failure) => (unreadable("The batches", failure)),
                 Ok(found) if found.objects.is_empty() => (empty("No batch has ended yet", &html! {
@@ -90,7 +90,7 @@ fn table(caption: &str, batches: &[BatchView]) -> Markup {
                 th scope="row" { (id_link(&address(&batch.id), &batch.id)) }
                 td.end { (state(&batch.status)) }
                 td.full { (bar(batch)) }
-                td.number.nowrap { (count(batch.completed)) "/" (count(batch.total)) " complete" }
+                td.number.start.nowrap { (count(batch.completed)) "/" (count(batch.total)) " complete" }
                 td.number { @if batch.failed > 0 { span.alarm { (count(batch.failed)) " failed" } } @else { span.zero { "0 failed" } } }
                 td.wide.quiet { @if let Some(model) = &batch.model { bdi { (model) } } }
                 td.number.wide { @if let Some(tokens) = batch.tokens { (count(tokens)) } }

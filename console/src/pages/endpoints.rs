@@ -91,7 +91,8 @@ fn content(
                     th scope="row" { (category) }
                     @match consumer {
                         Ok(consumer) => {
-                            td { (if consumer.is_on() { labelled("done", "running") } else { labelled("paused", "paused") }) " " span.small.quiet { (consumer.state) } }
+                            td { (if consumer.is_on() { labelled("done", "running") } else { labelled("paused", "paused") })
+                                @if !["Enabled", "Disabled"].contains(&consumer.state.as_str()) { " " span.small.quiet { (consumer.state) } } }
                             td.number { (act::switch(page, *category, consumer.is_on())) }
                         }
                         Err(failure) => td colspan="2" { span.small.caution { bdi { (failure.message) } } },
@@ -110,7 +111,7 @@ fn registered_table(page: &Page<'_>, all: &[WebhookEndpoint], urls: &[&str]) -> 
             thead { tr { th scope="col" { "Endpoint" } th scope="col" { "Types" } th scope="col" { "URL" } th scope="col" { "Changed" } th scope="col" { "Secret" } th scope="col" { span.unseen { "Test" } } } }
             tbody { @for endpoint in all { tr {
                 th scope="row" { bdi { (endpoint.name) } }
-                td.end title=(endpoint.event_types.join(", ")) { (counted(endpoint.event_types.len() as u64, "type")) }
+                td.end.nowrap title=(endpoint.event_types.join(", ")) { (counted(endpoint.event_types.len() as u64, "type")) }
                 td.full { code.id.whole { bdi { (endpoint.url) } } }
                 td { @if let Some(at) = endpoint.updated_at.or(endpoint.created_at) { (day_clock(Timestamp::from_seconds(at))) } }
                 td.end { @if urls.contains(&endpoint.url.as_str()) { details { summary { "Rotate…" }

@@ -263,7 +263,7 @@ fn now(known: &Known) -> Markup {
                     @let object = objects::Object { id: id.clone(), job: job.clone(), event: None };
                     dl.list {
                         dt { "Status" } dd { (labelled(kind(object.status()), object.status())) }
-                        (object::details(&object))
+                        (object::details(&object, true))
                     }
                 }
             }

@@ -46,14 +46,24 @@ fn content(page: &Page<'_>, found: &[Expected]) -> Markup {
                         thead { tr { th scope="col" { "Object" } th scope="col" { "State" } th scope="col" { "Due" } th scope="col" { "Context" } } }
                         tbody { @for (object, due) in found { tr {
                             th scope="row" { (id_link(&super::objects::address(*category, &object.id), &object.id)) }
-                            td.end { (labelled(kind(object.status()), object.status())) }
-                            td data-label="due" { @if due.0 < now_millis() { span.alarm { (span(now_millis() - due.0)) " late" } } @else { (ago(*due)) } }
+                            td.end { (expectation_state(object, *due)) }
+                            td data-label="due" { (expectation_due(*due)) }
                             td.full { @if let Some(context) = object.text("context") { code { bdi { (context.chars().take(120).collect::<String>()) } } } }
                         } } }
                     } }
                 },
             }
         }
-        (commands(&[page.console.command("expect batch ID --by 26h")]))
+        (commands(&[page.console.command("expect list"), page.console.command("expect batch ID --by 26h")]))
     }
+}
+
+/// The state of what is expected: trouble only if it is late.
+pub(crate) fn expectation_state(object: &Object, due: Timestamp) -> Markup {
+    if due.0 < now_millis() { labelled("wait", "overdue") } else { labelled(kind(object.status()), object.status()) }
+}
+
+/// When it is due, or for how long it was.
+pub(crate) fn expectation_due(due: Timestamp) -> Markup {
+    html! { @if due.0 < now_millis() { span.alarm { (span(now_millis() - due.0)) " late" } } @else { (ago(due)) } }
 }

@@ -114,9 +114,23 @@ fn content(page: &Page<'_>, job: &Job, is_running: bool) -> Markup {
             dt { "Began" } dd { (exact(job.created_at)) ", " (ago(job.created_at)) }
             dt { "Worked on" } dd { (ago(job.updated_at)) }
         }
-        section { div.heading { h2 { "Filter" } span.aside { "as it was when the job began" } } (json("Filter", &job.filter.to_string())) }
-        (commands(&[page.console.command(format_args!("jobs show {}", job.name)), page.console.command(format_args!("jobs resume {}", job.name))]))
+        section {
+            @if job.filter.get("console").is_some_and(|chosen| chosen == "marked") {
+                div.heading { h2 { "Which" } }
+                p { "Those that were marked on a page of the console." }
+            } @else {
+                div.heading { h2 { "Filter" } span.aside { "as it was when the job began" } }
+                (json("Filter", &job.filter.to_string()))
+            }
+        }
+        (commands(&the_commands(page, job)))
     }
+}
+
+fn the_commands(page: &Page<'_>, job: &Job) -> Vec<String> {
+    let show = page.console.command(format_args!("jobs show {}", job.name));
+    let resume = (!job.is_done).then(|| page.console.command(format_args!("jobs resume {}", job.name)));
+    [show].into_iter().chain(resume).collect()
 }
 
 pub(super) async fn resume(seen: Seen, Path(name): Path<String>) -> Response {

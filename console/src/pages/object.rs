@@ -15,7 +15,7 @@ use super::objects::{named, place};
 use super::{Seen, sentence};
 use crate::console::Console;
 use crate::data::objects::{self, Object};
-use crate::view::format::{bytes, count, words};
+use crate::view::format::{bytes, count, counted, words};
 use crate::view::layout::BASE;
 use crate::view::parts::{clock, commands, copy, day_clock, event_state, foreign, json, large, say, visible, whole};
 use crate::view::{Page, Place};
@@ -97,17 +97,19 @@ fn content(page: &Page<'_>, category: Category, object: &Object, events: &[Entry
         div.heading { h1 { bdi { (crate::view::format::short(&object.id)) } } (large(object.status())) (page.freshness()) }
         p { (whole(&object.id, "the object's id")) }
         @if let Some(error) = object.text("error") { (say("bad", "failed", &sentence(error), &html! {})) }
+        (notice(events))
         div.detail {
             div {
                 @if let Some(kept) = kept {
                     @if !kept.text.is_empty() { section { div.heading { h2 { "Text" } } (foreign("Text", &kept.text)) } }
                     section { div.heading { h2 { "JSON" } span.aside { "as it is kept" } } (json("JSON", &kept.whole)) }
                 }
+                (waits_for(category, object))
                 (summary(object))
                 (its_events(events))
             }
             aside aria-label="Facts and artifacts" {
-                section { div.heading { h2 { "Now" } } dl.list { (details(object)) } }
+                section { div.heading { h2 { "Now" } } dl.list { (details(object, kept.is_none())) } }
                 @if let Some(kept) = kept { (usage(kept)) }
                 (artifact_list(page.console, &object.artifacts()))
                 (context(object))
@@ -117,8 +119,63 @@ fn content(page: &Page<'_>, category: Category, object: &Object, events: &[Entry
     }
 }
 
-/// Counts and times of an object, as rows of a list.
-pub(crate) fn details(object: &Object) -> Markup {
+/// What an agent's session waits for, and how it is given.
+fn waits_for(category: Category, object: &Object) -> Markup {
+    let actions = object.summary("required_actions").and_then(Value::as_array).filter(|actions| !actions.is_empty());
+    let Some(actions) = actions.filter(|_| category == Category::Agent) else { return html! {} };
+    let text = |action: &Value, name: &str| visible(action.get(name).and_then(Value::as_str).unwrap_or_default());
+    html! {
+        section {
+            div.heading { h2 { "Waits for" } span.aside { (counted(actions.len() as u64, "action")) } }
+            div.scroll { table.stack {
+                caption.unseen { "What the session waits for" }
+                thead { tr { th scope="col" { "Action" } th scope="col" { "Name" } th scope="col" { "Call" } th scope="col" { "Arguments" } } }
+                tbody { @for action in actions { tr {
+                    th scope="row" { code { bdi { (text(action, "type")) } } }
+                    td.end { bdi { (text(action, "name")) } }
+                    td.full { code { bdi { (text(action, "call_id")) } } }
+                    td.full { code { bdi { @if let Some(arguments) = action.get("arguments") { (visible(&arguments.to_string()).chars().take(300).collect::<String>()) } } } }
+                } } }
+            } }
+            p.note { "The session goes on when a program of yours sends " code { "agent.session.input.tool_result" } " with the call's id. The outcome has all of this." }
+        }
+    }
+}
+
+/// What happened by a safety notice, and what to do.
+fn notice(events: &[Entry]) -> Markup {
+    let Some(event) = events.first().filter(|event| event.category == Category::Safety.as_str()) else {
+        return html! {};
+    };
+    let (class, lead, next) = match event.event_type.as_str() {
+        "safety.alert.created" | "safety.org_alert.created" => (
+            "bad",
+            "A model may have sent, read or deleted the wrong data.",
+            "Stop the agent or job, and check what its tools did.",
+        ),
+        "safety.warning_issued" => (
+            "warn",
+            "OpenAI warns about one of your users.",
+            "Find the user by the identifier, and stop their requests.",
+        ),
+        "safety.deactivation_issued" => (
+            "bad",
+            "OpenAI deactivates one of your users.",
+            "Find the user by the identifier, and take their access away.",
+        ),
+        "safety_identifier.blocked" => (
+            "warn",
+            "OpenAI blocked a request of one of your users.",
+            "Find the user by the identifier, and check their requests.",
+        ),
+        _ => ("warn", "This notice is of a new type.", "Look the type up in OpenAI's documentation."),
+    };
+    let icon = if class == "bad" { "failed" } else { "wait" };
+    say(class, icon, lead, &html! { p { (next) } })
+}
+
+/// Times of an object and, `with_counts`, its counts, as rows of a list.
+pub(crate) fn details(object: &Object, with_counts: bool) -> Markup {
     let counts = object.job.get("counts").and_then(Value::as_object);
     let mut counts: Vec<_> =
         counts.into_iter().flatten().filter_map(|(name, count)| Some((name, count.as_u64()?))).collect();
@@ -127,7 +184,7 @@ pub(crate) fn details(object: &Object) -> Markup {
     let mut times: Vec<_> = times.into_iter().flatten().filter_map(|(name, at)| Some((at.as_i64()?, name))).collect();
     times.sort();
     html! {
-        @for (name, number) in counts { dt { (words(name)) } dd { (count(number)) } }
+        @for (name, number) in counts.into_iter().filter(|_| with_counts) { dt { (words(name)) } dd { (count(number)) } }
         @for (at, name) in times { dt { (words(name)) } dd { (day_clock(Timestamp::from_seconds(at))) } }
         @if let Some(model) = object.summary_text("model") { dt { "model" } dd { bdi { (visible(model)) } } }
         @if let Some(as_of) = object.as_of() { dt { "as of" } dd { (clock(as_of)) } }

@@ -7,17 +7,16 @@ use hooks_webhook::Category;
 use maud::{Markup, html};
 
 use super::batches::older;
+use super::expectations::{expectation_due, expectation_state};
 use super::overview::EXPECTED;
 use super::{Seen, head};
 use crate::data::filter::before;
 use crate::data::objects::{self, Object, ObjectPage};
 use crate::data::setup;
 use crate::http::gate::Posted;
-use crate::view::format::{bytes, count, counted, words};
+use crate::view::format::{bytes, count, counted};
 use crate::view::layout::BASE;
-use crate::view::parts::{
-    aged, ago, commands, empty, event_state, id_link, kind, labelled, state, unreadable, visible,
-};
+use crate::view::parts::{aged, commands, empty, event_state, id_link, labelled, state, unreadable, visible};
 use crate::view::{Page, Place};
 use crate::{Failure, Result};
 use hooks_operate::models::{Alias, shutdown_date};
@@ -102,15 +101,15 @@ fn content(
                     thead { tr { th scope="col" { "Object" } th scope="col" { "State" } th scope="col" { "Due" } } }
                     tbody { @for (object, due) in expected { tr {
                         th scope="row" { (id_link(&address(category, &object.id), &object.id)) }
-                        td.end { (labelled(kind(object.status()), object.status())) }
-                        td data-label="due" { (ago(*due)) }
+                        td.end { (expectation_state(object, *due)) }
+                        td data-label="due" { (expectation_due(*due)) }
                     } } }
                 } }
             },
             Ok(_) => {},
         }
         section {
-            div.heading { h2 { "Known to the ledger" } span.aside { "newest event first, 35 days" } }
+            div.heading { h2 { "Known to the ledger" } span.aside { "newest event first" } }
             @match found {
                 Err(failure) => (unreadable("The list", failure)),
                 Ok(found) if found.objects.is_empty() => (empty("Nothing here yet", &html! { p.quiet { (none) } })),
@@ -202,7 +201,7 @@ fn cells(category: Category, object: &Object) -> (String, String) {
         Category::Safety => (text("entity_identifier"), text("reason")),
         Category::File => {
             let size = object.summary("bytes").and_then(serde_json::Value::as_u64).map(bytes).unwrap_or_default();
-            (text("filename"), format!("{} {size}", words(text("purpose"))))
+            (text("filename"), format!("{}, {size}", text("purpose")))
         }
         Category::Batch | Category::Archive => (String::new(), object.status().to_owned()),
     }

@@ -213,7 +213,8 @@ fn todos(parts: &Parts) -> Vec<Todo> {
         let late = expected.iter().filter(|(.., due)| due.0 < now_millis()).count();
         if late > 0 {
             let lead = format!("{} overdue.", counted(late as u64, "expectation"));
-            add(true, lead, "They should have ended by now.".to_owned(), "/expectations", "Look");
+            let text = if late == 1 { "It should have ended by now." } else { "They should have ended by now." };
+            add(true, lead, text.to_owned(), "/expectations", "Look");
         }
     }
     if let Ok((raised, _)) = &parts.alarms

@@ -163,7 +163,7 @@ impl Page<'_> {
     pub(crate) fn freshness(&self) -> Markup {
         html! {
             span.end.line.small.quiet {
-                span { "read at " (super::parts::clock(hooks_operate::timestamp::Timestamp::now())) " " span data-zone { "UTC" } }
+                span data-fresh { "read at " (super::parts::clock(hooks_operate::timestamp::Timestamp::now())) " " span data-zone { "UTC" } }
                 a.button href=(self.address) { "Refresh" }
             }
         }
@@ -183,7 +183,7 @@ pub(crate) fn bare(title: &str, content: &Markup) -> Markup {
                 link rel="icon" href="data:,";
                 link rel="stylesheet" href=(assets::css().path);
             }
-            body { (sprite()) main #main { (content) } }
+            body.bare { (sprite()) main #main { p.quiet { "openai-webhooks, the console" } (content) } }
         }
     }
 }

@@ -13,11 +13,10 @@ pub(crate) const MAX_TEXT: usize = 64 * 1024;
 pub(crate) fn kind(state: &str) -> &'static str {
     match state {
         "completed" | "succeeded" | "done" | "processed" | "accepted" | "recorded" | "referred" | "met" | "enabled"
-        | "idle" | "Confirmed" | "OK" | "running" | "finished" => "done",
+        | "idle" | "Confirmed" | "OK" | "running" | "finished" | "ended" => "done",
         "failed" | "expired" | "error" | "ALARM" | "overdue" | "deactivation" => "failed",
-        "in_progress" | "validating" | "finalizing" | "queued" | "cancelling" | "validating_files" | "replaying" => {
-            "busy"
-        }
+        "active" | "expected" | "in_progress" | "validating" | "finalizing" | "queued" | "cancelling"
+        | "validating_files" | "replaying" => "busy",
         "retrying" => "retry",
         "paused" | "disabled" => "paused",
         "not_found" | "cancelled" | "unknown" | "rejected" | "stopped" => "gone",

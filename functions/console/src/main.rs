@@ -7,7 +7,7 @@
 //! | its alias `operator` | whoever IAM lets invoke the alias | gives a link by which somebody may look and act |
 //!
 //! Which of them it is says the ARN that was invoked, never what the event holds: so no HTTP request becomes a link, and no
-//! permission for one alias is good for the other.
+//! permission for one alias is good for the other. Who it is says STS, by a proof in the event.
 
 mod gateway;
 
@@ -25,18 +25,20 @@ async fn main() -> Result<(), Error> {
 
 async fn handle(console: &Deployed, event: LambdaEvent<Box<RawValue>>) -> Result<Box<RawValue>, Diagnostic> {
     let payload = event.payload.get();
-    match alias(&event.context.invoked_function_arn) {
+    let arn = &event.context.invoked_function_arn;
+    match alias(arn) {
         None => Ok(json(&gateway::answer(console, payload).await)?),
-        Some("viewer") => invite(console, Role::Viewer, payload).await,
-        Some("operator") => invite(console, Role::Operator, payload).await,
+        Some("viewer") => invite(console, Role::Viewer, arn, payload).await,
+        Some("operator") => invite(console, Role::Operator, arn, payload).await,
         Some(_) => Err(failure("WrongAlias", "invoke the alias viewer or operator, or nothing but the function")),
     }
 }
 
-async fn invite(console: &Deployed, role: Role, payload: &str) -> Result<Box<RawValue>, Diagnostic> {
-    let invitation: Invitation = serde_json::from_str(payload)
-        .map_err(|_| failure("UnusableEvent", "the event of this alias is {\"who\": \"NAME\"}"))?;
-    let link = console.invite(role, invitation).await.map_err(|error| failure("NoLink", &error.to_string()))?;
+async fn invite(console: &Deployed, role: Role, arn: &str, payload: &str) -> Result<Box<RawValue>, Diagnostic> {
+    let invitation: Invitation = serde_json::from_str(payload).map_err(|_| {
+        failure("UnusableEvent", "the event of this alias has a proof of who asks: see `console --deployed`")
+    })?;
+    let link = console.invite(role, arn, invitation).await.map_err(|error| failure("NoLink", &error.to_string()))?;
     json(&link)
 }
 

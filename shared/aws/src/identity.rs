@@ -18,7 +18,7 @@ use crate::cause::chain;
 use crate::config::Config;
 use crate::http::Http;
 
-const FORM: &str = "application/x-www-form-urlencoded";
+pub(crate) const FORM: &str = "application/x-www-form-urlencoded";
 
 /// Time for which the token is good, in seconds: it is exchanged at once.
 const LIFETIME: u32 = 300;
@@ -56,13 +56,12 @@ impl WebIdentity {
     /// STS in the region of `config`: its global endpoint gives no such tokens.
     #[must_use]
     pub fn new(config: &Config) -> Self {
-        let region = config.region().to_owned();
-        let suffix = if region.starts_with("cn-") { ".cn" } else { "" };
-        let of_region = || format!("https://sts.{region}.amazonaws.com{suffix}/").parse().ok();
-        let mut parts = config.endpoint().or_else(of_region).unwrap_or_default().into_parts();
-        parts.path_and_query = Some(PathAndQuery::from_static("/"));
-        let endpoint = Uri::from_parts(parts).unwrap_or_default();
-        Self { http: config.http().clone(), endpoint, region, credentials: config.credentials().clone() }
+        Self {
+            http: config.http().clone(),
+            endpoint: sts(config),
+            region: config.region().to_owned(),
+            credentials: config.credentials().clone(),
+        }
     }
 
     /// A JSON Web Token, signed by STS, that names the caller's role. `audience` is a URL.
@@ -111,12 +110,24 @@ impl WebIdentity {
     }
 }
 
+/// Address of STS in the region.
+pub(crate) fn sts(config: &Config) -> Uri {
+    let region = config.region();
+    let suffix = if region.starts_with("cn-") { ".cn" } else { "" };
+    let of_region = || format!("https://sts.{region}.amazonaws.com{suffix}/").parse().ok();
+    let mut parts = config.endpoint().or_else(of_region).unwrap_or_default().into_parts();
+    parts.path_and_query = Some(PathAndQuery::from_static("/"));
+    Uri::from_parts(parts).unwrap_or_default()
+}
+
+/// The text of an element of STS's answer.
+pub(crate) fn between(answer: &str, name: &str) -> Option<String> {
+    let (_, rest) = answer.split_once(&format!("<{name}>"))?;
+    Some(rest.split_once(&format!("</{name}>"))?.0.to_owned())
+}
+
 fn read(status: u16, answer: &str) -> Result<String, WebIdentityError> {
-    let between = |name: &str| {
-        let (_, rest) = answer.split_once(&format!("<{name}>"))?;
-        Some(rest.split_once(&format!("</{name}>"))?.0.to_owned())
-    };
-    match (status, between("WebIdentityToken"), between("Code")) {
+    match (status, between(answer, "WebIdentityToken"), between(answer, "Code")) {
         (200, Some(token), _) if !token.is_empty() => Ok(token),
         (_, _, Some(code)) if code == DISABLED => Err(WebIdentityError::Disabled),
         (400..=499, _, Some(code)) if !code.contains("Throttl") => Err(WebIdentityError::Refused(code)),

@@ -17,6 +17,7 @@
 //! | [`alerts`] | DynamoDB, SNS | alerts of one kind, grouped |
 //! | [`functions`] | Lambda | invocations of other functions |
 //! | [`identity`] | STS | proof for OpenAI of who a function is |
+//! | [`caller`] | STS | proof for a function of who invokes it |
 //! | [`parameters`] | Systems Manager | settings that outlive a deployment |
 
 mod cause;
@@ -28,6 +29,7 @@ mod http;
 
 pub mod alerts;
 pub mod artifacts;
+pub mod caller;
 pub mod functions;
 pub mod identity;
 pub mod ledger;

@@ -165,7 +165,8 @@ mod tests {
         ];
         let outputs = outputs.map(|(name, value)| (name.to_owned(), value.to_owned())).into();
         let parameters = [(ADDITIONAL.to_owned(), additional.to_owned())].into();
-        Stack { name: "s".to_owned(), status: String::new(), parameters, outputs }.endpoints()
+        let (id, name, status) = (String::new(), "s".to_owned(), String::new());
+        Stack { id, name, status, parameters, outputs }.endpoints()
     }
 
     #[test]

@@ -11,6 +11,8 @@ use crate::error::{OperateError, Result, call_failed};
 /// A stack.
 #[derive(Clone, Debug)]
 pub struct Stack {
+    /// ARN.
+    pub id: String,
     /// Name.
     pub name: String,
     /// CloudFormation's status, such as `UPDATE_COMPLETE`.
@@ -43,6 +45,18 @@ impl Stack {
         }
     }
 
+    /// ARN of an alias of a function of this stack; `None` if the stack's own ARN has no region and account.
+    #[must_use]
+    pub fn alias_arn(&self, function: &str, alias: &str) -> Option<String> {
+        let mut parts = self.id.split(':');
+        let (Some("arn"), Some(partition), Some(_), Some(region), Some(account)) =
+            (parts.next(), parts.next(), parts.next(), parts.next(), parts.next())
+        else {
+            return None;
+        };
+        Some(format!("arn:{partition}:lambda:{region}:{account}:function:{function}:{alias}"))
+    }
+
     /// An output.
     pub fn output(&self, name: &str) -> Result<&str> {
         self.outputs.get(name).map(String::as_str).ok_or_else(|| {
@@ -57,6 +71,7 @@ impl From<aws_sdk_cloudformation::types::Stack> for Stack {
         let parameters = found.parameters.unwrap_or_default().into_iter();
         let outputs = found.outputs.unwrap_or_default().into_iter();
         Self {
+            id: found.stack_id.unwrap_or_default(),
             name: found.stack_name.unwrap_or_default(),
             status: found.stack_status.map(|status| status.as_str().to_owned()).unwrap_or_default(),
             parameters: parameters.filter_map(|one| Some((one.parameter_key?, one.parameter_value?))).collect(),

@@ -8,14 +8,14 @@ use hooks_operate::timestamp::Timestamp;
 use maud::{Markup, html};
 use serde_json::Value;
 
-use super::{PLACE, act, address, number, state};
+use super::{PLACE, act, address, number};
 use crate::data::calls::{self as data, Detail, Found, length};
 use crate::pages::object::artifact_list;
 use crate::pages::{Seen, objects};
 use crate::view::Page;
 use crate::view::format::{count, short, span, words};
 use crate::view::layout::BASE;
-use crate::view::parts::{clock, commands, day_clock, exact, labelled, say, unreadable, visible, whole};
+use crate::view::parts::{clock, commands, day_clock, exact, labelled, large, say, unreadable, visible, whole};
 use crate::{Failure, Result};
 use hooks_webhook::Category;
 
@@ -66,7 +66,7 @@ async fn content(page: &Page<'_>, seen: &Seen, detail: &Detail, told: &Markup) -
         nav.path aria-label="Path" { a href={ (BASE) "/calls" } { "Calls" } " / " bdi { (short(&record.id)) } }
         div.heading {
             h1 { @if record.facts.contains_key("from") { (number(record, "from")) " to " (number(record, "to")) } @else { "A session of a browser" } }
-            (state(record))
+            (large(record.state.as_str()))
             span.end.line { (page.freshness()) }
         }
         p { (whole(&record.id, "the call's id")) }
