@@ -2,7 +2,6 @@
 
 use axum::Json;
 use axum::extract::Path;
-use axum::extract::rejection::JsonRejection;
 use futures::FutureExt as _;
 use hooks_operate::alerts::{filter, is_endpoint};
 use hooks_operate::models::{Alias, shutdown_date};
@@ -12,6 +11,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::ListPage;
+use super::body::{Body, Word, read};
 use crate::Failure;
 use crate::console::{App, Console};
 use crate::data::setup;
@@ -87,9 +87,9 @@ pub(crate) struct RolledBack {
 pub(crate) async fn roll_back(
     seen: Seen,
     Path(alias): Path<String>,
-    body: Result<Json<Rollback>, JsonRejection>,
+    body: Body<Rollback>,
 ) -> Result<Json<RolledBack>, Problem> {
-    let Json(Rollback { version }) = super::json(body)?;
+    let Rollback { version } = read(body)?;
     let model = setup::roll_back(&seen.app.console, &alias, version, &seen.caller.name).await?;
     Ok(Json(RolledBack { alias, model }))
 }
@@ -145,12 +145,8 @@ pub(crate) struct Tested {
     (status = 200, description = "What was answered", body = Tested),
     Problem,
 ))]
-pub(crate) async fn test(
-    seen: Seen,
-    Path(id): Path<String>,
-    body: Result<Json<Sample>, JsonRejection>,
-) -> Result<Json<Tested>, Problem> {
-    let Json(Sample { event_type }) = super::json(body)?;
+pub(crate) async fn test(seen: Seen, Path(id): Path<String>, body: Body<Sample>) -> Result<Json<Tested>, Problem> {
+    let Sample { event_type } = read(body)?;
     if event_type.chars().count() > MAX_TYPE {
         let detail = format!("A type has at most {MAX_TYPE} characters.");
         return Err(Problem::bad_request("unusable_type", detail));
@@ -178,7 +174,8 @@ pub(crate) struct NewSubscription {
     endpoint: String,
     /// `info`, `warning`, `critical`; all without it.
     #[serde(default)]
-    severities: Vec<Severity>,
+    #[schema(value_type = Vec<Severity>)]
+    severities: Vec<Word<Severity>>,
     /// Categories; all without it.
     #[serde(default)]
     categories: Vec<String>,
@@ -218,16 +215,13 @@ pub(crate) struct Subscribed {
     (status = 200, description = "The subscription", body = Subscribed),
     Problem,
 ))]
-pub(crate) async fn subscribe(
-    seen: Seen,
-    body: Result<Json<NewSubscription>, JsonRejection>,
-) -> Result<Json<Subscribed>, Problem> {
-    let Json(NewSubscription { endpoint, severities, categories }) = super::json(body)?;
+pub(crate) async fn subscribe(seen: Seen, body: Body<NewSubscription>) -> Result<Json<Subscribed>, Problem> {
+    let NewSubscription { endpoint, severities, categories } = read(body)?;
     if !is_endpoint(&endpoint) || categories.iter().any(|one| one.parse::<Category>().is_err()) {
         let detail = "The endpoint is an e-mail address or an https URL, and the categories are known ones.";
         return Err(Problem::bad_request("no_endpoint", detail));
     }
-    let severities: Vec<_> = severities.into_iter().map(Severity::as_str).collect();
+    let severities: Vec<_> = severities.iter().map(|Word(severity)| severity.as_str()).collect();
     let categories: Vec<_> = categories.iter().map(String::as_str).collect();
     let filter = filter(&severities, &categories);
     let confirmed = setup::topic(&seen.app.console)?.subscribe(&endpoint, filter.as_deref()).await?;
@@ -238,7 +232,8 @@ pub(crate) async fn subscribe(
 #[derive(Deserialize, ToSchema)]
 pub(crate) struct AlertTest {
     /// Severity.
-    severity: Severity,
+    #[schema(value_type = Severity)]
+    severity: Word<Severity>,
 }
 
 /// Send a test alert
@@ -246,11 +241,8 @@ pub(crate) struct AlertTest {
     (status = 204, description = "It is sent to the topic"),
     Problem,
 ))]
-pub(crate) async fn test_alert(
-    seen: Seen,
-    body: Result<Json<AlertTest>, JsonRejection>,
-) -> Result<axum::http::StatusCode, Problem> {
-    let Json(AlertTest { severity }) = super::json(body)?;
+pub(crate) async fn test_alert(seen: Seen, body: Body<AlertTest>) -> Result<axum::http::StatusCode, Problem> {
+    let AlertTest { severity: Word(severity) } = read(body)?;
     let console = &seen.app.console;
     setup::topic(console)?.test(&console.stack.name, severity.as_str()).await?;
     Ok(axum::http::StatusCode::NO_CONTENT)
