@@ -1,4 +1,4 @@
-"""`calls list`, `show`, `follow`, `say`, `update`, `hangup`, `transfer`: live calls from the command line."""
+"""Live calls from the command line: every command of `calls` but those of the policy."""
 
 import json
 from collections.abc import Callable
@@ -25,6 +25,16 @@ CHANGES: dict[str, Json] = {
     "realtime": {"instructions": "Be brief."},
 }
 
+CONTROLS = {
+    "mute": "session.input_audio.mute",
+    "unmute": "session.input_audio.unmute",
+    "commit-audio": "input_audio_buffer.commit",
+    "clear-audio": "input_audio_buffer.clear",
+    "cancel": "response.cancel",
+}
+"""What `calls control` asks for, each with the client event that OpenAI gets."""
+CONTROLS_OF = {"live": {"mute", "unmute"}, "realtime": {"commit-audio", "clear-audio", "cancel"}}
+
 Ring = Callable[..., str]
 
 
@@ -38,8 +48,8 @@ def cli(stack: Stack, openai: StandIn) -> Cli:
 def ring(stack: Stack, openai: StandIn, cli: Cli) -> Ring:
     """Accepts a call under supervision, and answers its id once its supervisor is attached."""
 
-    def ring(api: str, *script: Json | str, **plan: Any) -> str:
-        accept = {"session": SESSIONS[api], "supervise": {}}
+    def ring(api: str, *script: Json | str, session: Json | None = None, **plan: Any) -> str:
+        accept = {"session": SESSIONS[api] | (session or {}), "supervise": {}}
         stack.set_call_policy(json.dumps({"answer_as": api, "default": {"accept": accept}}))
         plan = {"audio": False, "script": [{"await": "attach"}, *script], **plan}
         call = openai.call_in(events=[EVENTS[api]], plan=plan)["call"]
@@ -119,6 +129,99 @@ def test_a_call_is_watched_and_steered_until_it_is_hung_up(openai: StandIn, cli:
 
 
 @pytest.mark.parametrize("api", BOTH)
+def test_each_control_is_confirmed_in_its_api_and_refused_in_the_other(
+    openai: StandIn, cli: Cli, ring: Ring, api: str
+) -> None:
+    # Nobody but `commit-audio` ends the caller's turn.
+    session = {"audio": {"input": {"turn_detection": None}}} if api == "realtime" else {}
+    call_id = ring(api, {"caller": "One two"}, {"model": " ".join(["word"] * 90)}, session=session)
+    if api == "realtime":
+        wait_until("the model speaks", lambda: "response.created" in openai.call(call_id)["events"])
+    for control, event in CONTROLS.items():
+        result = cli.run("calls", "control", call_id, control, "--json", USER="anna")
+        is_of_api = control in CONTROLS_OF[api]
+        answer = result.json()
+        reason = answer.pop("reason")
+        assert answer == {"id": call_id, "asked": control.replace("-", "_"), "confirmed": is_of_api}, reason
+        assert (result.code, reason is None) == ((0, True) if is_of_api else (1, False))
+        assert is_of_api or "no command" in reason
+        assert len(commands(openai, call_id, event)) == is_of_api
+    known, other = ("unmute", "cancel") if api == "live" else ("clear-audio", "mute")
+    assert cli.run("calls", "control", call_id, known).out == "Confirmed.\n"
+    assert cli.run("calls", "control", call_id, other).out.startswith("Refused: ")
+    asked = succeeded(cli.run("calls", "show", call_id, "--json"))["asked"]
+    assert [entry["kind"].replace("_", "-") for entry in asked] == [*CONTROLS, known, other]
+    assert all(entry["asked_by"] == "anna" for entry in asked[: len(CONTROLS)])
+
+
+@pytest.mark.parametrize("api", BOTH)
+def test_the_result_of_a_tool_that_people_run_is_given_once(openai: StandIn, cli: Cli, ring: Ring, api: str) -> None:
+    call_id = ring(api, {"tool": {"name": "unlisted", "call_id": "call_7", "go_on": True}})
+    wait_until("the tool waits", lambda: succeeded(cli.run("calls", "show", call_id, "--json"))["tools"])
+
+    given = cli.run("calls", "result", call_id, "call_7", '{"state": "sent"}', "--json")
+    assert succeeded(given) == {"id": call_id, "asked": "function_result", "confirmed": True, "reason": None}
+    create = "response.item.create" if api == "live" else "conversation.item.create"
+
+    def outputs() -> list[str]:
+        items = [event["item"] for event in commands(openai, call_id, create)]
+        return [item["output"] for item in items if item["type"] == "function_call_output"]
+
+    wait_until("the model has it", outputs)
+    again = cli.run("calls", "result", call_id, "call_7", "Another one", "--json")
+    assert (again.code, again.json()["confirmed"]) == (1, False)
+    assert "has a result already" in again.json()["reason"]
+    other = cli.run("calls", "result", call_id, "call_8", "sent", "--json")
+    assert (other.code, other.json()["reason"]) == (1, "there is no such call")
+    assert outputs() == ['{"state": "sent"}']
+
+
+@pytest.mark.parametrize("api", BOTH)
+def test_a_change_is_asked_of_all_live_calls(openai: StandIn, cli: Cli, ring: Ring, api: str) -> None:
+    told = "session.instructions.append" if api == "live" else "session.update"
+    change = '{"instructions": "We close in ten minutes."}'
+    listening, deaf = ring(api), ring(api, ignore=[told])
+
+    would = succeeded(cli.run("calls", "broadcast", "-", "--dry-run", "--json", stdin=change))
+    assert (would["dry_run"], set(would["calls"])) == (True, {listening, deaf})
+    assert commands(openai, listening, told) == []
+    asked = cli.run("calls", "broadcast", "-", "--yes", "--json", stdin=change, USER="anna")
+    answers = {answer["id"]: answer["answer"] for answer in asked.json()["calls"]}
+    assert (asked.code, asked.json()["dry_run"], answers[listening]) == (1, False, "confirmed")
+    assert answers[deaf].startswith("refused: ")
+    assert "We close in ten minutes." in json.dumps(commands(openai, listening, told))
+    (entry,) = succeeded(cli.run("calls", "show", listening, "--json"))["asked"]
+    assert (entry["kind"], entry["asked_by"], entry["confirmed"]) == ("update", "anna", True)
+
+    end(cli, deaf)
+    assert succeeded(cli.run("calls", "broadcast", "-", "--yes", "--json", stdin=change)) == {
+        "dry_run": False,
+        "calls": [{"id": listening, "answer": "confirmed"}],
+    }
+    end(cli, listening)
+    assert succeeded(cli.run("calls", "broadcast", "-", "--yes", "--json", stdin=change))["calls"] == []
+    assert cli.run("calls", "broadcast", "-", "--yes", stdin=change).out == "There is no live call.\n"
+
+
+@pytest.mark.parametrize("api", BOTH)
+def test_nothing_can_be_asked_of_a_call_that_has_ended_or_is_unknown(cli: Cli, ring: Ring, api: str) -> None:
+    ended, unknown = ring(api), "live_unknown" if api == "live" else "rtc_unknown"
+    end(cli, ended)
+    for call_id, why in ((ended, "has ended"), (unknown, "supervises no call")):
+        for command, *more in [*(["control", control] for control in CONTROLS), ["result", "call_7", "sent"]]:
+            refused = cli.run("calls", command, call_id, *more, "--json")
+            assert (refused.code, refused.out) == (1, ""), (command, more)
+            assert why in refused.error()["error"], (command, more)
+
+
+def end(cli: Cli, call_id: str) -> None:
+    """Hang up, and wait until everything about the call is written."""
+    succeeded(cli.run("calls", "hangup", call_id, "--yes", "--json"))
+    state = lambda: succeeded(cli.run("calls", "show", call_id, "--json"))["state"]  # noqa: E731
+    wait_until("the call has ended", lambda: state() == "ended", timeout=60)
+
+
+@pytest.mark.parametrize("api", BOTH)
 def test_a_caller_is_transferred(openai: StandIn, cli: Cli, ring: Ring, api: str) -> None:
     call_id = ring(api)
     bad = cli.run("calls", "transfer", call_id, "https://example.com", "--yes")
@@ -151,6 +254,9 @@ def test_a_call_that_nobody_supervises_is_named_and_can_be_hung_up(openai: Stand
         ["say", "live_1", "Hello", "--message", "--instruction"],
         ["transfer", "live_1", "tel:"],
         ["list", "--limit", "0"],
+        ["control", "live_1", "louder"],
+        ["control", "../x", "mute"],
+        ["result", "live_1", "call_7", "x" * 32_769],
     ],
 )
 def test_unusable_arguments_are_refused(arguments: list[str]) -> None:
@@ -158,5 +264,6 @@ def test_unusable_arguments_are_refused(arguments: list[str]) -> None:
 
 
 @pytest.mark.parametrize("change", ["", "[]", "{", '"text"'])
-def test_a_change_that_is_no_object_is_refused(change: str) -> None:
-    assert Cli().run("calls", "update", "live_1", "-", stdin=change).code == 2
+@pytest.mark.parametrize("command", [["update", "live_1", "-"], ["broadcast", "-", "--yes"]])
+def test_a_change_that_is_no_object_is_refused(command: list[str], change: str) -> None:
+    assert Cli().run("calls", *command, stdin=change).code == 2

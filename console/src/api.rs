@@ -2,6 +2,7 @@
 
 mod acts;
 mod batches;
+mod body;
 mod calls;
 mod dashboard;
 mod events;
@@ -12,11 +13,10 @@ mod setup;
 
 use std::sync::Arc;
 
-use axum::extract::rejection::JsonRejection;
+use axum::Router;
 use axum::http::{HeaderValue, header};
 use axum::response::IntoResponse as _;
 use axum::routing::get;
-use axum::{Json, Router};
 use serde::Serialize;
 use utoipa::openapi::OpenApi as Document;
 use utoipa::openapi::security::{Http, HttpAuthScheme, SecurityScheme};
@@ -49,11 +49,6 @@ pub(crate) struct ListPage<T> {
     /// `before` of the next page; absent on the last.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) next: Option<i64>,
-}
-
-/// The body, or why it is none.
-fn json<T>(body: Result<Json<T>, JsonRejection>) -> Result<Json<T>, Problem> {
-    body.map_err(|rejection| Problem::new(rejection.status(), "unusable_body", rejection.body_text()))
 }
 
 fn open_api() -> (Router<Arc<App>>, Document) {

@@ -4,7 +4,6 @@ use std::collections::HashSet;
 
 use axum::Json;
 use axum::extract::Path;
-use axum::extract::rejection::JsonRejection;
 use hooks_operate::event_log::Entry;
 use hooks_operate::job::{JobKind, new_name};
 use hooks_webhook::Category;
@@ -14,6 +13,7 @@ use utoipa::ToSchema;
 
 use crate::Failure;
 use crate::actions;
+use crate::api::body::{Body, read};
 use crate::data::{letters, setup};
 use crate::http::problem::Problem;
 use crate::pages::Seen;
@@ -72,11 +72,8 @@ pub(crate) struct Running {
     (status = 200, description = "What was done", body = Acted),
     Problem,
 ))]
-pub(crate) async fn replay(
-    seen: Seen,
-    body: Result<Json<ReplayRequest>, JsonRejection>,
-) -> Result<Json<Acted>, Problem> {
-    let Json(ReplayRequest { events, dry_run }) = super::json(body)?;
+pub(crate) async fn replay(seen: Seen, body: Body<ReplayRequest>) -> Result<Json<Acted>, Problem> {
+    let ReplayRequest { events, dry_run } = read(body)?;
     if events.is_empty() || events.len() > MAX_EVENTS {
         return Err(Problem::bad_request("too_many", format!("A replay has 1 to {MAX_EVENTS} events.")));
     }
@@ -111,11 +108,8 @@ async fn begin(
     (status = 200, description = "What was done", body = Acted),
     Problem,
 ))]
-pub(crate) async fn redrive(
-    seen: Seen,
-    body: Result<Json<LettersRequest>, JsonRejection>,
-) -> Result<Json<Acted>, Problem> {
-    act(&seen, DlqAction::Redrive, super::json(body)?.0).await
+pub(crate) async fn redrive(seen: Seen, body: Body<LettersRequest>) -> Result<Json<Acted>, Problem> {
+    act(&seen, DlqAction::Redrive, read(body)?).await
 }
 
 /// Delete dead letters
@@ -123,11 +117,8 @@ pub(crate) async fn redrive(
     (status = 200, description = "What was done", body = Acted),
     Problem,
 ))]
-pub(crate) async fn purge(
-    seen: Seen,
-    body: Result<Json<LettersRequest>, JsonRejection>,
-) -> Result<Json<Acted>, Problem> {
-    act(&seen, DlqAction::Purge, super::json(body)?.0).await
+pub(crate) async fn purge(seen: Seen, body: Body<LettersRequest>) -> Result<Json<Acted>, Problem> {
+    act(&seen, DlqAction::Purge, read(body)?).await
 }
 
 async fn act(seen: &Seen, action: DlqAction, request: LettersRequest) -> Result<Json<Acted>, Problem> {
@@ -162,9 +153,9 @@ async fn act(seen: &Seen, action: DlqAction, request: LettersRequest) -> Result<
 pub(crate) async fn consumer(
     seen: Seen,
     Path(name): Path<String>,
-    body: Result<Json<Running>, JsonRejection>,
+    body: Body<Running>,
 ) -> Result<Json<Running>, Problem> {
-    let Json(Running { running }) = super::json(body)?;
+    let Running { running } = read(body)?;
     let category: Category = name.parse().map_err(|_| Problem::not_found("such category"))?;
     setup::set_running(&seen.app.console, category, running).await?;
     Ok(Json(Running { running }))

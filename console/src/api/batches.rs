@@ -4,7 +4,6 @@ use std::collections::BTreeMap;
 
 use axum::Json;
 use axum::extract::Path;
-use axum::extract::rejection::JsonRejection;
 use axum::http::StatusCode;
 use hooks_openai::Batch;
 use hooks_webhook::Category;
@@ -13,6 +12,7 @@ use serde_json::{Map, Value};
 use utoipa::ToSchema;
 
 use super::ListPage;
+use super::body::{Body, read};
 use crate::Failure;
 use crate::console::Console;
 use crate::data::batches::{self, BatchView};
@@ -64,11 +64,8 @@ pub(crate) async fn one(seen: Seen, Path(id): Path<String>) -> Result<Json<Batch
     (status = 201, description = "The batch", body = BatchView),
     Problem,
 ))]
-pub(crate) async fn submit(
-    seen: Seen,
-    body: Result<Json<NewBatch>, JsonRejection>,
-) -> Result<(StatusCode, Json<BatchView>), Problem> {
-    let Json(NewBatch { requests, metadata }) = super::json(body)?;
+pub(crate) async fn submit(seen: Seen, body: Body<NewBatch>) -> Result<(StatusCode, Json<BatchView>), Problem> {
+    let NewBatch { requests, metadata } = read(body)?;
     let content = requests.into_iter().map(|request| Value::Object(request).to_string() + "\n").collect::<String>();
     let lines = metadata.iter().map(|(name, value)| format!("{name}={value}")).collect::<Vec<_>>().join("\n");
     let metadata = submission::metadata(&lines)?;
@@ -131,9 +128,9 @@ pub(crate) struct Retried {
 pub(crate) async fn retry(
     seen: Seen,
     Path(id): Path<String>,
-    body: Result<Json<RetryRequest>, JsonRejection>,
+    body: Body<RetryRequest>,
 ) -> Result<Json<Retried>, Problem> {
-    let Json(RetryRequest { only, dry_run }) = super::json(body)?;
+    let RetryRequest { only, dry_run } = read(body)?;
     let console = &seen.app.console;
     let plan = retries::plan(console, &id, only.clone()).await?.plan;
     let batch = if dry_run || plan.retried == 0 { None } else { Some(retries::submit(console, &id, only).await?) };

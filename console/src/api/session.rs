@@ -3,11 +3,11 @@
 use std::sync::Arc;
 
 use axum::extract::State;
-use axum::extract::rejection::JsonRejection;
 use axum::{Extension, Json};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
+use super::body::{Body, read};
 use crate::console::App;
 use crate::http::gate::{Source, admit, unknown_link};
 use crate::http::problem::Problem;
@@ -40,10 +40,10 @@ pub(crate) struct Session {
 pub(crate) async fn sign_in(
     State(app): State<Arc<App>>,
     Extension(Source(source)): Extension<Source>,
-    body: Result<Json<SignIn>, JsonRejection>,
+    body: Body<SignIn>,
 ) -> Result<Json<Session>, Problem> {
     admit(&app, Effort::SignIn, &source).await?;
-    let Json(SignIn { link }) = super::json(body)?;
+    let SignIn { link } = read(body)?;
     let opened = app.door.open(&link).await.map_err(Problem::from)?.ok_or_else(|| unknown_link(&app, &source))?;
     let caller = Caller { source, ..opened.caller };
     app.audit("signed in by link", &caller, "/api/session");

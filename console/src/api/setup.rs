@@ -4,7 +4,6 @@ use std::borrow::Cow;
 
 use axum::Json;
 use axum::extract::Path;
-use axum::extract::rejection::JsonRejection;
 use futures::FutureExt as _;
 use hooks_aws::outcomes::Severity;
 use hooks_operate::alerts::{filter, is_endpoint};
@@ -17,6 +16,7 @@ use utoipa::openapi::RefOr;
 use utoipa::openapi::schema::{ObjectBuilder, Schema, Type};
 
 use super::ListPage;
+use super::body::{Body, read};
 use crate::Failure;
 use crate::console::{App, Console};
 use crate::data::setup;
@@ -92,9 +92,9 @@ pub(crate) struct RolledBack {
 pub(crate) async fn roll_back(
     seen: Seen,
     Path(alias): Path<String>,
-    body: Result<Json<Rollback>, JsonRejection>,
+    body: Body<Rollback>,
 ) -> Result<Json<RolledBack>, Problem> {
-    let Json(Rollback { version }) = super::json(body)?;
+    let Rollback { version } = read(body)?;
     let model = setup::roll_back(&seen.app.console, &alias, version, &seen.caller.name).await?;
     Ok(Json(RolledBack { alias, model }))
 }
@@ -150,12 +150,8 @@ pub(crate) struct Tested {
     (status = 200, description = "What was answered", body = Tested),
     Problem,
 ))]
-pub(crate) async fn test(
-    seen: Seen,
-    Path(id): Path<String>,
-    body: Result<Json<Sample>, JsonRejection>,
-) -> Result<Json<Tested>, Problem> {
-    let Json(Sample { event_type }) = super::json(body)?;
+pub(crate) async fn test(seen: Seen, Path(id): Path<String>, body: Body<Sample>) -> Result<Json<Tested>, Problem> {
+    let Sample { event_type } = read(body)?;
     if event_type.chars().count() > MAX_TYPE {
         let detail = format!("A type has at most {MAX_TYPE} characters.");
         return Err(Problem::bad_request("unusable_type", detail));
@@ -229,11 +225,8 @@ pub(crate) struct Subscribed {
     (status = 200, description = "The subscription", body = Subscribed),
     Problem,
 ))]
-pub(crate) async fn subscribe(
-    seen: Seen,
-    body: Result<Json<NewSubscription>, JsonRejection>,
-) -> Result<Json<Subscribed>, Problem> {
-    let Json(NewSubscription { endpoint, severities, categories }) = super::json(body)?;
+pub(crate) async fn subscribe(seen: Seen, body: Body<NewSubscription>) -> Result<Json<Subscribed>, Problem> {
+    let NewSubscription { endpoint, severities, categories } = read(body)?;
     let categories = categories.iter().map(|one| one.parse::<Category>()).collect::<Result<Vec<_>, _>>();
     let (true, Ok(categories)) = (is_endpoint(&endpoint), categories) else {
         let detail = "The endpoint is an e-mail address or an https URL, and the categories are known ones.";
@@ -257,13 +250,10 @@ pub(crate) struct AlertTest {
     (status = 204, description = "It is sent to the topic"),
     Problem,
 ))]
-pub(crate) async fn test_alert(
-    seen: Seen,
-    body: Result<Json<AlertTest>, JsonRejection>,
-) -> Result<axum::http::StatusCode, Problem> {
-    let Json(AlertTest { severity }) = super::json(body)?;
+pub(crate) async fn test_alert(seen: Seen, body: Body<AlertTest>) -> Result<axum::http::StatusCode, Problem> {
+    let AlertTest { severity: SeverityName(severity) } = read(body)?;
     let console = &seen.app.console;
-    setup::topic(console)?.test(&console.stack.name, severity.0).await?;
+    setup::topic(console)?.test(&console.stack.name, severity).await?;
     Ok(axum::http::StatusCode::NO_CONTENT)
 }
 

@@ -77,6 +77,10 @@ const REFUSAL_WINDOW: Duration = Duration::from_millis(500);
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
 const LONGEST_PAUSE: Duration = Duration::from_secs(2);
 
+/// How long a connection lasts at least after which the next one is opened without a pause. What breaks one may come again:
+/// Live repeats the last events to a late connection.
+const STABLE: Duration = Duration::from_secs(5);
+
 /// The limits of events that are kept while a command waits for its confirmation.
 const MAX_KEPT: usize = 1024;
 const MAX_KEPT_BYTES: usize = 8 * 1024 * 1024;
@@ -112,7 +116,10 @@ pub struct Sideband {
     before_the_gap: HashSet<String>,
     heard_at: Instant,
     pinged_at: Instant,
+    opened_at: Instant,
     lost_at: Option<Instant>,
+    /// How many connections in a row were lost before they were [`STABLE`].
+    short_lived: u32,
     has_closed: bool,
 }
 
@@ -167,7 +174,9 @@ impl Sideband {
             before_the_gap: HashSet::new(),
             heard_at: now,
             pinged_at: now,
+            opened_at: now,
             lost_at: None,
+            short_lived: 0,
             has_closed: false,
         }
     }
@@ -260,6 +269,7 @@ impl Sideband {
     }
 
     /// Opens another connection to the session, after growing pauses until the deadline, and tells what may have been missed.
+    /// There is a pause before the first attempt as well if several connections in a row were lost soon.
     ///
     /// # Errors
     ///
@@ -268,6 +278,10 @@ impl Sideband {
         self.socket = None;
         let lost_at = *self.lost_at.get_or_insert_with(Instant::now);
         let (mut attempts, mut pause) = (0, FIRST_PAUSE);
+        if let Some(doublings) = self.short_lived.checked_sub(2) {
+            let first = LONGEST_PAUSE.min(pause * 2_u32.pow(doublings.min(8)));
+            sleep_until(deadline.min(Instant::now() + first)).await;
+        }
         let socket = loop {
             attempts += 1;
             match self.client.open_sideband(self.api, &self.id, deadline).await {
@@ -285,7 +299,8 @@ impl Sideband {
             }
         };
         let now = Instant::now();
-        (self.socket, self.lost_at, self.heard_at, self.pinged_at) = (Some(socket), None, now, now);
+        (self.socket, self.lost_at) = (Some(socket), None);
+        (self.opened_at, self.heard_at, self.pinged_at) = (now, now, now);
         let last_event = self.remembered.back().cloned();
         self.before_the_gap.extend(self.remembered.drain(..));
         Ok(Gap { length: now - lost_at, last_event, unconfirmed: self.awaited.take(), attempts })
@@ -359,7 +374,10 @@ impl Sideband {
 
     fn lost(&mut self, code: Option<u16>, reason: &str) -> SidebandError {
         self.socket = None;
-        self.lost_at.get_or_insert_with(Instant::now);
+        if self.lost_at.is_none() {
+            self.lost_at = Some(Instant::now());
+            self.short_lived = if self.opened_at.elapsed() < STABLE { self.short_lived.saturating_add(1) } else { 0 };
+        }
         disconnected(code, reason)
     }
 }

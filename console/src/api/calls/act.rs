@@ -2,7 +2,6 @@
 
 use axum::Json;
 use axum::extract::Path;
-use axum::extract::rejection::JsonRejection;
 use axum::http::StatusCode;
 use hooks_operate::calls::{self, ANSWER_TIME, Asked, EndAction, check_target};
 use hooks_webhook::CallApi;
@@ -12,7 +11,7 @@ use utoipa::ToSchema;
 
 use super::types::CallProblem;
 use super::{not_supervised, open};
-use crate::api;
+use crate::api::body::{Body, MaybeBody, Word, optional, read};
 use crate::console::Console;
 use crate::data::calls::{self as data, Found};
 use crate::http::problem::Problem;
@@ -39,7 +38,8 @@ pub(crate) struct MessageRequest {
     text: String,
     /// `message` (usual): as if the caller had said it. `say`: the model says it. `instruction`: for the model alone.
     #[serde(default, rename = "as")]
-    kind: MessageKind,
+    #[schema(value_type = MessageKind)]
+    kind: Word<MessageKind>,
     /// Whether the model answers a message.
     #[serde(default = "yes")]
     respond: bool,
@@ -176,8 +176,6 @@ pub(crate) struct BroadcastAnswer {
     reason: Option<String>,
 }
 
-type Body<T> = Result<Json<T>, JsonRejection>;
-type MaybeBody<T> = Result<Option<Json<T>>, JsonRejection>;
 type Answer = Result<Json<Done>, CallProblem>;
 
 /// Asks a call and waits for the answer.
@@ -238,7 +236,7 @@ fn change(request: &impl Serialize) -> Result<Value, Problem> {
     CallProblem,
 ))]
 pub(super) async fn message(seen: Seen, Path(id): Path<String>, body: Body<MessageRequest>) -> Answer {
-    let Json(MessageRequest { text, kind, respond }) = api::json(body)?;
+    let MessageRequest { text, kind: Word(kind), respond } = read(body)?;
     bounded("text", &text, MAX_TEXT)?;
     let kind = match kind {
         MessageKind::Message => "message",
@@ -255,7 +253,7 @@ pub(super) async fn message(seen: Seen, Path(id): Path<String>, body: Body<Messa
     CallProblem,
 ))]
 pub(super) async fn update(seen: Seen, Path(id): Path<String>, body: Body<UpdateRequest>) -> Answer {
-    let Json(request) = api::json(body)?;
+    let request = read(body)?;
     ask(&seen, &id, "update", &change(&request)?).await
 }
 
@@ -273,13 +271,6 @@ pub(super) async fn cancel(seen: Seen, Path(id): Path<String>, body: MaybeBody<C
     ask(&seen, &id, "cancel", &json!({"response_id": response_id})).await
 }
 
-fn optional<T: Default>(body: MaybeBody<T>) -> Result<T, Problem> {
-    match body {
-        Ok(given) => Ok(given.map(|Json(given)| given).unwrap_or_default()),
-        Err(rejection) => Err(Problem::new(rejection.status(), "unusable_body", rejection.body_text())),
-    }
-}
-
 /// Give the result of a tool that the policy does not have
 #[utoipa::path(post, path = "/api/calls/{id}/function-result", params(("id" = String, Path, description = "Id of the call")),
     request_body = FunctionResultRequest, responses(
@@ -287,7 +278,7 @@ fn optional<T: Default>(body: MaybeBody<T>) -> Result<T, Problem> {
     CallProblem,
 ))]
 pub(super) async fn function_result(seen: Seen, Path(id): Path<String>, body: Body<FunctionResultRequest>) -> Answer {
-    let Json(FunctionResultRequest { call_id, output }) = api::json(body)?;
+    let FunctionResultRequest { call_id, output } = read(body)?;
     bounded("call_id", &call_id, MAX_CALL_ID)?;
     bounded("output", &output, MAX_OUTPUT)?;
     ask(&seen, &id, "function_result", &json!({"call_id": call_id, "output": output})).await
@@ -341,7 +332,7 @@ pub(super) async fn hangup(seen: Seen, Path(id): Path<String>) -> Answer {
     CallProblem,
 ))]
 pub(super) async fn refer(seen: Seen, Path(id): Path<String>, body: Body<ReferRequest>) -> Answer {
-    let Json(ReferRequest { target_uri }) = api::json(body)?;
+    let ReferRequest { target_uri } = read(body)?;
     check_target(&target_uri).map_err(|why| Problem::bad_request("unusable_target", format!("target_uri {why}.")))?;
     end(&seen, &id, "transfer", EndAction::Transfer(&target_uri)).await
 }
@@ -352,7 +343,7 @@ pub(super) async fn refer(seen: Seen, Path(id): Path<String>, body: Body<ReferRe
     CallProblem,
 ))]
 pub(super) async fn broadcast(seen: Seen, body: Body<BroadcastRequest>) -> Result<Json<Broadcast>, CallProblem> {
-    let Json(request) = api::json(body)?;
+    let request = read(body)?;
     let change = change(&request)?;
     let asked = calls::broadcast(&seen.app.console.ledger, "update", &change, &seen.caller.name).await?;
     let mut result = Broadcast { confirmed: 0, refused: 0, unanswered: 0, calls: Vec::with_capacity(asked.len()) };

@@ -1,7 +1,6 @@
 //! Creating a session.
 
 use axum::Json;
-use axum::extract::rejection::JsonRejection;
 use axum::http::StatusCode;
 use hooks_aws::queue::QueueSender;
 use hooks_operate::calls::{self, Created, NewCall, Supervisors};
@@ -11,7 +10,7 @@ use serde_json::{Map, Value};
 use utoipa::ToSchema;
 
 use super::types::CallProblem;
-use crate::api;
+use crate::api::body::{Body, read};
 use crate::console::Console;
 use crate::http::problem::Problem;
 use crate::once;
@@ -68,9 +67,9 @@ pub(crate) struct CreatedCall {
 ))]
 pub(in crate::api) async fn create(
     seen: Seen,
-    body: Result<Json<CreateRequest>, JsonRejection>,
+    body: Body<CreateRequest>,
 ) -> Result<(StatusCode, Json<CreatedCall>), CallProblem> {
-    let Json(CreateRequest { api, session, transport, supervise, key }) = api::json(body)?;
+    let CreateRequest { api, session, transport, supervise, key } = read(body)?;
     let api = match api.as_str() {
         "live" => CallApi::Live,
         "realtime" => CallApi::Realtime,

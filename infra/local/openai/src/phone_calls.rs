@@ -25,7 +25,7 @@ use plan::{Accept, Plan, Refer, Step};
 use session::{Api, Message, Records, Session};
 
 use crate::errors::{ApiError, ControlError};
-use crate::ids::{hex_id, now};
+use crate::ids::{hex_id, now, now_ms};
 use crate::request::RequestBody;
 use crate::store::lock;
 use crate::webhooks::{Event, Webhooks};
@@ -47,6 +47,10 @@ struct Call {
     /// At the Live API.
     #[serde(rename = "session_id")]
     live_id: String,
+    /// When it rang, in milliseconds since the Unix epoch.
+    rang_at_ms: i64,
+    /// When it was acted on last.
+    acted_at_ms: Option<i64>,
     state: &'static str,
     /// The API that acted last.
     by: Option<&'static str>,
@@ -69,6 +73,8 @@ impl Call {
         Self {
             realtime_id: hex_id("rtc_"),
             live_id: hex_id("live_"),
+            rang_at_ms: now_ms(),
+            acted_at_ms: None,
             state: "ringing",
             by: None,
             request: None,
@@ -292,6 +298,7 @@ fn act(
     let configured =
         if action == "accept" || call.session.is_none() { Some(request.clone()) } else { call.config.take() };
     (call.state, call.by, call.request, call.config) = (next, Some(api.name()), Some(request), configured);
+    call.acted_at_ms = Some(now_ms());
     Ok(StatusCode::OK)
 }
 

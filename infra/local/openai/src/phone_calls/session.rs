@@ -13,7 +13,7 @@ use super::agenda::{Act, Beat, Lane};
 use super::conversation::{Conversation, Refused};
 use super::plan::{Plan, SecondAttach, Step};
 use super::{live, realtime, steps};
-use crate::ids::{hex_id, now};
+use crate::ids::{hex_id, now, now_ms};
 use crate::store::lock;
 
 /// Shortest time between two pieces of reflected audio, however fast call time runs.
@@ -74,6 +74,8 @@ pub(super) struct Record {
     pub(super) connections: usize,
     /// Connections so far.
     pub(super) attached: u32,
+    /// When the first one was made, in milliseconds since the Unix epoch.
+    pub(super) attached_at_ms: Option<i64>,
     /// Why it ended.
     pub(super) ended: Option<String>,
     /// Billable seconds of call time.
@@ -279,7 +281,11 @@ impl Session {
             }
         }
         self.attached += 1;
-        lock(&self.record).attached = self.attached;
+        {
+            let mut record = lock(&self.record);
+            record.attached = self.attached;
+            record.attached_at_ms.get_or_insert_with(now_ms);
+        }
         let mut connection = Connection { number: self.attached, outgoing, graceful, sent: 0 };
         if self.api == Api::Realtime {
             let created = self.complete(realtime::created(&self.id, &self.config, self.expires_at));
@@ -299,8 +305,8 @@ impl Session {
     fn command(&mut self, connection: u32, text: &str) {
         let parsed = serde_json::from_str::<Map<String, Value>>(text);
         lock(&self.record).commands.push(match &parsed {
-            Ok(event) => json!({"connection": connection, "event": event}),
-            Err(_) => json!({"connection": connection, "text": text}),
+            Ok(event) => json!({"connection": connection, "at_ms": now_ms(), "event": event}),
+            Err(_) => json!({"connection": connection, "at_ms": now_ms(), "text": text}),
         });
         let member = if self.api == Api::Live { "client_event_id" } else { "event_id" };
         let Ok(event) = parsed else {
