@@ -23,6 +23,9 @@ use crate::usage::Usage;
 /// Period of the loop's own work. What people ask is read in it.
 const TICK: Duration = Duration::from_millis(500);
 
+/// Length of a lease.
+const LEASE: Duration = Duration::from_millis(LEASE_MS.unsigned_abs());
+
 /// Number of ticks after which the lease is renewed.
 const TICKS_OF_RENEWAL: u32 = 6;
 
@@ -83,6 +86,8 @@ pub(super) struct Live<'a> {
     pub(super) superseded: bool,
     /// When the model is asked to call again what it waits for.
     ask_again_at: Option<Instant>,
+    /// When the lease was last renewed.
+    kept_at: Instant,
     ticks: u32,
     successor_started: Option<Instant>,
     pub(super) progress: Json,
@@ -150,6 +155,7 @@ impl<'a> Live<'a> {
             reason: None,
             superseded: false,
             ask_again_at: None,
+            kept_at: Instant::now(),
             ticks: 0,
             successor_started: None,
             progress,
@@ -203,6 +209,13 @@ impl<'a> Live<'a> {
                 self.transcript.finish().await;
                 return Ok(Leave::Left);
             }
+            // Whoever could not renew the lease may have been replaced.
+            if !self.results.is_empty() && self.kept_at.elapsed() > LEASE {
+                self.keep().await;
+                if self.superseded {
+                    return Ok(self.superseded().await);
+                }
+            }
             self.give_results().await?;
             self.speak().await;
         }
@@ -245,9 +258,13 @@ impl<'a> Live<'a> {
         self.progress.insert("warned".to_owned(), self.limits.warned().into());
         self.progress.insert("handing_over".to_owned(), self.successor_started.is_some().into());
         let usage = self.usage_record();
+        let began = Instant::now();
         let kept = self.services.ledger.keep_session(&self.hold, now_ms() + LEASE_MS, &usage, &self.progress);
         match kept.await {
-            Ok(HoldResult::Held) => return true,
+            Ok(HoldResult::Held) => {
+                self.kept_at = began;
+                return true;
+            }
             Ok(HoldResult::Superseded) => self.superseded = true,
             Err(error) => tracing::warn!("{error}; it is tried again"),
         }
