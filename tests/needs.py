@@ -5,13 +5,17 @@ import uuid
 from collections.abc import Callable
 from contextlib import suppress
 from functools import cached_property
+from itertools import islice
 from pathlib import Path
 
 from bench.python.plays import CALL_POLICY, PLAYS
+from infra.local.console import play as fill
 from infra.local.emulator import Emulator
 from infra.local.stack import CATEGORIES, FunctionError, Stack, create, new_signing_secret
 from infra.local.stand_in import Json, StandIn
+from infra.local.watch import Watch
 from tests.batches import new_batch
+from tests.console_needs import ConsoleUser
 from tests.deliveries import event, send, signed
 from tests.registering import CloudFormation, properties
 from tests.rotations import Rotated, StepError
@@ -28,13 +32,16 @@ _LINE = '{"id": "batch_req_1", "custom_id": "r", "response": {"status_code": 200
 class Stacks:
     """Two stacks with what one alone cannot have, deployed when they are first needed."""
 
-    def __init__(self, emulator: Emulator, openai: StandIn, directory: Path) -> None:
+    def __init__(self, emulator: Emulator, openai: StandIn, openai_of_console: StandIn, directory: Path) -> None:
         """Deploy nothing yet."""
-        self.emulator, self.openai = emulator, openai
+        self.emulator, self.openai, self._openai_of_console = emulator, openai, openai_of_console
         self.cloudformation = CloudFormation()
         self.tools = Tools(emulator, directory)
         self.table = f"directory-{uuid.uuid4().hex[:8]}"
         self.made: list[Stack] = []
+        self.seen: list[str] = []
+        """Answers of the console that tell a refusal."""
+        self._users: dict[str, ConsoleUser] = {}
         self.undo: Callable[[], None] = lambda: None
         """Undoes what a play has changed for good."""
 
@@ -74,6 +81,24 @@ class Stacks:
         stack.set_secret("organization", new_signing_secret())
         return stack
 
+    @cached_property
+    def filled(self) -> Stack:
+        """With something of everything that the console shows, and an OpenAI that delivers to nobody else."""
+        openai = self._openai_of_console
+        stack = create(self.emulator, f"t-needs-{uuid.uuid4().hex[:8]}", openai.base_url, {})
+        self.made.append(stack)
+        stack.fill_secrets()
+        stack.subscribe(openai)
+        Watch(stack)
+        self._users[stack.name] = ConsoleUser.of(stack, openai, fill(stack, openai))
+        return stack
+
+    def user(self, stack: Stack) -> ConsoleUser:
+        """Somebody who has signed in to the console of a stack."""
+        if stack.name not in self._users:
+            self._users[stack.name] = ConsoleUser.of(stack, self.openai, {})
+        return self._users[stack.name]
+
     def _deploy(self, parameters: dict[str, str], name: str | None = None) -> Stack:
         name = name or f"t-needs-{uuid.uuid4().hex[:8]}"
         stack = create(self.emulator, name, self.openai.base_url, parameters)
@@ -89,8 +114,9 @@ class Stacks:
         for endpoint in ("project", "organization"):
             found = secrets.get_secret_value(SecretId=stack.secret_id(endpoint))  # type: ignore[arg-type]
             stack.signing_secrets[endpoint] = found["SecretString"]
-        self.openai.command("DELETE", "webhooks")
-        stack.subscribe(self.openai)
+        openai = self._openai_of_console if function == "console" else self.openai
+        openai.command("DELETE", "webhooks")
+        stack.subscribe(openai)
         stack.kill(function)
         if action == "sns:Publish":
             # An alert like one that was told of just now would wait.
@@ -238,6 +264,10 @@ def _reconcile(stacks: Stacks, stack: Stack, function: str, sid: str, _action: s
     stack.invoke(function, {"task": "expectations" if expectations else "reconcile"})
 
 
+def _console(stacks: Stacks, stack: Stack, _function: str, sid: str, action: str) -> None:
+    stacks.seen.extend(islice(stacks.user(stack).refusals(sid, action), 1))
+
+
 _PLAYS: dict[str, Callable[[Stacks, Stack, str, str, str], None]] = {
     "verifier": _verifier,
     "realtime": _realtime,
@@ -245,4 +275,5 @@ _PLAYS: dict[str, Callable[[Stacks, Stack, str, str, str], None]] = {
     "register": _register,
     "rotate": _rotate,
     "reconcile": _reconcile,
+    "console": _console,
 }

@@ -127,6 +127,10 @@ def test_samples_and_files_reach_the_stack(stack: Stack, body_file: Path) -> Non
     assert [(delivery["status"], delivery["url"]) for delivery in sent] == [(200, stack.url())] * 2
     wait_until("both are queued", lambda: len(stack.messages("batch")) == 2)
     assert len({message.json()["id"] for message in stack.messages("batch")}) == 2
+    assert len({message.json()["data"]["id"] for message in stack.messages("batch")}) == 2
+    Cli(stack).lines("send", "batch.failed", "--object", "batch_mine", "--url", stack.url())
+    wait_until("it is queued", lambda: "batch_mine" in [m.json()["data"]["id"] for m in stack.messages("batch")])
+    assert Cli(stack).run("send", body_file, "--object", "batch_mine").code == 2
 
     sent = Cli(stack).lines("send", body_file, "--url", stack.url(), "--id", "wh_mine")
     assert [delivery["webhook_id"] for delivery in sent] == ["wh_mine"]

@@ -40,6 +40,9 @@ pub(crate) struct SendArgs {
     /// URL to deliver to [default: the stack's endpoint]
     #[arg(long)]
     url: Option<Url>,
+    /// Object of a sample event [default: a new id each, which OpenAI does not have]
+    #[arg(long, value_name = "ID", value_parser = object_id)]
+    object: Option<String>,
     #[command(flatten)]
     secret: SecretArgs,
     /// webhook-id of every delivery [default: a new one each]
@@ -76,7 +79,9 @@ pub(crate) async fn run(args: SendArgs, context: &Context) -> Result {
     let mut deliveries = Vec::new();
     for number in 1..=args.count {
         let body = match &body {
-            Body::Sample(event_type) => samples::sample(event_type).unwrap_or_default().into_bytes(),
+            Body::Sample(event_type) => {
+                samples::sample(event_type, args.object.as_deref()).unwrap_or_default().into_bytes()
+            }
             Body::File(body) => body.clone(),
         };
         let delivery = sender.deliver(&secret, args.id.as_deref(), body).await?;
@@ -101,9 +106,19 @@ pub(crate) async fn run(args: SendArgs, context: &Context) -> Result {
     Ok(Exit::success_if(deliveries.iter().all(|delivery| delivery.status == 200)))
 }
 
+fn object_id(text: &str) -> std::result::Result<String, String> {
+    if (1..=512).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_graphic()) {
+        return Ok(text.to_owned());
+    }
+    Err("an id has 1 to 512 characters, without spaces".to_owned())
+}
+
 fn body(args: &SendArgs) -> Result<Body> {
     if samples::types().any(|known| known == args.event) {
         return Ok(Body::Sample(args.event.clone()));
+    }
+    if args.object.is_some() {
+        return Err(CliError::usage("--object is for a sample event; a file has its own object"));
     }
     let path = PathBuf::from(&args.event);
     args.secret.check_stdin(input::is_stdin(&path))?;

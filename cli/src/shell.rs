@@ -28,7 +28,7 @@ pub(crate) struct ManArgs {
 pub(crate) fn completions(shell: Shell, context: &Context) -> Result {
     let (mut command, mut script) = (Cli::command(), Vec::new());
     if shell == Shell::Zsh {
-        command = command.mut_subcommand("expect", kinds_as_commands);
+        command = command.mut_subcommand("expect", |expect| kinds_as_commands(&expect));
     }
     clap_complete::generate(shell, &mut command, NAME, &mut script);
     let mut script = String::from_utf8_lossy(&script).into_owned();
@@ -43,7 +43,7 @@ pub(crate) fn completions(shell: Shell, context: &Context) -> Result {
 }
 
 /// `expect` with the kinds of objects as commands beside its own: clap's script for zsh reads a command as the kind.
-fn kinds_as_commands(expect: Command) -> Command {
+fn kinds_as_commands(expect: &Command) -> Command {
     let (positional, options): (Vec<_>, Vec<_>) = expect.get_arguments().cloned().partition(Arg::is_positional);
     let kinds = expect::CATEGORIES.map(|category| {
         Command::new(category.as_str())
