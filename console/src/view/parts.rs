@@ -84,7 +84,7 @@ pub(crate) fn day_clock(at: Timestamp) -> Markup {
 
 /// Date, time, zone.
 pub(crate) fn exact(at: Timestamp) -> Markup {
-    let text = at.json().replace('T', " ").replace('Z', " UTC");
+    let text = format!("{}.{:03} UTC", at.text(), at.0.rem_euclid(1000));
     html! { time datetime=(at.json()) title=(text) data-as="full" { (text) } }
 }
 
@@ -243,6 +243,12 @@ mod tests {
         let text = r#"{"z":[1.10,{}],"a": "x,\"{y","empty":[ ]}"#;
         let lines = "{\n  \"z\": [\n    1.10,\n    {}\n  ],\n  \"a\": \"x,\\\"{y\",\n  \"empty\": []\n}";
         assert_eq!(in_lines(text), lines);
+    }
+
+    #[test]
+    fn an_exact_time_has_all_its_digits() {
+        let shown = exact(Timestamp(1_795_972_894_190)).into_string();
+        assert!(shown.contains(">2026-11-29 17:21:34.190 UTC<"), "{shown}");
     }
 
     #[test]

@@ -210,7 +210,8 @@ impl<'a> Live<'a> {
                 return Ok(Leave::Left);
             }
             // Whoever could not renew the lease may have been replaced.
-            if !self.results.is_empty() && self.kept_at.elapsed() > LEASE {
+            let is_to_send = !self.results.is_empty() || !self.to_say.is_empty() || self.respond;
+            if is_to_send && self.kept_at.elapsed() > LEASE {
                 self.keep().await;
                 if self.superseded {
                     return Ok(self.superseded().await);
