@@ -209,9 +209,8 @@ impl<'a> Live<'a> {
                 self.transcript.finish().await;
                 return Ok(Leave::Left);
             }
-            // Whoever could not renew the lease may have been replaced.
             let is_to_send = !self.results.is_empty() || !self.to_say.is_empty() || self.respond;
-            if is_to_send && self.kept_at.elapsed() > LEASE {
+            if is_to_send && !self.has_lease() {
                 self.keep().await;
                 if self.superseded {
                     return Ok(self.superseded().await);
@@ -220,6 +219,11 @@ impl<'a> Live<'a> {
             self.give_results().await?;
             self.speak().await;
         }
+    }
+
+    /// Whether nobody else can have the session. Whoever could not renew the lease may have been replaced, and sends nothing.
+    pub(super) fn has_lease(&self) -> bool {
+        self.kept_at.elapsed() < LEASE
     }
 
     async fn tick(&mut self) -> Result<Next, AwsError> {

@@ -24,7 +24,7 @@ impl Live<'_> {
 
     /// Says what waits, and asks for a response that waits. A Realtime session takes one response at a time.
     pub(super) async fn speak(&mut self) {
-        while !self.must_wait() {
+        while self.has_lease() && !self.must_wait() {
             let text = self.to_say.front().cloned();
             let is_said = text.is_some();
             let command = match text {

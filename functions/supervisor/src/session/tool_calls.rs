@@ -216,7 +216,9 @@ impl Live<'_> {
 
     /// Gives the model the results that there are, and has it go on once no call of it waits.
     pub(super) async fn give_results(&mut self) -> Result<(), AwsError> {
-        while let Some((call_id, result, attempts)) = self.results.pop_front() {
+        while self.has_lease()
+            && let Some((call_id, result, attempts)) = self.results.pop_front()
+        {
             // A predecessor must not give what its successor gives.
             match self.services.ledger.give_tool(self.key(), &call_id, self.hold.generation, now_ms() + GIVE_MS).await {
                 Ok(true) => {}
