@@ -160,9 +160,9 @@ package-local: local
 sbom: $(TOOLS)/bin/cargo-cyclonedx ## List what each function and the command line are made of: target/sbom/*.cdx.json (CycloneDX)
 	PATH="$(CURDIR)/$(TOOLS)/bin:$$PATH" cargo cyclonedx --format json --spec-version 1.5 --target $(RUST_TARGET)
 	mkdir -p target/sbom
-	for name in $(FUNCTIONS); do mv functions/$$name/*.cdx.json target/sbom/$$name.cdx.json; done
-	mv cli/openai-webhooks.cdx.json target/sbom/
-	git ls-files --others --exclude-standard '*.cdx.json' | xargs --no-run-if-empty rm
+	for name in $(FUNCTIONS); do sed 's#$(CURDIR)/##g' functions/$$name/*.cdx.json > target/sbom/$$name.cdx.json; done
+	sed 's#$(CURDIR)/##g' cli/openai-webhooks.cdx.json > target/sbom/openai-webhooks.cdx.json
+	git ls-files --others --exclude-standard '*.cdx.json' | xargs rm
 
 .PHONY: reproducible
 reproducible: FUNCTION ?= verifier

@@ -8,6 +8,8 @@ containers.
    queue, a forged one must be answered with 401 and be in no queue.
 2. `sam local invoke` gives each consumer its event of `events/sqs`, with the queued message in it (the samples' objects
    are invented), so that artifacts and outcomes can be checked as in `make run`.
+3. The image of the supervisor is built and started as a container, takes a call that is accepted meanwhile, greets the
+   caller, and stops when it is asked to.
 """
 
 import hashlib
@@ -18,10 +20,12 @@ import signal
 import sys
 import time
 import traceback
+from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
 
 from infra.local import report, scenario
+from infra.local.container import supervisor
 from infra.local.deploy import DeployError, functions
 from infra.local.docker import DockerError, docker
 from infra.local.emulator import Emulator
@@ -38,7 +42,13 @@ NEWEST_GLIBC = (2, 34)
 """glibc of Amazon Linux 2023. The stand-in image has this machine's, so running there proves nothing."""
 
 _STACK = "openai-webhooks"
+_GREETING = "Welcome to the container."
+_SUPERVISED = {
+    "answer_as": "realtime",
+    "default": {"accept": {"session": {"model": "gpt-realtime-2.1"}, "supervise": {"greeting": _GREETING}}},
+}
 _DELIVERED_SECONDS = 30.0
+_ENDED_SECONDS = 60.0
 _GONE_SECONDS = 10.0
 
 
@@ -96,7 +106,9 @@ def _run(reporter: Reporter, directory: Path, running: ExitStack, left: list[str
     with reporter.step("Deploying template.yaml"):
         reached = openai.base_url.replace("127.0.0.1", HOST)
         # While a container starts, the call rings.
-        stack = create(emulator, _STACK, reached, {**unhandled(), "CallMaximumAge": "300"})
+        stack = create(
+            emulator, _STACK, reached, {**unhandled(), "CallMaximumAge": "300", "SupervisorHost": "container"}
+        )
         watch = Watch(stack)
         stack.fill_secrets()
         settings = Settings(found, image, stack, directory)
@@ -114,6 +126,8 @@ def _run(reporter: Reporter, directory: Path, running: ExitStack, left: list[str
         for number, one in enumerate(played, 1):
             progress(f"{one.category}, {number} of {len(played)}")
             faults += _handle(settings, one)
+    with reporter.step("The supervisor's image, started as a container, with a call"):
+        faults += _supervise(settings, openai, reached)
     results = [scenario.judge(stack, watch, one) for one in played]
     report.show(reporter, results)
     for fault in faults:
@@ -178,6 +192,39 @@ def _handle(settings: Settings, played: Played) -> list[str]:
     except SamError as error:
         return [f"{played.category}: {error}"]
     return [] if answer == {"batchItemFailures": []} else [f"{played.category} answered {json.dumps(answer)}"]
+
+
+# The supervisor's image -----------------------------------------------------------------------------------------------
+
+
+def _supervise(settings: Settings, openai: StandIn, reached: str) -> list[str]:
+    """Have a container of the supervisor's image take a call, and return the faults."""
+    stack = settings.stack
+    stack.set_call_policy(json.dumps(_SUPERVISED))
+    script = [{"await": "attach"}, {"caller": "Hello"}, {"wait": 1500}, "hang_up"]
+    rang = openai.call_in(plan={"script": script})
+    call_id = rang["call"]["call_id"]
+    (delivery,) = rang["deliveries"]
+    one = Played("realtime", "realtime.call.incoming", delivery["webhook_id"], call_id, "ended")
+    if not _until(lambda: _queued(stack, one) is not None, _DELIVERED_SECONDS):
+        return ["the call for the supervisor's container is not in the queue of realtime"]
+    with supervisor(settings.docker, settings.image, stack, reached, settings.log):
+        faults = _handle(settings, one)
+        ended = _until(lambda: (stack.job("realtime", call_id) or {}).get("status") == "ended", _ENDED_SECONDS)
+    said = [entry["event"] for entry in openai.call(call_id)["commands"] if "event" in entry]
+    if not any(_GREETING in json.dumps(event) for event in said):
+        faults.append(f"the supervisor's container did not greet the caller of {call_id}")
+    if not ended:
+        faults.append(f"the supervisor's container has not recorded the end of {call_id}")
+    return faults
+
+
+def _until(is_so: Callable[[], bool], seconds: float) -> bool:
+    """Whether it becomes so in time."""
+    deadline = time.monotonic() + seconds
+    while not (so := is_so()) and time.monotonic() < deadline:
+        time.sleep(0.1)
+    return so
 
 
 # The binaries and what is left ----------------------------------------------------------------------------------------
