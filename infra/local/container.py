@@ -63,9 +63,9 @@ def _base(docker: Docker, stand_in: Image) -> str:
 
 
 def _context() -> bytes:
-    """Tar archive with the Dockerfile and the binary."""
+    """Archive with the Dockerfile and the binary."""
     content = io.BytesIO()
-    with tarfile.open(fileobj=content, mode="w") as archive:
+    with tarfile.open(fileobj=content, mode="w:gz", compresslevel=1) as archive:
         archive.add(_DOCKERFILE, "Dockerfile")
         archive.add(BINARIES / "supervisor" / "bootstrap", "bootstrap")
     return content.getvalue()

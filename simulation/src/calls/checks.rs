@@ -8,6 +8,7 @@ use tokio::time::Instant;
 
 use super::TOOLS;
 use super::session::{ID, Wanted};
+use crate::clock;
 use crate::dynamodb::{Item, number, text};
 use crate::network::{Life, Reply};
 use crate::sqs::Message;
@@ -113,6 +114,10 @@ impl State {
     fn check_tool_item(&mut self, life: Life, call: &str, before: Option<&Item>, after: &Item) -> Result<(), String> {
         if before.and_then(|before| text(before, "token")) != text(after, "token") {
             self.note(|| format!("{life}  claims {call}"));
+            let until = before.and_then(|before| number(before, "run_until"));
+            if until.is_some_and(|until| until > clock::true_ms()) {
+                return Err(format!("{life} claims {call}, which may be running"));
+            }
             self.call_checks().claimers.insert((call.to_owned(), life));
         }
         let result = |item| text(item, "result").map(str::to_owned);
