@@ -3,7 +3,7 @@
 //! Whoever asks signs `sts:GetCallerIdentity` and hands the signature over. The function writes the same request anew, word
 //! for word, sends it to STS of its own region, and reads who signed it. It takes no address and no header from anybody.
 //!
-//! The signature covers [`AUDIENCE`], a header that STS does not read: what was signed for one function is of no use for
+//! The signature covers a header that STS does not read: what was signed for one function is of no use for
 //! another, nor is a signature that was made for somebody else. STS takes it for some minutes. Nobody needs a permission.
 
 use std::time::{Duration, SystemTime};
