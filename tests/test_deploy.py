@@ -17,7 +17,7 @@ MANAGERS = {"register", "rotate", "reconcile", "supervisor", "console"}
 """The functions that handle no category: for the endpoint, for what it has not delivered, for calls and for people."""
 
 
-ANYWHERE = {"SendTraces", "GetIdentityToken", "ReadMetrics", "ListConsumers"}
+ANYWHERE = {"GetIdentityToken", "ListConsumers", "ReadMetrics", "ReadSubscriptions", "SendTraces"}
 """Statements whose actions AWS allows on `*` alone."""
 
 

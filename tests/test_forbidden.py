@@ -40,7 +40,7 @@ def clients(stack: Stack, role_arn: str) -> Callable[[str], Any]:
 def stack(emulator: Emulator, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     """One stack with every function, for all roles."""
     with StandIn(tmp_path_factory.mktemp("openai")) as openai:
-        stacks = Stacks(emulator, openai, tmp_path_factory.mktemp("tools"))
+        stacks = Stacks(emulator, openai, openai, tmp_path_factory.mktemp("tools"))
         with stacks.cloudformation:
             yield stacks.usual
             stacks.usual.delete()
