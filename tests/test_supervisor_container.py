@@ -8,8 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from infra.local.container import variables
 from infra.local.deploy import BINARIES
-from infra.local.emulator import ACCESS_KEY, REGION
+from infra.local.emulator import ACCESS_KEY
 from infra.local.stack import Stack
 from infra.local.stand_in import StandIn
 from infra.local.web_server import Answer, Request, WebServer
@@ -28,19 +29,7 @@ def run(tmp_path: Path) -> Iterator[Callable[..., subprocess.Popen[bytes]]]:
     started: list[subprocess.Popen[bytes]] = []
 
     def start(stack: Stack, openai: StandIn, credentials_url: str | None = None) -> subprocess.Popen[bytes]:
-        environment = {
-            "AWS_ENDPOINT_URL": stack.emulator.endpoint_url,
-            "AWS_REGION": REGION,
-            "AWS_ACCESS_KEY_ID": ACCESS_KEY,
-            "AWS_SECRET_ACCESS_KEY": ACCESS_KEY,
-            "OPENAI_BASE_URL": openai.base_url,
-            "OPENAI_API_KEY_SECRET": stack.outputs["OpenAIApiKeySecretArn"],
-            "TABLE_NAME": stack.outputs["TableName"],
-            "BUCKET_NAME": stack.outputs["BucketName"],
-            "BUS_NAME": stack.outputs["BusName"],
-            "ALERTS_TOPIC_ARN": stack.outputs["AlertsTopicArn"],
-            "QUEUE_URL": stack.outputs["SupervisorQueueUrl"],
-        }
+        environment = variables(stack, stack.emulator.endpoint_url, openai.base_url)
         if credentials_url is not None:
             del environment["AWS_ACCESS_KEY_ID"], environment["AWS_SECRET_ACCESS_KEY"]
             environment["AWS_CONTAINER_CREDENTIALS_FULL_URI"] = credentials_url

@@ -37,8 +37,8 @@ def supervisor(docker: Docker, stand_in: Image, stack: Stack, openai: str, log: 
     )
     name = ""
     try:
-        variables = _variables(stack, openai)
-        given = [word for name, value in variables.items() for word in ("--env", f"{name}={value}")]
+        access = variables(stack, f"http://{HOST}:{stack.emulator.port}", openai)
+        given = [word for name, value in access.items() for word in ("--env", f"{name}={value}")]
         name = docker.run("run", "--detach", "--read-only", "--add-host", f"{HOST}:host-gateway", *given, _IMAGE)
         yield name
         docker.run("stop", "--time", str(_STOP_SECONDS), name, seconds=_STOP_SECONDS + 10)
@@ -71,8 +71,8 @@ def _context() -> bytes:
     return content.getvalue()
 
 
-def _variables(stack: Stack, openai: str) -> dict[str, str]:
-    """The variables that the template gives the container, with this stack's values, and credentials."""
+def variables(stack: Stack, aws: str, openai: str) -> dict[str, str]:
+    """The variables that the template gives the container, with this stack's values, and access to AWS at `aws`."""
     values = {
         "AWS_REGION": REGION,
         "OPENAI_BASE_URL": openai,
@@ -84,12 +84,8 @@ def _variables(stack: Stack, openai: str) -> dict[str, str]:
         "QUEUE_URL": stack.outputs["SupervisorQueueUrl"],
         "TOOL_SECRET": "",
     }
-    local = {
-        "AWS_ENDPOINT_URL": f"http://{HOST}:{stack.emulator.port}",
-        "AWS_ACCESS_KEY_ID": ACCESS_KEY,
-        "AWS_SECRET_ACCESS_KEY": ACCESS_KEY,
-    }
-    return {name: values[name] for name in _named()} | local
+    access = {"AWS_ENDPOINT_URL": aws, "AWS_ACCESS_KEY_ID": ACCESS_KEY, "AWS_SECRET_ACCESS_KEY": ACCESS_KEY}
+    return {name: values[name] for name in _named()} | access
 
 
 def _named() -> list[str]:
