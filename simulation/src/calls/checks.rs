@@ -17,9 +17,8 @@ use crate::world::State;
 /// Within this time a supervisor that died is replaced.
 const REPLACED: Duration = Duration::from_secs(30);
 
-/// For this time a supervisor may act after another one has taken the session: its lease, and what is on its
-/// way.
-const MAY_ACT: Duration = Duration::from_secs(20);
+/// For this time a supervisor may act after another one has taken the session: its lease, and what is on its way.
+const MAY_ACT: Duration = Duration::from_secs(15);
 
 /// What is remembered for the checks.
 #[derive(Default)]

@@ -25,10 +25,8 @@ impl Live<'_> {
     /// Says what waits, and asks for a response that waits. A Realtime session takes one response at a time.
     pub(super) async fn speak(&mut self) {
         while self.has_lease() && !self.must_wait() {
-            let text = self.to_say.front().cloned();
-            let is_said = text.is_some();
-            let command = match text {
-                Some(text) => Command::Say(text.into()),
+            let command = match self.to_say.front() {
+                Some(text) => Command::Say(text.clone().into()),
                 None if self.respond => Command::Respond,
                 None => return,
             };
@@ -41,9 +39,7 @@ impl Live<'_> {
                 }
                 Err(error) => tracing::warn!("{error}"),
             }
-            if is_said {
-                self.to_say.pop_front();
-            } else {
+            if self.to_say.pop_front().is_none() {
                 self.respond = false;
             }
         }
