@@ -34,7 +34,7 @@ _START_SECONDS = 120.0
 _SECONDS = 120
 
 SAYS = {
-    "openai-webhooks doctor": "Everything is set up.",
+    "openai-webhooks doctor": "No errors.",
     "openai-webhooks status": "CREATE_COMPLETE",
     "openai-webhooks events list   #": "brand.new",
     "openai-webhooks events show": "completed",

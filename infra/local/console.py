@@ -73,8 +73,13 @@ def play(stack: Stack, openai: StandIn) -> dict[str, str]:
     return ids
 
 
-def fill(stack: Stack, openai: StandIn, played: list[scenario.Played]) -> dict[str, str]:
-    """Add failures, what is under way, what is overdue, and settings. Returns ids by name, those of `played` too."""
+def fill(
+    stack: Stack, openai: StandIn, played: list[scenario.Played], unlisted: str = "project"
+) -> dict[str, str]:
+    """Add failures, what is under way, what is overdue, and settings. Returns ids by name, those of `played` too.
+
+    `unlisted` is the endpoint of types that OpenAI does not offer.
+    """
     under_way = batch(openai, 100, 45)
     batch(openai, 1000, 451, 12)
     stack.expect("batch", under_way, due_in=24 * 3600)
@@ -88,7 +93,7 @@ def fill(stack: Stack, openai: StandIn, played: list[scenario.Played]) -> dict[s
         failed.append(delivery["webhook_id"])
     _await(lambda: all((stack.event(one) or {}).get("state") == "failed" for one in failed))
     openai.clear_faults()
-    live_call, ended_call = calls(stack, openai)
+    live_call, ended_call = calls(stack, openai, unlisted)
     _count(stack)
     ssm = stack.emulator.client("ssm")
     ssm.put_parameter(Name=f"/{stack.name}/prices", Value=json.dumps(PRICES), Type="String", Overwrite=True)
@@ -127,7 +132,7 @@ def _save_view(stack: Stack, name: str, query: str) -> None:
     )
 
 
-def calls(stack: Stack, openai: StandIn) -> tuple[str, str]:
+def calls(stack: Stack, openai: StandIn, endpoint: str = "project") -> tuple[str, str]:
     """Play supervised calls, and return the ids of one that goes on and of one that has ended."""
     built_in = ["collect_digits", "hang_up"]
     session = {"model": "gpt-live-1", "delegation": {"type": "responses", "responses": {"model": "gpt-6-luna"}}}
@@ -160,7 +165,7 @@ def calls(stack: Stack, openai: StandIn) -> tuple[str, str]:
     ids = []
     for last in ([], [{"wait": 3000}, "hang_up"]):
         plan = {"script": script + last, "audio": False}
-        call = openai.call_in(events=["live.transport.incoming"], plan=plan)["call"]["session_id"]
+        call = openai.call_in(events=["live.transport.incoming"], endpoint=endpoint, plan=plan)["call"]["session_id"]
         ids.append(call)
 
     def state(call: str) -> str | None:

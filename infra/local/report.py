@@ -105,7 +105,7 @@ Everything is up. Ctrl-C stops it. To look around, paste into another terminal:
 
 Then every command of the README and the docs works on this stack as printed:
 
-  openai-webhooks doctor
+  openai-webhooks doctor         # warns of the failures that were made for the console
   openai-webhooks events list
   openai-webhooks events show {played.webhook_id}
   openai-webhooks batch watch {played.object_id} --out .local/results

@@ -75,6 +75,8 @@ def _run(options: argparse.Namespace, reporter: Reporter, directory: Path, runni
             (directory / f"{function}.log").write_text("\n".join(stack.logs(function)))
     if options.once:
         return 0 if right else 1
+    with reporter.step("For the console: failures, what is late or under way, and two calls under control"):
+        console.fill(stack, openai, played, _UNLISTED)
     link = running.enter_context(console.served(stack))
     running.callback(_forget, options.environment, _offer(options.environment, stack))
     report.show_where_to_look(reporter, stack, openai, options.environment, results[0], link)

@@ -9,7 +9,7 @@ use crate::data::batches::{self, BatchView};
 use crate::data::filter::before;
 use crate::data::objects::{self, ObjectPage};
 use crate::view::chart::progress;
-use crate::view::format::{count, span};
+use crate::view::format::{count, span_of_seconds};
 use crate::view::layout::BASE;
 use crate::view::parts::{aged, commands, empty, id_link, now_millis, state, unreadable};
 use crate::view::{Page, Place};
@@ -116,7 +116,7 @@ pub(crate) fn address(id: &str) -> String {
 /// Time that a batch took, or has taken so far.
 pub(crate) fn took(batch: &BatchView) -> Option<String> {
     let end = batch.ended_at.unwrap_or(Timestamp(now_millis()));
-    Some(span(end.0 - batch.created_at?.0))
+    Some(span_of_seconds(end.0 - batch.created_at?.0))
 }
 
 /// The failure of a batch that neither the ledger nor OpenAI has.

@@ -11,16 +11,18 @@ use axum::response::{IntoResponse as _, Response};
 use axum::routing::{get, post};
 use hooks_aws::ledger::SessionRecord;
 use hooks_operate::calls::{self, CallPage};
+use hooks_operate::event_log::EventLog;
 use hooks_operate::timestamp::{DAY_MILLIS, Timestamp};
 use maud::{Markup, html};
 use serde_json::Value;
 
 use super::batches::older;
 use super::{Seen, head};
+use crate::Result;
 use crate::console::App;
 use crate::data::calls::length;
 use crate::data::filter::before;
-use crate::view::format::{span, words};
+use crate::view::format::{span_of_seconds, words};
 use crate::view::layout::BASE;
 use crate::view::parts::{aged, commands, day_clock, empty, id_link, labelled, visible};
 use crate::view::{Page, Place};
@@ -30,6 +32,9 @@ const PAGE: usize = 50;
 
 /// Days in which calls are looked for.
 const DAYS: i64 = 35;
+
+/// Days of a page, of which the index is read shard by shard.
+const PAGE_DAYS: i64 = 7;
 
 /// Seconds after which the list is read again.
 const REFRESH: u16 = 5;
@@ -51,9 +56,8 @@ fn address(id: &str) -> String {
 }
 
 async fn page(seen: Seen) -> Response {
-    let since = Timestamp(Timestamp::now().0 - DAYS * DAY_MILLIS);
     let found = match before(&seen.parameters) {
-        Ok(before) => calls::list(&seen.app.console.log, since, before, PAGE).await.map(|found| (found, before)),
+        Ok(before) => days(&seen.app.console.log, before).await.map(|found| (found, before)),
         Err(failure) => Err(failure),
     };
     match found {
@@ -64,6 +68,18 @@ async fn page(seen: Seen) -> Response {
         }
         Err(failure) => seen.failed(PLACE, &failure),
     }
+}
+
+/// The calls of [`PAGE_DAYS`] days at most.
+async fn days(log: &EventLog, before: Option<i64>) -> Result<CallPage> {
+    let now = Timestamp::now().0;
+    let first = before.unwrap_or(now) - PAGE_DAYS * DAY_MILLIS;
+    let oldest = now - DAYS * DAY_MILLIS;
+    let mut found = calls::list(log, Timestamp(first.max(oldest)), before, PAGE).await?;
+    if found.next.is_none() && first > oldest {
+        found.next = Some(first - 1);
+    }
+    Ok(found)
 }
 
 fn list(page: &Page<'_>, found: &CallPage, before: Option<i64>) -> Markup {
@@ -79,7 +95,7 @@ fn list(page: &Page<'_>, found: &CallPage, before: Option<i64>) -> Markup {
         }
         section {
             div.heading { h2 { "Ended" } }
-            @if ended.is_empty() { p.quiet { "None in " (DAYS) " days." } }
+            @if ended.is_empty() { p.quiet { "None in these " (PAGE_DAYS) " days." } }
             @else { (table("Calls that have ended", &ended)) }
             (older("/calls", before, found.next))
         }
@@ -97,7 +113,7 @@ fn table(caption: &str, found: &[&SessionRecord]) -> Markup {
             td.end { (state(call)) }
             td { (number(call, "from")) }
             td { (number(call, "to")) }
-            td.number { @if let Some(length) = length(call) { (span(length / 1000 * 1000)) } @else { span.zero { "–" } } }
+            td.number { @if let Some(length) = length(call) { (span_of_seconds(length)) } @else { span.zero { "–" } } }
             td { @if let Some(reason) = &call.reason { (words(visible(reason))) } }
             td { (aged(Timestamp(call.opened_at))) span.wide.small.quiet { " " (day_clock(Timestamp(call.opened_at))) } }
         } } }

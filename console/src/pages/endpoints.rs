@@ -122,7 +122,7 @@ fn registered_table(page: &Page<'_>, all: &[WebhookEndpoint], urls: &[&str]) -> 
                         (page.act("", "Rotate the secret"))
                     }
                 } } }
-                td.full.end { form.line method="post" action={ (BASE) "/endpoints/test" } {
+                td.full.end { form.line.nowrap method="post" action={ (BASE) "/endpoints/test" } {
                     (page.csrf())
                     input type="hidden" name="id" value=(endpoint.id);
                     label { span.unseen { "Type of the sample" } select name="type" { @for one in TYPES { option value=(one) { (one) } } } }

@@ -44,6 +44,15 @@ pub(crate) fn span(millis: i64) -> String {
     }
 }
 
+/// A span between times that are known to the second: `under 1 s`, `2 s`, `2 h 7 min`.
+pub(crate) fn span_of_seconds(millis: i64) -> String {
+    match millis / 1000 {
+        ..1 => "under 1 s".to_owned(),
+        seconds @ 1..60 => format!("{seconds} s"),
+        _ => span(millis),
+    }
+}
+
 /// Microseconds: `43 µs`, `5.7 ms`, then as a [`span`].
 pub(crate) fn micros(micros: i64) -> String {
     match micros {
@@ -110,6 +119,13 @@ mod tests {
             [(7, "7 ms"), (2_107, "2.1 s"), (60_000, "1 min"), (7_620_000, "2 h 7 min"), (1_036_800_000, "12 d")];
         for (millis, text) in shown {
             assert_eq!(span(millis), text);
+        }
+    }
+
+    #[test]
+    fn a_span_of_seconds_shows_no_parts_of_them() {
+        for (millis, text) in [(0, "under 1 s"), (2_107, "2 s"), (7_620_000, "2 h 7 min")] {
+            assert_eq!(span_of_seconds(millis), text);
         }
     }
 

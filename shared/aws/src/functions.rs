@@ -69,11 +69,6 @@ impl Functions {
         }
     }
 
-    /// Opens a connection ahead of the first invocation.
-    pub async fn connect(&self) {
-        self.http.connect(&self.endpoint).await;
-    }
-
     /// Starts a function with this event, and does not wait for it. One retry.
     pub async fn start(&self, function: &str, event: &str) -> Result<(), AwsError> {
         const ACTION: &str = "start the function";

@@ -13,7 +13,7 @@ use crate::data::calls::{self as data, Detail, Found, length};
 use crate::pages::object::artifact_list;
 use crate::pages::{Seen, objects};
 use crate::view::Page;
-use crate::view::format::{count, short, span, words};
+use crate::view::format::{count, short, span_of_seconds, words};
 use crate::view::layout::BASE;
 use crate::view::parts::{clock, commands, day_clock, exact, labelled, large, say, unreadable, visible, whole};
 use crate::{Failure, Result};
@@ -106,7 +106,7 @@ fn facts(record: &SessionRecord) -> Markup {
     html! {
         dl.facts {
             div { dt { "Came" } dd { (day_clock(Timestamp(record.opened_at))) small { (words(&record.api)) } } }
-            @if let Some(length) = length(record) { div { dt { @if record.ended_at.is_some() { "Took" } @else { "So far" } } dd { (span(length / 1000 * 1000)) } } }
+            @if let Some(length) = length(record) { div { dt { @if record.ended_at.is_some() { "Took" } @else { "So far" } } dd { (span_of_seconds(length)) } } }
             @if let Some(reason) = &record.reason { div { dt { "Ended by" } dd { (words(visible(reason))) @if let Some(at) = record.ended_at { small { (clock(Timestamp(at))) } } } } }
             div { dt { "Tokens" } dd { (count(usage("total_tokens"))) small { (count(usage("input_tokens"))) " in, " (count(usage("output_tokens"))) " out" } } }
             @if let Some(cost) = record.usage.get("cost_usd").and_then(Value::as_f64) { div { dt { "Cost" } dd { (format!("{cost:.4} USD")) @if usage("unpriced_responses") > 0 { small { "without " (count(usage("unpriced_responses"))) " responses that have no price here" } } } } }
@@ -122,7 +122,7 @@ fn lease(record: &SessionRecord) -> Markup {
     let left = record.lease_until - Timestamp::now().0;
     html! { @match (record.lease_until, left) {
         (0, _) => "none yet",
-        (_, 1..) => { "lease for " (span(left / 1000 * 1000)) },
+        (_, 1..) => { "lease for " (span_of_seconds(left)) },
         _ => span.caution { "the lease is over: the watchdog starts another one" },
     } }
 }

@@ -145,6 +145,8 @@ impl PhoneCalls {
 #[serde(deny_unknown_fields)]
 struct StartCall {
     events: Option<Vec<String>>,
+    /// The name of the endpoint that they are sent to, instead of the project's.
+    endpoint: Option<String>,
     from: Option<String>,
     to: Option<String>,
     /// The SIP `Call-ID`.
@@ -180,7 +182,13 @@ async fn start(State(phone): State<PhoneCalls>, Json(command): Json<StartCall>) 
     let events = events.collect::<Result<Vec<_>, ControlError>>()?;
     lock(&phone.calls).push(call.clone());
     let created_at = now() - command.age_seconds;
-    let send = |(data, kind)| phone.webhooks.send(Event::at(kind, created_at, &data));
+    let send = |(data, kind)| {
+        let mut event = Event::at(kind, created_at, &data);
+        if let Some(endpoint) = &command.endpoint {
+            event.endpoint.clone_from(endpoint);
+        }
+        phone.webhooks.send(event)
+    };
     let deliveries: Vec<_> = events.into_iter().flat_map(send).collect();
     Ok(Json(json!({ "call": call, "deliveries": deliveries })))
 }
