@@ -181,13 +181,16 @@ simulate: need-cargo ## Play SEEDS runs of the consumers with failures of all ki
 	cargo build --profile $(SIMULATION) $(or $(ALL_IF_LOCAL),--package simulation)
 	target/$(SIMULATION)/simulate $(or $(OF),consumers) $(if $(SEED),--seed $(SEED),$(SEEDS) >/dev/null)
 
+FUZZERS := webhook/verify webhook/event webhook/sip openai/server_event
+
 .PHONY: fuzz
 fuzz: $(TOOLS)/bin/cargo-fuzz ## Fuzz deliveries, SIP headers and events of calls, each for FUZZ_SECONDS (needs a nightly toolchain)
-	for target in webhook/verify webhook/event webhook/sip openai/server_event; do \
-		cd $(CURDIR)/shared/$${target%/*}/fuzz; name=$${target#*/}; mkdir -p corpus/$$name; \
-		PATH="$(CURDIR)/$(TOOLS)/bin:$$PATH" cargo +nightly fuzz run $$name \
-			corpus/$$name seeds/$$name -- -max_total_time=$(FUZZ_SECONDS); \
-	done
+	@$(MAKE) --jobs 2 $(FUZZERS:%=fuzz-%)
+
+.PHONY: $(FUZZERS:%=fuzz-%)
+$(FUZZERS:%=fuzz-%): fuzz-%:
+	cd shared/$(@D:fuzz-%=%)/fuzz; mkdir -p corpus/$(@F); PATH="$(CURDIR)/$(TOOLS)/bin:$$PATH" cargo +nightly fuzz run $(@F) \
+		corpus/$(@F) seeds/$(@F) -- -max_total_time=$(FUZZ_SECONDS) 2>&1 | sed 's/^/$(@F): /'
 
 .PHONY: clean
 clean: ## Remove everything that the commands above made

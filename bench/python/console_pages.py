@@ -1,6 +1,6 @@
 """Weight, time and cost of the console's pages, on the stack deployed on this machine.
 
-    make local && .venv/bin/python -m bench.python.console_pages [--events 1000000] [--quick]
+    make local cli && .venv/bin/python -m bench.python.console_pages [--events 1000000] [--quick]
 
 First a stack with something of everything (`infra.local.console`): the bytes of each page with style and script as a
 browser gets them, its time, and what it asks of AWS. Then the lists, with so many events in the ledger, spread over 35
@@ -8,6 +8,8 @@ days in the shape that the consumers write.
 
 The emulator is one process of Python, which goes through all events of a key for every query: most of a list's time is
 its own. So each list is measured twice: on the emulator, and on its answers, given again after `LATENCY`.
+
+The console on this machine is the release build of the command line. The deployed one is the debug build.
 """
 
 import argparse
@@ -24,8 +26,11 @@ from bench.python.seed import seed
 from infra.local.console import play, served
 from infra.local.emulator import Emulator
 from infra.local.pictures import pages
+from infra.local.processes import ROOT
 from infra.local.stack import Stack, create
 from infra.local.stand_in import StandIn
+
+COMMAND = ROOT / "target" / "release" / "openai-webhooks"
 
 MAX_BYTES = 60_000
 """At most, of a page with style and scripts, as they are sent."""
@@ -67,7 +72,7 @@ def _first_pages(stack: Stack, rounds: int) -> None:
     """The overview of processes that have just started, in both hosts, and the next one."""
     here, deployed, warm = [], [], []
     for _ in range(rounds // 2):
-        with served(stack) as link:
+        with served(stack, command=COMMAND) as link:
             here.append(Browser(link).get("")[1])
     visitor = Browser(deployed_link(stack))
     for _ in range(rounds // 2):
@@ -88,14 +93,14 @@ def _from_a_new_process(visitor: Browser) -> float:
 
 
 def _every_page(stack: Stack, paths: dict[str, str], rounds: int) -> None:
-    with served(stack) as link, Answers(stack) as answers:
+    with served(stack, command=COMMAND) as link, Answers(stack) as answers:
         browser = Browser(link)
         assets = _assets(browser)
         print(f"style and scripts: {assets:,} bytes, once\n")
         heading = ("bytes", "with all", "median", "p95", "calls", "reads", "units")
         print(f"{'page':18} {' '.join(f'{word:>8}' for word in heading)}")
         heaviest = 0
-        with served(stack, AWS_ENDPOINT_URL=answers.url) as counted:
+        with served(stack, command=COMMAND, AWS_ENDPOINT_URL=answers.url) as counted:
             counter = Browser(counted)
             for name, path in paths.items():
                 size = browser.get(path)[0]
@@ -121,7 +126,11 @@ def _assets(browser: Browser) -> int:
 def _lists(stack: Stack, rounds: int) -> None:
     before = str(int(time.time() * 1000) - 6 * 3600 * 1000)
     price = PRICES["dynamodb_read"]
-    with served(stack) as link, Answers(stack) as answers, served(stack, AWS_ENDPOINT_URL=answers.url) as counted:
+    with (
+        served(stack, command=COMMAND) as link,
+        Answers(stack) as answers,
+        served(stack, command=COMMAND, AWS_ENDPOINT_URL=answers.url) as counted,
+    ):
         browser, counter = Browser(link), Browser(counted)
         print(f"{'':27} {'emulator':>15} {'its answers again':>18}")
         print(
