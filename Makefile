@@ -99,11 +99,19 @@ build: $(VENV)/stamp need-cargo ## Build the deployable binaries: target/lambda/
 cli: need-cargo ## Build the command line: target/release/openai-webhooks
 	cargo build --release --package openai-webhooks
 
+# The debug build of `make run`, where this machine's C library is old enough for Amazon Linux 2023; else another build.
 .PHONY: sam-local
 sam-local: local ## Run every function in Docker with sam local, on sample events (as root, starts a Docker if none runs)
-	rustup target add $(HOST_TARGET)
-	source $(VENV)/bin/activate && cargo lambda build --profile local --target $(HOST_TARGET) \
-		--lambda-dir target/sam-local $(FUNCTION_PACKAGES:%=--package %)
+	$(MAKE) package-local PROFILE=local
+	rm -rf target/sam-local
+	if $(PY) -m infra.checks.glibc target/lambda-local; then \
+		ln -s lambda-local target/sam-local; \
+	else \
+		rustup target add $(HOST_TARGET); \
+		source $(VENV)/bin/activate; \
+		cargo lambda build --profile local --target $(HOST_TARGET) \
+			--lambda-dir target/sam-local $(FUNCTION_PACKAGES:%=--package %); \
+	fi
 	@$(PY) -m infra.local.sam_local
 
 # `sam build` would build the functions one after the other, each with dependencies of its own features. So `sam deploy`

@@ -73,9 +73,7 @@ def play(stack: Stack, openai: StandIn) -> dict[str, str]:
     return ids
 
 
-def fill(
-    stack: Stack, openai: StandIn, played: list[scenario.Played], unlisted: str = "project"
-) -> dict[str, str]:
+def fill(stack: Stack, openai: StandIn, played: list[scenario.Played], unlisted: str = "project") -> dict[str, str]:
     """Add failures, what is under way, what is overdue, and settings. Returns ids by name, those of `played` too.
 
     `unlisted` is the endpoint of types that OpenAI does not offer.

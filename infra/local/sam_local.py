@@ -14,7 +14,6 @@ containers.
 
 import hashlib
 import json
-import re
 import shutil
 import signal
 import sys
@@ -24,6 +23,7 @@ from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
 
+from infra.checks import glibc
 from infra.local import report, scenario
 from infra.local.container import supervisor
 from infra.local.deploy import DeployError, functions
@@ -37,9 +37,6 @@ from infra.local.scenario import Played
 from infra.local.stack import CATEGORIES, Message, Stack, create, logical, unhandled
 from infra.local.stand_in import StandIn
 from infra.local.watch import Watch
-
-NEWEST_GLIBC = (2, 34)
-"""glibc of Amazon Linux 2023. The stand-in image has this machine's, so running there proves nothing."""
 
 _STACK = "openai-webhooks"
 _GREETING = "Welcome to the container."
@@ -89,7 +86,8 @@ def main() -> int:
 
 
 def _run(reporter: Reporter, directory: Path, running: ExitStack, left: list[str]) -> int:
-    faults = [fault for name in functions() if (fault := _glibc_fault(BINARIES / name / "bootstrap"))]
+    # The stand-in image has this machine's glibc, so running there proves nothing.
+    faults = [one for name in functions() if (one := glibc.fault(BINARIES / name / "bootstrap"))]
     if faults:
         reporter.say("\n".join(faults))
         return 1
@@ -228,16 +226,6 @@ def _until(is_so: Callable[[], bool], seconds: float) -> bool:
 
 
 # The binaries and what is left ----------------------------------------------------------------------------------------
-
-
-def _glibc_fault(binary: Path) -> str | None:
-    """Reason why a binary cannot run on Amazon Linux 2023, if there is one."""
-    if not binary.is_file():
-        return f"{binary} does not exist: make sam-local builds before it runs"
-    newest = max(tuple(map(int, found)) for found in re.findall(rb"GLIBC_(\d+)\.(\d+)", binary.read_bytes()))
-    if newest <= NEWEST_GLIBC:
-        return None
-    return f"{binary} asks for glibc {newest[0]}.{newest[1]}; Amazon Linux 2023 has {NEWEST_GLIBC[0]}.{NEWEST_GLIBC[1]}"
 
 
 def _left_processes(directory: Path) -> list[str]:
