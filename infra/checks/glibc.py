@@ -2,8 +2,8 @@
 
     python -m infra.checks.glibc target/lambda
 
-Prints the newest glibc that the functions in the folder ask for. The exit code is 1 if that is too new, or if one of them
-is not for Linux.
+Prints the newest glibc that the functions in the folder ask for. The exit code is 1 if that is too new, or if a
+function is not for Linux.
 """
 
 import re
