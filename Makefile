@@ -197,7 +197,7 @@ fuzz: $(TOOLS)/bin/cargo-fuzz ## Fuzz deliveries, SIP headers and events of call
 
 .PHONY: $(FUZZERS:%=fuzz-%)
 $(FUZZERS:%=fuzz-%): fuzz-%:
-	cd shared/$(@D:fuzz-%=%)/fuzz; mkdir -p corpus/$(@F); PATH="$(CURDIR)/$(TOOLS)/bin:$$PATH" cargo +nightly fuzz run $(@F) \
+	cd shared/$(@D:fuzz-%=%)/fuzz; mkdir -p corpus/$(@F); MAKEFLAGS= PATH="$(CURDIR)/$(TOOLS)/bin:$$PATH" cargo +nightly fuzz run $(@F) \
 		corpus/$(@F) seeds/$(@F) -- -max_total_time=$(FUZZ_SECONDS) 2>&1 | sed 's/^/$(@F): /'
 
 .PHONY: clean
