@@ -25,7 +25,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 import pytest
-from playwright.sync_api import Browser
+from playwright.sync_api import Browser, expect
 
 from infra.local.deploy import functions
 from infra.local.emulator import Emulator
@@ -36,6 +36,7 @@ from infra.local.watch import Watch
 from tests import schemas
 from tests.consoles import Opened, opened
 from tests.registering import Registering
+from tests.waiting import DEFAULT_TIMEOUT_SECONDS
 
 _LOG_TAIL_LINES = 200
 
@@ -130,6 +131,7 @@ def watch(stack: Stack) -> Iterator[Watch]:
 @pytest.fixture(scope="module")
 def chromium() -> Iterator[Browser]:
     """The system's browser."""
+    expect.set_options(timeout=DEFAULT_TIMEOUT_SECONDS * 1000)
     with browser() as started:
         yield started
 
