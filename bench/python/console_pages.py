@@ -1,6 +1,7 @@
 """Weight, time and cost of the console's pages, on the stack deployed on this machine.
 
-    make local cli && .venv/bin/python -m bench.python.console_pages [--events 1000000] [--quick]
+    make local && cargo build --release --package openai-webhooks --package console-function
+    .venv/bin/python -m bench.python.console_pages [--events 1000000] [--quick]
 
 First a stack with something of everything (`infra.local.console`): the bytes of each page with style and script as a
 browser gets them, its time, and what it asks of AWS. Then the lists, with so many events in the ledger, spread over 35
@@ -9,7 +10,7 @@ days in the shape that the consumers write.
 The emulator is one process of Python, which goes through all events of a key for every query: most of a list's time is
 its own. So each list is measured twice: on the emulator, and on its answers, given again after `LATENCY`.
 
-The console on this machine is the release build of the command line. The deployed one is the debug build.
+The console is the release build in both hosts, the other functions are debug builds.
 """
 
 import argparse
@@ -24,13 +25,15 @@ from bench.python.bill import PRICES
 from bench.python.console_visit import Answers, Browser, NotAPageError, deployed_link
 from bench.python.seed import seed
 from infra.local.console import play, served
+from infra.local.deploy import BINARIES, functions
 from infra.local.emulator import Emulator
 from infra.local.pictures import pages
 from infra.local.processes import ROOT
 from infra.local.stack import Stack, create
 from infra.local.stand_in import StandIn
 
-COMMAND = ROOT / "target" / "release" / "openai-webhooks"
+RELEASE = ROOT / "target" / "release"
+COMMAND = RELEASE / "openai-webhooks"
 
 MAX_BYTES = 60_000
 """At most, of a page with style and scripts, as they are sent."""
@@ -56,7 +59,7 @@ def main() -> None:
     options = parser.parse_args()
     rounds = 10 if options.quick else 40
     with tempfile.TemporaryDirectory() as folder, Emulator(Path(folder)) as emulator, StandIn(Path(folder)) as openai:
-        stack = create(emulator, "console-pages", openai.base_url)
+        stack = create(emulator, "console-pages", openai.base_url, binaries=_binaries(Path(folder) / "functions"))
         stack.fill_secrets()
         stack.subscribe(openai)
         ids = play(stack, openai)
@@ -66,6 +69,14 @@ def main() -> None:
         seed(stack, options.events)
         print(f"\n{options.events:,} events written in {time.perf_counter() - started:.0f} s", flush=True)
         _lists(stack, rounds)
+
+
+def _binaries(folder: Path) -> Path:
+    """Make a folder of the functions, the console's as it is released."""
+    folder.mkdir()
+    for name in functions():
+        (folder / name).symlink_to((RELEASE if name == "console" else BINARIES) / name)
+    return folder
 
 
 def _first_pages(stack: Stack, rounds: int) -> None:
