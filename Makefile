@@ -34,6 +34,7 @@ PACKAGES := $(if $(filter local,$(PROFILE)),target/lambda-local,target/lambda)
 DIST ?= dist
 # What the interface of the crate `hooks-webhook` must stay compatible with; before the first release nothing.
 LAST_RELEASE := $(shell git describe --tags --abbrev=0 --match 'v*' 2>/dev/null)
+FUZZERS := webhook/verify webhook/event webhook/sip openai/server_event
 FUZZ_SECONDS ?= 60
 SEEDS ?= 10000
 
@@ -101,7 +102,7 @@ cli: need-cargo ## Build the command line: target/release/openai-webhooks
 
 # The debug build of `make run`, where this machine's C library is old enough for Amazon Linux 2023; else another build.
 .PHONY: sam-local
-sam-local: local ## Run every function in Docker with sam local, on sample events (as root, starts a Docker if none runs)
+sam-local: ## Run every function in Docker with sam local, on sample events (as root, starts a Docker if none runs)
 	$(MAKE) package-local PROFILE=local
 	rm -rf target/sam-local
 	if $(PY) -m infra.checks.glibc target/lambda-local; then \
@@ -188,8 +189,6 @@ simulate: SIMULATION := $(if $(filter local,$(PROFILE)),local,simulation)
 simulate: need-cargo ## Play SEEDS runs of the consumers with failures of all kinds (OF=calls: of calls; SEED=7: one, step by step)
 	cargo build --profile $(SIMULATION) $(or $(ALL_IF_LOCAL),--package simulation)
 	target/$(SIMULATION)/simulate $(or $(OF),consumers) $(if $(SEED),--seed $(SEED),$(SEEDS) >/dev/null)
-
-FUZZERS := webhook/verify webhook/event webhook/sip openai/server_event
 
 .PHONY: fuzz
 fuzz: $(TOOLS)/bin/cargo-fuzz ## Fuzz deliveries, SIP headers and events of calls, each for FUZZ_SECONDS (needs a nightly toolchain)

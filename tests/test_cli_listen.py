@@ -156,6 +156,7 @@ def test_nobody_there_is_told_and_the_listening_goes_on(stack: Stack, openai: St
     [
         (("listen", "--forward-to", "ftp://localhost/"), 2, "neither an http nor an https URL"),
         (("listen", "--forward-to", "nonsense"), 2, "not a URL, such as http://localhost:3000/webhook"),
+        (("send", "--url", "nonsense"), 2, "not a URL, such as http://localhost:3000/webhook"),
         (("listen", "--secret-file", "/nonexistent"), 2, "--forward-to"),
         (("listen", "--type", "*.x"), 2, "not at its end"),
         (("listen", "--stack", "no-such-stack"), 1, "no-such-stack"),

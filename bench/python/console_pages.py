@@ -19,6 +19,7 @@ import statistics
 import tempfile
 import time
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 
 from bench.python.bill import PRICES
@@ -33,7 +34,7 @@ from infra.local.stack import Stack, create
 from infra.local.stand_in import StandIn
 
 RELEASE = ROOT / "target" / "release"
-COMMAND = RELEASE / "openai-webhooks"
+_served = partial(served, command=RELEASE / "openai-webhooks")
 
 MAX_BYTES = 60_000
 """At most, of a page with style and scripts, as they are sent."""
@@ -83,7 +84,7 @@ def _first_pages(stack: Stack, rounds: int) -> None:
     """The overview of processes that have just started, in both hosts, and the next one."""
     here, deployed, warm = [], [], []
     for _ in range(rounds // 2):
-        with served(stack, command=COMMAND) as link:
+        with _served(stack) as link:
             here.append(Browser(link).get("")[1])
     visitor = Browser(deployed_link(stack))
     for _ in range(rounds // 2):
@@ -104,14 +105,14 @@ def _from_a_new_process(visitor: Browser) -> float:
 
 
 def _every_page(stack: Stack, paths: dict[str, str], rounds: int) -> None:
-    with served(stack, command=COMMAND) as link, Answers(stack) as answers:
+    with _served(stack) as link, Answers(stack) as answers:
         browser = Browser(link)
         assets = _assets(browser)
         print(f"style and scripts: {assets:,} bytes, once\n")
         heading = ("bytes", "with all", "median", "p95", "calls", "reads", "units")
         print(f"{'page':18} {' '.join(f'{word:>8}' for word in heading)}")
         heaviest = 0
-        with served(stack, command=COMMAND, AWS_ENDPOINT_URL=answers.url) as counted:
+        with _served(stack, AWS_ENDPOINT_URL=answers.url) as counted:
             counter = Browser(counted)
             for name, path in paths.items():
                 size = browser.get(path)[0]
@@ -137,11 +138,7 @@ def _assets(browser: Browser) -> int:
 def _lists(stack: Stack, rounds: int) -> None:
     before = str(int(time.time() * 1000) - 6 * 3600 * 1000)
     price = PRICES["dynamodb_read"]
-    with (
-        served(stack, command=COMMAND) as link,
-        Answers(stack) as answers,
-        served(stack, command=COMMAND, AWS_ENDPOINT_URL=answers.url) as counted,
-    ):
+    with _served(stack) as link, Answers(stack) as answers, _served(stack, AWS_ENDPOINT_URL=answers.url) as counted:
         browser, counter = Browser(link), Browser(counted)
         print(f"{'':27} {'emulator':>15} {'its answers again':>18}")
         print(

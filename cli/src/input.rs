@@ -4,6 +4,7 @@ use std::fs::File;
 use std::io::{self, Read};
 use std::path::Path;
 
+use reqwest::Url;
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
@@ -58,6 +59,11 @@ pub(crate) fn typed_secret(prompt: &str) -> Result<String> {
     let typed = typed.map_err(|error| CliError::usage(format!("cannot read from the terminal: {error}")))?;
     let typed = typed.trim();
     if typed.is_empty() { Err(CliError::usage("no secret was typed")) } else { Ok(typed.to_owned()) }
+}
+
+/// Parses a URL.
+pub(crate) fn url(text: &str) -> std::result::Result<Url, &'static str> {
+    text.parse().map_err(|_| "not a URL, such as http://localhost:3000/webhook")
 }
 
 /// Parses a time: Unix seconds or RFC 3339.

@@ -47,7 +47,7 @@ const KEY_BYTES: usize = 32;
 #[command(after_help = "Example: openai-webhooks listen --forward-to http://localhost:3000/webhook --type 'batch.*'")]
 pub(crate) struct ListenArgs {
     /// URL to deliver to
-    #[arg(long, value_name = "URL", value_parser = url)]
+    #[arg(long, value_name = "URL", value_parser = input::url)]
     forward_to: Option<Url>,
     /// Event type, such as batch.completed, or a prefix, such as `batch.*`
     #[arg(long = "type", value_name = "TYPE")]
@@ -149,10 +149,6 @@ async fn tell(entry: &Entry, of: TailOf, target: Option<&Target>, log: &EventLog
     let line = format!("{}  {}  {object}  {}{end}{answer}", at.text(), entry.event_type, entry.webhook_id);
     context.out.raw(format!("{}\n", printable(&line)).as_bytes())?;
     Ok(())
-}
-
-fn url(text: &str) -> std::result::Result<Url, &'static str> {
-    text.parse().map_err(|_| "not a URL, such as http://localhost:3000/webhook")
 }
 
 impl Target {

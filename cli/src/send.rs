@@ -38,7 +38,7 @@ pub(crate) struct SendArgs {
     )]
     event: String,
     /// URL to deliver to [default: the stack's endpoint]
-    #[arg(long)]
+    #[arg(long, value_parser = input::url)]
     url: Option<Url>,
     /// Object of a sample event [default: a new id each, which OpenAI does not have]
     #[arg(long, value_name = "ID", value_parser = object_id)]
